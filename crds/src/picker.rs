@@ -1,0 +1,132 @@
+//! The pickers of a strategy, as a workload.
+
+use k8s_openapi::api::core::v1::ResourceRequirements;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::schema::{free_form, rule};
+
+/// The Deployment that is made for each pool.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("!(has(self.replicas) && has(self.autoscaling))", "give at most one of replicas and autoscaling", ".replicas")
+]))]
+pub struct PickerSpec {
+    /// Image of the picker. Default: the one of the operator's own release.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 1024))]
+    pub image: Option<String>,
+    /// Number of pickers for each pool. Default: 2, unless autoscaling is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub replicas: Option<i32>,
+    /// Scales the pickers of each pool with a HorizontalPodAutoscaler.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub autoscaling: Option<Autoscaling>,
+    /// Resources of the picker's container. Default: requests of 100m CPU and 128Mi memory, and a limit of
+    /// 1Gi memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resources: Option<ResourceRequirements>,
+    /// What a gateway does when no picker answers, written to the pool. FailOpen: it picks an endpoint by
+    /// itself. FailClose: it refuses the request.
+    #[serde(default)]
+    #[schemars(extend("default" = "FailOpen"))]
+    pub failure_mode: FailureMode,
+    /// The certificate that gateways see. Plaintext HTTP/2 is answered on the same port.
+    #[serde(default)]
+    #[schemars(extend("default" = {"mode": "SelfSigned"}))]
+    pub tls: Tls,
+    /// A PodTemplateSpec laid over the one that is made, by strategic merge. What says where and how large
+    /// pickers run is let through: labels, annotations, nodeSelector, tolerations, affinity,
+    /// topologySpreadConstraints, priorityClassName and so on, and of the container called picker its args,
+    /// env and resources. The rest needs an operator with --allow-unsafe-pod-templates. An object with
+    /// `$patch: delete` takes what has its name out.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[schemars(schema_with = "free_form")]
+    pub pod_template: Map<String, Value>,
+}
+
+/// Bounds of a HorizontalPodAutoscaler.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("self.minReplicas <= self.maxReplicas", "must not exceed maxReplicas", ".minReplicas")
+]))]
+pub struct Autoscaling {
+    /// The least number of pickers.
+    #[serde(default = "one")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub min_replicas: i32,
+    /// The largest number of pickers.
+    #[schemars(range(min = 1, max = 1000))]
+    pub max_replicas: i32,
+    /// Average CPU use that is aimed at, in percent of the CPU request.
+    #[serde(default = "eighty", rename = "targetCPUUtilizationPercentage")]
+    #[schemars(range(min = 1, max = 1000))]
+    pub target_cpu_utilization_percentage: i32,
+}
+
+fn one() -> i32 {
+    1
+}
+
+fn eighty() -> i32 {
+    80
+}
+
+/// What a gateway does when no picker answers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum FailureMode {
+    // Undocumented here, since documented variants become a oneOf, which the API server refuses.
+    #[allow(missing_docs)]
+    #[default]
+    FailOpen,
+    #[allow(missing_docs)]
+    FailClose,
+}
+
+impl FailureMode {
+    /// The value as the InferencePool APIs spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::FailOpen => "FailOpen",
+            Self::FailClose => "FailClose",
+        }
+    }
+}
+
+/// The certificate that gateways see.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("self.mode != 'Secret' || has(self.secretName)", "is required when mode is Secret", ".secretName"),
+    rule("self.mode == 'Secret' || !has(self.secretName)", "is for mode Secret only", ".secretName")
+]))]
+pub struct Tls {
+    /// SelfSigned: each picker makes its own at start. Secret: the one in a Secret of the strategy's
+    /// namespace, taken up anew when it changes. Disabled: plaintext only.
+    #[serde(default)]
+    #[schemars(extend("default" = "SelfSigned"))]
+    pub mode: TlsMode,
+    /// Name of a Secret of type kubernetes.io/tls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: Option<String>,
+}
+
+/// Where the certificate comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum TlsMode {
+    // Undocumented here, since documented variants become a oneOf, which the API server refuses.
+    #[allow(missing_docs)]
+    #[default]
+    SelfSigned,
+    #[allow(missing_docs)]
+    Secret,
+    #[allow(missing_docs)]
+    Disabled,
+}

@@ -1,0 +1,73 @@
+//! The reference from a pool to its endpoint picker.
+
+use serde_json::{Value, json};
+
+use super::PoolGroup;
+
+/// The port that is meant where a v1alpha2 reference gives none.
+const DEFAULT_PORT: u16 = 9002;
+
+/// A reference to an endpoint picker, the same for both groups, with their defaults filled in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PickerRef {
+    /// API group of the picker; empty for a Service.
+    pub group: String,
+    /// Kind of the picker, usually Service.
+    pub kind: String,
+    /// Name of the picker, in the pool's namespace.
+    pub name: String,
+    /// Port of the Service; `None` where a v1 reference has none.
+    pub port: Option<u16>,
+    /// What the gateway does when the picker doesn't answer.
+    pub failure_mode: String,
+}
+
+impl PickerRef {
+    /// A reference to a Service.
+    pub fn service(name: &str, port: u16, failure_mode: &str) -> Self {
+        Self {
+            group: String::new(),
+            kind: "Service".to_owned(),
+            name: name.to_owned(),
+            port: Some(port),
+            failure_mode: failure_mode.to_owned(),
+        }
+    }
+
+    /// Whether it refers to the Service called `name`, on whatever port.
+    pub fn is_service(&self, name: &str) -> bool {
+        self.group.is_empty() && self.kind == "Service" && self.name == name
+    }
+
+    /// Reads the stored form of a pool of `group`; `None` when it names nothing.
+    pub fn read(group: PoolGroup, stored: &Value) -> Option<Self> {
+        let text = |field: &str, default: &str| match &stored[field] {
+            Value::String(s) => s.clone(),
+            _ => default.to_owned(),
+        };
+        let number = |value: &Value| value.as_u64().and_then(|n| u16::try_from(n).ok());
+        let port = match group {
+            PoolGroup::V1 => number(&stored["port"]["number"]),
+            PoolGroup::V1Alpha2 => Some(number(&stored["portNumber"]).unwrap_or(DEFAULT_PORT)),
+        };
+        let name = stored["name"].as_str().filter(|name| !name.is_empty())?.to_owned();
+        let (kind, failure_mode) = (text("kind", "Service"), text("failureMode", "FailClose"));
+        Some(Self { group: text("group", ""), kind, name, port, failure_mode })
+    }
+
+    /// The form in which a pool of `group` stores it.
+    pub fn write(&self, group: PoolGroup) -> Value {
+        let mut stored = json!({
+            "group": self.group,
+            "kind": self.kind,
+            "name": self.name,
+            "failureMode": self.failure_mode,
+        });
+        match (group, self.port) {
+            (PoolGroup::V1, Some(port)) => stored["port"] = json!({"number": port}),
+            (PoolGroup::V1Alpha2, Some(port)) => stored["portNumber"] = port.into(),
+            (_, None) => {}
+        }
+        stored
+    }
+}

@@ -1,0 +1,86 @@
+//! `cargo xtask`: the test cluster and what is done with it.
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::{Parser, Subcommand};
+use e2e::demo::Demo;
+use e2e::images::Program;
+use e2e::suite::Suite;
+use e2e::{Cluster, Progress};
+
+/// A real Kubernetes cluster on this machine, and what is tried on it.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Brings the cluster up (or finds it up), and says how to use it
+    Up,
+    /// Takes the cluster down, and every trace of it
+    Down,
+    /// Builds the images whose sources changed, and brings them into the cluster if it is up
+    Images {
+        /// These alone
+        #[arg(value_enum, default_values_t = [Program::Operator, Program::Picker, Program::Sim])]
+        programs: Vec<Program>,
+    },
+    /// Plays the whole story, to watch: a pool behind a real Envoy, and a strategy edited under load
+    Demo(Demo),
+    /// Checks everything: lints, tests, fuzzing for a bounded time, and the stories on a real cluster
+    Test(Suite),
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let progress = Progress::stdout();
+    let done = match Args::parse().command {
+        Command::Up => up(&progress).await,
+        Command::Down => Cluster::down(&progress).await,
+        Command::Images { programs } => images(&programs, &progress).await,
+        Command::Demo(demo) => demo.play(&progress).await,
+        Command::Test(suite) => test(&suite, &progress).await,
+    };
+    // The chain of causes, without the backtrace that a machine's RUST_BACKTRACE would add.
+    if let Err(error) = &done {
+        eprintln!("error: {error:#}");
+    }
+    if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+async fn up(progress: &Progress) -> Result<()> {
+    let cluster = Cluster::up(progress).await?;
+    println!("\nThe cluster is up. To use it:\n");
+    println!("  export KUBECONFIG={}", cluster.kubeconfig().display());
+    println!("  {} get pods -A", cluster.tools().kubectl.display());
+    println!("\n`cargo xtask down` removes every trace of it.");
+    Ok(())
+}
+
+async fn images(programs: &[Program], progress: &Progress) -> Result<()> {
+    let tools = e2e::tools::Tools::ready(progress).await?;
+    let images = Program::built(programs, &tools, progress).await?;
+    if Cluster::exists() {
+        let store = Cluster::attach().await?.images();
+        for image in &images {
+            store.import(image).await?;
+        }
+    }
+    for image in images {
+        println!("{}", image.reference());
+    }
+    Ok(())
+}
+
+async fn test(suite: &Suite, progress: &Progress) -> Result<()> {
+    let tally = suite.run(progress).await?;
+    println!("\n{tally}");
+    if !tally.ok() {
+        bail!("not everything holds");
+    }
+    Ok(())
+}

@@ -1,0 +1,94 @@
+//! CoreDNS: the cluster's names, and nothing of the world outside.
+
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use tokio::net::UdpSocket;
+
+use super::network::{SERVICE_DNS, SERVICE_KUBERNETES};
+use crate::kubectl::Kubectl;
+use crate::wait::until;
+
+const MANIFEST: &str = include_str!("../../manifests/coredns.yaml");
+
+/// Deploys it and waits until it answers. It does a moment after its rollout, not with it.
+pub async fn deploy(kubectl: &Kubectl, image: &str) -> Result<()> {
+    let manifest = MANIFEST.replace("${IMAGE}", image).replace("${ADDRESS}", SERVICE_DNS);
+    kubectl.apply("kube-system", &manifest).await?;
+    kubectl.rollout("kube-system", "coredns", Duration::from_secs(90)).await?;
+    let kubernetes: Ipv4Addr = SERVICE_KUBERNETES.parse()?;
+    until("an answer of the cluster's DNS", Duration::from_secs(30), || async {
+        let found = lookup("kubernetes.default.svc.cluster.local").await?;
+        ensure!(found == kubernetes, "kubernetes is at {found}");
+        Ok(())
+    })
+    .await
+}
+
+/// Asks the cluster's DNS for the first IPv4 address of `name`, from this machine.
+///
+/// # Errors
+/// When it does not answer within a second, or has none.
+pub async fn lookup(name: &str) -> Result<Ipv4Addr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").await?;
+    socket.connect((SERVICE_DNS, 53)).await?;
+    let query = query(name);
+    socket.send(&query).await?;
+    let mut answer = [0; 512];
+    let length = tokio::time::timeout(Duration::from_secs(1), socket.recv(&mut answer)).await??;
+    address(&answer[..length], query.len())
+        .with_context(|| format!("the cluster's DNS has no address of {name}"))
+}
+
+/// A recursive query of type A, class IN (RFC 1035, section 4).
+fn query(name: &str) -> Vec<u8> {
+    let mut query = vec![0x57, 0x50, 0x01, 0x00, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        query.push(u8::try_from(label.len()).unwrap_or(63));
+        query.extend_from_slice(label.as_bytes());
+    }
+    query.extend_from_slice(&[0, 0, 1, 0, 1]);
+    query
+}
+
+/// The address in the first record of an answer whose header and question are `question` bytes long.
+fn address(answer: &[u8], question: usize) -> Option<Ipv4Addr> {
+    let answers = u16::from_be_bytes([*answer.get(6)?, *answer.get(7)?]);
+    let mut at = question;
+    // The record's name: labels, ended by an empty one or by a pointer of two bytes.
+    loop {
+        match *answer.get(at)? {
+            0 => break at += 1,
+            pointer if pointer >= 0xc0 => break at += 2,
+            length => at += 1 + usize::from(length),
+        }
+    }
+    // Type, class (2), time to live (4), length (2), address (4).
+    let record: &[u8; 14] = answer.get(at..)?.first_chunk()?;
+    let is_address = record[..2] == [0, 1] && record[8..10] == [0, 4];
+    (answers > 0 && is_address).then(|| Ipv4Addr::new(record[10], record[11], record[12], record[13]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_read_behind_its_question() {
+        let question = query("a.bc");
+        assert_eq!(question[12..], [1, b'a', 2, b'b', b'c', 0, 0, 1, 0, 1]);
+        let mut answer = question.clone();
+        answer[7] = 1;
+        let record = [0, 1, 0, 1, 0, 0, 0, 5, 0, 4, 10, 96, 0, 1];
+        for name in [&[0xc0, 12][..], &[1, b'a', 2, b'b', b'c', 0]] {
+            answer.truncate(question.len());
+            answer.extend_from_slice(name);
+            answer.extend_from_slice(&record);
+            assert_eq!(address(&answer, question.len()), Some(Ipv4Addr::new(10, 96, 0, 1)));
+        }
+        answer[7] = 0;
+        assert_eq!(address(&answer, question.len()), None);
+        assert_eq!(address(&answer[..20], question.len()), None);
+    }
+}

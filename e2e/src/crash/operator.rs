@@ -1,0 +1,130 @@
+//! The operator as a process of this machine, ended after a given request and started anew.
+
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use anyhow::{Context, Result, bail};
+use kube::Client;
+use serde_json::json;
+use tokio::process::{Child, Command};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+use super::Gate;
+use crate::shell::last_lines;
+
+/// Where operators run, and what they look at.
+#[derive(Clone)]
+pub struct Place {
+    /// The program.
+    pub program: PathBuf,
+    /// The one namespace that they watch.
+    pub namespace: String,
+    /// The rights that they have.
+    pub client: Client,
+    /// A folder for what they read and say.
+    pub folder: PathBuf,
+}
+
+/// An operator that ends after a given number of requests without a chance to say goodbye, and another that takes
+/// its place then and stays.
+#[derive(Debug)]
+pub struct Operator {
+    end: oneshot::Sender<()>,
+    life: JoinHandle<Result<Fate>>,
+}
+
+/// How it went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fate {
+    /// Whether the first was ended; else there was no second.
+    pub killed: bool,
+    /// Requests of the first.
+    pub asked: u32,
+}
+
+impl Operator {
+    /// Starts the first in `place`, to end after `limit` requests.
+    pub fn start(place: Place, limit: u32) -> Self {
+        let (end, ended) = oneshot::channel();
+        let life = async move {
+            let mut ended = ended;
+            let first = Running::start(&place, limit).await?;
+            if let Some(fate) = first.watched(&mut ended).await? {
+                return Ok(fate);
+            }
+            let second = Running::start(&place, u32::MAX).await?;
+            second.watched(&mut ended).await?.context("a gate without limit has closed")?;
+            Ok(Fate { killed: true, asked: limit })
+        };
+        Self { end, life: tokio::spawn(life) }
+    }
+
+    /// Ends whichever runs.
+    ///
+    /// # Errors
+    /// When one could not be started, or ended by itself: with its last words.
+    pub async fn stop(self) -> Result<Fate> {
+        let Self { end, mut life } = self;
+        drop(end);
+        let abort = AbortOnDrop(life.abort_handle());
+        let fate = (&mut life).await.context("the operator's task")?;
+        drop(abort);
+        fate
+    }
+}
+
+struct AbortOnDrop(tokio::task::AbortHandle);
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct Running {
+    child: Child,
+    gate: Gate,
+    log: PathBuf,
+}
+
+impl Running {
+    async fn start(place: &Place, limit: u32) -> Result<Self> {
+        let gate = Gate::open(place.client.clone(), limit).await?;
+        let file = |kind: &str| place.folder.join(format!("operator-{}.{kind}", place.namespace));
+        let kubeconfig = json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "gate",
+            "clusters": [{"name": "gate", "cluster": {"server": gate.url()}}],
+            "users": [{"name": "gate", "user": {}}],
+            "contexts": [{"name": "gate", "context": {"cluster": "gate", "user": "gate"}}],
+        });
+        std::fs::write(file("kubeconfig"), kubeconfig.to_string()).context("writing a kubeconfig")?;
+        let log = file("log");
+        let said = std::fs::File::create(&log).with_context(|| format!("writing {}", log.display()))?;
+        let child = Command::new(&place.program)
+            .args(["--leader-elect=false", "--listen=127.0.0.1:0", "--release-hold=1", "--picker-image=none"])
+            .args(["--identity=crash", "--watch-namespace", &place.namespace])
+            .env("KUBECONFIG", file("kubeconfig"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(said)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("starting {}", place.program.display()))?;
+        Ok(Self { child, gate, log })
+    }
+
+    /// Waits for the end that was asked for, and gives back how it went; `None` when the gate closed before.
+    async fn watched(mut self, ended: &mut oneshot::Receiver<()>) -> Result<Option<Fate>> {
+        let closed = tokio::select! {
+            () = self.gate.closed() => true,
+            _ = ended => false,
+            status = self.child.wait() => {
+                let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+                bail!("the operator ended by itself, {}:\n{}", status?, last_lines(&log, 20));
+            }
+        };
+        self.child.kill().await.context("ending the operator")?;
+        Ok((!closed).then(|| Fate { killed: false, asked: self.gate.asked() }))
+    }
+}

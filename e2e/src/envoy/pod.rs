@@ -1,0 +1,135 @@
+//! An Envoy that runs in a pod.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use kube::ResourceExt;
+use serde_json::{Value, json};
+
+use super::{ADMIN_PORT, Backend, Dialect, HTTP_PORT};
+use crate::Kubectl;
+use crate::images::{Image, Sources};
+use crate::load::Client;
+
+/// A running Envoy. The host reaches its pod by address.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    /// Name of its Deployment, Service and ConfigMap.
+    pub name: String,
+    /// The pod's name.
+    pub pod: String,
+    /// The pod's address.
+    pub address: String,
+}
+
+impl Gateway {
+    /// Deploys Envoy as `name` with the configuration that `dialect` makes of `backend`, in the backend's namespace,
+    /// and waits until it is ready. A changed configuration replaces the pod.
+    ///
+    /// # Errors
+    /// When it does not become ready within two minutes; with what it said.
+    pub async fn deploy(
+        kubectl: &Kubectl,
+        name: &str,
+        image: &Image,
+        dialect: &dyn Dialect,
+        backend: &Backend,
+    ) -> Result<Self> {
+        Self::deploy_in(kubectl, &backend.namespace, name, image, dialect, backend).await
+    }
+
+    /// As [`Gateway::deploy`], in a namespace of its own.
+    ///
+    /// # Errors
+    /// As [`Gateway::deploy`].
+    pub async fn deploy_in(
+        kubectl: &Kubectl,
+        namespace: &str,
+        name: &str,
+        image: &Image,
+        dialect: &dyn Dialect,
+        backend: &Backend,
+    ) -> Result<Self> {
+        let config =
+            serde_saphyr::to_string(&dialect.bootstrap(backend)).context("writing Envoy's configuration")?;
+        for object in objects(name, image, &config) {
+            kubectl.apply_object(namespace, object).await?;
+        }
+        let within = Duration::from_secs(120);
+        let running = async {
+            kubectl.rollout(namespace, name, within).await?;
+            // The pod of a former configuration may still be on its way out.
+            kubectl.ready_pods(namespace, &format!("gateway={name}"), 1, within).await
+        };
+        let pods = running.await.with_context(|| format!("Envoy {name} ({})", dialect.name()))?;
+        let pod = pods.into_iter().next().context("one pod")?;
+        let address = pod
+            .status
+            .as_ref()
+            .and_then(|status| status.pod_ip.clone())
+            .context("a ready pod has an address")?;
+        Ok(Self { name: name.to_owned(), pod: pod.name_any(), address })
+    }
+
+    /// Where to send requests: `http://10.244.0.9:8081`.
+    pub fn url(&self) -> String {
+        format!("http://{}:{HTTP_PORT}", self.address)
+    }
+
+    /// Envoy's counters and gauges whose name contains a match of the regular expression `filter`.
+    ///
+    /// # Errors
+    /// When its admin endpoint does not answer.
+    pub async fn stats(&self, filter: &str) -> Result<BTreeMap<String, u64>> {
+        let url = format!("http://{}:{ADMIN_PORT}/stats?usedonly&filter={filter}", self.address);
+        let text = Client::new().get(&url).await?;
+        let lines = text.lines().filter_map(|line| line.split_once(": "));
+        Ok(lines.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect())
+    }
+}
+
+fn objects(name: &str, image: &Image, config: &str) -> [Value; 3] {
+    let labels = json!({"app": "envoy", "gateway": name});
+    let config_map = json!({
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": name, "labels": labels},
+        "data": {"envoy.yaml": config},
+    });
+    let service = json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": HTTP_PORT}]},
+    });
+    let container = json!({
+        "name": "envoy",
+        "image": image.reference(),
+        "imagePullPolicy": "Never",
+        "args": ["-c", "/etc/envoy/envoy.yaml", "--concurrency", "2", "--log-level", "warning"],
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": ADMIN_PORT}, "periodSeconds": 1},
+        "volumeMounts": [{"name": "config", "mountPath": "/etc/envoy"}],
+    });
+    let deployment = json!({
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "labels": labels},
+        "spec": {
+            "selector": {"matchLabels": labels},
+            "strategy": {"type": "Recreate"},
+            "template": {
+                "metadata": {
+                    "labels": labels,
+                    "annotations": {"waypost.dev/config": Sources::default().text(config).tag()},
+                },
+                "spec": {
+                    "terminationGracePeriodSeconds": 2,
+                    "containers": [container],
+                    "volumes": [{"name": "config", "configMap": {"name": name}}],
+                },
+            },
+        },
+    });
+    [config_map, service, deployment]
+}

@@ -1,0 +1,34 @@
+//! The real thing, on one machine: a Kubernetes cluster from package registries alone, images built from this
+//! checkout, Envoy as each gateway configures it, and load to send through it. `xtask` and the end-to-end tests are
+//! written in terms of this library.
+//!
+//! ```no_run
+//! # async fn story() -> anyhow::Result<()> {
+//! use e2e::{Cluster, Progress};
+//! let progress = Progress::stdout();
+//! let cluster = Cluster::up(&progress).await?;
+//! let kubectl = cluster.kubectl().await?;
+//! kubectl.create_namespace("llm").await?;
+//! # Ok(()) }
+//! ```
+
+pub mod cluster;
+pub mod crash;
+pub mod demo;
+pub mod envoy;
+pub mod fixtures;
+pub mod images;
+pub mod kubectl;
+pub mod load;
+pub mod paths;
+pub mod progress;
+pub mod shell;
+pub mod stage;
+pub mod suite;
+pub mod tools;
+pub mod wait;
+
+pub use cluster::Cluster;
+pub use kubectl::Kubectl;
+pub use progress::Progress;
+pub use wait::until;

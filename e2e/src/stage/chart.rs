@@ -1,0 +1,46 @@
+//! The operator, installed as a user installs it: with Helm.
+
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::Ground;
+use crate::images::Sources;
+use crate::shell::run;
+use crate::{Progress, paths};
+
+/// Where the operator runs.
+pub const OPERATOR_NAMESPACE: &str = "waypost-system";
+
+/// Name of the Helm release, and of the operator's Deployment up to `-operator`.
+const RELEASE: &str = "waypost";
+
+/// A tag that changes with anything in the chart.
+pub(super) fn version() -> Result<String> {
+    let chart = paths::checkout().join("charts/waypost");
+    Ok(Sources::default().path(&chart, &chart)?.tag())
+}
+
+/// Installs or upgrades the chart with the ground's images.
+pub(super) async fn install(ground: &Ground, progress: &Progress) -> Result<()> {
+    let (operator, picker) = (&ground.images().operator, &ground.images().picker);
+    let set = [
+        format!("image.repository={}", operator.repository()),
+        format!("image.tag={}", operator.tag()),
+        format!("pickerImage.repository={}", picker.repository()),
+        format!("pickerImage.tag={}", picker.tag()),
+    ];
+    let cluster = ground.cluster();
+    let helm = run(&cluster.tools().helm)
+        .args(["upgrade", "--install", RELEASE])
+        .arg(paths::checkout().join("charts/waypost"))
+        .args(["--namespace", OPERATOR_NAMESPACE, "--create-namespace", "--wait", "--timeout", "60s"])
+        .args(set.iter().flat_map(|value| ["--set-string", value]))
+        .env("KUBECONFIG", cluster.kubeconfig());
+    match progress.step("installing the operator with its Helm chart", helm.done()).await {
+        Ok(()) => {
+            ground.kubectl().rollout(OPERATOR_NAMESPACE, "waypost-operator", Duration::from_secs(60)).await
+        }
+        Err(error) => Err(error.context(ground.kubectl().report(OPERATOR_NAMESPACE).await)),
+    }
+}

@@ -1,0 +1,88 @@
+//! The installed operator: its program, its absence, its restart.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::ResourceExt;
+use kube::api::{Api, Patch, PatchParams};
+use serde_json::json;
+
+use super::process::process;
+use super::{OPERATOR_NAMESPACE, PATIENCE, Stage};
+use crate::until;
+
+/// Name of its Deployment, its ServiceAccount and its Lease.
+const NAME: &str = "waypost-operator";
+/// Selects its pods.
+const PODS: &str = "app.kubernetes.io/component=operator";
+
+/// The user that the API server takes the operator for.
+pub fn operator_user() -> String {
+    format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{NAME}")
+}
+
+impl Stage {
+    /// Copies the operator's program out of one of its pods into `folder`: it needs nothing but itself.
+    ///
+    /// # Errors
+    /// When no operator runs.
+    pub async fn operator_program(&self, folder: &Path) -> Result<PathBuf> {
+        let pods = self.kubectl().pods(OPERATOR_NAMESPACE, PODS).await?;
+        let pod = pods.first().context("no operator runs")?;
+        let running = format!("/proc/{}/exe", process(pod)?.pid());
+        let program = folder.join("operator");
+        std::fs::copy(running, &program).with_context(|| format!("copying to {}", program.display()))?;
+        Ok(program)
+    }
+
+    /// Tells `story` while no operator runs, and brings the operator back after it.
+    ///
+    /// # Errors
+    /// When the story fails, or the operator does not go or come.
+    pub async fn without_operator<T>(&self, story: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
+        let deployments = Api::<Deployment>::namespaced(self.kubectl().client().clone(), OPERATOR_NAMESPACE);
+        let scale = async |replicas: i32| {
+            let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
+            let scaled = deployments.patch(NAME, &PatchParams::default(), &patch).await;
+            scaled.map(drop).context("scaling the operator")
+        };
+        let replicas = deployments.get(NAME).await?.spec.and_then(|spec| spec.replicas).unwrap_or(1);
+        scale(0).await?;
+        let gone = until("the operator to go", PATIENCE, async || {
+            let left = self.kubectl().pods(OPERATOR_NAMESPACE, PODS).await?.len();
+            ensure!(left == 0, "{left} pods are left");
+            Ok(())
+        })
+        .await;
+        let told = match gone {
+            Ok(()) => story().await,
+            Err(error) => Err(error),
+        };
+        scale(replicas).await?;
+        self.kubectl().rollout(OPERATOR_NAMESPACE, NAME, PATIENCE).await?;
+        told
+    }
+
+    /// Deletes every pod of the operator and waits until a new one leads.
+    ///
+    /// # Errors
+    /// When none comes to lead.
+    pub async fn restart_operator(&self) -> Result<()> {
+        let former = self.kubectl().pods(OPERATOR_NAMESPACE, PODS).await?;
+        for pod in &former {
+            self.kubectl().delete_pod(OPERATOR_NAMESPACE, &pod.name_any(), None).await?;
+        }
+        self.kubectl().rollout(OPERATOR_NAMESPACE, NAME, PATIENCE).await?;
+        let leases = Api::<Lease>::namespaced(self.kubectl().client().clone(), OPERATOR_NAMESPACE);
+        until("a new operator to lead", Duration::from_secs(30), async || {
+            let holder = leases.get(NAME).await?.spec.and_then(|spec| spec.holder_identity);
+            let holder = holder.filter(|holder| !holder.is_empty()).context("nobody leads")?;
+            ensure!(former.iter().all(|pod| pod.name_any() != holder), "{holder} leads still");
+            Ok(())
+        })
+        .await
+    }
+}

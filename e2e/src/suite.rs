@@ -1,0 +1,84 @@
+//! `cargo xtask test`: everything that the project promises, checked, and one table of what was seen.
+
+mod cargo;
+mod checks;
+mod fuzz;
+mod stories;
+mod tally;
+
+use anyhow::{Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::{Cluster, Progress};
+pub use tally::Tally;
+
+/// What to check.
+#[derive(Args, Clone, Debug, Default)]
+pub struct Suite {
+    /// Check this part alone
+    #[arg(long, value_enum)]
+    pub only: Option<Part>,
+    /// Leave the cluster up at the end
+    #[arg(long)]
+    pub keep: bool,
+    /// Use the cluster that is up, and leave it up
+    #[arg(long)]
+    pub reuse: bool,
+    /// Run those tests alone whose names contain one of these
+    pub names: Vec<String>,
+}
+
+/// A part of the suite, in the order in which they run: what is quick fails first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Formatting, clippy without warnings, generated files without drift
+    Lint,
+    /// Tests that need no cluster
+    Unit,
+    /// Fuzz targets, each for a bounded time
+    Fuzz,
+    /// The stories on a real cluster with real Envoys
+    E2e,
+}
+
+impl Suite {
+    /// Checks it all, goes on after a failure, and prints what was seen.
+    ///
+    /// # Errors
+    /// When the machine can't run a part at all. What failed in a part that ran is in the [`Tally`].
+    pub async fn run(&self, progress: &Progress) -> Result<Tally> {
+        // Remains of a cluster that died are no obstacle: bringing one up clears them away.
+        if self.wants(Part::E2e) && !self.reuse && Cluster::exists() && Cluster::attach().await.is_ok() {
+            bail!(
+                "a cluster is up on this machine already, which holds one: `cargo xtask down` removes it, \
+                 or `cargo xtask test --reuse` runs in it and leaves it up"
+            );
+        }
+        let mut tally = Tally::default();
+        if self.wants(Part::Lint) {
+            checks::lint(progress, &mut tally).await;
+        }
+        if self.wants(Part::Unit) {
+            checks::unit(progress, &self.names, &mut tally).await;
+        }
+        if self.wants(Part::Fuzz) {
+            fuzz::run(progress, &self.names, &mut tally).await?;
+        }
+        if self.wants(Part::E2e) {
+            let ran = stories::run(progress, &self.names, &mut tally).await;
+            if !self.keep && !self.reuse {
+                Cluster::down(progress).await?;
+            }
+            ran?;
+        }
+        Ok(tally)
+    }
+
+    /// Names are those of tests: without a part of their own they are looked for in the stories.
+    fn wants(&self, part: Part) -> bool {
+        match self.only {
+            Some(only) => only == part,
+            None => self.names.is_empty() || part == Part::E2e,
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! The parts without a cluster.
+
+use super::cargo::cargo;
+use super::tally::Tally;
+use crate::Progress;
+
+/// Formatting, lints and generated files.
+pub async fn lint(progress: &Progress, tally: &mut Tally) {
+    let checks: [(&str, &[&str]); 3] = [
+        ("cargo fmt --check", &["fmt", "--all", "--", "--check"]),
+        (
+            "cargo clippy",
+            &["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"],
+        ),
+        ("crdgen --check", &["run", "--locked", "--quiet", "-p", "crds", "--bin", "crdgen", "--", "--check"]),
+    ];
+    for (label, args) in checks {
+        match progress.step(label, cargo(args).done()).await {
+            Ok(()) => tally.passed(1),
+            Err(error) => {
+                println!("{error:#}");
+                tally.failed(label);
+            }
+        }
+    }
+}
+
+/// Every test of the workspace that needs no cluster, or those with a name that contains one of `names`.
+pub async fn unit(progress: &Progress, names: &[String], tally: &mut Tally) {
+    let mut args = vec!["test", "--workspace", "--locked", "--no-fail-fast", "--"];
+    args.extend(names.iter().map(String::as_str));
+    let outcome = progress.step("cargo test --workspace", cargo(&args).output_of_both()).await;
+    let (said, ended_well) = match outcome {
+        Ok(outcome) => outcome,
+        Err(error) => {
+            println!("{error:#}");
+            return tally.failed("cargo test --workspace");
+        }
+    };
+    let Counts { passed, failed } = Counts::of(&said);
+    progress.say(format_args!("{passed} passed, {} failed", failed.len()));
+    tally.passed(passed);
+    if failed.is_empty() && !ended_well {
+        tally.failed("cargo test --workspace (does it build?)");
+    }
+    if !ended_well {
+        println!("{}", failures(&said));
+    }
+    failed.into_iter().for_each(|name| tally.failed(name));
+}
+
+/// What the test harness said, over all binaries.
+#[derive(Debug, PartialEq, Eq)]
+struct Counts {
+    passed: usize,
+    failed: Vec<String>,
+}
+
+impl Counts {
+    fn of(said: &str) -> Self {
+        let results = said.lines().filter_map(|line| line.strip_prefix("test result: "));
+        let passed = results
+            .filter_map(|line| line.split_once(". ")?.1.split(' ').next()?.parse::<usize>().ok())
+            .sum();
+        let tests = said.lines().filter_map(|line| line.strip_prefix("test ")?.strip_suffix(" ... FAILED"));
+        Self { passed, failed: tests.map(str::to_owned).collect() }
+    }
+}
+
+/// The output without the tests that passed.
+fn failures(said: &str) -> String {
+    let boring = |line: &&str| !(line.starts_with("test ") && line.ends_with("... ok") || line.is_empty());
+    let lines: Vec<&str> = said.lines().filter(boring).collect();
+    lines[lines.len().saturating_sub(200)..].join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counts_over_all_binaries() {
+        let said = "running 2 tests\ntest a::b ... ok\ntest c ... FAILED\n\n\
+                    test result: FAILED. 1 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out\n\
+                    test result: ok. 12 passed; 0 failed; 3 ignored; 0 measured; 0 filtered out\n";
+        assert_eq!(Counts::of(said), Counts { passed: 13, failed: vec!["c".to_owned()] });
+        assert!(!failures(said).contains("a::b"));
+    }
+}

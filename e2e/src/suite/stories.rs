@@ -1,0 +1,95 @@
+//! The stories on the cluster, each a test run by itself, so that one that hangs or breaks harms no other.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+use tokio::process::Command;
+use tokio::time::timeout;
+
+use super::cargo::cargo;
+use super::tally::Tally;
+use crate::Progress;
+use crate::shell;
+use crate::stage::{FIGURES, Figure, Ground};
+
+/// A story that takes longer hangs.
+const LONGEST: Duration = Duration::from_secs(15 * 60);
+
+/// Plays the stories whose names contain one of `names`; all without any.
+pub async fn run(progress: &Progress, names: &[String], tally: &mut Tally) -> Result<()> {
+    let programs = progress.step("building the stories", built()).await?;
+    let mut stories = Vec::new();
+    for program in &programs {
+        stories.extend(listed(program, names).await?);
+    }
+    ensure!(!stories.is_empty(), "no story has a name with {}", names.join(" or "));
+    // Once for all: each story finds everything in place.
+    Ground::up(progress).await?;
+    let figures = tempfile()?;
+    for (at, (program, name)) in stories.iter().enumerate() {
+        progress.say(format_args!("story {} of {}: {name}", at + 1, stories.len()));
+        let _ = std::fs::remove_file(&figures);
+        let started = Instant::now();
+        let ok = played(program, name, &figures).await?;
+        let took = started.elapsed();
+        // A test of the harness itself has no row and no figure.
+        let figure = read(&figures).unwrap_or_else(|| Figure { bar: name.clone(), ..Figure::default() });
+        let (verdict, took_seconds) = (if ok { "ok" } else { "FAILED" }, took.as_secs_f64());
+        progress.say(format_args!("story {name}: {verdict} in {took_seconds:.0} s; {}", figure.measured));
+        tally.story(name, figure, ok, took);
+    }
+    let _ = std::fs::remove_file(&figures);
+    Ok(())
+}
+
+/// The programs that hold stories, and other tests that need the cluster or its tools.
+async fn built() -> Result<Vec<PathBuf>> {
+    let args = ["test", "--profile", "e2e", "--locked", "-p", "e2e", "--lib", "--tests", "--no-run"];
+    let said = cargo(&args).args(["--message-format", "json-render-diagnostics"]).output().await?;
+    let messages = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let tests = messages.filter(|message| message["profile"]["test"] == true);
+    let mut programs: Vec<PathBuf> =
+        tests.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).collect();
+    // What the stories stand on is tried before them.
+    programs.sort_by_key(|program| {
+        program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("cluster"))
+    });
+    Ok(programs)
+}
+
+async fn listed(program: &Path, names: &[String]) -> Result<Vec<(PathBuf, String)>> {
+    let said = shell::run(program).args(["--ignored", "--list", "--format", "terse"]).output().await?;
+    let all = said.lines().filter_map(|line| line.strip_suffix(": test"));
+    let wanted = |story: &&str| names.is_empty() || names.iter().any(|name| story.contains(name.as_str()));
+    Ok(all.filter(wanted).map(|name| (program.to_owned(), name.to_owned())).collect())
+}
+
+/// Whether the story came to a good end. What it says is seen as it says it.
+async fn played(program: &Path, name: &str, figures: &Path) -> Result<bool> {
+    let mut story = Command::new(program);
+    story
+        .args(["--ignored", "--exact", name, "--nocapture", "--quiet"])
+        .env(FIGURES, figures)
+        .env("RUST_BACKTRACE", "0");
+    let status = story.stdin(Stdio::null()).kill_on_drop(true).status();
+    match timeout(LONGEST, status).await {
+        Ok(status) => Ok(status.context("starting a story")?.success()),
+        Err(_) => {
+            println!("the story did not end within {} minutes", LONGEST.as_secs() / 60);
+            Ok(false)
+        }
+    }
+}
+
+fn tempfile() -> Result<PathBuf> {
+    let folder = crate::paths::cache()?;
+    std::fs::create_dir_all(&folder)?;
+    Ok(folder.join("figure.json"))
+}
+
+fn read(figures: &Path) -> Option<Figure> {
+    serde_json::from_slice(&std::fs::read(figures).ok()?).ok()
+}

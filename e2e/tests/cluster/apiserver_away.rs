@@ -1,0 +1,125 @@
+//! Row 4: the API server is away, and the operator with it.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, ensure};
+use e2e::cluster::ApiServer;
+use e2e::envoy::AiGateway;
+use e2e::load::Load;
+use e2e::stage::{self, OPERATOR_NAMESPACE, PATIENCE, Picker, Stage, Strategy};
+use e2e::until;
+use futures::future::try_join_all;
+
+const PICKERS: usize = 2;
+const RATE: f64 = 100.0;
+const AWAY: Duration = Duration::from_secs(60);
+/// How soon after its return an edit must be live.
+const LIVE: Duration = Duration::from_secs(5);
+const OPERATOR: &str = "waypost-operator";
+
+/// How the API server is taken away.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    /// Connections are reset, and new ones refused.
+    Killed,
+    /// Connections stay open, and nothing answers.
+    Stopped,
+}
+
+fn edit(number: usize) -> Strategy {
+    let weight = 1.0 + number as f64;
+    Strategy::new("chat")
+        .pool("chat")
+        .replicas(PICKERS)
+        .scorers(&[("queue-scorer", weight), ("prefix-cache-scorer", 3.0)])
+}
+
+#[test]
+#[ignore = "needs the cluster: cargo xtask test"]
+fn the_api_server_and_the_operator_are_away() {
+    let bar = "API server away for 60 s under load, killed and SIGSTOPped, no operator: 0 failed requests, an edit \
+               live within 5 s of its return";
+    stage::play(4, bar, async |stage| {
+        stage.servers("chat", 4, &[]).await?;
+        stage.pool("chat").await?;
+        stage.apply(&edit(0)).await?;
+        stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
+        let pickers = stage.pickers("chat", PICKERS).await?;
+        let gateway = stage.gateway("gateway", &AiGateway::default(), "chat").await?;
+        let before = stage.starts("").await?;
+        let load = Load::new(&gateway.url()).per_second(RATE).streamed(0.5).start();
+
+        let operators = stage.kubectl().scale(OPERATOR_NAMESPACE, OPERATOR, 0).await?;
+        let told = without(stage, &pickers).await;
+        // Whatever came of it: other stories need both.
+        let apiserver = stage.ground().cluster().apiserver();
+        back(apiserver).await?;
+        stage.kubectl().scale(OPERATOR_NAMESPACE, OPERATOR, operators).await?;
+        stage.kubectl().rollout(OPERATOR_NAMESPACE, OPERATOR, PATIENCE).await?;
+        told?;
+        stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
+
+        let report = load.stop().await;
+        let restarts = stage::restarts(&before, &stage.starts("").await?);
+        let failed = report.failures().count();
+        stage.measured(format_args!("{} requests, {failed} failed, {restarts} restarts", report.total()));
+        stage.bar(failed == 0, format_args!("no request failed: {report}"));
+        stage.bar(report.by_pod().len() == 4, "every model server served");
+        stage.bar(restarts == 0, "nothing was restarted");
+        Ok(())
+    });
+}
+
+/// Takes the API server away both ways, with an edit at each return.
+async fn without(stage: &Stage, pickers: &[Picker]) -> Result<()> {
+    until("the end of the operator", PATIENCE, || async {
+        let left =
+            stage.kubectl().pods(OPERATOR_NAMESPACE, "app.kubernetes.io/component=operator").await?.len();
+        ensure!(left == 0, "{left} of its pods are left");
+        Ok(())
+    })
+    .await?;
+    let apiserver = stage.ground().cluster().apiserver();
+    for (number, way) in [Way::Killed, Way::Stopped].into_iter().enumerate() {
+        let former = pickers[0].serving().await?.revision;
+        stage.progress().say(format_args!("the API server is {way:?} for {} s", AWAY.as_secs()));
+        let returned = away(apiserver, way).await?;
+        let next = edit(number + 1);
+        let edited = until("the API server to take an edit", LIVE, || stage.apply(&next)).await?;
+        let swaps = pickers.iter().map(|picker| picker.swapped(&former, 4 * LIVE));
+        let swaps = try_join_all(swaps).await?;
+        let last = swaps.iter().map(|serving| serving.since).max().context("no pickers")?;
+        let live = last.duration_since(returned).unwrap_or_default();
+        let of_which = last.duration_since(edited.returned).unwrap_or_default();
+        stage.measured(format_args!(
+            "{way:?}: live {live:.1?} after the return, {of_which:.1?} after the edit"
+        ));
+        stage.bar(
+            live <= LIVE,
+            format_args!("{way:?}: an edit is live within 5 s of the return, not {live:?}"),
+        );
+    }
+    Ok(())
+}
+
+/// Takes the API server away, sees that it is for as long as it should, and gives back when it answered again.
+async fn away(apiserver: &ApiServer, way: Way) -> Result<SystemTime> {
+    match way {
+        Way::Killed => apiserver.kill().await?,
+        Way::Stopped => apiserver.pause()?,
+    }
+    let gone = Instant::now();
+    while gone.elapsed() < AWAY {
+        ensure!(apiserver.answers().await.is_err(), "the API server still answers");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    back(apiserver).await?;
+    Ok(SystemTime::now())
+}
+
+async fn back(apiserver: &ApiServer) -> Result<()> {
+    if apiserver.alive() {
+        apiserver.resume()?;
+    }
+    apiserver.start().await
+}

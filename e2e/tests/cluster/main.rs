@@ -1,0 +1,17 @@
+//! What must be seen to hold on a real cluster with real Envoys: one module for each row of the table of bars.
+//!
+//! The tests need a cluster and take minutes, so plain `cargo test` leaves them out: `cargo xtask test` runs them, or
+//! `cargo xtask test --only e2e NAME` some of them.
+
+mod apiserver_away;
+mod crashes;
+mod dialects;
+mod drift;
+mod edits;
+mod guide;
+mod picker_ends;
+mod quiet;
+mod rights;
+mod servers_come_and_go;
+mod strategy_deleted;
+mod wrong_edits;

@@ -1,0 +1,170 @@
+//! What a picker may do, and what it may not.
+
+use anyhow::Result;
+use e2e::stage::{self, PATIENCE, Stage, Strategy};
+use futures::future::try_join_all;
+use k8s_openapi::api::authorization::v1::{
+    NonResourceAttributes, ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
+};
+use kube::api::{Api, PostParams};
+
+const CORE: &str = "";
+const WAYPOST: &str = "waypost.dev";
+const POOLS: &str = "inference.networking.k8s.io";
+const POOLS_ALPHA: &str = "inference.networking.x-k8s.io";
+const RBAC: &str = "rbac.authorization.k8s.io";
+const READ: &[&str] = &["get", "list", "watch"];
+const WRITE: &[&str] = &["create", "update", "patch", "delete", "deletecollection"];
+/// Where it asks: the namespace of its own, another one, or no namespace at all.
+const OWN: Option<&str> = None;
+const ELSEWHERE: Option<&str> = Some("kube-system");
+const EVERYWHERE: Option<&str> = Some("");
+
+/// Verbs, group, resource (with its subresource after a slash), name (empty: all of them) and place.
+type Ask = (&'static [&'static str], &'static str, &'static str, &'static str, Option<&'static str>);
+
+const MAY: &[Ask] = &[
+    (READ, CORE, "pods", "", OWN),
+    (READ, POOLS, "inferencepools", "", OWN),
+    (READ, WAYPOST, "routingstrategies", "chat", OWN),
+    (&["patch"], WAYPOST, "routingstrategies/status", "chat", OWN),
+    (&["get"], "apps", "controllerrevisions", "chat-routing-0", OWN),
+    (&["get"], "apps", "controllerrevisions", "chat-routing-9", OWN),
+];
+
+const MAY_NOT: &[Ask] = &[
+    (READ, CORE, "secrets", "", OWN),
+    (&["get"], CORE, "secrets", "chat-picker", OWN),
+    (READ, CORE, "secrets", "", ELSEWHERE),
+    (READ, CORE, "secrets", "", EVERYWHERE),
+    (READ, CORE, "configmaps", "", OWN),
+    // Other strategies, and its own beyond its status.
+    (READ, WAYPOST, "routingstrategies", "", OWN),
+    (READ, WAYPOST, "routingstrategies", "other", OWN),
+    (WRITE, WAYPOST, "routingstrategies", "chat", OWN),
+    (WRITE, WAYPOST, "routingstrategies", "other", OWN),
+    (WRITE, WAYPOST, "routingstrategies/status", "other", OWN),
+    (&["update", "create", "delete"], WAYPOST, "routingstrategies/status", "chat", OWN),
+    (&["update", "patch"], WAYPOST, "routingstrategies/finalizers", "chat", OWN),
+    (READ, WAYPOST, "routingstrategies", "chat", ELSEWHERE),
+    (&["patch"], WAYPOST, "routingstrategies/status", "chat", ELSEWHERE),
+    (READ, WAYPOST, "routingstrategies", "", EVERYWHERE),
+    // The history of others.
+    (&["get"], "apps", "controllerrevisions", "other-routing-0", OWN),
+    (&["list", "watch"], "apps", "controllerrevisions", "", OWN),
+    (WRITE, "apps", "controllerrevisions", "chat-routing-0", OWN),
+    // Pools are the operator's.
+    (WRITE, POOLS, "inferencepools", "chat", OWN),
+    (WRITE, POOLS, "inferencepools/status", "chat", OWN),
+    (READ, POOLS, "inferencepools", "", ELSEWHERE),
+    (READ, POOLS, "inferencepools", "", EVERYWHERE),
+    (READ, POOLS_ALPHA, "inferencepools", "", OWN),
+    // Pods: looking is all.
+    (WRITE, CORE, "pods", "", OWN),
+    (&["create", "get"], CORE, "pods/exec", "", OWN),
+    (&["get"], CORE, "pods/log", "", OWN),
+    (&["create"], CORE, "pods/eviction", "", OWN),
+    (READ, CORE, "pods", "", ELSEWHERE),
+    (READ, CORE, "pods", "", EVERYWHERE),
+    // Its own making.
+    (WRITE, "apps", "deployments", "chat-picker", OWN),
+    (WRITE, CORE, "services", "chat-picker", OWN),
+    (&["create"], CORE, "serviceaccounts/token", "chat-picker", OWN),
+    (&["impersonate"], CORE, "serviceaccounts", "default", OWN),
+    (&["create", "update", "patch", "escalate", "bind"], RBAC, "roles", "chat-picker", OWN),
+    (WRITE, RBAC, "rolebindings", "chat-picker", OWN),
+    (WRITE, "coordination.k8s.io", "leases", "", OWN),
+    (WRITE, CORE, "events", "", OWN),
+    // The cluster.
+    (READ, CORE, "nodes", "", EVERYWHERE),
+    (READ, CORE, "namespaces", "", EVERYWHERE),
+    (&["bind", "escalate", "get"], RBAC, "clusterroles", "cluster-admin", EVERYWHERE),
+    (WRITE, RBAC, "clusterrolebindings", "", EVERYWHERE),
+    (READ, "apiextensions.k8s.io", "customresourcedefinitions", "", EVERYWHERE),
+    (&["create"], "authentication.k8s.io", "tokenreviews", "", EVERYWHERE),
+    (&["create"], "authorization.k8s.io", "subjectaccessreviews", "", EVERYWHERE),
+    (&["*"], "*", "*", "", EVERYWHERE),
+];
+
+const PATHS_NOT: &[&str] = &["/metrics", "/logs/", "/debug/pprof/"];
+
+#[test]
+#[ignore = "needs the cluster: cargo xtask test"]
+fn a_picker_may_do_its_work_and_nothing_else() {
+    let bar = "a picker's ServiceAccount may read its pods, pool and strategy and tell its status, and nothing else: no \
+               Secrets, no other strategy, no write to a pool, no other namespace, nothing of the cluster";
+    // Without a row of its own in the table of bars.
+    stage::play(0, bar, async |stage| {
+        for name in ["chat", "other"] {
+            stage.pool(name).await?;
+            stage.apply(&Strategy::new(name).pool(name).replicas(1)).await?;
+        }
+        for name in ["chat", "other"] {
+            stage.strategy_is(name, "Accepted=True", PATIENCE).await?;
+        }
+        let rights = stage.kubectl().api(&format!("{RBAC}/v1"), "RoleBinding", stage.namespace()).await?;
+        rights.get("chat-picker").await?;
+        let (may, may_not) = tokio::try_join!(answers(stage, MAY), answers(stage, MAY_NOT))?;
+        let paths = try_join_all(PATHS_NOT.iter().map(|path| path_answer(stage, path))).await?;
+
+        let lacking: Vec<&str> =
+            may.iter().filter(|(_, allowed)| !allowed).map(|(ask, _)| ask.as_str()).collect();
+        let refused = may_not.iter().chain(&paths);
+        let beyond: Vec<&str> =
+            refused.clone().filter(|(_, allowed)| *allowed).map(|(ask, _)| ask.as_str()).collect();
+        stage.measured(format_args!("{} questions answered yes, {} no", may.len(), refused.count()));
+        stage.bar(lacking.is_empty(), format_args!("it may do its work: {lacking:?}"));
+        stage.bar(beyond.is_empty(), format_args!("it may do nothing else: {beyond:?}"));
+        Ok(())
+    });
+}
+
+async fn answers(stage: &Stage, asks: &[Ask]) -> Result<Vec<(String, bool)>> {
+    let each = asks.iter().flat_map(|ask| ask.0.iter().map(move |verb| answer(stage, verb, ask)));
+    try_join_all(each).await
+}
+
+async fn answer(stage: &Stage, verb: &str, ask: &Ask) -> Result<(String, bool)> {
+    let (_, group, resource, name, place) = *ask;
+    let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+    let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let namespace = place.unwrap_or(stage.namespace());
+    let attributes = ResourceAttributes {
+        verb: some(verb),
+        group: some(group),
+        resource: some(resource),
+        subresource: some(subresource),
+        name: some(name),
+        namespace: some(namespace),
+        ..ResourceAttributes::default()
+    };
+    let spec = SubjectAccessReviewSpec { resource_attributes: Some(attributes), ..picker(stage) };
+    Ok((
+        format!("{verb} {group}/{resource}/{subresource} {name} in {namespace:?}"),
+        review(stage, spec).await?,
+    ))
+}
+
+async fn path_answer(stage: &Stage, path: &str) -> Result<(String, bool)> {
+    let attributes = NonResourceAttributes { path: Some(path.to_owned()), verb: Some("get".to_owned()) };
+    let spec = SubjectAccessReviewSpec { non_resource_attributes: Some(attributes), ..picker(stage) };
+    Ok((format!("get {path}"), review(stage, spec).await?))
+}
+
+/// A pod of the pool's picker, as the API server knows it.
+fn picker(stage: &Stage) -> SubjectAccessReviewSpec {
+    let namespace = stage.namespace();
+    let groups =
+        ["system:serviceaccounts", &format!("system:serviceaccounts:{namespace}"), "system:authenticated"];
+    SubjectAccessReviewSpec {
+        user: Some(format!("system:serviceaccount:{namespace}:chat-picker")),
+        groups: Some(groups.map(str::to_owned).into()),
+        ..SubjectAccessReviewSpec::default()
+    }
+}
+
+async fn review(stage: &Stage, spec: SubjectAccessReviewSpec) -> Result<bool> {
+    let api = Api::<SubjectAccessReview>::all(stage.kubectl().client().clone());
+    let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+    Ok(api.create(&PostParams::default(), &review).await?.status.is_some_and(|status| status.allowed))
+}

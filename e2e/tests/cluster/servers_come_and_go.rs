@@ -1,0 +1,171 @@
+//! Row 5: model servers end, start again, and become more and fewer, under load.
+
+mod history;
+mod seen;
+
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Context, Result, ensure};
+use e2e::envoy::{AiGateway, Gateway};
+use e2e::kubectl::is_ready;
+use e2e::load::{Ask, Load, Outcome, Report};
+use e2e::stage::{self, PATIENCE, Picker, Stage, Strategy};
+use e2e::until;
+use futures::future::try_join_all;
+use history::{History, Pick};
+use kube::ResourceExt;
+use seen::Seen;
+
+const PICKERS: usize = 2;
+const RATE: f64 = 100.0;
+/// How late a picker may follow what the test itself sees.
+const LATE: Duration = Duration::from_secs(1);
+/// Load on each state of things.
+const SETTLED: Duration = Duration::from_secs(4);
+
+#[test]
+#[ignore = "needs the cluster: cargo xtask test"]
+fn model_servers_come_and_go() {
+    let bar = "a model server killed, replaced, scaled 4→12→2: no pick more than 1 s after NotReady was seen, picked \
+               within 1 s of Ready, no in-flight counter above zero at rest";
+    stage::play(5, bar, async |stage| {
+        stage.servers("chat", 4, &["--startup-delay", "2s"]).await?;
+        stage.pool("chat").await?;
+        let even = Strategy::new("chat").pool("chat").replicas(PICKERS);
+        stage.apply(&even.scorers(&[("queue-scorer", 1.0), ("active-request-scorer", 1.0)])).await?;
+        stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
+        let pickers = stage.pickers("chat", PICKERS).await?;
+        let gateway = stage.gateway("gateway", &AiGateway::default(), "chat").await?;
+
+        let seen = Seen::follow(stage, "app=chat").await?;
+        // Long enough that some are in flight whenever a server goes.
+        let ask = Ask { max_tokens: 64, ..Ask::new("") };
+        let load = Load::new(&gateway.url()).per_second(RATE).streamed(0.5).like(ask).start();
+        tokio::time::sleep(SETTLED).await;
+        busy(&pickers).await?;
+        let killed = killed(stage).await?;
+        replaced(stage).await?;
+        scaled(stage, 12).await?;
+        scaled(stage, 2).await?;
+        let report = load.stop().await;
+        let history = seen.so_far();
+        let picks = picks(&report, &gateway, stage, &history).await?;
+
+        follows(stage, &history, &picks);
+        let elsewhere = picks.iter().filter(|pick| !pick.served && pick.pod != killed).count();
+        let failed = report.failures().count();
+        stage.measured(format_args!(
+            "{} requests, {failed} failed, {elsewhere} of them not at the killed one",
+            report.total()
+        ));
+        stage.bar(elsewhere == 0, format_args!("only the kill costs requests: {report}"));
+        at_rest(stage, &pickers).await;
+        Ok(())
+    });
+}
+
+/// Kills a server's process; gives back its pod, in which it starts again.
+async fn killed(stage: &Stage) -> Result<String> {
+    let pods = stage.kubectl().pods(stage.namespace(), "app=chat").await?;
+    let pod = pods.first().context("no model servers")?;
+    stage.progress().say("a model server is killed");
+    stage::kill(pod)?;
+    let name = pod.name_any();
+    until("the killed server to be Ready again", PATIENCE, || async {
+        let pods = stage.kubectl().pods(stage.namespace(), "app=chat").await?;
+        let pod = pods.iter().find(|pod| pod.name_any() == name).context("its pod is gone")?;
+        let statuses = pod.status.iter().flat_map(|status| status.container_statuses.iter().flatten());
+        let starts: i32 = statuses.map(|status| status.restart_count).sum();
+        ensure!(starts == 1 && is_ready(pod), "{starts} restarts");
+        Ok(())
+    })
+    .await?;
+    tokio::time::sleep(SETTLED).await;
+    Ok(name)
+}
+
+/// Deletes a server's pod; another takes its place.
+async fn replaced(stage: &Stage) -> Result<()> {
+    let pods = stage.kubectl().pods(stage.namespace(), "app=chat").await?;
+    stage.progress().say("a model server is deleted");
+    stage
+        .kubectl()
+        .delete_pod(stage.namespace(), &pods.last().context("no model servers")?.name_any(), None)
+        .await?;
+    scaled(stage, 4).await
+}
+
+async fn scaled(stage: &Stage, count: usize) -> Result<()> {
+    stage.progress().say(format_args!("{count} model servers"));
+    stage.kubectl().scale(stage.namespace(), "chat", i32::try_from(count)?).await?;
+    stage.kubectl().ready_pods(stage.namespace(), "app=chat", count, PATIENCE).await?;
+    tokio::time::sleep(SETTLED).await;
+    Ok(())
+}
+
+/// Where every request went: served ones by the pod's own word, others by the log of the gateway.
+async fn picks(report: &Report, gateway: &Gateway, stage: &Stage, history: &History) -> Result<Vec<Pick>> {
+    let served = report.samples.iter().filter_map(|sample| match &sample.outcome {
+        Outcome::Served { pod, .. } => Some(Pick { at: sample.sent, pod: pod.to_string(), served: true }),
+        _ => None,
+    });
+    let mut picks: Vec<Pick> = served.collect();
+    let (now, wall) = (Instant::now(), SystemTime::now());
+    for bad in gateway.bad_requests(stage.kubectl(), stage.namespace()).await? {
+        let Some(address) = bad.to else { continue };
+        let pod = history.pod_at(&address).with_context(|| format!("who is {address}?"))?;
+        let at = now - wall.duration_since(bad.began).unwrap_or_default();
+        picks.push(Pick { at, pod: pod.to_owned(), served: false });
+    }
+    Ok(picks)
+}
+
+/// No pick long after NotReady, one soon after Ready.
+fn follows(stage: &Stage, history: &History, picks: &[Pick]) {
+    let last = history.last_picks(picks);
+    let first = history.first_picks(picks);
+    let latest = last.iter().map(|(_, late)| *late).max().unwrap_or_default();
+    let slowest = first.iter().filter_map(|(_, late)| *late).max().unwrap_or_default();
+    let (latest, slowest) = (latest.as_secs_f64(), slowest.as_secs_f64());
+    stage.measured(format_args!("{} times NotReady: last pick {latest:.2} s later at most", last.len()));
+    stage.measured(format_args!("{} times Ready: first pick {slowest:.2} s later at most", first.len()));
+    // The killed one, the replaced one, ten of twelve; the killed one again, the new one, eight more.
+    stage.bar(last.len() == 12 && first.len() == 10, "every change was seen");
+    for (pod, late) in last {
+        stage.bar(late <= LATE, format_args!("{pod} is picked {late:?} after it was seen NotReady"));
+    }
+    for (pod, late) in first {
+        let soon = late.is_some_and(|late| late <= LATE);
+        stage.bar(soon, format_args!("{pod} is picked {late:?} after it was seen Ready"));
+    }
+}
+
+/// The counters count: at rest they would be zero if nothing moved them, too.
+async fn busy(pickers: &[Picker]) -> Result<()> {
+    until("requests in flight to be counted", Duration::from_secs(5), || async {
+        let (in_flight, _) = counters(pickers).await?;
+        ensure!(in_flight > 0.0, "none is");
+        Ok(())
+    })
+    .await
+}
+
+/// Nothing is left in the counters when no request is under way.
+async fn at_rest(stage: &Stage, pickers: &[Picker]) {
+    let rest = until("the counters to be at rest", Duration::from_secs(5), || async {
+        let (in_flight, endpoints) = counters(pickers).await?;
+        ensure!(in_flight == 0.0, "{in_flight} in flight");
+        ensure!(endpoints == 2.0 * PICKERS as f64, "{endpoints} endpoints at {PICKERS} pickers");
+        Ok(())
+    });
+    let rest = rest.await;
+    stage.measured(if rest.is_ok() { "0 in flight at rest" } else { "counters not at rest" });
+    stage.bar(rest.is_ok(), format_args!("{:#}", rest.err().unwrap_or_else(|| anyhow::anyhow!("at rest"))));
+}
+
+/// Requests in flight and endpoints, as all pickers count them.
+async fn counters(pickers: &[Picker]) -> Result<(f64, f64)> {
+    let all = try_join_all(pickers.iter().map(Picker::metrics)).await?;
+    let sum = |name: &str| all.iter().map(|metrics| metrics.sum(name, &[])).sum();
+    Ok((sum("waypost_picker_in_flight"), sum("waypost_picker_endpoints")))
+}

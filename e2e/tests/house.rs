@@ -1,0 +1,138 @@
+//! What the workspace promises about itself, checked without a cluster.
+
+#![allow(clippy::unwrap_used, reason = "what can't be read here fails the test")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if !name.starts_with('.') && name != "target" && name != "corpus" {
+                files(&path, extension, found);
+            }
+        } else if path.extension().is_some_and(|e| e == extension) {
+            found.push(path);
+        }
+    }
+}
+
+fn sources() -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    files(&root(), "rs", &mut found);
+    found
+}
+
+/// The file whose `mod` line must name `path`, or `None` for the root of a crate.
+fn parents(path: &Path) -> Option<Vec<PathBuf>> {
+    let folder = path.parent()?;
+    let stem = path.file_stem()?.to_string_lossy().into_owned();
+    let folder_name = folder.file_name()?.to_string_lossy().into_owned();
+    let is_root = ["main", "lib", "build"].contains(&stem.as_str())
+        || ["bin", "benches", "fuzz_targets", "examples"].contains(&folder_name.as_str())
+        || (folder_name == "tests" && folder.parent()?.join("Cargo.toml").exists());
+    if is_root {
+        return None;
+    }
+    let mut parents = vec![folder.with_extension("rs"), folder.join("lib.rs"), folder.join("main.rs")];
+    if stem == "mod" {
+        parents = vec![folder.parent()?.join("lib.rs"), folder.parent()?.join("main.rs")];
+        parents.push(folder.parent()?.with_extension("rs"));
+    }
+    parents.push(folder.join("mod.rs"));
+    // A module of an integration test lies in a folder beside the file of the test.
+    Some(parents)
+}
+
+#[test]
+fn every_source_file_belongs_to_a_crate() {
+    let mut orphans = Vec::new();
+    for path in sources() {
+        let Some(parents) = parents(&path) else { continue };
+        let stem = path.file_stem().unwrap().to_string_lossy().into_owned();
+        let folder = path.parent().unwrap();
+        let name =
+            if stem == "mod" { folder.file_name().unwrap().to_string_lossy().into_owned() } else { stem };
+        let declared = |parent: &PathBuf| {
+            fs::read_to_string(parent).is_ok_and(|text| {
+                text.lines().any(|line| {
+                    let line = line.trim();
+                    line.ends_with(&format!("mod {name};")) && !line.starts_with("//")
+                })
+            })
+        };
+        if !parents.iter().any(declared) {
+            orphans.push(path.strip_prefix(root()).unwrap().to_owned());
+        }
+    }
+    assert_eq!(orphans, Vec::<PathBuf>::new(), "no mod line names these files");
+}
+
+#[test]
+fn no_source_file_is_longer_than_500_lines() {
+    let is_test =
+        |path: &Path| path.components().any(|c| c.as_os_str() == "tests" || c.as_os_str() == "tests.rs");
+    let long: Vec<_> = sources()
+        .into_iter()
+        .filter(|path| !is_test(path))
+        .filter_map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            let lines = text.split("#[cfg(test)]\nmod tests {").next().unwrap().lines().count();
+            (lines > 500).then(|| (path.strip_prefix(root()).unwrap().to_owned(), lines))
+        })
+        .collect();
+    assert_eq!(long, Vec::new(), "split these along a concept");
+}
+
+fn samples() -> Vec<(String, Vec<serde_json::Value>)> {
+    let mut found = Vec::new();
+    files(&root().join("config/samples"), "yaml", &mut found);
+    found.sort();
+    found
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            (
+                path.file_name().unwrap().to_string_lossy().into_owned(),
+                serde_saphyr::from_multiple(&text).unwrap(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn every_sample_compiles_and_every_plugin_has_one() {
+    let mut shown = BTreeSet::new();
+    for (name, documents) in samples() {
+        for document in documents {
+            let (routing, scope) = match document["kind"].as_str() {
+                Some("RoutingStrategy") => {
+                    (document["spec"]["routing"].clone(), picker_core::config::Scope::Resource)
+                }
+                Some("EndpointPickerConfig") => {
+                    let text = document.to_string();
+                    (
+                        picker_core::config::Document::parse(&text).unwrap().routing,
+                        picker_core::config::Scope::File,
+                    )
+                }
+                _ => continue,
+            };
+            if let Err(errors) = picker_core::strategy::compile(&routing, scope, &Default::default()) {
+                panic!("{name}: {errors}");
+            }
+            for plugin in routing["plugins"].as_array().unwrap() {
+                shown.insert(plugin["type"].as_str().unwrap().to_owned());
+            }
+        }
+    }
+    let all: BTreeSet<_> = picker_core::plugins::types().into_iter().map(str::to_owned).collect();
+    assert_eq!(shown, all, "every plugin type has a sample");
+}

@@ -1,0 +1,49 @@
+//! Whatever bytes are given for a body: the scanner takes those, and only those, that another JSON
+//! reader takes for an object, and finds the same in them.
+
+#![no_main]
+
+use bytes::Bytes;
+use libfuzzer_sys::fuzz_target;
+use picker_core::Request;
+use picker_core::request::Headers;
+use serde::de::IgnoredAny;
+use serde_json::Value;
+
+const PATHS: [&str; 6] =
+    ["/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses", "/v1/messages", "/other"];
+
+fuzz_target!(|input: &[u8]| {
+    let Some((&choice, body)) = input.split_first() else { return };
+    let path = PATHS[usize::from(choice) % PATHS.len()];
+    let headers = [(":path", path), ("content-type", "application/json")];
+    let headers = headers.map(|(name, value)| (Bytes::from(name), Bytes::from(value)));
+    let read = Request::new(Headers(headers.into()), Bytes::copy_from_slice(body));
+
+    let text = std::str::from_utf8(body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body));
+    let is_object = text.is_ok_and(|text| {
+        serde_json::from_str::<IgnoredAny>(text).is_ok() && text.trim_start().starts_with('{')
+    });
+    // Its own limits: it takes no number beyond f64, no half surrogate and no depth beyond 128.
+    let tree = if is_object { serde_json::from_str::<Value>(text.unwrap_or_default()).ok() } else { None };
+    let model = tree.as_ref().and_then(|tree| tree.get("model"));
+    match read {
+        Err(bad) => {
+            assert!(bad.offset <= body.len());
+            assert_ne!(path, "/other");
+            let refusable = tree.is_none() || model.is_some_and(|m| !m.is_string() && !m.is_null());
+            assert!(!is_object || refusable, "refused: {bad}");
+        }
+        Ok(request) => {
+            assert!(is_object || body.is_empty() || path == "/other", "taken for an object");
+            for part in request.prompt() {
+                assert!(std::str::from_utf8(part).is_ok() && !part.is_empty());
+            }
+            if let Some(tree) = &tree {
+                assert_eq!(request.model(), model.and_then(Value::as_str));
+                assert_eq!(request.cache_salt(), tree.get("cache_salt").and_then(Value::as_str));
+                assert_eq!(request.content.stream, tree.get("stream") == Some(&Value::Bool(true)));
+            }
+        }
+    }
+});

@@ -1,0 +1,191 @@
+//! Puts the parts together and runs them until a signal.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result};
+use crds::RoutingStrategy;
+use futures::StreamExt as _;
+use kube::runtime::controller::{Config, applier};
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::store::Writer as StoreWriter;
+use kube::{Client, Config as ClientConfig};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+use tracing::{debug, info, warn};
+
+use crate::args::Args;
+use crate::build::Defaults;
+use crate::cache::{self, Cache, Requests, Scope, Triggers};
+use crate::http::{self, Health};
+use crate::lease::{Candidate, Leadership, Timing};
+use crate::metrics::Metrics;
+use crate::strategy::{self, Context, Memory};
+use crate::write::Writer;
+
+/// A reconcile that runs for longer makes this process look dead: every request has a deadline, so it
+/// hangs.
+const STUCK: Duration = Duration::from_secs(300);
+/// How often what is remembered of objects that are gone is forgotten.
+const PRUNE: Duration = Duration::from_secs(600);
+/// Longest wait, at the end, for reconciles that run.
+const GRACE: Duration = Duration::from_secs(15);
+
+/// Runs the operator until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When there is no way to the API server (not: when it doesn't answer), or the health port is taken.
+pub async fn run(args: Args) -> Result<()> {
+    let mut config = ClientConfig::infer().await.context("no way to an API server is configured")?;
+    // Everything is tried again here, and sooner.
+    config.default_retry = false;
+    let client = Client::try_from(config.clone())?;
+    let metrics = Arc::new(Metrics::default());
+
+    let store = StoreWriter::<RoutingStrategy>::default();
+    let cache = Cache::new(store.as_reader());
+    let (triggers, requests) = Triggers::new(cache.clone());
+    let mut tasks = cache::run(&client, &Scope(args.watch_namespace.clone()), &cache, store, &triggers);
+
+    let mut candidate = candidate(&args, config)?;
+    let leadership = candidate.as_ref().map_or_else(Leadership::alone, Candidate::leadership);
+    let context = Arc::new(Context {
+        writer: Writer::new(client.clone(), leadership.clone(), metrics.clone()),
+        defaults: Defaults {
+            image: args.picker_image.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            allow_unsafe_pod_templates: args.allow_unsafe_pod_templates,
+        },
+        release_hold: args.release_hold,
+        recorder: Recorder::new(
+            client,
+            Reporter { controller: "waypost".to_owned(), instance: Some(identity(&args)) },
+        ),
+        memory: Memory::default(),
+        cache,
+        metrics: metrics.clone(),
+    });
+    tasks.spawn(lead(context.clone(), leadership, triggers));
+
+    let (stop, stopped) = watch::channel(false);
+    let mut work = JoinSet::new();
+    work.spawn(reconcile_all(context.clone(), requests, args.concurrency, stopped));
+    let server = http::serve(args.listen, context, metrics);
+
+    let end = async {
+        match &mut candidate {
+            Some(candidate) => candidate.run().await,
+            None => std::future::pending().await,
+        }
+    };
+    let result = tokio::select! {
+        result = server => result,
+        () = end => Ok(()),
+        ended = tasks.join_next() => Err(anyhow::anyhow!("a watch ended: {ended:?}")),
+        ended = work.join_next() => Err(anyhow::anyhow!("the reconciles ended: {ended:?}")),
+        name = signalled() => {
+            info!(signal = name?, "ending");
+            Ok(())
+        }
+    };
+    // First no more work, then the Lease: whoever takes it over finds nothing half done.
+    stop.send_replace(true);
+    if timeout(GRACE, work.join_next()).await.is_err() {
+        warn!("reconciles were still running at the end");
+    }
+    if let Some(candidate) = &mut candidate {
+        candidate.release().await;
+    }
+    result
+}
+
+fn candidate(args: &Args, mut config: ClientConfig) -> Result<Option<Candidate>> {
+    if !args.leader_elect {
+        return Ok(None);
+    }
+    let timing = Timing::default();
+    config.connect_timeout = Some(timing.request);
+    config.read_timeout = Some(timing.request);
+    let client = Client::try_from(config)?;
+    Ok(Some(Candidate::new(client, &args.namespace, &args.lease_name, identity(args), timing)))
+}
+
+fn identity(args: &Args) -> String {
+    let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned());
+    args.identity.clone().or_else(|| host().ok()).unwrap_or_else(|| "waypost-operator".to_owned())
+}
+
+/// Looks at every strategy when this process begins to lead: what happened before was not its business.
+/// Keeps the gauges that nothing else would move when work stands still.
+async fn lead(context: Arc<Context>, leadership: Leadership, triggers: Triggers) {
+    let mut tick = tokio::time::interval(Duration::from_secs(1));
+    let mut prune = tokio::time::interval(PRUNE);
+    loop {
+        tokio::select! {
+            () = leadership.gained() => triggers.all(),
+            _ = prune.tick() => {
+                let there = context.cache.uids();
+                context.memory.prune(|uid| there.contains(uid));
+            }
+            _ = tick.tick() => {}
+        }
+        context.metrics.leader.set(i64::from(leadership.holds()));
+        context.metrics.lags(context.cache.strategies.all().iter().map(|strategy| {
+            let observed = strategy.status.as_ref().map_or(-1, |status| status.observed_generation);
+            let behind = strategy.metadata.generation.unwrap_or_default() - observed.max(0);
+            let name = |name: &Option<String>| name.clone().unwrap_or_default();
+            (name(&strategy.metadata.namespace), name(&strategy.metadata.name), behind)
+        }));
+    }
+}
+
+/// Works on the strategies that are asked for, several at a time, until `stopped`; what runs then is
+/// finished.
+async fn reconcile_all(
+    context: Arc<Context>,
+    mut requests: Requests,
+    concurrency: u16,
+    mut stopped: watch::Receiver<bool>,
+) {
+    // Before everything was listed, nothing can be told from what is not there.
+    while !context.cache.is_ready() {
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(20)) => {}
+            _ = stopped.wait_for(|stop| *stop) => return,
+        }
+    }
+    info!("caches are filled");
+    let store = context.cache.store.clone();
+    let queue = futures::stream::poll_fn(move |cx| requests.poll_recv(cx))
+        .take_until(async move { stopped.wait_for(|stop| *stop).await.map(|_| ()) })
+        .map(Ok::<_, std::convert::Infallible>);
+    let reconcile = |strategy, context| Box::pin(strategy::reconcile(strategy, context));
+    applier(reconcile, strategy::retry, context, store, queue, Config::default().concurrency(concurrency))
+        .for_each(|result| async move {
+            if let Err(error) = result {
+                debug!(%error, "reconcile");
+            }
+        })
+        .await;
+}
+
+async fn signalled() -> Result<&'static str> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(tokio::select! {
+        _ = terminate.recv() => "SIGTERM",
+        _ = interrupt.recv() => "SIGINT",
+    })
+}
+
+impl Health for Context {
+    fn ready(&self) -> bool {
+        self.cache.is_ready()
+    }
+
+    fn live(&self) -> bool {
+        self.memory.oldest_run(Instant::now()) < STUCK
+    }
+}

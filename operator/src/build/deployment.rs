@@ -1,0 +1,128 @@
+//! The pickers.
+
+use crds::TlsMode;
+use serde_json::{Value, json};
+
+use super::{EXT_PROC_PORT, HEALTH_PORT, Input, METRICS_PORT, OverlayError, overlay};
+use crate::kinds::{Kind, Object};
+use crate::names;
+
+/// Longer than a picker needs to drain: 30 s of going on, then the end of its streams.
+const GRACE_SECONDS: u32 = 130;
+/// The user of distroless images.
+const NON_ROOT: u32 = 65532;
+const CERT_PATH: &str = "/etc/waypost/tls";
+
+/// The Deployment of a pool's pickers. Nothing of `spec.routing` is in it: a change of routing must not
+/// roll it.
+pub(super) fn build(input: &Input<'_>) -> Result<Object, OverlayError> {
+    let mut spec = json!({
+        "selector": {"matchLabels": names::selector(input.name)},
+        // A new picker is ready before an old one goes.
+        "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+        "template": overlay::lay(
+            template(input),
+            &input.picker.pod_template,
+            input.defaults.allow_unsafe_pod_templates,
+        )?,
+    });
+    // Under an autoscaler the field is not ours.
+    if input.picker.autoscaling.is_none() {
+        spec["replicas"] = input.least_replicas().into();
+    }
+    let mut object = input.object(Kind::Deployment, json!({"spec": spec}))?;
+    object.content.metadata.annotations.get_or_insert_default().insert(ASKED.to_owned(), asked(input));
+    Ok(object)
+}
+
+/// Annotation with a hash of what the strategy asks of its pickers. Where it is the same and the Deployment
+/// is not, the operator's release has changed.
+pub const ASKED: &str = "waypost.dev/asked";
+
+fn asked(input: &Input<'_>) -> String {
+    picker_core::config::revision(&json!([input.picker, input.strategy, input.pool, input.group]))
+}
+
+fn template(input: &Input<'_>) -> Value {
+    let mut pod = json!({
+        "serviceAccountName": input.name,
+        "terminationGracePeriodSeconds": GRACE_SECONDS,
+        "securityContext": {
+            "runAsNonRoot": true,
+            "runAsUser": NON_ROOT,
+            "runAsGroup": NON_ROOT,
+            "fsGroup": NON_ROOT,
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [container(input)],
+    });
+    if input.picker.tls.mode == TlsMode::Secret {
+        let secret = json!({"secretName": input.picker.tls.secret_name});
+        pod["volumes"] = json!([{"name": "tls", "secret": secret}]);
+    }
+    json!({
+        "metadata": {"labels": names::pod_labels(input.name, input.strategy, input.pool)},
+        "spec": pod,
+    })
+}
+
+fn container(input: &Input<'_>) -> Value {
+    let from_field = |path: &str| json!({"fieldRef": {"fieldPath": path}});
+    let port = |name: &str, number: u16| json!({"name": name, "containerPort": number, "protocol": "TCP"});
+    let mut container = json!({
+        "name": "picker",
+        "image": input.picker.image.as_ref().unwrap_or(&input.defaults.image),
+        "imagePullPolicy": "IfNotPresent",
+        "args": args(input),
+        "env": [
+            {"name": "POD_NAME", "valueFrom": from_field("metadata.name")},
+            {"name": "POD_NAMESPACE", "valueFrom": from_field("metadata.namespace")},
+            {"name": "POD_IP", "valueFrom": from_field("status.podIP")},
+        ],
+        "ports": [
+            port("ext-proc", EXT_PROC_PORT), port("health", HEALTH_PORT), port("metrics", METRICS_PORT),
+        ],
+        "readinessProbe": {
+            "grpc": {"port": HEALTH_PORT, "service": "readiness"},
+            "periodSeconds": 1,
+            "failureThreshold": 2,
+        },
+        // Not before it could have started: a picker that waits for its strategy is alive, not ready.
+        "livenessProbe": {
+            "grpc": {"port": HEALTH_PORT, "service": "liveness"},
+            "initialDelaySeconds": 5,
+            "periodSeconds": 10,
+            "timeoutSeconds": 5,
+            "failureThreshold": 3,
+        },
+        "securityContext": {
+            "allowPrivilegeEscalation": false,
+            "readOnlyRootFilesystem": true,
+            "runAsNonRoot": true,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "resources": match &input.picker.resources {
+            Some(given) => json!(given),
+            None => json!({"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}),
+        },
+    });
+    if input.picker.tls.mode == TlsMode::Secret {
+        container["volumeMounts"] = json!([{"name": "tls", "mountPath": CERT_PATH, "readOnly": true}]);
+    }
+    container
+}
+
+fn args(input: &Input<'_>) -> Vec<String> {
+    let mut args = vec![
+        format!("--strategy={}/{}", input.namespace, input.strategy),
+        format!("--pool-name={}", input.pool),
+        format!("--pool-namespace={}", input.namespace),
+        format!("--pool-group={}", input.group.group()),
+    ];
+    match input.picker.tls.mode {
+        TlsMode::SelfSigned => {}
+        TlsMode::Secret => args.push(format!("--cert-path={CERT_PATH}")),
+        TlsMode::Disabled => args.push("--secure-serving=false".to_owned()),
+    }
+    args
+}

@@ -1,0 +1,225 @@
+//! Lays a user's pod template over ours, by the rules of Kubernetes' strategic merge: objects merge,
+//! lists whose entries have a key merge by it, other lists are replaced, null and `$patch: delete` delete,
+//! `$patch: replace` replaces. (kubectl takes nulls out before it sends them.)
+
+use k8s_openapi::api::core::v1::PodTemplateSpec;
+use serde_json::{Map, Value};
+
+use crate::drift;
+use crate::names;
+
+mod safe;
+
+/// Why a pod template can't be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OverlayError {
+    /// A value of the wrong type.
+    #[error("spec.picker.podTemplate: {0}")]
+    Shape(#[from] serde_json::Error),
+    /// A field that pods don't have.
+    #[error("spec.picker.podTemplate.{0}: pods have no such field")]
+    Unknown(String),
+    /// A label by which the operator or the Deployment finds the pods.
+    #[error("spec.picker.podTemplate.metadata.labels: {0} belongs to the operator; leave it out")]
+    Label(&'static str),
+    /// Something that gives the pickers more rights or other content than they have.
+    #[error(
+        "spec.picker.podTemplate.{0}: not allowed, since it could give pods rights that the author of a \
+         RoutingStrategy doesn't have; an operator with --allow-unsafe-pod-templates takes it"
+    )]
+    Unsafe(String),
+    /// Our container was taken out.
+    #[error("spec.picker.podTemplate.spec.containers: the container called picker must stay")]
+    NoPicker,
+}
+
+/// Labels that a template may not set.
+const OWN_LABELS: [&str; 6] = [
+    "app.kubernetes.io/name",
+    "app.kubernetes.io/instance",
+    names::MANAGED_BY,
+    names::COMPONENT,
+    names::STRATEGY,
+    names::POOL,
+];
+
+/// `base` with `overlay` laid over it.
+pub(super) fn lay(
+    base: Value,
+    overlay: &Map<String, Value>,
+    unsafe_too: bool,
+) -> Result<Value, OverlayError> {
+    if overlay.is_empty() {
+        return Ok(base);
+    }
+    if !unsafe_too && let Some(path) = safe::violation(overlay) {
+        return Err(OverlayError::Unsafe(path));
+    }
+    let labels = overlay.get("metadata").and_then(|m| m.get("labels"));
+    if let Some(own) = OWN_LABELS.into_iter().find(|own| labels.is_some_and(|l| l.get(own).is_some())) {
+        return Err(OverlayError::Label(own));
+    }
+    let mut merged = base;
+    merge("", &mut merged, &Value::Object(overlay.clone()));
+    let typed: PodTemplateSpec = serde_json::from_value(merged.clone())?;
+    let pod = typed.spec.as_ref();
+    if !pod.is_some_and(|pod| pod.containers.iter().any(|c| c.name == "picker")) {
+        return Err(OverlayError::NoPicker);
+    }
+    // What the typed form lost, pods don't have.
+    let known = serde_json::to_value(typed)?;
+    match drift::differs("", &known, &merged) {
+        Some(path) => Err(OverlayError::Unknown(path)),
+        None => Ok(merged),
+    }
+}
+
+fn merge(field: &str, base: &mut Value, overlay: &Value) {
+    match (base, overlay) {
+        (base, Value::Object(overlay)) if directive(overlay) == Some("replace") => {
+            let fields = overlay.iter().filter(|(name, _)| *name != DIRECTIVE);
+            *base = fields.map(|(name, value)| (name.clone(), value.clone())).collect();
+        }
+        (Value::Object(base), Value::Object(overlay)) => {
+            for (name, value) in overlay {
+                if deletes(value) {
+                    base.remove(name);
+                } else {
+                    merge(name, base.entry(name.clone()).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (Value::Array(base), Value::Array(overlay)) if key(field).is_some() => {
+            let key = key(field).unwrap_or_default();
+            for entry in overlay {
+                let same = |b: &Value| !entry[key].is_null() && b[key] == entry[key];
+                if deletes(entry) {
+                    base.retain(|b| !same(b));
+                } else if let Some(base) = base.iter_mut().find(|b| same(b)) {
+                    merge("", base, entry);
+                } else {
+                    base.push(entry.clone());
+                }
+            }
+        }
+        (base, overlay) => *base = overlay.clone(),
+    }
+}
+
+/// Says how an object is meant, where that is not by merging.
+const DIRECTIVE: &str = "$patch";
+
+fn directive(overlay: &Map<String, Value>) -> Option<&str> {
+    overlay.get(DIRECTIVE).and_then(Value::as_str)
+}
+
+fn deletes(value: &Value) -> bool {
+    value.is_null() || value.as_object().and_then(directive) == Some("delete")
+}
+
+/// Merge keys of the lists of a pod, as its API declares them.
+fn key(field: &str) -> Option<&'static str> {
+    Some(match field {
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "env"
+        | "volumes"
+        | "imagePullSecrets"
+        | "resourceClaims" => "name",
+        "volumeMounts" => "mountPath",
+        "volumeDevices" => "devicePath",
+        "ports" => "containerPort",
+        "hostAliases" => "ip",
+        "topologySpreadConstraints" => "topologyKey",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn base() -> Value {
+        json!({
+            "metadata": {"labels": {"app.kubernetes.io/name": "waypost-picker"}},
+            "spec": {"containers": [{"name": "picker", "image": "a", "args": ["x", "y"],
+                "env": [{"name": "POD_NAME", "value": "p"}]}]},
+        })
+    }
+
+    fn laid(overlay: Value) -> Result<Value, String> {
+        let Value::Object(overlay) = overlay else { panic!("not a mapping") };
+        lay(base(), &overlay, true).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn objects_and_keyed_lists_merge_and_others_are_replaced() {
+        let result = laid(json!({
+            "metadata": {"labels": {"team": "llm"}},
+            "spec": {
+                "nodeSelector": {"pool": "cpu"},
+                "tolerations": [{"key": "a", "operator": "Exists"}],
+                "containers": [
+                    {"name": "picker", "args": ["z"], "env": [{"name": "RUST_LOG", "value": "debug"}]},
+                    {"name": "sidecar", "image": "b"},
+                ],
+            },
+        }));
+        assert_eq!(
+            result,
+            Ok(json!({
+                "metadata": {"labels": {"app.kubernetes.io/name": "waypost-picker", "team": "llm"}},
+                "spec": {
+                    "nodeSelector": {"pool": "cpu"},
+                    "tolerations": [{"key": "a", "operator": "Exists"}],
+                    "containers": [
+                        {"name": "picker", "image": "a", "args": ["z"], "env": [
+                            {"name": "POD_NAME", "value": "p"}, {"name": "RUST_LOG", "value": "debug"},
+                        ]},
+                        {"name": "sidecar", "image": "b"},
+                    ],
+                },
+            }))
+        );
+    }
+
+    #[test]
+    fn things_can_be_deleted_and_replaced() {
+        for delete in [Value::Null, json!({"$patch": "delete"})] {
+            let result = laid(json!({"spec": {"containers": [{"name": "picker", "args": delete}]}})).unwrap();
+            assert_eq!(result["spec"]["containers"][0].get("args"), None);
+        }
+        let result = laid(json!({"spec": {"containers": [{"name": "picker", "env": [
+            {"name": "POD_NAME", "$patch": "delete"}, {"name": "X", "value": "1"},
+        ]}]}}));
+        assert_eq!(result.unwrap()["spec"]["containers"][0]["env"], json!([{"name": "X", "value": "1"}]));
+        let result = laid(json!({"metadata": {"annotations": {"$patch": "replace", "a": "b"}}}));
+        assert_eq!(result.unwrap()["metadata"]["annotations"], json!({"a": "b"}));
+    }
+
+    #[test]
+    fn what_is_no_pod_is_refused_with_its_path() {
+        assert_eq!(
+            laid(json!({"spec": {"nodeSelektor": {"a": "b"}}})),
+            Err("spec.picker.podTemplate.spec.nodeSelektor: pods have no such field".to_owned())
+        );
+        let error = laid(json!({"spec": {"tolerations": "all"}})).unwrap_err();
+        assert!(error.starts_with("spec.picker.podTemplate: invalid type: string"), "{error}");
+    }
+
+    #[test]
+    fn what_the_operator_needs_stays() {
+        assert_eq!(
+            laid(json!({"metadata": {"labels": {"waypost.dev/strategy": "other"}}})),
+            Err("spec.picker.podTemplate.metadata.labels: waypost.dev/strategy belongs to the operator; leave it out"
+                .to_owned())
+        );
+        assert_eq!(
+            laid(json!({"spec": {"containers": null}})),
+            Err("spec.picker.podTemplate.spec.containers: the container called picker must stay".to_owned())
+        );
+    }
+}

@@ -1,0 +1,76 @@
+use crds::{Autoscaling, Tls, TlsMode};
+
+use super::*;
+
+fn defaults() -> Defaults {
+    Defaults {
+        image: "waypost-picker:1.2.3".to_owned(),
+        version: "1.2.3".to_owned(),
+        allow_unsafe_pod_templates: false,
+    }
+}
+
+/// All objects of a picker, written as YAML.
+fn yaml(pool: &str, group: PoolGroup, picker: &PickerSpec) -> String {
+    let defaults = defaults();
+    let name = names::picker(group, pool);
+    let input = Input {
+        strategy: "chat",
+        uid: "0b5c1f6e-0000-4000-8000-000000000001",
+        namespace: "llm",
+        pool,
+        group,
+        name: &name,
+        picker,
+        defaults: &defaults,
+    };
+    let objects = objects(&input).unwrap();
+    objects.iter().map(|o| format!("---\n{}", serde_saphyr::to_string(&o.content).unwrap())).collect()
+}
+
+#[test]
+fn a_plain_picker() {
+    insta::assert_snapshot!(yaml("qwen3-32b", PoolGroup::V1, &PickerSpec::default()));
+}
+
+#[test]
+fn one_replica_of_an_old_pool_has_no_budget() {
+    let picker = PickerSpec { replicas: Some(1), ..PickerSpec::default() };
+    insta::assert_snapshot!(yaml("qwen3-32b", PoolGroup::V1Alpha2, &picker));
+}
+
+#[test]
+fn everything_that_can_be_asked_for() {
+    let picker: PickerSpec = serde_json::from_value(json!({
+        "image": "example.com/picker:test",
+        "autoscaling": {"minReplicas": 2, "maxReplicas": 6, "targetCPUUtilizationPercentage": 60},
+        "resources": {"requests": {"cpu": "500m"}},
+        "failureMode": "FailClose",
+        "tls": {"mode": "Secret", "secretName": "picker-tls"},
+        "podTemplate": {
+            "metadata": {"annotations": {"example.com/team": "llm"}},
+            "spec": {
+                "nodeSelector": {"kubernetes.io/os": "linux"},
+                "containers": [{"name": "picker", "env": [{"name": "RUST_LOG", "value": "debug"}]}],
+            },
+        },
+    }))
+    .unwrap();
+    insta::assert_snapshot!(yaml("llama-3.1-8b", PoolGroup::V1, &picker));
+}
+
+#[test]
+fn an_autoscaler_owns_the_replicas() {
+    let autoscaling = Autoscaling { min_replicas: 1, max_replicas: 3, target_cpu_utilization_percentage: 80 };
+    let picker = PickerSpec { autoscaling: Some(autoscaling), ..PickerSpec::default() };
+    let text = yaml("qwen3-32b", PoolGroup::V1, &picker);
+    assert!(!text.contains("\n  replicas:"), "{text}");
+    assert!(!text.contains("PodDisruptionBudget"), "{text}");
+}
+
+#[test]
+fn plaintext_only_is_a_flag() {
+    let tls = Tls { mode: TlsMode::Disabled, secret_name: None };
+    let text = yaml("qwen3-32b", PoolGroup::V1, &PickerSpec { tls, ..PickerSpec::default() });
+    assert!(text.contains("--secure-serving=false"), "{text}");
+}

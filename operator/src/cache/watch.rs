@@ -1,0 +1,215 @@
+//! One watch: lists, follows, and keeps an index in step.
+
+use std::collections::HashMap;
+use std::fmt::Debug;
+use std::future::ready;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt as _};
+use kube::Api;
+use kube::api::ObjectMeta;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::utils::Backoff;
+use kube::runtime::watcher::{self, Event, watcher};
+use serde::de::DeserializeOwned;
+use tokio::time::Instant;
+use tracing::{info, warn};
+
+use super::index::Index;
+
+/// Waits after failed requests: short, since the API server's own fairness protects it, and an edit
+/// should be live soon after its return. They begin anew after a time without failures, not after a
+/// success: before each list that fails, a watch says that it begins.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Retry {
+    failures: u32,
+    last: Option<Instant>,
+}
+
+impl Retry {
+    const FIRST: Duration = Duration::from_millis(50);
+    const LONGEST: Duration = Duration::from_secs(2);
+    const QUIET: Duration = Duration::from_secs(10);
+}
+
+impl Iterator for Retry {
+    type Item = Duration;
+
+    fn next(&mut self) -> Option<Duration> {
+        let now = Instant::now();
+        if self.last.replace(now).is_some_and(|last| now.duration_since(last) > Self::QUIET) {
+            self.failures = 0;
+        }
+        let wait = Self::FIRST.saturating_mul(1 << self.failures.min(10)).min(Self::LONGEST);
+        self.failures = self.failures.saturating_add(1);
+        Some(wait)
+    }
+}
+
+impl Backoff for Retry {
+    fn reset(&mut self) {}
+}
+
+/// Events of a kind, with retries for ever. That it fails is said once, and that it works again too.
+pub(super) fn events<K>(api: Api<K>, config: watcher::Config) -> impl Stream<Item = Event<K>> + Send
+where
+    K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    let url = api.resource_url().to_owned();
+    let mut failing = false;
+    watcher(api, config.any_semantic()).backoff(Retry::default()).filter_map(move |event| {
+        let event = match event {
+            // Said before the list was asked for.
+            Ok(Event::Init) => Some(Event::Init),
+            Ok(event) => {
+                if std::mem::take(&mut failing) {
+                    info!(url, "watching again");
+                }
+                Some(event)
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    warn!(url, error = reason(&error), "cannot watch; trying on");
+                }
+                None
+            }
+        };
+        ready(event)
+    })
+}
+
+/// The last cause, which says what happened; the others say in what.
+fn reason(error: &watcher::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(next) = cause.source() {
+        cause = next;
+    }
+    match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.message.clone(),
+        _ => cause.to_string(),
+    }
+}
+
+/// Keeps `index` in step with a kind. `changed` is called with the old and the new state of each object
+/// that differs, and `listed` when there is a new list.
+pub(super) async fn follow<K, V>(
+    events: impl Stream<Item = Event<K>> + Send,
+    index: &Index<V>,
+    key: impl Fn(&V) -> (String, String),
+    value: impl Fn(K) -> V,
+    changed: impl Fn(Option<&V>, Option<&V>),
+    listed: impl Fn(),
+) where
+    V: PartialEq,
+{
+    let mut events = std::pin::pin!(events);
+    let mut listing: HashMap<String, std::collections::BTreeMap<String, Arc<V>>> = HashMap::new();
+    while let Some(event) = events.next().await {
+        match event {
+            Event::Init => listing.clear(),
+            Event::InitApply(object) => {
+                let object = Arc::new(value(object));
+                let (namespace, name) = key(&object);
+                listing.entry(namespace).or_default().insert(name, object);
+            }
+            Event::InitDone => {
+                let mut old = index.replace(std::mem::take(&mut listing));
+                for new in index.all() {
+                    let (namespace, name) = key(&new);
+                    let before = old.get_mut(&namespace).and_then(|objects| objects.remove(&name));
+                    if before.as_deref() != Some(&*new) {
+                        changed(before.as_deref(), Some(&new));
+                    }
+                }
+                for gone in old.values().flat_map(|objects| objects.values()) {
+                    changed(Some(gone), None);
+                }
+                listed();
+            }
+            Event::Apply(object) => {
+                let new = Arc::new(value(object));
+                let (namespace, name) = key(&new);
+                let before = index.insert(&namespace, &name, new.clone());
+                if before.as_deref() != Some(&*new) {
+                    changed(before.as_deref(), Some(&new));
+                }
+            }
+            Event::Delete(object) => {
+                let object = value(object);
+                let (namespace, name) = key(&object);
+                index.remove(&namespace, &name);
+                changed(Some(&object), None);
+            }
+        }
+    }
+}
+
+/// Namespace and name.
+pub(super) fn key(metadata: &ObjectMeta) -> (String, String) {
+    (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures::stream;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn retries_are_neither_many_nor_far_apart() {
+        let mut retry = Retry::default();
+        let mut waits = |count| {
+            let next = || {
+                retry.reset();
+                retry.next().unwrap().as_millis()
+            };
+            std::iter::repeat_with(next).take(count).collect::<Vec<_>>()
+        };
+        assert_eq!(waits(8), [50, 100, 200, 400, 800, 1600, 2000, 2000]);
+        tokio::time::advance(Duration::from_secs(11)).await;
+        assert_eq!(waits(2), [50, 100]);
+    }
+
+    /// What a list leaves out was deleted while the watch was away, and is told.
+    #[tokio::test]
+    async fn lists_tell_what_changed() {
+        let (index, told) = (Index::<(&str, u8)>::default(), Mutex::new(Vec::new()));
+        let events = stream::iter([
+            Event::Init,
+            Event::InitApply(("a", 1)),
+            Event::InitApply(("b", 1)),
+            Event::InitDone,
+            Event::Apply(("a", 1)),
+            Event::Apply(("a", 2)),
+            Event::Init,
+            Event::InitApply(("a", 2)),
+            Event::InitApply(("c", 1)),
+            Event::InitDone,
+            Event::Delete(("c", 1)),
+        ]);
+        follow(
+            events,
+            &index,
+            |v| (String::new(), v.0.to_owned()),
+            |v| v,
+            |old, new| told.lock().unwrap().push((old.copied(), new.copied())),
+            || {},
+        )
+        .await;
+        assert_eq!(
+            told.into_inner().unwrap(),
+            [
+                (None, Some(("a", 1))),
+                (None, Some(("b", 1))),
+                (Some(("a", 1)), Some(("a", 2))),
+                (None, Some(("c", 1))),
+                (Some(("b", 1)), None),
+                (Some(("c", 1)), None),
+            ]
+        );
+    }
+}

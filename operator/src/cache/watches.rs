@@ -1,0 +1,205 @@
+//! Starts the watch of every kind.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use crds::{InferencePool, InferencePoolV1Alpha2, Pool, PoolGroup, RoutingStrategy};
+use futures::{Stream, StreamExt as _};
+use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::core::v1::Pod;
+use kube::core::DynamicObject;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::warn;
+
+use super::gate::{watch_definition, while_installed};
+use super::tolerant::Tolerant;
+use super::watch::{events, follow, key};
+use super::{Cache, Triggers};
+use crate::kinds::Kind;
+use crate::names;
+
+/// Where the operator looks: in one namespace, or in all.
+#[derive(Clone, Debug, Default)]
+pub struct Scope(pub Option<String>);
+
+impl Scope {
+    fn api<K>(&self, client: &Client) -> Api<K>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
+    {
+        match &self.0 {
+            Some(namespace) => Api::namespaced(client.clone(), namespace),
+            None => Api::all(client.clone()),
+        }
+    }
+
+    fn dynamic(&self, client: &Client, kind: Kind) -> Api<Tolerant<DynamicObject>> {
+        match &self.0 {
+            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind.resource()),
+            None => Api::all_with(client.clone(), &kind.resource()),
+        }
+    }
+}
+
+/// Watches everything, for ever. The tasks end when the set is dropped.
+pub fn run(
+    client: &Client,
+    scope: &Scope,
+    cache: &Cache,
+    store: Writer<RoutingStrategy>,
+    triggers: &Triggers,
+) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    strategies(&mut tasks, scope.api(client), cache, store, triggers);
+    for kind in Kind::ALL {
+        owned(&mut tasks, scope.dynamic(client, kind), kind, cache, triggers);
+    }
+    pods(&mut tasks, scope.api(client), cache, triggers);
+    for group in PoolGroup::ALL {
+        let (installed, is_installed) = watch::channel(None);
+        tasks.spawn(watch_definition(client.clone(), group, installed));
+        match group {
+            PoolGroup::V1 => {
+                let api = scope.api::<InferencePool>(client);
+                pools(&mut tasks, api, group, is_installed, cache, triggers);
+            }
+            PoolGroup::V1Alpha2 => {
+                let api = scope.api::<InferencePoolV1Alpha2>(client);
+                pools(&mut tasks, api, group, is_installed, cache, triggers);
+            }
+        }
+    }
+    tasks
+}
+
+fn strategies(
+    tasks: &mut JoinSet<()>,
+    api: Api<Tolerant<RoutingStrategy>>,
+    cache: &Cache,
+    mut store: Writer<RoutingStrategy>,
+    triggers: &Triggers,
+) {
+    let (index, triggers) = (cache.strategies.clone(), triggers.clone());
+    tasks.spawn(async move {
+        let events = readable(events(api, watcher::Config::default())).map(move |event| {
+            let event = event.modify(|strategy| strategy.metadata.managed_fields = None);
+            store.apply_watcher_event(&event);
+            event
+        });
+        let changed =
+            |old: Option<&RoutingStrategy>, new: Option<&RoutingStrategy>| triggers.strategy(old, new);
+        follow(events, &index, |s: &RoutingStrategy| key(&s.metadata), |s| s, changed, || {}).await;
+    });
+}
+
+fn owned(
+    tasks: &mut JoinSet<()>,
+    api: Api<Tolerant<DynamicObject>>,
+    kind: Kind,
+    cache: &Cache,
+    triggers: &Triggers,
+) {
+    let Some(index) = cache.owned.get(&kind).cloned() else { return };
+    let triggers = triggers.clone();
+    let config =
+        watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY, names::MANAGED_BY_WAYPOST));
+    let trim = |mut object: DynamicObject| {
+        object.metadata.managed_fields = None;
+        object
+    };
+    tasks.spawn(async move {
+        let changed = |old: Option<&DynamicObject>, new: Option<&DynamicObject>| triggers.owned(old, new);
+        follow(
+            readable(events(api, config)),
+            &index,
+            |o: &DynamicObject| key(&o.metadata),
+            trim,
+            changed,
+            || {},
+        )
+        .await;
+    });
+}
+
+/// The events of what can be read. What can't is said, and is as if it were not there.
+fn readable<K>(events: impl Stream<Item = Event<Tolerant<K>>> + Send) -> impl Stream<Item = Event<K>> + Send
+where
+    K: Resource + Clone + Send,
+{
+    let read = |item: Tolerant<K>| {
+        let (namespace, name) = key(item.meta());
+        let object = item.object;
+        object
+            .inspect_err(|error| warn!(namespace, name, error, "an object can't be read; leaving it alone"))
+            .ok()
+    };
+    events.filter_map(move |event| {
+        std::future::ready(match event {
+            Event::Apply(item) => read(item).map(Event::Apply),
+            Event::Delete(item) => read(item).map(Event::Delete),
+            Event::InitApply(item) => read(item).map(Event::InitApply),
+            Event::Init => Some(Event::Init),
+            Event::InitDone => Some(Event::InitDone),
+        })
+    })
+}
+
+fn pods(tasks: &mut JoinSet<()>, api: Api<Pod>, cache: &Cache, triggers: &Triggers) {
+    let (index, triggers) = (cache.pods.clone(), triggers.clone());
+    tasks.spawn(async move {
+        let key = |pod: &super::PodFacts| (pod.namespace.clone(), pod.name.clone());
+        let changed = |old: Option<&super::PodFacts>, new: Option<&super::PodFacts>| triggers.pod(old, new);
+        follow(events(api, watcher::Config::default()), &index, key, super::PodFacts::from, changed, || {})
+            .await;
+    });
+}
+
+fn pools<K>(
+    tasks: &mut JoinSet<()>,
+    api: Api<K>,
+    group: PoolGroup,
+    installed: watch::Receiver<Option<bool>>,
+    cache: &Cache,
+    triggers: &Triggers,
+) where
+    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+    for<'a> Pool: From<&'a K>,
+{
+    let Some(index) = cache.pools.get(&group).cloned() else { return };
+    let triggers = triggers.clone();
+    tasks.spawn(async move {
+        let start = || {
+            let (api, index, triggers) = (api.clone(), Arc::clone(&index), triggers.clone());
+            async move {
+                let changed = |old: Option<&Pool>, new: Option<&Pool>| triggers.pool(old, new);
+                let pool = |object: K| Pool::from(&object);
+                // Strategies that say the kind is not installed have to look again, pools or none.
+                let is_new = !index.is_listed();
+                let listed = || {
+                    if is_new {
+                        triggers.all();
+                    }
+                };
+                follow(
+                    events(api, watcher::Config::default()),
+                    &index,
+                    |p: &Pool| key(&p.metadata),
+                    pool,
+                    changed,
+                    listed,
+                )
+                .await;
+            }
+        };
+        let absent = || {
+            index.absent();
+            triggers.all();
+        };
+        while_installed(installed, start, absent).await;
+    });
+}

@@ -1,0 +1,129 @@
+//! The operator's own metrics.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::{EncodeLabelSet, text};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// Labels of a write.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct WriteLabels {
+    /// `apply`, `patch` or `delete`.
+    pub verb: &'static str,
+    /// Kind of the object written.
+    pub kind: String,
+    /// `ok`, `conflict` or `error`.
+    pub result: &'static str,
+}
+
+/// Labels of a strategy.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct StrategyLabels {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+/// All metrics.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    /// Seconds that one reconcile took.
+    pub reconcile_seconds: Histogram,
+    /// Reconciles that failed and will be tried again.
+    pub reconcile_errors: Counter,
+    /// Writes to the API server.
+    pub writes: Family<WriteLabels, Counter>,
+    /// How many generations the status of a strategy is behind its spec.
+    pub generation_lag: Family<StrategyLabels, Gauge>,
+    /// 1 while this process leads.
+    pub leader: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let buckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+        let metrics = Self {
+            registry: Registry::with_prefix("waypost_operator"),
+            reconcile_seconds: Histogram::new(buckets),
+            reconcile_errors: Counter::default(),
+            writes: Family::default(),
+            generation_lag: Family::default(),
+            leader: Gauge::default(),
+        };
+        metrics.registered()
+    }
+}
+
+impl Metrics {
+    fn registered(mut self) -> Self {
+        let r = &mut self.registry;
+        r.register("reconcile_seconds", "Time that one reconcile took", self.reconcile_seconds.clone());
+        r.register(
+            "reconcile_errors",
+            "Reconciles that failed and are tried again",
+            self.reconcile_errors.clone(),
+        );
+        r.register("writes", "Writes to the API server", self.writes.clone());
+        r.register(
+            "generation_lag",
+            "Generations that the status of a strategy is behind its spec",
+            self.generation_lag.clone(),
+        );
+        r.register("leader", "1 while this process leads", self.leader.clone());
+        self
+    }
+
+    /// Counts a write.
+    pub fn wrote(&self, verb: &'static str, kind: &str, result: &'static str) {
+        self.writes.get_or_create(&WriteLabels { verb, kind: kind.to_owned(), result }).inc();
+    }
+
+    /// Notes how far the status of each strategy is behind: namespace, name, generations.
+    pub fn lags(&self, all: impl IntoIterator<Item = (String, String, i64)>) {
+        self.generation_lag.clear();
+        for (namespace, name, generations) in all {
+            self.generation_lag.get_or_create(&StrategyLabels { namespace, name }).set(generations);
+        }
+    }
+
+    /// Notes the time that a reconcile took.
+    pub fn reconciled(&self, took: Duration) {
+        self.reconcile_seconds.observe(took.as_secs_f64());
+    }
+
+    /// The exposition in the OpenMetrics text format.
+    pub fn text(&self) -> String {
+        let mut out = String::new();
+        // Writing to a String can't fail.
+        let _ = text::encode(&mut out, &self.registry);
+        out
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shows_what_was_counted() {
+        let metrics = Metrics::default();
+        metrics.wrote("apply", "Deployment", "ok");
+        metrics.lags([("llm".to_owned(), "chat".to_owned(), 2)]);
+        let text = metrics.text();
+        for line in [
+            r#"waypost_operator_writes_total{verb="apply",kind="Deployment",result="ok"} 1"#,
+            r#"waypost_operator_generation_lag{namespace="llm",name="chat"} 2"#,
+            "waypost_operator_leader 0",
+        ] {
+            assert!(text.contains(line), "{line} is not in\n{text}");
+        }
+        metrics.lags([]);
+        assert!(!metrics.text().contains("chat"));
+    }
+}

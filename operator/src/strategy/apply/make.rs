@@ -1,0 +1,143 @@
+//! Makes the objects of a pool, where they are missing or different.
+
+use std::time::{Duration, Instant};
+
+use kube::core::DynamicObject;
+use tracing::{info, warn};
+
+use super::Done;
+use crate::drift;
+use crate::kinds::{Kind, Object};
+use crate::strategy::Context;
+use crate::strategy::dereference::Snapshot;
+use crate::strategy::rollout::Rollout;
+use crate::strategy::turns;
+use crate::write::WriteError;
+
+/// How often to look whether a name has become free that something foreign holds.
+const NAME_TAKEN_AGAIN: Duration = Duration::from_secs(30);
+
+/// How often to ask whether the turn of a Deployment has come.
+const TURN_AGAIN: Duration = Duration::from_secs(2);
+
+/// Makes the objects of one picker. What is in the way is noted in `done`.
+pub(super) async fn all(
+    context: &Context,
+    snapshot: &Snapshot,
+    picker: &str,
+    objects: &[Object],
+    done: &mut Done,
+) {
+    for object in objects {
+        match one(context, snapshot, object, done).await {
+            Ok(None) => {}
+            Ok(Some(taken)) => {
+                done.taken.insert(picker.to_owned(), taken);
+                done.look_again(NAME_TAKEN_AGAIN);
+                return;
+            }
+            Err(error) => {
+                if let Some(refusal) = error.refusal() {
+                    warn!(error = refusal, kind = ?object.kind, name = object.name(), "refused");
+                    done.refused.insert(picker.to_owned(), refusal.to_owned());
+                    done.look_again(NAME_TAKEN_AGAIN);
+                } else {
+                    done.failed(error);
+                }
+                return;
+            }
+        }
+    }
+}
+
+/// Makes one object as wanted. Returns what holds its name, if that is not this strategy.
+async fn one(
+    context: &Context,
+    snapshot: &Snapshot,
+    wanted: &Object,
+    done: &mut Done,
+) -> Result<Option<String>, WriteError> {
+    let cached = snapshot.object(wanted.kind, wanted.name()).map(|live| (**live).clone());
+    let live = match cached {
+        Some(live) => Some(live),
+        None => context.writer.read(wanted.kind, wanted.namespace(), wanted.name()).await?,
+    };
+    let kind = wanted.kind.resource().kind;
+    let Some(live) = live else {
+        context.writer.apply(wanted).await?;
+        info!(kind, name = wanted.name(), "made");
+        return Ok(None);
+    };
+    if !snapshot.owns(&live) {
+        let going = live.metadata.deletion_timestamp.is_some();
+        let what = if going { "is being deleted" } else { "is not this strategy's; rename or delete it" };
+        return Ok(Some(format!("{kind} {} {what}", wanted.name())));
+    }
+    let waiting = waits_for_its_turn(context, wanted, &live);
+    if waiting.is_some() {
+        done.look_again(TURN_AGAIN);
+    }
+    let wanted = waiting.as_ref().unwrap_or(wanted);
+    let Some(path) = drift::find(&live, &wanted.content) else { return Ok(None) };
+    let (uid, version) = state(&live);
+    let hash = seal_of(&wanted.content);
+    if context.memory.is_settled(uid, version, hash) {
+        return Ok(None);
+    }
+    hand_over_replicas(context, snapshot, wanted, &live).await?;
+    if drift::has_foreign_entries(&live, &wanted.content) {
+        context.writer.clear(wanted, &live).await?;
+    }
+    let stored = context.writer.apply(wanted).await?;
+    info!(kind, name = wanted.name(), path, "changed");
+    if let Some(path) = drift::find(&stored, &wanted.content) {
+        warn!(kind, name = wanted.name(), path, "the API server stores this otherwise than applied");
+        let (uid, version) = state(&stored);
+        context.memory.settle(uid, version, hash);
+    }
+    Ok(None)
+}
+
+/// A Deployment that only a new release of the operator would roll, as it is to be until its turn comes.
+fn waits_for_its_turn(context: &Context, wanted: &Object, live: &DynamicObject) -> Option<Object> {
+    if wanted.kind != Kind::Deployment || !turns::is_upgrade(live, &wanted.content) {
+        return None;
+    }
+    let deployments = context.cache.owned.get(&Kind::Deployment)?;
+    let is_done = |uid: &str| {
+        let all = deployments.all();
+        let other = all.iter().find(|d| d.metadata.uid.as_deref() == Some(uid));
+        other.is_none_or(|d| turns::image(d) == turns::image(&wanted.content) && Rollout::of(d).is_complete())
+    };
+    if context.memory.turns.take(state(live).0, Instant::now(), is_done) {
+        return None;
+    }
+    let mut content = turns::postponed(live, &wanted.content);
+    drift::seal(&mut content);
+    Some(Object { kind: wanted.kind, content })
+}
+
+fn state(object: &DynamicObject) -> (&str, &str) {
+    let metadata = &object.metadata;
+    (metadata.uid.as_deref().unwrap_or_default(), metadata.resource_version.as_deref().unwrap_or_default())
+}
+
+fn seal_of(object: &DynamicObject) -> &str {
+    object.metadata.annotations.as_ref().and_then(|a| a.get(drift::APPLIED)).map_or("", String::as_str)
+}
+
+/// A field that its only manager stops applying is removed, and one replica is the default: so the
+/// number stays with another manager until the autoscaler sets it.
+async fn hand_over_replicas(
+    context: &Context,
+    snapshot: &Snapshot,
+    wanted: &Object,
+    live: &DynamicObject,
+) -> Result<(), WriteError> {
+    let leaves = wanted.kind == Kind::Deployment && wanted.content.data["spec"].get("replicas").is_none();
+    let scaled = snapshot.object(Kind::HorizontalPodAutoscaler, wanted.name()).is_some();
+    match live.data["spec"]["replicas"].as_i64() {
+        Some(replicas) if leaves && !scaled => context.writer.keep_replicas(live, replicas).await,
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,176 @@
+//! What to do about a pool's reference. Pure.
+
+use crds::{Binding, PickerRef, Pool};
+use k8s_openapi::jiff::Timestamp;
+use serde_json::Value;
+
+use super::record::{Left, Record};
+use super::{contest, managers};
+
+/// Everything that the decision depends on.
+pub(super) struct Question<'a> {
+    pub pool: &'a Pool,
+    /// The reference that the pool should have.
+    pub wanted: &'a PickerRef,
+    pub binding: Binding,
+    /// Whether a picker answers behind it.
+    pub available: bool,
+    pub strategy: &'a str,
+    pub generation: i64,
+    /// The record that this process wrote last to the pool, should the pool have lost it.
+    pub remembered: Option<Record>,
+    pub now: Timestamp,
+}
+
+/// What to do, and how it stands then.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Decision {
+    pub step: Step,
+    pub standing: Standing,
+}
+
+/// What to write.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Step {
+    Nothing,
+    /// Apply our reference and the record, over other managers or not.
+    Take {
+        record: Record,
+        force: bool,
+    },
+    /// Give up the reference as it is, and remember that.
+    Leave {
+        record: Record,
+    },
+    /// Take the record away: the pool names our picker by its owner's will.
+    Forget,
+}
+
+/// How a pool stands.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Standing {
+    Bound,
+    /// Not yet, and nobody has to do anything.
+    Waiting(String),
+    /// It names our Service with another port, and is not ours to write.
+    WrongPort(String),
+    /// It is another manager's.
+    Elsewhere(String),
+    /// It is another manager's after it was ours, twice.
+    Contested(String),
+}
+
+/// Decides.
+pub(super) fn decide(q: &Question<'_>) -> Decision {
+    let live = q.pool.picker();
+    let record = Record::read(q.pool).or_else(|| q.remembered.clone());
+    let own = record.clone().filter(|record| record.strategy == q.strategy);
+    let manager = || managers::of_reference(q.pool);
+    let is = |step, standing| Decision { step, standing };
+
+    if live.as_ref() == Some(q.wanted) {
+        // What we left to another and now is as we want it, its owner wants.
+        let step = if own.is_some_and(|record| record.left.is_some()) { Step::Forget } else { Step::Nothing };
+        return is(step, Standing::Bound);
+    }
+    if q.binding == Binding::Observe {
+        return is(Step::Nothing, observed(q, live.as_ref()));
+    }
+    if contest::is_kserve(q.pool) {
+        return is(Step::Nothing, Standing::Elsewhere(contest::kserve()));
+    }
+    if let Some(left) = own.as_ref().and_then(|record| record.left.as_ref())
+        && left.generation >= q.generation
+    {
+        return is(Step::Nothing, Standing::Contested(contest::fix(&left.manager, q.pool, &q.wanted.name)));
+    }
+    // Written only where nothing is, or what we put there ourselves.
+    let is_own = |live: &PickerRef| {
+        own.as_ref()
+            .is_some_and(|record| PickerRef::read(q.pool.group, &record.applied).as_ref() == Some(live))
+    };
+    if q.binding == Binding::Cooperative
+        && let Some(live) = &live
+        && !is_own(live)
+    {
+        return is(Step::Nothing, observed(q, Some(live)));
+    }
+    if !q.available {
+        let message = format!("pool {} is bound when a picker of {} is ready", q.pool.name(), q.wanted.name);
+        return is(Step::Nothing, Standing::Waiting(message));
+    }
+
+    let applied = q.wanted.write(q.pool.group);
+    let stored = q.pool.stored_ref.clone().unwrap_or(Value::Null);
+    let force = q.binding == Binding::Takeover;
+    // What is there is what a strategy put there: what was before that is to be given back.
+    let names_ours = live.as_ref().is_some_and(|live| live.is_service(&q.wanted.name));
+    let ours_before = live.is_some()
+        && record
+            .as_ref()
+            .is_some_and(|r| r.left.is_none() && PickerRef::read(q.pool.group, &r.applied) == live);
+    let flips = record.as_ref().map(|r| r.flips.clone()).unwrap_or_default();
+    let mut next = match record {
+        Some(record) if record.left.is_none() && (ours_before || names_ours) => record,
+        record => {
+            let previous = without_us(q.pool, stored, record.as_ref());
+            Record { previous, manager: manager(), flips, ..Record::default() }
+        }
+    };
+    next.strategy = q.strategy.to_owned();
+    next.left = None;
+    // We had applied just this, so another replaced it.
+    let flipped =
+        own.is_some_and(|record| record.left.is_none() && record.applied == applied) && !ours_before;
+    next.applied = applied;
+    if flipped {
+        let manager = manager().unwrap_or_else(|| "another manager".to_owned());
+        if next.flip(&manager, q.now) {
+            next.left = Some(Left { manager: manager.clone(), generation: q.generation });
+            let message = contest::fix(&manager, q.pool, &q.wanted.name);
+            return is(Step::Leave { record: next }, Standing::Contested(message));
+        }
+    }
+    is(Step::Take { record: next, force }, Standing::Bound)
+}
+
+/// `stored` as it would be without us: what only we hold of it is as it was before.
+fn without_us(pool: &Pool, stored: Value, record: Option<&Record>) -> Value {
+    let (Value::Object(mut fields), Some(record)) = (stored.clone(), record) else { return stored };
+    for field in managers::only_ours(pool, stored.as_object().into_iter().flat_map(|s| s.keys().cloned())) {
+        match record.previous.get(&field) {
+            Some(before) => fields.insert(field, before.clone()),
+            None => fields.remove(&field),
+        };
+    }
+    Value::Object(fields)
+}
+
+fn observed(q: &Question<'_>, live: Option<&PickerRef>) -> Standing {
+    match live {
+        Some(live) if live.is_service(&q.wanted.name) && live.port != q.wanted.port => {
+            Standing::WrongPort(format!(
+                "pool {} names {} with another port; set it to {}",
+                q.pool.name(),
+                q.wanted.name,
+                q.wanted.port.unwrap_or_default(),
+            ))
+        }
+        // Only the failure mode differs, and that is the pool's own affair here.
+        Some(live) if live.is_service(&q.wanted.name) => Standing::Bound,
+        live => elsewhere(q, live),
+    }
+}
+
+fn elsewhere(q: &Question<'_>, live: Option<&PickerRef>) -> Standing {
+    let now = live.map_or_else(|| "no picker".to_owned(), |live| format!("{} {}", live.kind, live.name));
+    let by = managers::of_reference(q.pool).map(|m| format!(", set by {m}")).unwrap_or_default();
+    Standing::Elsewhere(format!(
+        "pool {} names {now}{by}; let it name {}, or use binding: Takeover",
+        q.pool.name(),
+        q.wanted.name
+    ))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+use rstest::rstest;
+use serde_json::json;
+
+use super::*;
+use crate::strategy::record::{ANNOTATION, Flip};
+use crate::strategy::validate::testing::pool;
+
+const DAY: i64 = 24 * 3600;
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+fn ours() -> PickerRef {
+    PickerRef::service("qwen-picker", 9002, "FailOpen")
+}
+
+/// A pool that names `reference`, which `manager` holds.
+fn named(reference: &PickerRef, manager: &str) -> Pool {
+    let mut pool = pool("qwen", "x");
+    pool.stored_ref = Some(reference.write(pool.group));
+    pool.metadata.managed_fields = serde_json::from_value(json!([{
+        "manager": manager, "operation": "Update", "time": "2026-01-01T00:00:00Z", "fieldsType": "FieldsV1",
+        "fieldsV1": {"f:spec": {"f:endpointPickerRef": {"f:name": {}}}},
+    }]))
+    .unwrap();
+    pool
+}
+
+fn theirs() -> PickerRef {
+    PickerRef::service("old-epp", 9002, "FailClose")
+}
+
+fn with(mut pool: Pool, record: &Record) -> Pool {
+    pool.metadata.annotations = Some([(ANNOTATION.to_owned(), record.write().unwrap())].into());
+    pool
+}
+
+/// The record of a pool that was taken from `theirs`.
+fn taken() -> Record {
+    Record {
+        strategy: "chat".to_owned(),
+        applied: ours().write(Default::default()),
+        previous: theirs().write(Default::default()),
+        manager: Some("helm".to_owned()),
+        ..Record::default()
+    }
+}
+
+fn ask(pool: &Pool, binding: Binding, available: bool, now: i64) -> Decision {
+    ask_remembering(pool, binding, available, now, None)
+}
+
+fn ask_remembering(
+    pool: &Pool,
+    binding: Binding,
+    available: bool,
+    now: i64,
+    remembered: Option<Record>,
+) -> Decision {
+    let wanted = ours();
+    let (strategy, generation, now) = ("chat", 7, at(now));
+    decide(&Question { pool, wanted: &wanted, binding, available, strategy, generation, remembered, now })
+}
+
+#[test]
+fn a_pool_is_taken_when_a_picker_answers_and_not_before() {
+    let pool = named(&theirs(), "helm");
+    let decision = ask(&pool, Binding::Takeover, false, 0);
+    assert_eq!(decision.step, Step::Nothing);
+    assert!(matches!(decision.standing, Standing::Waiting(_)));
+    assert_eq!(
+        ask(&pool, Binding::Takeover, true, 0),
+        Decision { step: Step::Take { record: taken(), force: true }, standing: Standing::Bound }
+    );
+}
+
+#[rstest]
+#[case(Binding::Takeover)]
+#[case(Binding::Cooperative)]
+#[case(Binding::Observe)]
+fn a_pool_that_names_us_is_bound_and_not_touched(#[case] binding: Binding) {
+    let pool = named(&ours(), "kustomize-controller");
+    let bound = Decision { step: Step::Nothing, standing: Standing::Bound };
+    assert_eq!(ask(&pool, binding, false, 0), bound);
+}
+
+#[test]
+fn the_first_flip_is_taken_back_and_the_newer_value_remembered() {
+    let newer = PickerRef::service("newer-epp", 9002, "FailClose");
+    let pool = with(named(&newer, "helm"), &taken());
+    let expected = Record {
+        previous: newer.write(pool.group),
+        flips: vec![Flip { manager: "helm".to_owned(), at: at(100) }],
+        ..taken()
+    };
+    assert_eq!(
+        ask(&pool, Binding::Takeover, true, 100),
+        Decision { step: Step::Take { record: expected, force: true }, standing: Standing::Bound }
+    );
+}
+
+/// A tool that doesn't mention the failure mode leaves ours in place; that is no value of its own.
+#[test]
+fn of_a_newer_value_only_what_is_theirs_is_remembered() {
+    let newer = PickerRef::service("newer-epp", 9002, "FailOpen");
+    let mut pool = with(named(&newer, "helm"), &taken());
+    let ours: Vec<_> = serde_json::from_value(json!([{
+        "manager": "waypost", "operation": "Apply", "time": "2026-01-01T00:00:00Z", "fieldsType": "FieldsV1",
+        "fieldsV1": {"f:spec": {"f:endpointPickerRef": {"f:failureMode": {}}}},
+    }]))
+    .unwrap();
+    pool.metadata.managed_fields.as_mut().unwrap().extend(ours);
+    let Step::Take { record, .. } = ask(&pool, Binding::Takeover, true, 100).step else {
+        panic!("not taken")
+    };
+    assert_eq!(record.previous, PickerRef::service("newer-epp", 9002, "FailClose").write(pool.group));
+}
+
+#[test]
+fn the_second_flip_within_a_day_is_left() {
+    let flips = vec![Flip { manager: "helm".to_owned(), at: at(100) }];
+    let pool = with(named(&theirs(), "helm"), &Record { flips: flips.clone(), ..taken() });
+    let decision = ask(&pool, Binding::Takeover, true, 100 + DAY - 1);
+    let Step::Leave { record } = decision.step else { panic!("{decision:?}") };
+    assert_eq!(record.left, Some(Left { manager: "helm".to_owned(), generation: 7 }));
+    let Standing::Contested(message) = decision.standing else { panic!("{:?}", decision.standing) };
+    assert_eq!(
+        message,
+        "helm sets endpointPickerRef of pool qwen back; set qwen-picker as the picker in the values of the chart"
+    );
+    // A day later it is a first flip again, and of another manager it always was.
+    assert!(matches!(ask(&pool, Binding::Takeover, true, 100 + DAY).step, Step::Take { .. }));
+    let pool = with(named(&theirs(), "kubectl-edit"), &Record { flips, ..taken() });
+    assert!(matches!(ask(&pool, Binding::Takeover, true, 200).step, Step::Take { .. }));
+}
+
+/// A tool that replaces the whole object takes the record along.
+#[test]
+fn a_flip_counts_also_when_the_record_is_lost() {
+    let flips = vec![Flip { manager: "helm".to_owned(), at: at(100) }];
+    let remembered = Some(Record { flips, ..taken() });
+    let decision = ask_remembering(&named(&theirs(), "helm"), Binding::Takeover, true, 200, remembered);
+    assert!(matches!(decision.step, Step::Leave { .. }), "{decision:?}");
+}
+
+#[test]
+fn what_was_left_stays_left_until_somebody_changes_something() {
+    let left = |generation| {
+        let left = Some(Left { manager: "helm".to_owned(), generation });
+        with(named(&theirs(), "helm"), &Record { left, ..taken() })
+    };
+    let decision = ask(&left(7), Binding::Takeover, true, 100 * DAY);
+    assert_eq!(decision.step, Step::Nothing);
+    assert!(matches!(decision.standing, Standing::Contested(_)));
+    // A newer strategy tries again.
+    assert!(matches!(ask(&left(6), Binding::Takeover, true, 0).step, Step::Take { .. }));
+    // The other manager names us now: nothing of ours has to stay.
+    let record = Record { left: Some(Left { manager: "helm".to_owned(), generation: 7 }), ..taken() };
+    let decision = ask(&with(named(&ours(), "helm"), &record), Binding::Takeover, true, 0);
+    assert_eq!(decision, Decision { step: Step::Forget, standing: Standing::Bound });
+}
+
+#[test]
+fn our_own_change_is_no_flip() {
+    let before = PickerRef::service("qwen-picker", 9002, "FailClose");
+    let record = Record { applied: before.write(Default::default()), ..taken() };
+    let decision = ask(&with(named(&before, "waypost"), &record), Binding::Takeover, true, 0);
+    assert_eq!(decision.step, Step::Take { record: taken(), force: true });
+}
+
+#[test]
+fn a_changed_failure_mode_is_a_flip_but_the_former_picker_stays_the_former() {
+    let edited = PickerRef::service("qwen-picker", 9002, "FailClose");
+    let pool = with(named(&edited, "kubectl-edit"), &taken());
+    let flips = vec![Flip { manager: "kubectl-edit".to_owned(), at: at(5) }];
+    let expected = Record { flips, ..taken() };
+    assert_eq!(ask(&pool, Binding::Takeover, true, 5).step, Step::Take { record: expected, force: true });
+}
+
+#[test]
+fn a_pool_of_a_strategy_that_is_gone_keeps_its_former_picker() {
+    let other = PickerRef::service("qwen-picker", 9002, "FailClose");
+    let record = Record { strategy: "gone".to_owned(), applied: other.write(Default::default()), ..taken() };
+    let decision = ask(&with(named(&other, "waypost"), &record), Binding::Takeover, true, 0);
+    assert_eq!(decision.step, Step::Take { record: taken(), force: true });
+}
+
+#[test]
+fn cooperation_leaves_what_another_holds() {
+    let decision = ask(&named(&theirs(), "helm"), Binding::Cooperative, true, 0);
+    assert_eq!(decision.step, Step::Nothing);
+    assert_eq!(
+        decision.standing,
+        Standing::Elsewhere(
+            "pool qwen names Service old-epp, set by helm; let it name qwen-picker, or use binding: Takeover"
+                .to_owned()
+        )
+    );
+    // It names our Service by its owner's will, with what else its owner wants.
+    let other_mode = named(&PickerRef::service("qwen-picker", 9002, "FailClose"), "helm");
+    let bound = Decision { step: Step::Nothing, standing: Standing::Bound };
+    assert_eq!(ask(&other_mode, Binding::Cooperative, true, 0), bound);
+    let mut free = pool("qwen", "x");
+    free.stored_ref = None;
+    let decision = ask(&free, Binding::Cooperative, true, 0);
+    assert!(matches!(decision.step, Step::Take { force: false, .. }), "{decision:?}");
+}
+
+#[test]
+fn observing_writes_nothing() {
+    let other_port = PickerRef::service("qwen-picker", 9003, "FailOpen");
+    for (pool, bound) in [
+        (named(&theirs(), "helm"), false),
+        (named(&other_port, "helm"), false),
+        (named(&PickerRef::service("qwen-picker", 9002, "FailClose"), "helm"), true),
+        (with(named(&theirs(), "helm"), &taken()), false),
+    ] {
+        let decision = ask(&pool, Binding::Observe, true, 0);
+        assert_eq!(decision.step, Step::Nothing);
+        assert_eq!(decision.standing == Standing::Bound, bound, "{decision:?}");
+    }
+    let decision = ask(&named(&other_port, "helm"), Binding::Observe, true, 0);
+    assert!(matches!(decision.standing, Standing::WrongPort(_)));
+}
+
+#[test]
+fn pools_of_kserve_are_not_taken() {
+    let mut pool = named(&theirs(), "llmisvc-controller");
+    pool.metadata.owner_references = serde_json::from_value(
+        json!([{"apiVersion": "serving.kserve.io/v1alpha2", "kind": "LLMInferenceService", "name": "x", "uid": "u"}]),
+    )
+    .unwrap();
+    let decision = ask(&pool, Binding::Takeover, true, 0);
+    assert_eq!(decision.step, Step::Nothing);
+    let Standing::Elsewhere(message) = decision.standing else { panic!("{decision:?}") };
+    assert!(message.contains("router.scheduler.pool.ref"), "{message}");
+}

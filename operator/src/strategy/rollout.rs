@@ -1,0 +1,45 @@
+//! How far a Deployment is.
+
+use kube::core::DynamicObject;
+
+/// How far a Deployment is.
+pub(super) struct Rollout {
+    observed: bool,
+    stuck: bool,
+    /// Replicas that are wanted.
+    pub wanted: i64,
+    updated: i64,
+    /// Replicas that are ready, of whatever template.
+    pub ready: i64,
+    total: i64,
+}
+
+impl Rollout {
+    /// Reads the status of a Deployment.
+    pub fn of(live: &DynamicObject) -> Self {
+        let status = &live.data["status"];
+        let number = |name: &str| status[name].as_i64().unwrap_or_default();
+        let conditions = status["conditions"].as_array().into_iter().flatten();
+        Self {
+            observed: status["observedGeneration"].as_i64() >= live.metadata.generation,
+            stuck: conditions.into_iter().any(|c| c["type"] == "Progressing" && c["status"] == "False"),
+            wanted: live.data["spec"]["replicas"].as_i64().unwrap_or(1),
+            updated: number("updatedReplicas"),
+            ready: number("readyReplicas"),
+            total: number("replicas"),
+        }
+    }
+
+    /// Whether every wanted replica is ready and of the newest template, and no other is left.
+    pub fn is_complete(&self) -> bool {
+        self.observed
+            && self.updated >= self.wanted
+            && self.ready >= self.wanted
+            && self.total <= self.updated
+    }
+
+    /// Whether the Deployment controller has given up.
+    pub fn is_stuck(&self) -> bool {
+        self.stuck
+    }
+}

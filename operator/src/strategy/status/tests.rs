@@ -1,0 +1,185 @@
+use std::sync::Arc;
+
+use k8s_openapi::jiff::Timestamp;
+use kube::core::DynamicObject;
+use picker_core::config::{ConfigError, ErrorKind, Errors};
+use serde_json::json;
+
+use super::*;
+use crate::kinds::Kind;
+use crate::names;
+use crate::strategy::validate::testing::{pod, pool, snapshot};
+use crate::strategy::validate::validate;
+
+fn deployment(wanted: i64, ready: i64) -> (Kind, Arc<DynamicObject>) {
+    let object = json!({
+        "metadata": {"name": "qwen-picker", "namespace": "llm", "generation": 1,
+            "ownerReferences": [crate::build::owner("chat", "uid-chat")]},
+        "spec": {"replicas": wanted},
+        "status": {"observedGeneration": 1, "replicas": wanted, "updatedReplicas": wanted, "readyReplicas": ready},
+    });
+    (Kind::Deployment, Arc::new(serde_json::from_value(object).unwrap()))
+}
+
+fn picker(name: &str) -> Arc<crate::cache::PodFacts> {
+    pod(name, &[(names::COMPONENT, names::COMPONENT_PICKER), (names::STRATEGY, "chat")], true)
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+/// A world in which all is well: one pool, two pickers, one model server.
+fn well() -> (Snapshot, Done) {
+    let mut snapshot = snapshot();
+    snapshot.pools = vec![Arc::new(pool("qwen", "qwen-picker"))];
+    snapshot.owned = vec![deployment(2, 2)];
+    snapshot.pods = vec![picker("p-1"), picker("p-2"), pod("vllm-0", &[("app", "qwen")], true)];
+    let revision = picker_core::config::revision(&snapshot.strategy.spec.routing.0);
+    let entry = crds::PickerStatus { revision: Some(revision), ..crds::PickerStatus::default() };
+    let status = Arc::make_mut(&mut snapshot.strategy).status.get_or_insert_default();
+    status.pickers = [("p-1".to_owned(), entry.clone()), ("p-2".to_owned(), entry)].into();
+    let standings = [((Default::default(), "qwen".to_owned()), Standing::Bound)].into();
+    (snapshot, Done { kept: true, standings, ..Done::default() })
+}
+
+fn said(status: &RoutingStrategyStatus, name: &str) -> (String, String, String) {
+    let condition = status.conditions.iter().find(|c| c.type_ == name).unwrap();
+    (condition.status.clone(), condition.reason.clone(), condition.message.clone())
+}
+
+fn is(status: &str, reason: &str, message: &str) -> (String, String, String) {
+    (status.to_owned(), reason.to_owned(), message.to_owned())
+}
+
+#[test]
+fn all_is_well() {
+    let (snapshot, done) = well();
+    let valid = validate(&snapshot, |_| Ok(()));
+    insta::assert_yaml_snapshot!(compute(&snapshot, &valid, &done, at(0)));
+}
+
+#[test]
+fn nothing_differs_the_second_time() {
+    let (snapshot, done) = well();
+    let valid = validate(&snapshot, |_| Ok(()));
+    let first = compute(&snapshot, &valid, &done, at(0));
+    let mut later = snapshot;
+    Arc::make_mut(&mut later.strategy).status = Some(RoutingStrategyStatus {
+        pickers: later.strategy.status.clone().unwrap().pickers,
+        ..first.clone()
+    });
+    let second = compute(&later, &valid, &done, at(1000));
+    assert_eq!(difference(&first, &second).unwrap(), Map::new());
+}
+
+#[test]
+fn a_wrong_routing_leaves_the_last_good_one() {
+    let (mut snapshot, done) = well();
+    Arc::make_mut(&mut snapshot.strategy).status.as_mut().unwrap().revision = Some("good".to_owned());
+    let errors = Errors(vec![
+        ConfigError::new("plugins[1].type", ErrorKind::UnknownPlugin, "unknown plugin type \"x\""),
+        ConfigError::new("", ErrorKind::Invalid, "odd"),
+    ]);
+    let valid = validate(&snapshot, |_| Err(errors));
+    let status = compute(&snapshot, &valid, &done, at(0));
+    assert_eq!(status.revision.as_deref(), Some("good"));
+    let message = "revision good still serves; spec.routing.plugins[1].type: unknown plugin type \"x\"; spec.routing: odd";
+    assert_eq!(said(&status, "Accepted"), is("False", "InvalidRouting", message));
+    assert_eq!(said(&status, "Stalled"), is("True", "InvalidRouting", message));
+    assert_eq!(said(&status, "Ready").0, "False");
+}
+
+#[test]
+fn a_routing_that_is_not_kept_is_not_to_be_served() {
+    let (snapshot, mut done) = well();
+    done.kept = false;
+    let valid = validate(&snapshot, |_| Ok(()));
+    assert_eq!(compute(&snapshot, &valid, &done, at(0)).revision, None);
+}
+
+#[test]
+fn programmed_names_who_is_behind() {
+    let (mut snapshot, done) = well();
+    let status = Arc::make_mut(&mut snapshot.strategy).status.as_mut().unwrap();
+    let entry = status.pickers.get_mut("p-2").unwrap();
+    entry.revision = Some("older".to_owned());
+    let valid = validate(&snapshot, |_| Ok(()));
+    let revision = valid.routing.clone().unwrap();
+    assert_eq!(
+        said(&compute(&snapshot, &valid, &done, at(0)), "Programmed"),
+        is("False", "Pending", &format!("1 of 2 serve revision {revision}; not p-2"))
+    );
+    let status = Arc::make_mut(&mut snapshot.strategy).status.as_mut().unwrap();
+    status.pickers.get_mut("p-2").unwrap().error = Some("plugins[0]: too new".to_owned());
+    assert_eq!(
+        said(&compute(&snapshot, &valid, &done, at(0)), "Programmed"),
+        is("False", "ReplicaError", "p-2: plugins[0]: too new")
+    );
+}
+
+#[test]
+fn endpoints_are_some_none_ready_or_none() {
+    let (mut snapshot, done) = well();
+    let valid = validate(&snapshot, |_| Ok(()));
+    assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "HasEndpoints").1, "EndpointsReady");
+    snapshot.pods[2] = pod("vllm-0", &[("app", "qwen")], false);
+    assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "HasEndpoints").1, "NoneReady");
+    snapshot.pods.pop();
+    let status = compute(&snapshot, &valid, &done, at(0));
+    assert_eq!(said(&status, "HasEndpoints").1, "NoPods");
+    assert_eq!(said(&status, "Ready").0, "True");
+}
+
+#[test]
+fn a_rollout_is_not_available_until_it_is_over() {
+    let (mut snapshot, done) = well();
+    let valid = validate(&snapshot, |_| Ok(()));
+    snapshot.owned = vec![deployment(2, 1)];
+    let status = compute(&snapshot, &valid, &done, at(0));
+    assert_eq!(
+        said(&status, "Available"),
+        is("False", "Progressing", "Deployment qwen-picker is rolling out")
+    );
+    assert_eq!(status.summary.unwrap().pickers, "1/2");
+}
+
+#[test]
+fn a_name_that_is_taken_needs_a_hand() {
+    let (snapshot, mut done) = well();
+    done.taken.insert("qwen-picker".to_owned(), "Service qwen-picker is not this strategy's".to_owned());
+    let valid = validate(&snapshot, |_| Ok(()));
+    let status = compute(&snapshot, &valid, &done, at(0));
+    assert_eq!(said(&status, "Available").1, "NameTaken");
+    assert_eq!(said(&status, "Stalled").1, "NameTaken");
+}
+
+#[test]
+fn a_missing_pool_is_waited_for() {
+    let (mut snapshot, mut done) = well();
+    snapshot.pools.clear();
+    done.standings.clear();
+    let valid = validate(&snapshot, |_| Ok(()));
+    let status = compute(&snapshot, &valid, &done, at(0));
+    assert_eq!(
+        said(&status, "PoolsBound"),
+        is("False", "PoolNotFound", "no InferencePool qwen in namespace llm")
+    );
+    assert!(status.conditions.iter().any(|c| c.type_ == "Reconciling"));
+    assert!(!status.conditions.iter().any(|c| c.type_ == "Stalled"));
+    assert_eq!(status.summary.unwrap().pools, "0/1");
+}
+
+#[test]
+fn only_names_of_pods_are_asked_for() {
+    for (name, wanted) in [
+        ("chat-picker-5c75-x", true),
+        ("a.b", true),
+        ("a b", false),
+        ("x/y", false),
+        ("-a", false),
+        ("", false),
+    ] {
+        assert_eq!(is_dns1123(name), wanted, "{name}");
+    }
+}

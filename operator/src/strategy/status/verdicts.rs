@@ -1,0 +1,182 @@
+//! How each aspect of a strategy is.
+
+use crds::PickerStatus;
+use picker_core::config::ErrorKind;
+
+use crate::kinds::Kind;
+use crate::strategy::apply::Done;
+use crate::strategy::binding::Standing;
+use crate::strategy::conditions::{Verdict, Verdicts, join};
+use crate::strategy::dereference::Snapshot;
+use crate::strategy::rollout::Rollout;
+use crate::strategy::validate::{Claim, Valid};
+
+pub(super) fn of(snapshot: &Snapshot, valid: &Valid, done: &Done, revision: Option<&str>) -> Verdicts {
+    let pools = valid.own().count();
+    let pools = if pools == 1 { "1 pool".to_owned() } else { format!("{pools} pools") };
+    Verdicts {
+        accepted: accepted(snapshot, valid, done),
+        pools_bound: pools_bound(snapshot, valid, done),
+        has_endpoints: has_endpoints(snapshot, valid),
+        available: available(snapshot, valid, done),
+        programmed: programmed(snapshot, revision),
+        contested: contested(done),
+        summary: format!("every picker of {pools} serves revision {}", revision.unwrap_or_default()),
+    }
+}
+
+fn accepted(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
+    match (&valid.routing, &done.invalid_picker) {
+        (Err(errors), _) => {
+            let unknown = errors.0.iter().all(|e| e.kind == ErrorKind::UnknownPlugin);
+            let reason = if unknown { "UnknownPlugin" } else { "InvalidRouting" };
+            let place = |path: &str| match path {
+                "" => "spec.routing".to_owned(),
+                path => format!("spec.routing.{path}"),
+            };
+            let findings: Vec<_> = errors.0.iter().map(|e| (place(&e.path), e.message.clone())).collect();
+            // First, since it is what one wants to know, and short.
+            let lead =
+                snapshot.revision().map(|last| format!("revision {last} still serves; ")).unwrap_or_default();
+            Verdict::bad(reason, join(&lead, &findings))
+        }
+        (Ok(_), Some(error)) => Verdict::bad("InvalidPicker", error.clone()),
+        (Ok(revision), None) => {
+            Verdict::good("Accepted", format!("the routing compiles to revision {revision}"))
+        }
+    }
+}
+
+fn pools_bound(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
+    let named = |claim: &Claim| claim.pool.name().to_owned();
+    if let Some(group) = valid.unserved.first() {
+        let message = format!("InferencePools of {} are not installed in this cluster", group.group());
+        return Verdict::bad("PoolNotFound", message);
+    }
+    if !valid.missing.is_empty() {
+        let names: Vec<_> = valid.missing.iter().map(|(_, name)| name.as_str()).collect();
+        let message = format!("no InferencePool {} in namespace {}", names.join(", "), snapshot.namespace());
+        return Verdict::bad("PoolNotFound", message);
+    }
+    if valid.claims.is_empty() {
+        let message =
+            format!("no InferencePool of namespace {} is selected by spec.pools", snapshot.namespace());
+        return Verdict::bad("PoolNotFound", message);
+    }
+    if let Some((claim, holder)) = valid.claims.iter().find_map(|c| Some((c, c.holder.as_ref()?))) {
+        let message = format!("pool {} belongs to the older strategy {holder}", named(claim));
+        return Verdict::bad("Conflict", message);
+    }
+    let mut worst: Option<(u8, Verdict)> = None;
+    for standing in done.standings.values() {
+        let (rank, verdict) = match standing {
+            Standing::Bound => continue,
+            Standing::Elsewhere(m) | Standing::Contested(m) => {
+                (0, Verdict::bad("FieldManagedElsewhere", m.clone()))
+            }
+            Standing::WrongPort(m) => (1, Verdict::bad("WrongPort", m.clone())),
+            Standing::Waiting(m) => (2, Verdict::bad("Pending", m.clone())),
+        };
+        if worst.as_ref().is_none_or(|(known, _)| rank < *known) {
+            worst = Some((rank, verdict));
+        }
+    }
+    match worst {
+        Some((_, verdict)) => verdict,
+        None if done.standings.len() < valid.own().count() => {
+            Verdict::bad("Pending", "not all pools were looked at")
+        }
+        None => Verdict::good("Bound", "every pool refers to its pickers"),
+    }
+}
+
+fn contested(done: &Done) -> Option<Verdict> {
+    done.standings.values().find_map(|standing| match standing {
+        Standing::Contested(message) => Some(Verdict::good("FieldManagedElsewhere", message.clone())),
+        _ => None,
+    })
+}
+
+fn has_endpoints(snapshot: &Snapshot, valid: &Valid) -> Verdict {
+    for claim in valid.own() {
+        let mut selected = snapshot.pods.iter().filter(|pod| claim.pool.selects(&pod.labels)).peekable();
+        let name = claim.pool.name();
+        if selected.peek().is_none() {
+            let message =
+                format!("pool {name} selects no pod of namespace {}; see its selector", snapshot.namespace());
+            return Verdict::bad("NoPods", message);
+        }
+        if !selected.any(|pod| pod.ready) {
+            return Verdict::bad("NoneReady", format!("no pod that pool {name} selects is ready"));
+        }
+    }
+    match valid.own().next() {
+        Some(_) => Verdict::good("EndpointsReady", "every pool selects a ready pod"),
+        None => Verdict::bad("NoPods", "there is no pool"),
+    }
+}
+
+fn available(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
+    if valid.own().next().is_none() {
+        return Verdict::bad("Progressing", "there are no pickers before there is a pool");
+    }
+    if let Some(taken) = done.taken.values().next() {
+        return Verdict::bad("NameTaken", taken.clone());
+    }
+    if let Some((picker, refusal)) = done.refused.iter().next() {
+        return Verdict::bad("Refused", format!("the API server refuses an object of {picker}: {refusal}"));
+    }
+    for claim in valid.own() {
+        let picker = &claim.picker;
+        let Some(live) = snapshot.object(Kind::Deployment, picker) else {
+            return Verdict::bad("Progressing", format!("Deployment {picker} is being made"));
+        };
+        let rollout = Rollout::of(live);
+        if !rollout.is_complete() {
+            let stuck = rollout.is_stuck();
+            let (reason, message) = match stuck {
+                true => ("Unavailable", format!("Deployment {picker} makes no progress; see its pods")),
+                false => ("Progressing", format!("Deployment {picker} is rolling out")),
+            };
+            return Verdict::bad(reason, message);
+        }
+    }
+    Verdict::good("Available", "every wanted picker is ready")
+}
+
+/// Ready pickers of the wanted ones.
+pub(super) fn pickers(snapshot: &Snapshot, valid: &Valid) -> String {
+    let (mut ready, mut wanted) = (0, 0);
+    for claim in valid.own() {
+        if let Some(live) = snapshot.object(Kind::Deployment, &claim.picker) {
+            let rollout = Rollout::of(live);
+            ready += rollout.ready.min(rollout.wanted);
+            wanted += rollout.wanted;
+        }
+    }
+    format!("{ready}/{wanted}")
+}
+
+fn programmed(snapshot: &Snapshot, revision: Option<&str>) -> Verdict {
+    let Some(revision) = revision else {
+        return Verdict::bad("Pending", "no routing was accepted yet");
+    };
+    let none = PickerStatus::default();
+    let entries = snapshot.strategy.status.as_ref().map(|status| &status.pickers);
+    let entry = |pod: &str| entries.and_then(|entries| entries.get(pod)).unwrap_or(&none);
+    let ready: Vec<_> = snapshot.ready_pickers().map(|pod| pod.name.as_str()).collect();
+    if ready.is_empty() {
+        return Verdict::bad("Pending", "no picker is ready");
+    }
+    let behind: Vec<_> =
+        ready.iter().filter(|pod| entry(pod).revision.as_deref() != Some(revision)).copied().collect();
+    if behind.is_empty() {
+        return Verdict::good("Programmed", format!("every ready picker serves revision {revision}"));
+    }
+    if let Some((pod, error)) = behind.iter().find_map(|pod| Some((pod, entry(pod).error.as_ref()?))) {
+        return Verdict::bad("ReplicaError", format!("{pod}: {error}"));
+    }
+    let served = ready.len() - behind.len();
+    let message = format!("{served} of {} serve revision {revision}; not {}", ready.len(), behind.join(", "));
+    Verdict::bad("Pending", message)
+}

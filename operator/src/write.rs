@@ -1,0 +1,316 @@
+//! Everything that is written to the cluster, by the replica that leads and by nobody else.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crds::{Pool, PoolGroup, RoutingStrategy};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, Preconditions};
+use kube::core::{ApiResource, DynamicObject};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+
+use crate::MANAGER;
+use crate::kinds::{Kind, Object};
+use crate::lease::Leadership;
+use crate::metrics::Metrics;
+
+/// Manager of the finalizer alone, so that applying it says nothing about other fields.
+const FINALIZER_MANAGER: &str = "waypost-finalizer";
+/// Manager that holds a Deployment's replicas while they pass from the operator to an autoscaler.
+const REPLICAS_MANAGER: &str = "waypost-replicas";
+/// Longest time that one request may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why something was not written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Another replica leads.
+    #[error("this replica does not lead")]
+    NotLeading,
+    /// The API server did not answer.
+    #[error("the API server did not answer within {} s", TIMEOUT.as_secs())]
+    Timeout,
+    /// The API server refused.
+    #[error(transparent)]
+    Api(#[from] kube::Error),
+}
+
+impl WriteError {
+    /// Whether the object changed meanwhile, so that the decision has to be made again.
+    pub fn is_conflict(&self) -> bool {
+        matches!(self, Self::Api(kube::Error::Api(status)) if status.is_conflict())
+    }
+
+    /// Whether another manager holds a field that was to be applied without force.
+    pub fn is_field_conflict(&self) -> bool {
+        let Self::Api(kube::Error::Api(status)) = self else { return false };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        causes.into_iter().any(|cause| cause.reason == "FieldManagerConflict")
+    }
+
+    /// Whether the object is not there.
+    pub fn is_gone(&self) -> bool {
+        matches!(self, Self::Api(kube::Error::Api(status)) if status.is_not_found())
+    }
+
+    /// The API server's words when it will refuse the same again: an invalid or forbidden object.
+    pub fn refusal(&self) -> Option<&str> {
+        match self {
+            Self::Api(kube::Error::Api(status))
+                if status.is_invalid() || status.is_forbidden() || matches!(status.code, 400 | 422) =>
+            {
+                Some(&status.message)
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Writes while this process leads.
+#[derive(Clone)]
+pub struct Writer {
+    client: Client,
+    leadership: Leadership,
+    metrics: Arc<Metrics>,
+}
+
+impl Writer {
+    /// A writer bound to `leadership`.
+    pub fn new(client: Client, leadership: Leadership, metrics: Arc<Metrics>) -> Self {
+        Self { client, leadership, metrics }
+    }
+
+    /// Whether it would write now.
+    pub fn leads(&self) -> bool {
+        self.leadership.holds()
+    }
+
+    async fn write<T>(
+        &self,
+        verb: &'static str,
+        kind: &str,
+        request: impl Future<Output = Result<T, kube::Error>>,
+    ) -> Result<T, WriteError> {
+        if !self.leads() {
+            return Err(WriteError::NotLeading);
+        }
+        let result = match tokio::time::timeout(TIMEOUT, request).await {
+            Ok(result) => result.map_err(WriteError::from),
+            Err(_) => Err(WriteError::Timeout),
+        };
+        let outcome = match &result {
+            Ok(_) => "ok",
+            Err(error) if error.is_conflict() => "conflict",
+            Err(_) => "error",
+        };
+        self.metrics.wrote(verb, kind, outcome);
+        result
+    }
+
+    fn api(&self, resource: &ApiResource, namespace: &str) -> Api<DynamicObject> {
+        Api::namespaced_with(self.client.clone(), namespace, resource)
+    }
+
+    fn owned(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+        self.api(&kind.resource(), namespace)
+    }
+
+    /// Reads an object of ours past the caches.
+    ///
+    /// # Errors
+    /// When the API server doesn't answer or refuses.
+    pub async fn read(
+        &self,
+        kind: Kind,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Option<DynamicObject>, WriteError> {
+        let api = self.owned(kind, namespace);
+        match tokio::time::timeout(TIMEOUT, api.get_opt(name)).await {
+            Ok(found) => Ok(found?),
+            Err(_) => Err(WriteError::Timeout),
+        }
+    }
+
+    /// Whether a pod exists, past the caches.
+    ///
+    /// # Errors
+    /// When the API server doesn't answer or refuses.
+    pub async fn pod_exists(&self, namespace: &str, name: &str) -> Result<bool, WriteError> {
+        let pods = Api::<k8s_openapi::api::core::v1::Pod>::namespaced(self.client.clone(), namespace);
+        match tokio::time::timeout(TIMEOUT, pods.get_metadata_opt(name)).await {
+            Ok(found) => Ok(found?.is_some()),
+            Err(_) => Err(WriteError::Timeout),
+        }
+    }
+
+    /// Metadata of all pools of a namespace, past the caches.
+    ///
+    /// # Errors
+    /// When the API server doesn't answer or refuses.
+    pub async fn pools(&self, group: PoolGroup, namespace: &str) -> Result<Vec<ObjectMeta>, WriteError> {
+        let api = self.api(&pool_resource(group), namespace);
+        match tokio::time::timeout(TIMEOUT, api.list_metadata(&ListParams::default())).await {
+            Ok(found) => Ok(found?.items.into_iter().map(|pool| pool.metadata).collect()),
+            Err(_) => Err(WriteError::Timeout),
+        }
+    }
+
+    /// Applies an object: its fields become ours, others are left.
+    ///
+    /// # Errors
+    /// When not leading, or when the API server doesn't answer or refuses.
+    pub async fn apply(&self, object: &Object) -> Result<DynamicObject, WriteError> {
+        let (api, params) =
+            (self.owned(object.kind, object.namespace()), PatchParams::apply(MANAGER).force());
+        let patch = Patch::Apply(&object.content);
+        self.write("apply", &object.kind.resource().kind, api.patch(object.name(), &params, &patch)).await
+    }
+
+    /// Makes the lists of `live` those of `wanted`, entries of others or not, which applying would not.
+    ///
+    /// # Errors
+    /// As [`Writer::apply`].
+    pub async fn clear(&self, wanted: &Object, live: &DynamicObject) -> Result<(), WriteError> {
+        let mut patch = json!({"metadata": {
+            "uid": live.metadata.uid, "resourceVersion": live.metadata.resource_version,
+        }});
+        patch["spec"] = wanted.content.data["spec"].clone();
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        let (api, kind) = (self.owned(wanted.kind, wanted.namespace()), wanted.kind.resource().kind);
+        self.write("patch", &kind, api.patch(wanted.name(), &params, &Patch::Merge(&patch))).await.map(drop)
+    }
+
+    /// Deletes an object if it is still the one with `uid`. One that is gone is no error.
+    ///
+    /// # Errors
+    /// As [`Writer::apply`].
+    pub async fn delete(&self, kind: Kind, object: &DynamicObject) -> Result<(), WriteError> {
+        let (Some(namespace), Some(name)) = (&object.metadata.namespace, &object.metadata.name) else {
+            return Ok(());
+        };
+        let preconditions = Preconditions { uid: object.metadata.uid.clone(), resource_version: None };
+        let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
+        let api = self.owned(kind, namespace);
+        match self.write("delete", &kind.resource().kind, api.delete(name, &params)).await {
+            Err(error) if !error.is_gone() && !error.is_conflict() => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Hands a Deployment's replicas, at their present number, to a manager that never changes them, so
+    /// that they stay when the operator stops setting them and until an autoscaler does.
+    ///
+    /// # Errors
+    /// As [`Writer::apply`].
+    pub async fn keep_replicas(&self, deployment: &DynamicObject, replicas: i64) -> Result<(), WriteError> {
+        let (Some(namespace), Some(name)) = (&deployment.metadata.namespace, &deployment.metadata.name)
+        else {
+            return Ok(());
+        };
+        let patch = json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {"name": name, "namespace": namespace, "uid": deployment.metadata.uid},
+            "spec": {"replicas": replicas},
+        });
+        let api = self.owned(Kind::Deployment, namespace);
+        let params = PatchParams::apply(REPLICAS_MANAGER).force();
+        self.write("apply", "Deployment", api.patch(name, &params, &Patch::Apply(&patch))).await.map(drop)
+    }
+
+    /// Applies `content` (everything but type, name and preconditions) to a pool. Fails with a conflict
+    /// when the pool is not the one, or not in the state, that the decision was made on.
+    ///
+    /// # Errors
+    /// As [`Writer::apply`].
+    pub async fn apply_pool(&self, pool: &Pool, content: Value, force: bool) -> Result<(), WriteError> {
+        let mut patch = content;
+        patch["apiVersion"] = pool.group.api_version().into();
+        patch["kind"] = "InferencePool".into();
+        patch["metadata"]["name"] = pool.name().into();
+        patch["metadata"]["namespace"] = pool.namespace().into();
+        preconditions(pool, &mut patch);
+        let mut params = PatchParams::apply(MANAGER);
+        params.force = force;
+        let api = self.api(&pool_resource(pool.group), pool.namespace());
+        self.write("apply", "InferencePool", api.patch(pool.name(), &params, &Patch::Apply(&patch)))
+            .await
+            .map(drop)
+    }
+
+    /// Merges `content` into a pool as `manager`, under the same conditions.
+    ///
+    /// # Errors
+    /// As [`Writer::apply`].
+    pub async fn merge_pool(&self, pool: &Pool, content: Value, manager: &str) -> Result<(), WriteError> {
+        let mut patch = content;
+        preconditions(pool, &mut patch);
+        let params = PatchParams { field_manager: Some(manager.to_owned()), ..PatchParams::default() };
+        let api = self.api(&pool_resource(pool.group), pool.namespace());
+        self.write("patch", "InferencePool", api.patch(pool.name(), &params, &Patch::Merge(&patch)))
+            .await
+            .map(drop)
+    }
+
+    /// Sets or removes our finalizer.
+    ///
+    /// # Errors
+    /// As [`Writer::apply`].
+    pub async fn finalizer(
+        &self,
+        strategy: &RoutingStrategy,
+        finalizer: Option<&str>,
+    ) -> Result<(), WriteError> {
+        let (api, name) = self.strategy_api(strategy);
+        let patch = json!({
+            "apiVersion": "waypost.dev/v1alpha1", "kind": "RoutingStrategy",
+            "metadata": {
+                "name": name, "namespace": strategy.metadata.namespace, "uid": strategy.metadata.uid,
+                "finalizers": finalizer.iter().collect::<Vec<_>>(),
+            },
+        });
+        let params = PatchParams::apply(FINALIZER_MANAGER).force();
+        self.write("apply", "RoutingStrategy", api.patch(&name, &params, &Patch::Apply(&patch)))
+            .await
+            .map(drop)
+    }
+
+    /// Merges `status` into the status of a strategy.
+    ///
+    /// # Errors
+    /// As [`Writer::apply`].
+    pub async fn status(&self, strategy: &RoutingStrategy, status: &Value) -> Result<(), WriteError> {
+        let (api, name) = self.strategy_api(strategy);
+        let patch = json!({"metadata": {"uid": strategy.metadata.uid}, "status": status});
+        let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
+        self.write("patch", "RoutingStrategy", api.patch_status(&name, &params, &Patch::Merge(&patch)))
+            .await
+            .map(drop)
+    }
+
+    fn strategy_api(&self, strategy: &RoutingStrategy) -> (Api<RoutingStrategy>, String) {
+        let namespace = strategy.metadata.namespace.as_deref().unwrap_or_default();
+        let name = strategy.metadata.name.clone().unwrap_or_default();
+        (Api::namespaced(self.client.clone(), namespace), name)
+    }
+}
+
+fn preconditions(pool: &Pool, patch: &mut Value) {
+    patch["metadata"]["uid"] = pool.uid().into();
+    if let Some(version) = &pool.metadata.resource_version {
+        patch["metadata"]["resourceVersion"] = version.clone().into();
+    }
+}
+
+fn pool_resource(group: PoolGroup) -> ApiResource {
+    let api_version = group.api_version();
+    let version = api_version.rsplit('/').next().unwrap_or_default();
+    ApiResource {
+        group: group.group().to_owned(),
+        version: version.to_owned(),
+        api_version: api_version.to_owned(),
+        kind: "InferencePool".to_owned(),
+        plural: "inferencepools".to_owned(),
+    }
+}

@@ -1,0 +1,97 @@
+//! Nobody can give rights beyond their own: what a picker's Role says, the operator's role in the Helm
+//! chart must say too.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+
+use crds::{PickerSpec, PoolGroup};
+use operator::build::{Defaults, Input, objects};
+use operator::kinds::Kind;
+use operator::names;
+use serde_json::Value;
+
+/// Rules of the operator's ClusterRole in the chart.
+fn operator_rules() -> Vec<Value> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/waypost/templates/rbac.yaml");
+    let text = fs::read_to_string(path).unwrap();
+    let plain: String =
+        text.lines().filter(|line| !line.contains("{{")).map(|line| format!("{line}\n")).collect();
+    let documents: Vec<Value> = serde_saphyr::from_multiple(&plain).unwrap();
+    let role = documents.into_iter().find(|d| d["kind"] == "ClusterRole").unwrap();
+    role["rules"].as_array().unwrap().clone()
+}
+
+fn strings(rule: &Value, field: &str) -> Vec<String> {
+    let items = rule[field].as_array().cloned().unwrap_or_default();
+    items.iter().map(|item| item.as_str().unwrap().to_owned()).collect()
+}
+
+/// Whether one of `rules` without resourceNames gives this right.
+fn given(rules: &[Value], group: &str, resource: &str, verb: &str) -> bool {
+    let has = |rule: &Value, field: &str, item: &str| strings(rule, field).iter().any(|i| i == item);
+    rules.iter().any(|rule| {
+        has(rule, "apiGroups", group)
+            && has(rule, "resources", resource)
+            && has(rule, "verbs", verb)
+            && rule.get("resourceNames").is_none()
+    })
+}
+
+#[test]
+fn the_operator_holds_what_it_gives() {
+    let rules = operator_rules();
+    let defaults =
+        Defaults { image: "x".to_owned(), version: "1".to_owned(), allow_unsafe_pod_templates: false };
+    let picker = PickerSpec::default();
+    let mut missing = Vec::new();
+    for group in PoolGroup::ALL {
+        let name = names::picker(group, "qwen");
+        let input = Input {
+            strategy: "chat",
+            uid: "u",
+            namespace: "llm",
+            pool: "qwen",
+            group,
+            name: &name,
+            picker: &picker,
+            defaults: &defaults,
+        };
+        let objects = objects(&input).unwrap();
+        let role = objects.iter().find(|object| object.kind == Kind::Role).unwrap();
+        for rule in role.content.data["rules"].as_array().unwrap() {
+            for group in strings(rule, "apiGroups") {
+                for resource in strings(rule, "resources") {
+                    for verb in strings(rule, "verbs") {
+                        if !given(&rules, &group, &resource, &verb) {
+                            missing.push(format!("{verb} {resource}.{group}"));
+                        }
+                    }
+                }
+            }
+        }
+    }
+    assert_eq!(missing, Vec::<String>::new());
+}
+
+#[test]
+fn the_operator_may_write_every_kind_that_it_makes() {
+    let rules = operator_rules();
+    for kind in Kind::ALL {
+        let resource = kind.resource();
+        for verb in ["get", "list", "watch", "create", "patch", "delete"] {
+            assert!(given(&rules, &resource.group, &resource.plural, verb), "{verb} {}", resource.plural);
+        }
+    }
+}
+
+#[test]
+fn nobody_reads_secrets() {
+    let rules = operator_rules();
+    assert!(rules.iter().all(|rule| {
+        let resources = strings(rule, "resources");
+        !resources.iter().any(|r| r == "secrets" || r == "*")
+            && !strings(rule, "verbs").iter().any(|verb| verb == "*")
+    }));
+}

@@ -1,0 +1,69 @@
+use std::fmt;
+
+/// What is wrong with one field of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigError {
+    /// Path of the field, for example `plugins[2].parameters.lruCapacityPerServer`; empty for the whole.
+    pub path: String,
+    /// What sort of error it is.
+    pub kind: ErrorKind,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+/// The sorts of error, for programs that tell them apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ErrorKind {
+    /// The text is no YAML or JSON.
+    Syntax,
+    /// A field that doesn't exist.
+    UnknownField,
+    /// A required field is absent.
+    Missing,
+    /// A value of the wrong type or out of range.
+    Invalid,
+    /// A plugin type that doesn't exist.
+    UnknownPlugin,
+    /// A reference to something that isn't there.
+    UnknownRef,
+    /// A name used twice, or two of what may be only one.
+    Duplicate,
+}
+
+impl ConfigError {
+    /// An error of `kind` at `path`.
+    pub fn new(path: impl Into<String>, kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self { path: path.into(), kind, message: message.into() }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.path.as_str() {
+            "" => f.write_str(&self.message),
+            path => write!(f, "{path}: {}", self.message),
+        }
+    }
+}
+
+/// All errors of one configuration; at least one.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Errors(pub Vec<ConfigError>);
+
+impl fmt::Display for Errors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, error) in self.0.iter().enumerate() {
+            if i > 0 {
+                f.write_str("; ")?;
+            }
+            error.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl From<ConfigError> for Errors {
+    fn from(error: ConfigError) -> Self {
+        Self(vec![error])
+    }
+}

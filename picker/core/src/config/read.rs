@@ -1,0 +1,192 @@
+//! From a tree of values to [`Routing`], strictly, with every error.
+
+use serde_json::{Map, Value};
+
+use super::{ConfigError, ErrorKind, PluginRef, PluginSpec, ProfileSpec, Routing};
+
+/// Where a routing body comes from, which decides what it may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// `spec.routing` of a RoutingStrategy: the endpoints are those of its pools.
+    Resource,
+    /// An EndpointPickerConfig of its own: may name a source of endpoints.
+    File,
+}
+
+/// What a body says: the routing, and the plugin that finds endpoints, if one is named.
+#[derive(Debug, Default)]
+pub(crate) struct Body {
+    pub routing: Routing,
+    pub discovery: Option<String>,
+}
+
+/// Reads a body, adding to `errors` all that is wrong with its form. What could be read is returned,
+/// so that later checks find their errors too.
+pub(crate) fn read(value: &Value, scope: Scope, errors: &mut Vec<ConfigError>) -> Body {
+    let mut body = Body::default();
+    let Some(mut fields) = Fields::open("", value, errors) else { return body };
+    body.routing.plugins = fields.list("plugins", errors, plugin);
+    body.routing.scheduling_profiles = fields.list("schedulingProfiles", errors, profile);
+    if scope == Scope::File {
+        fields.list("featureGates", errors, |path, gate, errors| {
+            let message = format!("unknown feature gate {gate}; there is none in this release");
+            errors.push(ConfigError::new(path, ErrorKind::Invalid, message));
+        });
+        if let Some(layer) = fields.take("dataLayer") {
+            body.discovery = data_layer(layer, errors);
+        }
+    }
+    fields.close(errors);
+    body
+}
+
+fn data_layer(value: &Value, errors: &mut Vec<ConfigError>) -> Option<String> {
+    let mut layer = Fields::open("dataLayer", value, errors)?;
+    let mut name = None;
+    if let Some(discovery) = layer.take("discovery")
+        && let Some(mut discovery) = Fields::open("dataLayer.discovery", discovery, errors)
+    {
+        name = discovery.required("pluginRef", errors);
+        discovery.close(errors);
+    }
+    layer.close(errors);
+    name
+}
+
+// An entry that can't be read still holds its place, so that the paths of later ones are right. Its
+// names are empty, which nothing refers to and no check complains of again.
+
+fn plugin(path: &str, value: &Value, errors: &mut Vec<ConfigError>) -> PluginSpec {
+    let Some(mut fields) = Fields::open(path, value, errors) else { return PluginSpec::of("") };
+    let kind = fields.required("type", errors).unwrap_or_default();
+    let name = fields.string("name", errors);
+    let parameters = match fields.take("parameters") {
+        None | Some(Value::Null) => None,
+        Some(Value::Object(map)) => Some(map.clone()),
+        Some(other) => {
+            errors.push(wrong_type(&fields.at("parameters"), "a mapping", other));
+            None
+        }
+    };
+    fields.close(errors);
+    PluginSpec { kind, name, parameters }
+}
+
+fn profile(path: &str, value: &Value, errors: &mut Vec<ConfigError>) -> ProfileSpec {
+    let Some(mut fields) = Fields::open(path, value, errors) else {
+        return ProfileSpec { name: String::new(), plugins: Vec::new() };
+    };
+    let name = fields.required("name", errors).unwrap_or_default();
+    let plugins = fields.list("plugins", errors, reference);
+    fields.close(errors);
+    ProfileSpec { name, plugins }
+}
+
+fn reference(path: &str, value: &Value, errors: &mut Vec<ConfigError>) -> PluginRef {
+    let Some(mut fields) = Fields::open(path, value, errors) else {
+        return PluginRef { plugin_ref: String::new(), weight: None };
+    };
+    let plugin_ref = fields.required("pluginRef", errors).unwrap_or_default();
+    let weight = match fields.take("weight") {
+        None | Some(Value::Null) => None,
+        Some(Value::Number(n)) => n.as_f64(),
+        Some(other) => {
+            errors.push(wrong_type(&fields.at("weight"), "a number", other));
+            None
+        }
+    };
+    fields.close(errors);
+    PluginRef { plugin_ref, weight }
+}
+
+/// The fields of one mapping that have not been asked for yet.
+struct Fields<'a> {
+    path: String,
+    rest: Vec<(&'a String, &'a Value)>,
+    known: Vec<&'static str>,
+}
+
+impl<'a> Fields<'a> {
+    fn open(path: &str, value: &'a Value, errors: &mut Vec<ConfigError>) -> Option<Self> {
+        let map: &Map<String, Value> = match value {
+            Value::Object(map) => map,
+            other => {
+                errors.push(wrong_type(path, "a mapping", other));
+                return None;
+            }
+        };
+        Some(Self { path: path.to_owned(), rest: map.iter().collect(), known: Vec::new() })
+    }
+
+    fn at(&self, name: &str) -> String {
+        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
+    }
+
+    fn take(&mut self, name: &'static str) -> Option<&'a Value> {
+        self.known.push(name);
+        let found = self.rest.iter().position(|(n, _)| *n == name)?;
+        Some(self.rest.remove(found).1)
+    }
+
+    fn string(&mut self, name: &'static str, errors: &mut Vec<ConfigError>) -> Option<String> {
+        match self.take(name)? {
+            Value::Null => None,
+            Value::String(s) if !s.is_empty() => Some(s.clone()),
+            Value::String(_) => {
+                errors.push(ConfigError::new(self.at(name), ErrorKind::Invalid, "must not be empty"));
+                None
+            }
+            other => {
+                errors.push(wrong_type(&self.at(name), "a string", other));
+                None
+            }
+        }
+    }
+
+    fn required(&mut self, name: &'static str, errors: &mut Vec<ConfigError>) -> Option<String> {
+        let before = errors.len();
+        let value = self.string(name, errors);
+        if value.is_none() && errors.len() == before {
+            errors.push(ConfigError::new(self.at(name), ErrorKind::Missing, "is required"));
+        }
+        value
+    }
+
+    fn list<T>(
+        &mut self,
+        name: &'static str,
+        errors: &mut Vec<ConfigError>,
+        item: impl Fn(&str, &Value, &mut Vec<ConfigError>) -> T,
+    ) -> Vec<T> {
+        let path = self.at(name);
+        match self.take(name) {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(items)) => items
+                .iter()
+                .enumerate()
+                .map(|(i, value)| item(&format!("{path}[{i}]"), value, errors))
+                .collect(),
+            Some(other) => {
+                errors.push(wrong_type(&path, "a list", other));
+                Vec::new()
+            }
+        }
+    }
+
+    fn close(self, errors: &mut Vec<ConfigError>) {
+        for (name, _) in &self.rest {
+            let message = format!("unknown field; known here: {}", self.known.join(", "));
+            errors.push(ConfigError::new(self.at(name), ErrorKind::UnknownField, message));
+        }
+    }
+}
+
+fn wrong_type(path: &str, wanted: &str, found: &Value) -> ConfigError {
+    let is = match found {
+        Value::Null => "null".to_owned(),
+        Value::Array(_) => "a list".to_owned(),
+        Value::Object(_) => "a mapping".to_owned(),
+        plain => plain.to_string(),
+    };
+    ConfigError::new(path, ErrorKind::Invalid, format!("must be {wanted}, is {is}"))
+}

@@ -1,0 +1,153 @@
+//! An endpoint: one port of one model-server pod, with the live counters that follow it.
+
+use std::collections::BTreeMap;
+use std::collections::BTreeSet;
+use std::hash::BuildHasher;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustc_hash::FxBuildHasher;
+
+#[cfg(test)]
+mod tests;
+
+/// Labels of a pod.
+pub type Labels = BTreeMap<String, String>;
+
+/// Who an endpoint is: never the address alone, because addresses are used again by other pods.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointId {
+    /// UID of the pod, or a name that is unique among endpoints that come from a file.
+    pub pod_uid: Arc<str>,
+    /// Port that serves requests.
+    pub port: u16,
+    /// Position of the port among the pool's target ports, 0 to 7 (the data-parallel rank).
+    pub rank: u8,
+}
+
+/// One port of one pod. Immutable but for its live counters; a pod whose labels or address change is
+/// a new value that shares the counters of the old one ([`Endpoint::revised`]).
+#[derive(Debug)]
+pub struct Endpoint {
+    /// Who it is.
+    pub id: EndpointId,
+    /// `<pod>-rank-<n>`, as the Gateway API Inference Extension names it.
+    pub name: String,
+    /// Name of the pod.
+    pub pod: String,
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// Where requests go.
+    pub address: SocketAddr,
+    /// Labels of the pod.
+    pub labels: Labels,
+    /// Small dense number, unique among endpoints that are alive: the index of per-endpoint tables.
+    pub slot: u32,
+    /// Never given twice by the same [`Slots`], and rising: tells an endpoint from a later one in its slot.
+    pub key: u64,
+    /// Hash of `labels`: equal for equal ones.
+    pub labels_hash: u64,
+    /// `address` as it is written into the destination header; IPv6 in brackets.
+    pub destination: String,
+    live: Arc<Live>,
+}
+
+/// Counters that change with every request, shared by all revisions of an endpoint.
+#[derive(Debug, Default)]
+pub struct Live {
+    in_flight: AtomicU32,
+}
+
+impl Live {
+    /// Requests that were sent to the endpoint by this picker and have not ended.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn launched(&self) {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn ended(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// What is known of an endpoint before it gets its slot.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndpointSpec {
+    /// Who it is.
+    pub id: EndpointId,
+    /// Name of the pod.
+    pub pod: String,
+    /// Namespace of the pod.
+    pub namespace: String,
+    /// Where requests go.
+    pub address: SocketAddr,
+    /// Labels of the pod.
+    pub labels: Labels,
+}
+
+impl Endpoint {
+    fn new(spec: EndpointSpec, slot: u32, key: u64, live: Arc<Live>) -> Self {
+        let EndpointSpec { id, pod, namespace, address, labels } = spec;
+        Self {
+            name: format!("{pod}-rank-{}", id.rank),
+            destination: address.to_string(),
+            labels_hash: FxBuildHasher.hash_one(&labels),
+            id,
+            pod,
+            namespace,
+            address,
+            labels,
+            slot,
+            key,
+            live,
+        }
+    }
+
+    /// The same endpoint with other labels or another address: slot, key and counters stay.
+    pub fn revised(&self, spec: EndpointSpec) -> Self {
+        Self::new(spec, self.slot, self.key, self.live.clone())
+    }
+
+    /// The live counters.
+    pub fn live(&self) -> &Live {
+        &self.live
+    }
+
+    /// Whether `spec` says anything that this value doesn't.
+    pub fn matches(&self, spec: &EndpointSpec) -> bool {
+        self.id == spec.id
+            && self.pod == spec.pod
+            && self.namespace == spec.namespace
+            && self.address == spec.address
+            && self.labels == spec.labels
+    }
+}
+
+/// Gives endpoints their slots. A slot is used again only after [`Slots::release`].
+#[derive(Debug, Default)]
+pub struct Slots {
+    free: BTreeSet<u32>,
+    used: u32,
+    next_key: u64,
+}
+
+impl Slots {
+    /// A new endpoint in the lowest free slot.
+    pub fn admit(&mut self, spec: EndpointSpec) -> Endpoint {
+        let slot = self.free.pop_first().unwrap_or_else(|| {
+            self.used += 1;
+            self.used - 1
+        });
+        self.next_key += 1;
+        Endpoint::new(spec, slot, self.next_key, Arc::default())
+    }
+
+    /// Gives back the slot of an endpoint that is gone.
+    pub fn release(&mut self, endpoint: &Endpoint) {
+        self.free.insert(endpoint.slot);
+    }
+}

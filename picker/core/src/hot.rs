@@ -1,0 +1,68 @@
+//! The strategy that serves, and how another takes its place.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use arc_swap::ArcSwapOption;
+use serde_json::Value;
+
+use crate::config::{Errors, Scope, revision};
+use crate::store::StateStore;
+use crate::strategy::{Strategy, compile};
+
+#[cfg(test)]
+mod tests;
+
+/// Holds the strategy that serves. Readers load it without a lock; a new one replaces it whole, or,
+/// when it doesn't compile, not at all.
+#[derive(Debug, Default)]
+pub struct Hot {
+    current: ArcSwapOption<Strategy>,
+    store: StateStore,
+    /// One change at a time, so that the store and the current strategy agree.
+    change: Mutex<()>,
+}
+
+/// What became of an offered routing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// It is the one that serves already: nothing was touched.
+    Unchanged,
+    /// It serves now. Named are the plugin instances whose state started anew.
+    Swapped {
+        /// Names of those instances.
+        resets: Vec<String>,
+    },
+    /// It doesn't compile; what served before goes on serving.
+    Refused(Errors),
+}
+
+impl Hot {
+    /// The strategy that serves, or `None` before the first. An exchange keeps the one it began with.
+    pub fn current(&self) -> Option<Arc<Strategy>> {
+        self.current.load_full()
+    }
+
+    /// Revision of the strategy that serves.
+    pub fn revision(&self) -> Option<String> {
+        self.current.load().as_ref().map(|s| s.revision.clone())
+    }
+
+    /// Offers a routing. It serves when this returns [`Outcome::Swapped`].
+    pub fn offer(&self, routing: &Value, scope: Scope) -> Outcome {
+        let _change = self.change.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.current.load().as_ref().is_some_and(|s| s.revision == revision(routing)) {
+            return Outcome::Unchanged;
+        }
+        match compile(routing, scope, &self.store) {
+            Ok(compiled) => {
+                let resets = compiled.resets().to_vec();
+                self.current.store(Some(Arc::new(compiled.strategy)));
+                self.store.commit(compiled.staging);
+                Outcome::Swapped { resets }
+            }
+            Err(errors) => Outcome::Refused(errors),
+        }
+    }
+}

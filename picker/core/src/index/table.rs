@@ -1,0 +1,176 @@
+//! The blocks of one endpoint: a set-associative table of atomics, least recently used first out.
+//!
+//! A block's hash chooses a bucket of one cache line; in it, an entry is 32 further bits of the hash and
+//! the time of its last use. Time is counted in blocks that were new, so an entry whose last use is as
+//! many ticks ago as the endpoint keeps blocks has been pushed out there. A lookup reads one cache line.
+//!
+//! What is approximate: a bucket that gets more than its share of blocks loses its oldest entry early
+//! (buckets have half as much room again as there are blocks, so this is rare); blocks that were used
+//! again count no time, so a little more than the capacity may be held; two writers at once may lose one
+//! of two uses; and two blocks whose hashes agree in about 44 bits are taken for one.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use super::MAX_CAPACITY;
+
+/// Entries in a bucket: 64 bytes, the cache line of today's servers.
+const WAYS: usize = 8;
+
+/// Buckets have this many times as much room as there are blocks.
+const ROOM: f64 = 1.5;
+
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Bucket([AtomicU64; WAYS]);
+
+/// Clones share their blocks.
+#[derive(Clone, Debug)]
+pub(super) struct Table {
+    clock: Arc<Clock>,
+    buckets: Arc<[Bucket]>,
+}
+
+#[derive(Debug)]
+struct Clock {
+    /// New blocks so far.
+    now: AtomicU32,
+    /// Age at which an entry has been pushed out.
+    capacity: AtomicU32,
+}
+
+/// An entry as it lies in its cell; 0 is an empty one.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Entry(u64);
+
+impl Entry {
+    fn new(tag: u32, used: u32) -> Self {
+        Self(u64::from(tag) << 32 | u64::from(used))
+    }
+
+    fn tag(self) -> u32 {
+        (self.0 >> 32) as u32
+    }
+
+    /// Ticks from the last use to `now`; negative when another thread's clock went on meanwhile.
+    fn age(self, now: u32) -> i32 {
+        now.wrapping_sub(self.0 as u32) as i32
+    }
+}
+
+/// The part of a hash that an entry keeps; never that of an empty one.
+fn tag(hash: u64) -> u32 {
+    (hash as u32).max(1)
+}
+
+impl Table {
+    /// A table for `capacity` blocks, or as many as `max_bytes` allow, which may be none.
+    pub fn new(capacity: u32, max_bytes: usize) -> Self {
+        let wanted = (f64::from(capacity.clamp(1, MAX_CAPACITY)) * ROOM / WAYS as f64).ceil() as usize;
+        let buckets = wanted.min(max_bytes / size_of::<Bucket>());
+        Self {
+            clock: Arc::new(Clock { now: AtomicU32::new(0), capacity: AtomicU32::new(capacity) }),
+            buckets: (0..buckets).map(|_| Bucket::default()).collect(),
+        }
+    }
+
+    /// Memory of the entries.
+    pub fn bytes(&self) -> usize {
+        size_of_val(&*self.buckets)
+    }
+
+    /// How many of `hashes`, a chain, are held from the first on. `guess` is where to look first.
+    ///
+    /// A block is never used without those before it, so it is never pushed out after them: what is held
+    /// is a beginning of the chain, and its end is found by bisection. A gap, left by a full bucket, is
+    /// thereby often passed over, which is right: the endpoint has no such gap.
+    pub fn depth(&self, hashes: &[u64], guess: usize) -> usize {
+        let holds = |n: usize| self.holds(hashes[n]);
+        if hashes.is_empty() || !holds(0) {
+            return 0;
+        }
+        // The first `low` are held, and that of index `high` is not.
+        let (mut low, mut high) = (1, hashes.len());
+        for probe in [guess.wrapping_sub(1), guess] {
+            if (low..high).contains(&probe) {
+                if holds(probe) { low = probe + 1 } else { high = probe }
+            }
+        }
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if holds(middle) { low = middle + 1 } else { high = middle }
+        }
+        low
+    }
+
+    /// Notes the use of `hashes`, a chain, by an endpoint that keeps `capacity` blocks.
+    pub fn insert(&self, capacity: u32, hashes: &[u64]) {
+        self.clock.capacity.store(capacity, Ordering::Relaxed);
+        // Backwards, so that the first block is the last to be pushed out.
+        for &hash in hashes.iter().rev() {
+            self.touch(hash);
+        }
+    }
+
+    fn capacity(&self) -> i32 {
+        self.clock.capacity.load(Ordering::Relaxed).min(MAX_CAPACITY) as i32
+    }
+
+    /// The cells that may have `hash`: none in a table without memory.
+    fn cells(&self, hash: u64) -> &[AtomicU64] {
+        let n = (u128::from(hash) * self.buckets.len() as u128) >> 64;
+        self.buckets.get(n as usize).map_or(&[], |bucket| &bucket.0)
+    }
+
+    /// Looks at the clock only where the hash is found: it lies in another cache line.
+    fn holds(&self, hash: u64) -> bool {
+        let tag = tag(hash);
+        let fresh = |entry: Entry| entry.age(self.clock.now.load(Ordering::Relaxed)) < self.capacity();
+        let mut entries = self.cells(hash).iter().map(|cell| Entry(cell.load(Ordering::Relaxed)));
+        entries.any(|entry| entry.tag() == tag && fresh(entry))
+    }
+
+    fn touch(&self, hash: u64) {
+        let (tag, cells) = (tag(hash), self.cells(hash));
+        let mut ticked = None;
+        loop {
+            let now = ticked.unwrap_or_else(|| self.clock.now.load(Ordering::Relaxed));
+            let mut oldest = None;
+            for cell in cells {
+                let entry = Entry(cell.load(Ordering::Relaxed));
+                if entry.tag() == tag {
+                    return self.refresh(cell, entry, now, ticked.is_some());
+                }
+                let age = if entry.0 == 0 { i32::MAX } else { entry.age(now) };
+                if oldest.is_none_or(|(_, _, oldest_age)| age > oldest_age) {
+                    oldest = Some((cell, entry, age));
+                }
+            }
+            let Some((cell, old, _)) = oldest else { return };
+            let new = Entry::new(tag, *ticked.get_or_insert_with(|| self.tick()));
+            if cell.compare_exchange(old.0, new.0, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+                return;
+            }
+            // Another thread was faster: look again, what it wrote may be this very block.
+        }
+    }
+
+    /// The time after one more new block.
+    fn tick(&self) -> u32 {
+        self.clock.now.fetch_add(1, Ordering::Relaxed).wrapping_add(1)
+    }
+
+    /// Sets the last use of a block that is there. One that had been pushed out counts as new.
+    fn refresh(&self, cell: &AtomicU64, entry: Entry, now: u32, ticked: bool) {
+        let pushed_out = entry.age(now) >= self.capacity();
+        let used = if pushed_out && !ticked { self.tick() } else { now };
+        if entry.age(used) > 0 {
+            // When this fails, another thread has just used the block, or the cell.
+            let new = Entry::new(entry.tag(), used).0;
+            let _ = cell.compare_exchange(entry.0, new, Ordering::Relaxed, Ordering::Relaxed);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,132 @@
+//! From headers and a body to [`Content`]: one pass over the bytes, no tree, no copy.
+//!
+//! Only a body that claims to be JSON (`application/json` or `…+json`, not compressed) under a path
+//! whose format is known can be refused, and only if it is no JSON object or its `model` is no text.
+//! Whatever else is wrong with it is for the model server to say. Any other body is read as well as it
+//! can be, and is routed by load when that is not at all. A body without a byte is never refused: it
+//! may just not have been asked for.
+
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::request::{Content, Headers, Request, Text};
+
+use format::{Field, Format, OTHER, claimed};
+use scan::{Kind, Value};
+
+mod format;
+mod open;
+mod scan;
+#[cfg(test)]
+mod tests;
+
+/// Why a request can't be served by anyone: its body is broken.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the request body is broken at byte {offset}: {message}")]
+pub struct BadBody {
+    /// Position in the body at which it stops being right; its length if something is missing.
+    pub offset: usize,
+    /// What is wrong there.
+    pub message: &'static str,
+}
+
+/// Reads what `body` says. Of a field that is there twice the last one counts, as with most readers of
+/// JSON. A limit or flag that has the wrong type counts as absent.
+///
+/// # Errors
+/// When the body claims to be JSON of a known format and isn't.
+pub fn parse(headers: &Headers, body: &[u8]) -> Result<Content, BadBody> {
+    if body.is_empty() || is_compressed(headers) {
+        return Ok(Content::default());
+    }
+    let format = claimed(headers.path());
+    match content(body, format.unwrap_or(&OTHER)) {
+        Err(bad) if format.is_some() && is_json(headers) => Err(bad),
+        read => Ok(read.unwrap_or_default()),
+    }
+}
+
+impl Request {
+    /// A request with what its body says.
+    ///
+    /// # Errors
+    /// See [`parse`].
+    pub fn new(headers: Headers, body: Bytes) -> Result<Self, BadBody> {
+        let content = parse(&headers, &body)?;
+        Ok(Self { headers, body, content })
+    }
+}
+
+fn is_json(headers: &Headers) -> bool {
+    let Some(kind) = headers.text("content-type") else { return false };
+    let kind = kind.split(';').next().unwrap_or(kind).trim().to_ascii_lowercase();
+    kind == "application/json" || kind.ends_with("+json")
+}
+
+fn is_compressed(headers: &Headers) -> bool {
+    headers.get("content-encoding").is_some_and(|v| !v.is_empty() && !v.eq_ignore_ascii_case(b"identity"))
+}
+
+fn content(body: &[u8], format: &Format) -> Result<Content, BadBody> {
+    let mut found: [Option<Value>; Field::COUNT] = Default::default();
+    scan::object(body, |name, escapes, value| {
+        let field =
+            if escapes { unescape(name).and_then(|n| Field::of(n.as_bytes())) } else { Field::of(name) };
+        if let Some(field) = field {
+            found[field as usize] = Some(value);
+        }
+    })?;
+    let get = |field: Field| found[field as usize].as_ref();
+    let model = match get(Field::Model) {
+        None => None,
+        Some(value) if value.kind == Kind::Null => None,
+        Some(value) => Some(text(body, value).ok_or(BadBody {
+            offset: value.inner.start,
+            message: "\"model\" must be a string; put the name of the model in double quotes",
+        })?),
+    };
+    Ok(Content {
+        model,
+        cache_salt: get(Field::CacheSalt).and_then(|value| text(body, value)),
+        prompt: format.prompt.iter().filter_map(|field| part(get(*field)?)).collect(),
+        stream: get(Field::Stream).is_some_and(|value| value.kind == Kind::True),
+        max_tokens: format.limits.iter().find_map(|field| count(body, get(*field)?)),
+    })
+}
+
+/// What a field adds to the prompt: the text of a string, or the elements of an array without the
+/// brackets, so that a conversation that went on starts with the bytes of what it was.
+fn part(value: &Value) -> Option<Range<usize>> {
+    match value.kind {
+        Kind::String { .. } | Kind::Array if !value.inner.is_empty() => Some(value.inner.clone()),
+        _ => None,
+    }
+}
+
+/// `None` for what is no string, or one that is no Unicode text (half a surrogate pair).
+fn text(body: &[u8], value: &Value) -> Option<Text> {
+    match value.kind {
+        Kind::String { escapes: false } => Some(Text::Plain(value.inner.clone())),
+        Kind::String { escapes: true } => unescape(&body[value.inner.clone()]).map(Text::Unescaped),
+        _ => None,
+    }
+}
+
+/// `inner` of a string that the scanner found well-formed, with its escapes resolved.
+fn unescape(inner: &[u8]) -> Option<Box<str>> {
+    let quoted = [b"\"", inner, b"\""].concat();
+    serde_json::from_slice(&quoted).ok()
+}
+
+fn count(body: &[u8], value: &Value) -> Option<u64> {
+    if value.kind != Kind::Number {
+        return None;
+    }
+    let number = std::str::from_utf8(&body[value.inner.clone()]).ok()?;
+    number.parse().ok().or_else(|| {
+        // Model servers take 16.0 and 1e3 for whole numbers.
+        let float: f64 = number.parse().ok()?;
+        (float.fract() == 0.0 && (0.0..9e15).contains(&float)).then_some(float as u64)
+    })
+}

@@ -1,0 +1,284 @@
+//! A strict JSON scanner over bytes: checks a whole document in one pass and remembers only where the
+//! values of its top level lie. Grammar: RFC 8259. It builds no tree and does not recurse, so a level
+//! of nesting costs one bit.
+
+use std::ops::Range;
+
+use memchr::memchr2;
+
+use super::BadBody;
+use super::open::{Bracket, Open};
+
+/// A value of the top level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Value {
+    pub kind: Kind,
+    /// Positions of what lies inside: of a string the text between its quotes, as it stands there; of
+    /// an array the bytes from its first element to the end of its last; of anything else all of it.
+    pub inner: Range<usize>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    String { escapes: bool },
+    Number,
+    True,
+    False,
+    Null,
+    Array,
+    Object,
+}
+
+/// Checks the JSON object in `bytes` and calls `field` for each of its fields in their order, with the
+/// field's name as it stands there, whether that has escapes, and the value.
+pub(super) fn object(bytes: &[u8], mut field: impl FnMut(&[u8], bool, Value)) -> Result<(), BadBody> {
+    std::str::from_utf8(bytes).map_err(|e| BadBody { offset: e.valid_up_to(), message: "not UTF-8" })?;
+    // RFC 8259, section 8.1: a reader may ignore a byte order mark.
+    let pos = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let controls = bytes.iter().fold(u8::MAX, |least, b| least.min(*b)) < b' ';
+    let mut scan = Scan { bytes, pos, controls };
+    scan.space();
+    if !scan.eat(b'{') {
+        return Err(scan.bad("expected '{': a request is a JSON object"));
+    }
+    scan.space();
+    if !scan.eat(b'}') {
+        loop {
+            let (name, escapes) = scan.key()?;
+            let value = scan.value()?;
+            field(&bytes[name], escapes, value);
+            scan.space();
+            if scan.eat(b'}') {
+                break;
+            }
+            scan.comma(Bracket::Curly)?;
+        }
+    }
+    scan.space();
+    if scan.pos == bytes.len() {
+        Ok(())
+    } else {
+        Err(scan.bad("expected nothing more after the JSON object"))
+    }
+}
+
+const CONTROL: &str = "a control character in a string must be escaped";
+
+struct Scan<'a> {
+    bytes: &'a [u8],
+    pos: usize,
+    /// Whether there is any control character. Most bodies have none, line breaks included, and then
+    /// strings need not be searched for them.
+    controls: bool,
+}
+
+impl Scan<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.bytes.get(self.pos).copied()
+    }
+
+    fn eat(&mut self, byte: u8) -> bool {
+        let found = self.peek() == Some(byte);
+        self.pos += usize::from(found);
+        found
+    }
+
+    fn space(&mut self) {
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = self.peek() {
+            self.pos += 1;
+        }
+    }
+
+    fn bad(&self, message: &'static str) -> BadBody {
+        let message = if self.pos < self.bytes.len() { message } else { "the JSON text ends too early" };
+        BadBody { offset: self.pos, message }
+    }
+
+    fn value(&mut self) -> Result<Value, BadBody> {
+        let start = self.pos;
+        let kind = match self.peek() {
+            Some(b'"') => {
+                let (inner, escapes) = self.string()?;
+                return Ok(Value { kind: Kind::String { escapes }, inner });
+            }
+            Some(b'[') => return Ok(Value { kind: Kind::Array, inner: self.container()? }),
+            Some(b'{') => {
+                self.container()?;
+                Kind::Object
+            }
+            _ => self.plain_value()?,
+        };
+        Ok(Value { kind, inner: start..self.pos })
+    }
+
+    /// An array or object with all that is in it, from its bracket on. Returns where its first element
+    /// starts and its last one ends.
+    fn container(&mut self) -> Result<Range<usize>, BadBody> {
+        let mut open = Open::default();
+        let mut elements = self.pos..self.pos;
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    self.string()?;
+                }
+                Some(b'{') => {
+                    self.pos += 1;
+                    self.space();
+                    if !self.eat(b'}') {
+                        open.push(Bracket::Curly);
+                        self.key()?;
+                        continue;
+                    }
+                }
+                Some(b'[') => {
+                    self.pos += 1;
+                    self.space();
+                    if !self.eat(b']') {
+                        if open.depth() == 0 {
+                            elements.start = self.pos;
+                        }
+                        open.push(Bracket::Square);
+                        continue;
+                    }
+                }
+                _ => {
+                    self.plain_value()?;
+                }
+            }
+            // A value is over, and with it perhaps those around it.
+            loop {
+                let Some(around) = open.last() else { return Ok(elements) };
+                if open.depth() == 1 {
+                    elements.end = self.pos;
+                }
+                self.space();
+                if !self.eat(around.closing()) {
+                    self.comma(around)?;
+                    if around == Bracket::Curly {
+                        self.key()?;
+                    }
+                    break;
+                }
+                open.pop();
+            }
+        }
+    }
+
+    fn comma(&mut self, around: Bracket) -> Result<(), BadBody> {
+        if !self.eat(b',') {
+            return Err(self.bad(match around {
+                Bracket::Curly => "expected ',' or '}'",
+                Bracket::Square => "expected ',' or ']'",
+            }));
+        }
+        self.space();
+        Ok(())
+    }
+
+    /// The name of a field and the colon after it; leaves `pos` at the value.
+    fn key(&mut self) -> Result<(Range<usize>, bool), BadBody> {
+        if self.peek() != Some(b'"') {
+            return Err(self.bad("expected the name of a field, in double quotes"));
+        }
+        let name = self.string()?;
+        self.space();
+        if !self.eat(b':') {
+            return Err(self.bad("expected ':'"));
+        }
+        self.space();
+        Ok(name)
+    }
+
+    /// A string from its opening quote on: the text between the quotes, and whether it has escapes.
+    fn string(&mut self) -> Result<(Range<usize>, bool), BadBody> {
+        self.pos += 1;
+        let start = self.pos;
+        let mut escapes = false;
+        loop {
+            match self.peek() {
+                Some(b'"') => {
+                    self.pos += 1;
+                    return Ok((start..self.pos - 1, escapes));
+                }
+                Some(b'\\') => {
+                    escapes = true;
+                    self.escape()?;
+                }
+                Some(b' '..) => self.text()?,
+                _ => return Err(self.bad(CONTROL)),
+            }
+        }
+    }
+
+    /// The part of a string up to its next escape or its end.
+    fn text(&mut self) -> Result<(), BadBody> {
+        let rest = &self.bytes[self.pos..];
+        let text = &rest[..memchr2(b'"', b'\\', rest).unwrap_or(rest.len())];
+        if self.controls && text.iter().fold(false, |any, b| any | (*b < b' ')) {
+            self.pos += text.iter().take_while(|b| **b >= b' ').count();
+            return Err(self.bad(CONTROL));
+        }
+        self.pos += text.len();
+        Ok(())
+    }
+
+    fn escape(&mut self) -> Result<(), BadBody> {
+        self.pos += 1;
+        match self.peek() {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => {}
+            Some(b'u') => {
+                for _ in 0..4 {
+                    self.pos += 1;
+                    if !self.peek().is_some_and(|b| b.is_ascii_hexdigit()) {
+                        return Err(self.bad("expected four hexadecimal digits after \\u"));
+                    }
+                }
+            }
+            _ => return Err(self.bad("unknown escape in a string")),
+        }
+        self.pos += 1;
+        Ok(())
+    }
+
+    /// A number, true, false or null.
+    fn plain_value(&mut self) -> Result<Kind, BadBody> {
+        let (word, kind): (&[u8], _) = match self.peek() {
+            Some(b'-' | b'0'..=b'9') => return self.number(),
+            Some(b't') => (b"true", Kind::True),
+            Some(b'f') => (b"false", Kind::False),
+            Some(b'n') => (b"null", Kind::Null),
+            _ => return Err(self.bad("expected a JSON value")),
+        };
+        for &byte in word {
+            if !self.eat(byte) {
+                return Err(self.bad("expected a JSON value"));
+            }
+        }
+        Ok(kind)
+    }
+
+    fn number(&mut self) -> Result<Kind, BadBody> {
+        self.eat(b'-');
+        if !self.eat(b'0') {
+            self.digits()?;
+        }
+        if self.eat(b'.') {
+            self.digits()?;
+        }
+        if self.eat(b'e') || self.eat(b'E') {
+            if !self.eat(b'+') {
+                self.eat(b'-');
+            }
+            self.digits()?;
+        }
+        Ok(Kind::Number)
+    }
+
+    /// At least one digit.
+    fn digits(&mut self) -> Result<(), BadBody> {
+        let rest = &self.bytes[self.pos..];
+        let count = rest.iter().take_while(|b| b.is_ascii_digit()).count();
+        self.pos += count;
+        if count == 0 { Err(self.bad("expected a digit")) } else { Ok(()) }
+    }
+}

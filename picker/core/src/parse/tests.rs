@@ -1,0 +1,366 @@
+use bytes::Bytes;
+use proptest::prelude::*;
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn headers(path: &str, content_type: &str) -> Headers {
+    Headers(vec![
+        (Bytes::from_static(b":path"), Bytes::copy_from_slice(path.as_bytes())),
+        (Bytes::from_static(b"content-type"), Bytes::copy_from_slice(content_type.as_bytes())),
+    ])
+}
+
+fn request(path: &str, body: &str) -> Result<Request, BadBody> {
+    Request::new(headers(path, "application/json"), Bytes::copy_from_slice(body.as_bytes()))
+}
+
+/// What plugins see: model, salt, prompt parts, stream flag, limit.
+type Seen = (Option<String>, Option<String>, Vec<String>, bool, Option<u64>);
+
+fn seen(request: &Request) -> Seen {
+    (
+        request.model().map(str::to_owned),
+        request.cache_salt().map(str::to_owned),
+        request.prompt().map(|part| String::from_utf8(part.to_vec()).unwrap()).collect(),
+        request.content.stream,
+        request.content.max_tokens,
+    )
+}
+
+fn see(path: &str, body: &str) -> Seen {
+    seen(&request(path, body).unwrap())
+}
+
+fn strings(parts: &[&str]) -> Vec<String> {
+    parts.iter().map(|p| (*p).to_owned()).collect()
+}
+
+const CHAT: &str = "/v1/chat/completions";
+
+#[test]
+fn reads_a_chat() {
+    let body = r#" {
+        "messages": [ {"role": "user", "content": "Say \"hi\" [}"}, {"role": "assistant"} ] ,
+        "tools": [{"type": "function"}],
+        "model": "llama", "cache_salt": "tenant-a", "stream": true,
+        "max_tokens": 7, "max_completion_tokens": 9, "prompt": "no part of a chat"
+    } "#;
+    let parts =
+        [r#"{"type": "function"}"#, r#"{"role": "user", "content": "Say \"hi\" [}"}, {"role": "assistant"}"#];
+    assert_eq!(
+        see("/v1/chat/completions?beta=1", body),
+        (Some("llama".into()), Some("tenant-a".into()), strings(&parts), true, Some(9))
+    );
+}
+
+#[rstest]
+#[case::completion("/v1/completions", &["p"], Some(1))]
+#[case::embedding("/v1/embeddings", &[r#"{"m":1}"#, "i"], None)]
+#[case::response("/v1/responses", &[r#"{"t":1}"#, "n", "i"], Some(3))]
+#[case::anthropic("/v1/messages", &[r#"{"t":1}"#, "s", r#"{"m":1}"#], Some(1))]
+#[case::unclaimed("/generate", &[r#"{"t":1}"#, "s", "n", r#"{"m":1}"#, "i", "p"], Some(2))]
+fn each_format_has_its_prompt(#[case] path: &str, #[case] parts: &[&str], #[case] limit: Option<u64>) {
+    let body = r#"{"prompt":"p","input":"i","messages":[{"m":1}],"instructions":"n","system":"s",
+        "tools":[{"t":1}],"max_tokens":1,"max_completion_tokens":2,"max_output_tokens":3}"#;
+    assert_eq!(see(path, body), (None, None, strings(parts), false, limit));
+}
+
+#[rstest]
+#[case::tokens(r#"{"prompt":[1, 22,3 ]}"#, &["1, 22,3"])]
+#[case::batch(r#"{"prompt":["a","b"]}"#, &[r#""a","b""#])]
+#[case::nested(r#"{"prompt":[[1],[2,[]]]}"#, &["[1],[2,[]]"])]
+#[case::empty_array(r#"{"prompt":[ ]}"#, &[])]
+#[case::empty_string(r#"{"prompt":""}"#, &[])]
+#[case::object(r#"{"prompt":{"a":[1]}}"#, &[])]
+#[case::number(r#"{"prompt":5}"#, &[])]
+#[case::null(r#"{"prompt":null}"#, &[])]
+fn a_prompt_is_a_string_or_an_array(#[case] body: &str, #[case] parts: &[&str]) {
+    assert_eq!(see("/v1/completions", body).2, strings(parts));
+}
+
+#[rstest]
+#[case("16", Some(16))]
+#[case("16.0", Some(16))]
+#[case("1e3", Some(1000))]
+#[case("18446744073709551615", Some(u64::MAX))]
+#[case("1.5", None)]
+#[case("-1", None)]
+#[case("1e400", None)]
+#[case("\"16\"", None)]
+#[case("null", None)]
+fn a_limit_is_a_whole_number(#[case] number: &str, #[case] limit: Option<u64>) {
+    assert_eq!(see(CHAT, &format!(r#"{{"max_tokens":{number}}}"#)).4, limit);
+}
+
+#[test]
+fn escapes_are_resolved_in_names_and_in_text() {
+    let body = r#"{"mod\u0065l":"a\/b\ud83d\ude00","cache_salt":"\"","\u0073tream":true}"#;
+    assert_eq!(see(CHAT, body), (Some("a/b😀".into()), Some("\"".into()), vec![], true, None));
+}
+
+#[test]
+fn of_a_field_that_is_there_twice_the_last_counts() {
+    let body = r#"{"model":"a","messages":[1],"model":"b","messages":[2],"stream":true,"stream":false}"#;
+    assert_eq!(see(CHAT, body), (Some("b".into()), None, strings(&["2"]), false, None));
+}
+
+#[test]
+fn fields_inside_others_are_not_read() {
+    let body = r#"{"metadata":{"model":"x","stream":true},"messages":[{"model":"y","prompt":"z"}]}"#;
+    assert_eq!(see("/v1/completions", body), (None, None, vec![], false, None));
+}
+
+#[rstest]
+#[case::cut(r#"{"model":"a""#, 12, "the JSON text ends too early")]
+#[case::cut_string(r#"{"model":"a"#, 11, "the JSON text ends too early")]
+#[case::only_space("  ", 2, "the JSON text ends too early")]
+#[case::list("[1]", 0, "expected '{': a request is a JSON object")]
+#[case::text("hello", 0, "expected '{': a request is a JSON object")]
+#[case::trailing_comma(r#"{"a":1,}"#, 7, "expected the name of a field, in double quotes")]
+#[case::trailing_comma_deep(r#"{"a":[1,]}"#, 8, "expected a JSON value")]
+#[case::no_comma(r#"{"a":1 "b":2}"#, 7, "expected ',' or '}'")]
+#[case::wrong_bracket(r#"{"a":[1}"#, 7, "expected ',' or ']'")]
+#[case::wrong_bracket_deep(r#"{"a":[{"b":1]]}"#, 12, "expected ',' or '}'")]
+#[case::no_colon(r#"{"a" 1}"#, 5, "expected ':'")]
+#[case::single_quotes(r#"{'a':1}"#, 1, "expected the name of a field, in double quotes")]
+#[case::python(r#"{"a":None}"#, 5, "expected a JSON value")]
+#[case::half_word(r#"{"a":nul}"#, 8, "expected a JSON value")]
+#[case::nan(r#"{"a":NaN}"#, 5, "expected a JSON value")]
+#[case::leading_zero(r#"{"a":01}"#, 6, "expected ',' or '}'")]
+#[case::bare_point(r#"{"a":1.}"#, 7, "expected a digit")]
+#[case::bare_minus(r#"{"a":-}"#, 6, "expected a digit")]
+#[case::bare_exponent(r#"{"a":1e+}"#, 8, "expected a digit")]
+#[case::raw_newline("{\"a\":\"x\ny\"}", 7, "a control character in a string must be escaped")]
+#[case::raw_after_escape("{\"a\":\"\\n\u{1}\"}", 8, "a control character in a string must be escaped")]
+#[case::bad_escape(r#"{"a":"\x"}"#, 7, "unknown escape in a string")]
+#[case::short_escape(r#"{"a":"\u12"}"#, 10, "expected four hexadecimal digits after \\u")]
+#[case::two_documents(r#"{} {}"#, 3, "expected nothing more after the JSON object")]
+#[case::model_number(
+    r#"{"model": 5}"#,
+    10,
+    "\"model\" must be a string; put the name of the model in double quotes"
+)]
+#[case::model_half(
+    r#"{"model":"\ud800"}"#,
+    10,
+    "\"model\" must be a string; put the name of the model in double quotes"
+)]
+fn a_broken_body_is_refused_where_it_breaks(
+    #[case] body: &str,
+    #[case] offset: usize,
+    #[case] message: &'static str,
+) {
+    assert_eq!(request(CHAT, body).map(|r| seen(&r)), Err(BadBody { offset, message }));
+}
+
+#[test]
+fn bytes_that_are_no_text_are_refused() {
+    let body = b"{\"messages\":[\"\xff\"]}";
+    assert_eq!(
+        parse(&headers(CHAT, "application/json"), body),
+        Err(BadBody { offset: 14, message: "not UTF-8" })
+    );
+}
+
+#[rstest]
+#[case::json(CHAT, "application/json", true)]
+#[case::charset(CHAT, "Application/JSON; charset=utf-8", true)]
+#[case::suffix(CHAT, "application/vnd.api+json", true)]
+#[case::other_type(CHAT, "application/x-www-form-urlencoded", false)]
+#[case::no_type(CHAT, "", false)]
+#[case::other_path("/v1/audio/transcriptions", "application/json", false)]
+fn only_known_formats_that_claim_json_are_refused(
+    #[case] path: &str,
+    #[case] kind: &str,
+    #[case] refused: bool,
+) {
+    for body in ["{\"model\":", "{\"model\":1}", "--boundary\r\n", "\0\0\0"] {
+        let read = parse(&headers(path, kind), body.as_bytes());
+        assert_eq!(read.is_err(), refused, "{body}");
+        assert_eq!(read.unwrap_or_default(), Content::default(), "{body}");
+    }
+}
+
+#[test]
+fn a_body_that_says_nothing_of_itself_is_read_all_the_same() {
+    let body = Bytes::from_static(b"\xef\xbb\xbf{\"model\":\"m\",\"prompt\":\"p\"}");
+    for headers in [Headers::default(), headers("/v1/completions", "text/plain")] {
+        let request = Request::new(headers, body.clone()).unwrap();
+        assert_eq!(seen(&request), (Some("m".into()), None, strings(&["p"]), false, None));
+    }
+}
+
+#[test]
+fn compressed_and_absent_bodies_are_nobodys_business() {
+    let mut compressed = headers(CHAT, "application/json");
+    compressed.0.push((Bytes::from_static(b"content-encoding"), Bytes::from_static(b"gzip")));
+    assert_eq!(parse(&compressed, b"\x1f\x8b"), Ok(Content::default()));
+    assert_eq!(parse(&headers(CHAT, "application/json"), b""), Ok(Content::default()));
+}
+
+#[test]
+fn neither_depth_nor_size_matters() {
+    let depth = 200_000;
+    let body = format!(r#"{{"messages":[{}{}],"model":"m"}}"#, "[".repeat(depth), "]".repeat(depth));
+    let read = request(CHAT, &body).unwrap();
+    assert_eq!(read.model(), Some("m"));
+    assert_eq!(read.prompt().map(<[u8]>::len).collect::<Vec<_>>(), [2 * depth]);
+    let objects = format!("{}1{}", r#"{"a":"#.repeat(depth), "}".repeat(depth));
+    assert_eq!(see(CHAT, &objects), (None, None, vec![], false, None));
+    let long = "x".repeat(8 << 20);
+    assert_eq!(see("/v1/completions", &format!(r#"{{"prompt":"{long}"}}"#)).2, [long]);
+}
+
+/// Any JSON, with fields of the top level that matter more often than not.
+fn any_object() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        "[a-z ]{0,40}",
+        any::<String>(),
+        Just("\"\\\n\u{1}é😀".to_owned()),
+        Just("plain text, longer than one vector register of any machine ".repeat(3)),
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (-1e9..1e9f64).prop_map(Value::from),
+        text.clone().prop_map(Value::from),
+    ];
+    let tree = leaf.prop_recursive(4, 32, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::vec((text.clone(), inner), 0..5)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    });
+    let name = prop_oneof![
+        prop::sample::select(vec![
+            "model",
+            "cache_salt",
+            "stream",
+            "max_tokens",
+            "prompt",
+            "messages",
+            "tools",
+            "system",
+            "input",
+            "instructions",
+        ])
+        .prop_map(str::to_owned),
+        any::<String>(),
+    ];
+    let model = ("[a-z/\"é]{0,12}").prop_map(Value::from);
+    (prop::option::of(model), prop::collection::vec((name, tree), 0..8)).prop_map(|(model, fields)| {
+        let mut object: serde_json::Map<String, Value> = fields.into_iter().collect();
+        match model {
+            Some(model) => object.insert("model".to_owned(), model),
+            None => object.remove("model"),
+        };
+        Value::Object(object)
+    })
+}
+
+/// What the body's tree says a prompt of [`OTHER`] is.
+fn prompt_values(body: &Value) -> Vec<Value> {
+    ["tools", "system", "instructions", "messages", "input", "prompt"]
+        .iter()
+        .filter_map(|name| body.get(name))
+        .filter(|v| v.as_str().is_some_and(|s| !s.is_empty()) || v.as_array().is_some_and(|a| !a.is_empty()))
+        .cloned()
+        .collect()
+}
+
+fn check_against_tree(body: &Value, text: &str) -> Result<(), TestCaseError> {
+    let read = Request::new(Headers::default(), Bytes::copy_from_slice(text.as_bytes())).unwrap();
+    prop_assert_eq!(read.model(), body.get("model").and_then(Value::as_str));
+    prop_assert_eq!(read.cache_salt(), body.get("cache_salt").and_then(Value::as_str));
+    prop_assert_eq!(read.content.stream, body.get("stream") == Some(&json!(true)));
+    let wanted = prompt_values(body);
+    prop_assert_eq!(read.prompt().count(), wanted.len());
+    for (part, wanted) in read.prompt().zip(wanted) {
+        let part = std::str::from_utf8(part).unwrap();
+        let (open, close) = if wanted.is_string() { ('"', '"') } else { ('[', ']') };
+        prop_assert!(!part.starts_with([' ', '\n']) || wanted.is_string());
+        prop_assert_eq!(serde_json::from_str::<Value>(&format!("{open}{part}{close}")).unwrap(), wanted);
+    }
+    Ok(())
+}
+
+/// Whether serde_json, too, takes `body` for one JSON object (read without a tree, so that neither
+/// depth nor the size of numbers plays a part).
+fn is_object(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    std::str::from_utf8(body).is_ok_and(|text| {
+        serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() && text.trim_start().starts_with('{')
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn reads_what_a_tree_reader_reads(body in any_object(), pretty: bool) {
+        let text = if pretty { serde_json::to_string_pretty(&body) } else { serde_json::to_string(&body) };
+        check_against_tree(&body, &text.unwrap())?;
+    }
+
+    #[test]
+    fn accepts_what_a_tree_reader_accepts(
+        body in any_object(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0..4u8, any::<u8>()), 0..4),
+    ) {
+        let mut bytes = serde_json::to_vec(&body).unwrap();
+        for (at, what, byte) in edits {
+            if bytes.is_empty() {
+                break;
+            }
+            let at = at.index(bytes.len());
+            let grammar = b"{}[]\",:\\ \n0123456789.eE+-tfnu\x01\xc3";
+            match what {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, grammar[usize::from(byte) % grammar.len()]),
+                2 => drop(bytes.remove(at)),
+                _ => bytes.truncate(at),
+            }
+        }
+        prop_assert_eq!(scan::object(&bytes, |_, _, _| ()).is_ok(), is_object(&bytes));
+    }
+
+    #[test]
+    fn accepts_what_a_tree_reader_accepts_of_near_grammar(
+        tokens in prop::collection::vec(prop::sample::select(vec![
+            "{", "}", "[", "]", ",", ":", "\"a\"", "\"\\n\"", "1", "-0.5e3", "0", "true", "null", " ", "\n", "\"",
+        ]), 0..14),
+    ) {
+        let inside = tokens.concat();
+        for text in [inside.clone(), format!("{{{inside}}}"), format!("{{\"a\":{inside}}}")] {
+            prop_assert_eq!(
+                scan::object(text.as_bytes(), |_, _, _| ()).is_ok(),
+                is_object(text.as_bytes()),
+                "{}", text
+            );
+        }
+    }
+
+    #[test]
+    fn a_conversation_that_goes_on_starts_with_what_it_was(
+        turns in prop::collection::vec((any::<String>(), any::<String>()), 1..6),
+        tools: bool,
+    ) {
+        let body = |turns: &[(String, String)]| {
+            let messages: Vec<_> = turns.iter().map(|(role, text)| json!({"role": role, "content": text})).collect();
+            let mut body = json!({"model": "m", "messages": messages, "n": turns.len()});
+            if tools {
+                body["tools"] = json!([{"type": "function"}]);
+            }
+            request(CHAT, &body.to_string()).unwrap().prompt().collect::<Vec<_>>().concat()
+        };
+        for n in 1..turns.len() {
+            let (earlier, later) = (body(&turns[..n]), body(&turns[..n + 1]));
+            prop_assert!(earlier.len() < later.len());
+            prop_assert!(later.starts_with(&earlier));
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! From a mapping to a plugin's parameters, with every error.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use serde_path_to_error::Segment;
+
+use super::BuildError;
+use crate::config::ErrorKind;
+
+/// Reads parameters. serde tells one error at a time, so each is noted and the parameter it is in left
+/// out, until there is none.
+pub(super) fn read<T: DeserializeOwned>(given: &Map<String, Value>) -> Result<T, Vec<BuildError>> {
+    let mut errors = Vec::new();
+    let mut rest = given.clone();
+    loop {
+        let error = match serde_path_to_error::deserialize::<_, T>(Value::Object(rest.clone())) {
+            Ok(params) if errors.is_empty() => return Ok(params),
+            Ok(_) => return Err(errors),
+            Err(error) => error,
+        };
+        let path = error.path().to_string();
+        let parameter = match error.path().iter().next() {
+            Some(Segment::Map { key }) => key.clone(),
+            _ => String::new(),
+        };
+        let message = error.into_inner().to_string();
+        let (kind, missing) =
+            match (message.strip_prefix("missing field `"), message.starts_with("unknown field")) {
+                (Some(rest), _) => (ErrorKind::Missing, rest.strip_suffix('`')),
+                (None, true) => (ErrorKind::UnknownField, None),
+                (None, false) => (ErrorKind::Invalid, None),
+            };
+        let left_out = rest.shift_remove(&parameter).is_some();
+        match missing {
+            // It is there, or was, and had its error.
+            Some(name) if !left_out && given.contains_key(name) => {}
+            Some(name) => {
+                let dot = if path == "." { String::new() } else { format!("{path}.") };
+                errors.push(BuildError {
+                    field: format!("{dot}{name}"),
+                    message: "is required".to_owned(),
+                    kind,
+                });
+            }
+            None => {
+                let field = if path == "." { String::new() } else { path };
+                errors.push(BuildError { field, message, kind });
+            }
+        }
+        if !left_out {
+            return Err(errors);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+    use serde_json::json;
+
+    use super::*;
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(rename_all = "camelCase", deny_unknown_fields)]
+    struct Params {
+        path: String,
+        #[serde(default)]
+        block_size: u32,
+        #[serde(default)]
+        tiers: Vec<Tier>,
+    }
+
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Tier {
+        up_to: f64,
+    }
+
+    fn wrong(given: Value) -> Vec<(String, ErrorKind, String)> {
+        let Value::Object(given) = given else { panic!("a mapping") };
+        let errors = read::<Params>(&given).unwrap_err();
+        errors.into_iter().map(|e| (e.field, e.kind, e.message)).collect()
+    }
+
+    #[test]
+    fn names_every_parameter_that_is_wrong() {
+        let given =
+            json!({"path": 5, "tiers": [{"up_to": 1}, {"up_to": "x"}], "blockSiez": 1, "blockSize": -1});
+        let invalid = |field: &str, message: &str| (field.to_owned(), ErrorKind::Invalid, message.to_owned());
+        assert_eq!(
+            wrong(given),
+            [
+                invalid("path", "invalid type: integer `5`, expected a string"),
+                invalid("tiers[1].up_to", "invalid type: string \"x\", expected f64"),
+                (
+                    "blockSiez".to_owned(),
+                    ErrorKind::UnknownField,
+                    "unknown field `blockSiez`, expected one of `path`, `blockSize`, `tiers`".to_owned()
+                ),
+                invalid("blockSize", "invalid value: integer `-1`, expected u32"),
+            ]
+        );
+    }
+
+    #[test]
+    fn names_what_is_missing() {
+        let missing = |field: &str| (field.to_owned(), ErrorKind::Missing, "is required".to_owned());
+        assert_eq!(wrong(json!({})), [missing("path")]);
+        assert_eq!(wrong(json!({"tiers": [{}]})), [missing("tiers[0].up_to"), missing("path")]);
+    }
+
+    #[test]
+    fn reads_what_is_right() {
+        let Value::Object(given) = json!({"path": "p", "tiers": [{"up_to": 2}]}) else { panic!("a mapping") };
+        let wanted = Params { path: "p".to_owned(), block_size: 0, tiers: vec![Tier { up_to: 2.0 }] };
+        assert_eq!(read::<Params>(&given), Ok(wanted));
+    }
+}

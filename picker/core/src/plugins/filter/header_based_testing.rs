@@ -1,0 +1,40 @@
+//! `header-based-testing-filter`: the client names the endpoints itself.
+
+use smallvec::SmallVec;
+
+use crate::plugin::{BuildCx, BuildError, Filter, Plugin, Role, Roles};
+use crate::plugins::NoParameters;
+use crate::request::{Request, header};
+use crate::view::{Address, Candidates, View};
+
+#[cfg(test)]
+mod tests;
+
+/// Keeps the candidates that the header `test-epp-endpoint-selection` names.
+#[derive(Debug)]
+pub struct HeaderBasedTestingFilter;
+
+impl Plugin for HeaderBasedTestingFilter {
+    const TYPE: &'static str = "header-based-testing-filter";
+    const SUMMARY: &'static str = "For tests: keeps the endpoints that the request header test-epp-endpoint-selection names \
+         (addresses with or without port, separated by commas); without the header, none.";
+    const ROLES: &'static [Role] = &[Role::Filter];
+    type Params = NoParameters;
+
+    fn build(_: NoParameters, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
+        Ok(Roles { filter: Some(std::sync::Arc::new(Self)), ..Roles::default() })
+    }
+}
+
+impl Filter for HeaderBasedTestingFilter {
+    fn filter(&self, request: &Request, view: &View, keep: &mut Candidates) {
+        let wanted: SmallVec<[Address; 4]> = request
+            .headers
+            .text(header::TEST_ENDPOINT_SELECTION)
+            .unwrap_or_default()
+            .split(',')
+            .filter_map(Address::parse)
+            .collect();
+        keep.retain(|i| wanted.iter().any(|w| w.names(view.endpoints[i].address)));
+    }
+}

@@ -1,0 +1,38 @@
+use bytes::Bytes;
+use serde_json::json;
+
+use crate::request::{Request, header};
+use crate::view::Candidates;
+use crate::view::testing::{build, unknown};
+
+fn kept(value: Option<&'static str>) -> Vec<usize> {
+    let view = unknown(4);
+    let mut request = Request::default();
+    if let Some(value) = value {
+        request.headers.0.push((header::TEST_ENDPOINT_SELECTION.into(), Bytes::from(value)));
+    }
+    let mut keep = Candidates::of(&view, None);
+    let filter = build("header-based-testing-filter", json!({})).unwrap().filter.unwrap();
+    filter.filter(&request, &view, &mut keep);
+    keep.iter().collect()
+}
+
+#[test]
+fn keeps_what_the_header_names() {
+    for (value, expected) in [
+        ("10.0.0.2", vec![2]),
+        ("10.0.0.2:8000", vec![2]),
+        ("10.0.0.3, 10.0.0.1:8000 ,10.0.0.3", vec![1, 3]),
+        ("10.0.0.2:8001", vec![]),
+        ("256.256.256.256", vec![]),
+        ("pod-1,10.0.0.0", vec![0]),
+        (" ", vec![]),
+    ] {
+        assert_eq!(kept(Some(value)), expected, "{value}");
+    }
+}
+
+#[test]
+fn keeps_nothing_without_the_header() {
+    assert_eq!(kept(None), Vec::<usize>::new());
+}

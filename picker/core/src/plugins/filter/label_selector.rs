@@ -1,0 +1,150 @@
+//! `label-selector-filter`: keeps the endpoints whose pod labels match a Kubernetes label selector.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::{ArcSwap, Guard};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::endpoint::Labels;
+use crate::plugin::{BuildCx, BuildError, Filter, Plugin, Role, Roles};
+use crate::request::Request;
+use crate::view::{Candidates, View};
+
+mod syntax;
+#[cfg(test)]
+mod tests;
+
+/// A Kubernetes label selector. All of its requirements must hold; without any, every endpoint matches.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct LabelSelector {
+    /// Labels that must be there with exactly these values.
+    #[serde(default)]
+    match_labels: BTreeMap<String, String>,
+    /// Further requirements.
+    #[serde(default)]
+    match_expressions: Vec<Requirement>,
+}
+
+/// One requirement of a label selector.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Requirement {
+    /// The label.
+    key: String,
+    /// What must hold for it.
+    operator: Operator,
+    /// Values to compare with: at least one for `In` and `NotIn`, none for `Exists` and `DoesNotExist`.
+    #[serde(default)]
+    values: Vec<String>,
+}
+
+/// How a label is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+enum Operator {
+    /// The label is there and has one of the values.
+    In,
+    /// The label is absent, or has none of the values.
+    NotIn,
+    /// The label is there.
+    Exists,
+    /// The label is absent.
+    DoesNotExist,
+}
+
+impl LabelSelector {
+    fn check(&self) -> Result<(), BuildError> {
+        for (key, value) in &self.match_labels {
+            let field = format!("matchLabels.{key}");
+            syntax::key(key).map_err(|e| BuildError::invalid(&field, e))?;
+            syntax::value(value).map_err(|e| BuildError::invalid(&field, e))?;
+        }
+        for (i, Requirement { key, operator, values }) in self.match_expressions.iter().enumerate() {
+            let field = |name: &str| format!("matchExpressions[{i}].{name}");
+            syntax::key(key).map_err(|e| BuildError::invalid(&field("key"), e))?;
+            let compares = matches!(operator, Operator::In | Operator::NotIn);
+            if compares && values.is_empty() {
+                let message = format!("must have at least one value for the operator {operator:?}");
+                return Err(BuildError::invalid(&field("values"), message));
+            }
+            if !compares && !values.is_empty() {
+                let message = format!("must be empty for the operator {operator:?}");
+                return Err(BuildError::invalid(&field("values"), message));
+            }
+            for (v, value) in values.iter().enumerate() {
+                syntax::value(value).map_err(|e| BuildError::invalid(&field(&format!("values[{v}]")), e))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn matches(&self, labels: &Labels) -> bool {
+        self.match_labels.iter().all(|(key, value)| labels.get(key) == Some(value))
+            && self.match_expressions.iter().all(|r| r.matches(labels.get(&r.key)))
+    }
+}
+
+impl Requirement {
+    fn matches(&self, label: Option<&String>) -> bool {
+        match self.operator {
+            Operator::In => label.is_some_and(|l| self.values.contains(l)),
+            Operator::NotIn => label.is_none_or(|l| !self.values.contains(l)),
+            Operator::Exists => label.is_some(),
+            Operator::DoesNotExist => label.is_none(),
+        }
+    }
+}
+
+/// Keeps the candidates whose labels match its selector.
+///
+/// Labels change seldom, and comparing them is slow next to the rest of a decision. So the result for
+/// all endpoints is kept until their labels change.
+#[derive(Debug)]
+pub struct LabelSelectorFilter {
+    selector: LabelSelector,
+    matches: ArcSwap<Matches>,
+}
+
+/// Which endpoints of a view match.
+#[derive(Debug, Default)]
+struct Matches {
+    labels_hash: u64,
+    by_position: Box<[bool]>,
+}
+
+impl Matches {
+    fn are_of(&self, view: &View) -> bool {
+        self.labels_hash == view.labels_hash && self.by_position.len() == view.len()
+    }
+}
+
+impl Plugin for LabelSelectorFilter {
+    const TYPE: &'static str = "label-selector-filter";
+    const SUMMARY: &'static str =
+        "Keeps the endpoints whose pod labels match a label selector, which is what the parameters are.";
+    const ROLES: &'static [Role] = &[Role::Filter];
+    type Params = LabelSelector;
+
+    fn build(selector: LabelSelector, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
+        selector.check()?;
+        Ok(Roles {
+            filter: Some(Arc::new(Self { selector, matches: ArcSwap::default() })),
+            ..Roles::default()
+        })
+    }
+}
+
+impl Filter for LabelSelectorFilter {
+    fn filter(&self, _: &Request, view: &View, keep: &mut Candidates) {
+        let mut matches = self.matches.load();
+        if !matches.are_of(view) {
+            let by_position = view.endpoints.iter().map(|e| self.selector.matches(&e.labels)).collect();
+            let new = Arc::new(Matches { labels_hash: view.labels_hash, by_position });
+            self.matches.store(new.clone());
+            matches = Guard::from_inner(new);
+        }
+        keep.retain(|i| matches.by_position[i]);
+    }
+}

@@ -1,0 +1,39 @@
+//! `max-score-picker`: the best, ties broken at random.
+
+use std::sync::Arc;
+
+use super::{Params, highest};
+use crate::cx::Cx;
+use crate::plugin::{BuildCx, BuildError, Picker, Plugin, Role, Roles};
+use crate::schedule::{Picked, Scored};
+
+/// Picks the highest totals.
+#[derive(Debug)]
+pub struct MaxScorePicker {
+    count: usize,
+}
+
+impl MaxScorePicker {
+    /// A picker of the `count` best, at least 1.
+    pub(super) fn new(count: usize) -> Self {
+        Self { count }
+    }
+}
+
+impl Plugin for MaxScorePicker {
+    const TYPE: &'static str = "max-score-picker";
+    const SUMMARY: &'static str =
+        "Picks the endpoint with the highest total score; among equals, each is as likely.";
+    const ROLES: &'static [Role] = &[Role::Picker];
+    type Params = Params;
+
+    fn build(params: Params, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
+        Ok(Roles { picker: Some(Arc::new(Self::new(params.count()))), ..Roles::default() })
+    }
+}
+
+impl Picker for MaxScorePicker {
+    fn pick(&self, cx: &mut Cx, scored: Scored<'_>) -> Picked {
+        highest(cx, &scored, self.count, |_, n| f64::from(scored.totals[n]))
+    }
+}

@@ -1,0 +1,37 @@
+//! `weighted-random-picker`: the better the score, the likelier.
+
+use std::sync::Arc;
+
+use super::{Params, highest};
+use crate::cx::Cx;
+use crate::plugin::{BuildCx, BuildError, Picker, Plugin, Role, Roles};
+use crate::schedule::{Picked, Scored};
+
+/// Picks with probability proportional to the total, without replacement: algorithm A-Res of
+/// Efraimidis and Spirakis (2006), which keeps the highest `u^(1/total)` for `u` uniform in (0, 1).
+#[derive(Debug)]
+pub struct WeightedRandomPicker {
+    count: usize,
+}
+
+impl Plugin for WeightedRandomPicker {
+    const TYPE: &'static str = "weighted-random-picker";
+    const SUMMARY: &'static str = "Picks an endpoint at random, with a probability proportional to its total score. Endpoints with a score of 0 or \
+         less are picked only when all have such scores, each as likely.";
+    const ROLES: &'static [Role] = &[Role::Picker];
+    type Params = Params;
+
+    fn build(params: Params, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
+        Ok(Roles { picker: Some(Arc::new(Self { count: params.count() })), ..Roles::default() })
+    }
+}
+
+impl Picker for WeightedRandomPicker {
+    fn pick(&self, cx: &mut Cx, scored: Scored<'_>) -> Picked {
+        highest(cx, &scored, self.count, |cx, n| {
+            let weight = f64::from(scored.totals[n]);
+            // The logarithm of u^(1/weight): the same order, and no underflow for small weights.
+            if weight > 0.0 { cx.unit().ln() / weight } else { f64::NEG_INFINITY }
+        })
+    }
+}

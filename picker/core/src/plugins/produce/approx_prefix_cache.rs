@@ -1,0 +1,164 @@
+//! `approx-prefix-cache-producer`: which server has how much of a prompt, by what was sent where.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::index::{MAX_BYTES, MAX_CAPACITY, PrefixIndex, chain};
+use crate::plugin::{BuildCx, BuildError, Plugin, Producer, ProducerId, Role, Roles};
+use crate::request::Request;
+use crate::schedule::Produced;
+use crate::store::Shape;
+use crate::strategy::Needs;
+use crate::view::{Candidates, View};
+
+#[cfg(test)]
+mod tests;
+
+/// What a token is estimated to be, in bytes of the request's JSON.
+const BYTES_PER_TOKEN: u32 = 4;
+/// Smaller blocks cost more than they tell.
+const MIN_BLOCK_TOKENS: u32 = 64;
+const MAX_BLOCK_TOKENS: u32 = 1 << 16;
+const DEFAULT_BLOCK_TOKENS: u32 = 16;
+
+/// Parameters of `approx-prefix-cache-producer`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Params {
+    /// Whether block size and capacity follow what the model servers report about their KV caches, where
+    /// they do: the largest block size of the pool, and for each server its own number of tokens.
+    auto_tune: bool,
+    /// Tokens per block, in which prompts are compared. A token is estimated as 4 bytes of the request.
+    /// Values below 64 count as 64. Default: 16.
+    #[schemars(range(min = 1, max = 65536))]
+    block_size_tokens: Option<u32>,
+    /// The former way to give the block size, in bytes. Used when `blockSizeTokens` is absent.
+    #[schemars(extend("deprecated" = true))]
+    block_size: Option<u32>,
+    /// The most blocks of a prompt that are compared, used when `maxPrefixTokensToMatch` is 0; 0 means no
+    /// limit.
+    #[schemars(extend("deprecated" = true))]
+    max_prefix_blocks_to_match: u32,
+    /// The most tokens of a prompt that are compared. What comes later makes no difference to where a
+    /// request goes. 0 means that `maxPrefixBlocksToMatch` says it.
+    max_prefix_tokens_to_match: u32,
+    /// How many blocks a server is believed to keep, least recently used first out, when it doesn't
+    /// report it or `autoTune` is off. Memory: 12 bytes per block and server, at most 256 MiB in all.
+    #[schemars(range(min = 1, max = 1_048_576))]
+    lru_capacity_per_server: u32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            auto_tune: true,
+            block_size_tokens: None,
+            block_size: None,
+            max_prefix_blocks_to_match: 2048,
+            max_prefix_tokens_to_match: 131_072,
+            lru_capacity_per_server: 31_250,
+        }
+    }
+}
+
+impl Params {
+    fn block_tokens(&self) -> Result<u32, BuildError> {
+        let (field, tokens) = match (self.block_size_tokens, self.block_size) {
+            (Some(tokens), _) => ("blockSizeTokens", tokens),
+            (None, Some(bytes)) if bytes > 0 => ("blockSize", bytes.div_ceil(BYTES_PER_TOKEN)),
+            _ => ("blockSizeTokens", DEFAULT_BLOCK_TOKENS),
+        };
+        if !(1..=MAX_BLOCK_TOKENS).contains(&tokens) {
+            return Err(BuildError::invalid(field, format!("must be 1 to {MAX_BLOCK_TOKENS} tokens")));
+        }
+        Ok(tokens)
+    }
+}
+
+/// Remembers the prompts that went to each server. Its view is that of this picker alone: what other
+/// replicas send is not known to it.
+#[derive(Debug)]
+pub struct ApproxPrefixCacheProducer {
+    id: ProducerId,
+    auto_tune: bool,
+    block_tokens: u32,
+    max_blocks: u32,
+    max_tokens: u32,
+    capacity: u32,
+    index: Arc<PrefixIndex>,
+}
+
+impl Plugin for ApproxPrefixCacheProducer {
+    const TYPE: &'static str = "approx-prefix-cache-producer";
+    const SUMMARY: &'static str = "Estimates how much of a prompt each server has in its prefix cache, by remembering which prompts were sent to it. \
+         Made by itself when a prefix-cache-scorer needs it.";
+    const ROLES: &'static [Role] = &[Role::Producer];
+    type Params = Params;
+
+    fn build(params: Params, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
+        let block_tokens = params.block_tokens()?;
+        let Params { auto_tune, lru_capacity_per_server: capacity, .. } = params;
+        if !(1..=MAX_CAPACITY).contains(&capacity) {
+            return Err(BuildError::invalid(
+                "lruCapacityPerServer",
+                format!("must be 1 to {MAX_CAPACITY} blocks"),
+            ));
+        }
+        let shape = format!("block={block_tokens} capacity={capacity} autoTune={auto_tune}");
+        let producer = Self {
+            id: cx.own_id(),
+            auto_tune,
+            block_tokens,
+            max_blocks: params.max_prefix_blocks_to_match,
+            max_tokens: params.max_prefix_tokens_to_match,
+            capacity,
+            index: cx.state(Shape(shape), || PrefixIndex::new(MAX_BYTES)),
+        };
+        let needs = if auto_tune { Needs::BODY | Needs::SCRAPE } else { Needs::BODY };
+        Ok(Roles { producer: Some(Arc::new(producer)), needs, ..Roles::default() })
+    }
+}
+
+impl ApproxPrefixCacheProducer {
+    /// Tokens per block for all endpoints of `view`: one size, so that one chain of hashes serves all.
+    fn block_tokens(&self, view: &View) -> u32 {
+        let reported = if self.auto_tune { view.block_size.iter().copied().max().unwrap_or(0) } else { 0 };
+        let tokens = if reported > 0 { reported } else { self.block_tokens };
+        tokens.clamp(MIN_BLOCK_TOKENS, MAX_BLOCK_TOKENS)
+    }
+
+    fn max_blocks(&self, block_tokens: u32) -> usize {
+        let blocks =
+            if self.max_tokens > 0 { (self.max_tokens / block_tokens).max(1) } else { self.max_blocks };
+        if blocks == 0 { usize::MAX } else { blocks as usize }
+    }
+
+    /// How many blocks of `block_tokens` the endpoint at `i` can keep: its whole KV cache.
+    fn capacity(&self, view: &View, i: usize, block_tokens: u32) -> u32 {
+        let tokens = u64::from(view.num_blocks[i]) * u64::from(view.block_size[i]);
+        if !self.auto_tune || tokens == 0 {
+            return self.capacity;
+        }
+        (tokens / u64::from(block_tokens)).clamp(1, u64::from(MAX_CAPACITY)) as u32
+    }
+}
+
+impl Producer for ApproxPrefixCacheProducer {
+    fn produce(&self, request: &Request, view: &View, candidates: &Candidates, produced: &mut Produced) {
+        let found = produced.prefix_mut(self.id);
+        found.block_tokens = self.block_tokens(view);
+        let seed = chain::seed(request.model().unwrap_or_default(), request.cache_salt());
+        let bytes = (found.block_tokens * BYTES_PER_TOKEN) as usize;
+        chain::extend(seed, request.prompt(), bytes, self.max_blocks(found.block_tokens), &mut found.hashes);
+        self.index.matches(&found.hashes, view, candidates, &mut found.matched);
+    }
+
+    fn launched(&self, _: &Request, view: &View, chosen: usize, produced: &Produced) {
+        if let Some(found) = produced.prefix(self.id) {
+            let capacity = self.capacity(view, chosen, found.block_tokens);
+            self.index.insert(view, chosen, capacity, &found.hashes);
+        }
+    }
+}

@@ -1,0 +1,127 @@
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::plugin::ProducerId;
+use crate::request::Text;
+use crate::schedule::PrefixMatch;
+use crate::view::Signals;
+use crate::view::testing::{build, request, unknown, view};
+
+const KIND: &str = "approx-prefix-cache-producer";
+
+fn producer(parameters: Value) -> Arc<dyn Producer> {
+    build(KIND, parameters).unwrap().producer.unwrap()
+}
+
+fn servers(caches: &[(u32, u32)]) -> View {
+    view(caches.iter().map(|&(block_size, num_blocks)| Signals {
+        block_size: Some(block_size),
+        num_blocks: Some(num_blocks),
+        ..Signals::default()
+    }))
+}
+
+fn find(producer: &dyn Producer, request: &Request, view: &View) -> Produced {
+    let mut produced = Produced::default();
+    producer.produce(request, view, &Candidates::of(view, None), &mut produced);
+    produced
+}
+
+fn found(produced: &Produced) -> &PrefixMatch {
+    produced.prefix(ProducerId(0)).unwrap()
+}
+
+/// Routes `request` to endpoint `chosen`.
+fn launch(producer: &dyn Producer, request: &Request, view: &View, chosen: usize) {
+    producer.launched(request, view, chosen, &find(producer, request, view));
+}
+
+#[rstest]
+#[case::floor(json!({}), &[], 64)]
+#[case::given(json!({"blockSizeTokens": 100}), &[], 100)]
+#[case::given_in_bytes(json!({"blockSize": 1000}), &[], 250)]
+#[case::tokens_before_bytes(json!({"blockSize": 1000, "blockSizeTokens": 80}), &[], 80)]
+#[case::reported(json!({"blockSizeTokens": 100}), &[(128, 10), (0, 0)], 128)]
+#[case::reported_and_small(json!({"blockSizeTokens": 100}), &[(16, 10)], 64)]
+#[case::the_largest(json!({}), &[(128, 10), (256, 10), (16, 10)], 256)]
+#[case::reported_but_not_tuned(json!({"autoTune": false, "blockSizeTokens": 100}), &[(128, 10)], 100)]
+fn block_size(#[case] parameters: Value, #[case] caches: &[(u32, u32)], #[case] expected: u32) {
+    let produced = find(&*producer(parameters), &request("m", &"x".repeat(2000)), &servers(caches));
+    let found = found(&produced);
+    assert_eq!(
+        (found.block_tokens, found.hashes.len()),
+        (expected, 2000_usize.div_ceil(expected as usize * 4))
+    );
+}
+
+#[rstest]
+#[case::default(json!({}), 2048)]
+#[case::tokens(json!({"maxPrefixTokensToMatch": 640}), 10)]
+#[case::less_than_a_block(json!({"maxPrefixTokensToMatch": 10}), 1)]
+#[case::blocks(json!({"maxPrefixTokensToMatch": 0, "maxPrefixBlocksToMatch": 7}), 7)]
+#[case::tokens_before_blocks(json!({"maxPrefixTokensToMatch": 640, "maxPrefixBlocksToMatch": 7}), 10)]
+#[case::no_limit(json!({"maxPrefixTokensToMatch": 0, "maxPrefixBlocksToMatch": 0}), 4000)]
+fn longest_prefix(#[case] parameters: Value, #[case] expected: usize) {
+    let produced = find(&*producer(parameters), &request("m", &"x".repeat(4000 * 256)), &unknown(1));
+    assert_eq!(found(&produced).hashes.len(), expected);
+}
+
+#[rstest]
+#[case::not_reported(json!({}), (0, 0), 31_250)]
+#[case::given(json!({"lruCapacityPerServer": 5}), (16, 0), 5)]
+#[case::reported_in_its_own_blocks(json!({}), (16, 8000), 2000)]
+#[case::reported_and_tiny(json!({}), (16, 1), 1)]
+#[case::reported_and_huge(json!({}), (4_000_000, u32::MAX), 1 << 20)]
+#[case::reported_but_not_tuned(json!({"autoTune": false}), (16, 8000), 31_250)]
+fn capacity(#[case] parameters: Value, #[case] cache: (u32, u32), #[case] expected: u32) {
+    let params: Params = serde_json::from_value(parameters).unwrap();
+    let producer = ApproxPrefixCacheProducer {
+        id: ProducerId(0),
+        auto_tune: params.auto_tune,
+        block_tokens: params.block_tokens().unwrap(),
+        max_blocks: 0,
+        max_tokens: 0,
+        capacity: params.lru_capacity_per_server,
+        index: Arc::new(PrefixIndex::new(MAX_BYTES)),
+    };
+    assert_eq!(producer.capacity(&servers(&[cache]), 0, 64), expected);
+}
+
+#[test]
+fn a_prompt_is_found_where_it_was_sent_as_far_as_it_is_the_same() {
+    let (producer, view) = (producer(json!({})), unknown(3));
+    let [system, question] = ["s".repeat(1024), "q".repeat(512)];
+    launch(&*producer, &request("m", &format!("{system}{question}")), &view, 1);
+    launch(&*producer, &request("m", &system), &view, 2);
+
+    let matched = |model, prompt: &str| {
+        let produced = find(&*producer, &request(model, prompt), &view);
+        (found(&produced).hashes.len(), found(&produced).matched.clone())
+    };
+    assert_eq!(matched("m", &format!("{system}{question}")), (6, vec![0, 6, 4]));
+    assert_eq!(matched("m", &format!("{system}another question")), (5, vec![0, 4, 4]));
+    assert_eq!(matched("m", &format!("x{system}{question}")), (7, vec![0, 0, 0]));
+    assert_eq!(matched("another model", &system), (4, vec![0, 0, 0]));
+    assert_eq!(matched("m", ""), (0, vec![]));
+}
+
+#[test]
+fn a_salt_keeps_prompts_apart() {
+    let (producer, view) = (producer(json!({})), unknown(1));
+    let salted = |salt: &str| {
+        let mut request = request("m", &"x".repeat(600));
+        request.content.cache_salt = Some(Text::Unescaped(salt.into()));
+        request
+    };
+    launch(&*producer, &salted("a"), &view, 0);
+    assert_eq!(found(&find(&*producer, &salted("a"), &view)).matched, [3]);
+    assert_eq!(found(&find(&*producer, &salted("b"), &view)).matched, [0]);
+}
+
+#[test]
+fn scraping_is_needed_only_to_tune() {
+    let needs = |parameters| build(KIND, parameters).unwrap().needs;
+    assert_eq!(needs(json!({})), Needs::BODY | Needs::SCRAPE);
+    assert_eq!(needs(json!({"autoTune": false})), Needs::BODY);
+}

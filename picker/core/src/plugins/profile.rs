@@ -1,0 +1,14 @@
+//! Plugins that decide which profiles run.
+
+use std::sync::Arc;
+
+use crate::plugin::ProfileHandler;
+
+mod single_profile;
+
+pub use single_profile::SingleProfileHandler;
+
+/// The handler of a configuration that names none.
+pub fn default() -> Arc<dyn ProfileHandler> {
+    Arc::new(SingleProfileHandler)
+}

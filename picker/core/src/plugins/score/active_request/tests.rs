@@ -1,0 +1,28 @@
+use rstest::rstest;
+use serde_json::{Value, json};
+
+use crate::request::Request;
+use crate::schedule::Produced;
+use crate::view::testing::{scores, unknown};
+
+#[rstest]
+#[case(json!({}), &[0, 1, 4], &[1.0, 0.75, 0.0])]
+#[case::relative_to_the_busiest_not_to_the_idlest(json!({}), &[2, 4], &[0.5, 0.0])]
+#[case::all_idle(json!({}), &[0, 0], &[1.0, 1.0])]
+#[case::all_equal(json!({}), &[3, 3], &[0.0, 0.0])]
+#[case::idle_threshold(json!({"idleThreshold": 2}), &[0, 2, 3, 4], &[1.0, 1.0, 0.25, 0.0])]
+#[case::max_busy_score(json!({"maxBusyScore": 0.5}), &[0, 1, 4], &[1.0, 0.375, 0.0])]
+#[case::request_timeout_has_no_effect(json!({"requestTimeout": "2m"}), &[0, 1, 4], &[1.0, 0.75, 0.0])]
+fn scores_by_requests_under_way(
+    #[case] parameters: Value,
+    #[case] in_flight: &[u32],
+    #[case] expected: &[f32],
+) {
+    let view = unknown(in_flight.len());
+    for (endpoint, &count) in view.endpoints.iter().zip(in_flight) {
+        (0..count).for_each(|_| endpoint.live().launched());
+    }
+    let scores =
+        scores("active-request-scorer", parameters, &Request::default(), &view, &Produced::default());
+    assert_eq!(scores, expected);
+}

@@ -1,0 +1,68 @@
+//! `lora-affinity-scorer`: the request's LoRA adapter is where it need not be loaded first.
+
+use std::sync::Arc;
+
+use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, ScoreInput, Scorer};
+use crate::plugins::NoParameters;
+use crate::strategy::Needs;
+use crate::view::{Candidates, LoraState};
+
+const LOADED: f32 = 1.0;
+const ROOM: f32 = 0.8;
+const REQUESTED: f32 = 0.6;
+const FULL: f32 = 0.0;
+
+/// Scores servers by what must happen before they can use an adapter.
+#[derive(Debug)]
+pub struct LoraAffinityScorer;
+
+impl Plugin for LoraAffinityScorer {
+    const TYPE: &'static str = "lora-affinity-scorer";
+    const SUMMARY: &'static str = "Prefers servers that have the requested LoRA adapter loaded (1), then those with room for it (0.8), then those \
+         where it waits to be loaded (0.6), then full ones (0). A server whose adapters are unknown gets the mean \
+         score of the others, and 0 when none is known.";
+    const ROLES: &'static [Role] = &[Role::Scorer];
+    type Params = NoParameters;
+
+    fn build(_: NoParameters, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
+        Ok(Roles { scorer: Some(Arc::new(Self)), needs: Needs::SCRAPE | Needs::BODY, ..Roles::default() })
+    }
+}
+
+impl Scorer for LoraAffinityScorer {
+    fn score(&self, input: &ScoreInput<'_>, candidates: &Candidates, out: &mut [f32]) {
+        let Some(model) = input.request.model() else { return };
+        let (mut sum, mut known) = (0.0, 0_usize);
+        for (place, i) in out.iter_mut().zip(candidates.iter()) {
+            if let Some(state) = &input.view.lora[i] {
+                *place = affinity(state, model);
+                sum += *place;
+                known += 1;
+            }
+        }
+        if known > 0 && known < out.len() {
+            let mean = sum / known as f32;
+            for (place, i) in out.iter_mut().zip(candidates.iter()) {
+                if input.view.lora[i].is_none() {
+                    *place = mean;
+                }
+            }
+        }
+    }
+}
+
+fn affinity(state: &LoraState, model: &str) -> f32 {
+    let among = |adapters: &[Box<str>]| adapters.iter().any(|a| **a == *model);
+    if among(&state.running) {
+        LOADED
+    } else if state.running.len() + state.waiting.len() < state.max as usize {
+        ROOM
+    } else if among(&state.waiting) {
+        REQUESTED
+    } else {
+        FULL
+    }
+}
+
+#[cfg(test)]
+mod tests;

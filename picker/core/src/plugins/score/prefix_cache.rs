@@ -1,0 +1,91 @@
+//! `prefix-cache-scorer`: the more of the prompt a server has in its prefix cache, the better.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::plugin::{BuildCx, BuildError, Plugin, ProducerId, Role, Roles, ScoreInput, Scorer};
+use crate::plugins::produce::ApproxPrefixCacheProducer;
+use crate::strategy::Needs;
+use crate::view::Candidates;
+
+/// Parameters of `prefix-cache-scorer`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Params {
+    /// Name of the `approx-prefix-cache-producer` that says which server has how much. Without it, the
+    /// one called like its type, which is made with default parameters if there is none.
+    prefix_match_info_producer_name: Option<String>,
+    /// How much the length of the match counts, 0 to 1. The rest is for the share of the prompt that is
+    /// matched: at 0, a short prompt that is matched whole scores like a long one.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    match_length_weight: f32,
+    /// Length of a match, in tokens, at which it scores 1 for its length; shorter ones score the square
+    /// of their share of it.
+    #[schemars(range(min = 1))]
+    match_length_scale_tokens: u32,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            prefix_match_info_producer_name: None,
+            match_length_weight: 0.0,
+            match_length_scale_tokens: 8192,
+        }
+    }
+}
+
+/// weight · min(1, matched tokens / scale)² + (1 − weight) · matched blocks / blocks.
+#[derive(Debug)]
+pub struct PrefixCacheScorer {
+    producer: ProducerId,
+    weight: f32,
+    scale: f32,
+}
+
+impl Plugin for PrefixCacheScorer {
+    const TYPE: &'static str = "prefix-cache-scorer";
+    const SUMMARY: &'static str = "Prefers servers that have more of the prompt in their prefix cache: 1 for the whole prompt, 0 for nothing.";
+    const FORMULA: &'static str = "w · min(1, matched tokens / matchLengthScaleTokens)² + (1 − w) · matched blocks / blocks of the prompt, where w is matchLengthWeight.";
+    const ROLES: &'static [Role] = &[Role::Scorer];
+    type Params = Params;
+
+    fn build(params: Params, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
+        let Params {
+            prefix_match_info_producer_name: name,
+            match_length_weight: weight,
+            match_length_scale_tokens,
+        } = params;
+        if !(0.0..=1.0).contains(&weight) {
+            return Err(BuildError::invalid("matchLengthWeight", "must lie between 0 and 1"));
+        }
+        if match_length_scale_tokens == 0 {
+            return Err(BuildError::invalid("matchLengthScaleTokens", "must be at least 1"));
+        }
+        let producer = cx
+            .producer(ApproxPrefixCacheProducer::TYPE, name.as_deref())
+            .map_err(|message| BuildError::unknown_ref("prefixMatchInfoProducerName", message))?;
+        let scorer = Self { producer, weight, scale: match_length_scale_tokens as f32 };
+        Ok(Roles { scorer: Some(Arc::new(scorer)), needs: Needs::BODY, ..Roles::default() })
+    }
+}
+
+impl Scorer for PrefixCacheScorer {
+    fn score(&self, input: &ScoreInput<'_>, candidates: &Candidates, out: &mut [f32]) {
+        let Some(found) = input.produced.prefix(self.producer) else { return };
+        if found.matched.is_empty() || found.hashes.is_empty() {
+            return;
+        }
+        let (blocks, block_tokens) = (found.hashes.len() as f32, found.block_tokens as f32);
+        for (place, i) in out.iter_mut().zip(candidates.iter()) {
+            let matched = found.matched[i] as f32;
+            let length = (matched * block_tokens / self.scale).min(1.0);
+            *place = self.weight * length * length + (1.0 - self.weight) * matched / blocks;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,30 @@
+//! `queue-scorer`: the fewer requests wait at a server, the better.
+
+use std::sync::Arc;
+
+use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, ScoreInput, Scorer};
+use crate::plugins::NoParameters;
+use crate::strategy::Needs;
+use crate::view::Candidates;
+
+/// (most − waiting) / (most − least) over the candidates.
+#[derive(Debug)]
+pub struct QueueScorer;
+
+impl Plugin for QueueScorer {
+    const TYPE: &'static str = "queue-scorer";
+    const SUMMARY: &'static str = "Prefers servers with fewer waiting requests: 1 for the shortest queue among the candidates, 0 for the longest. A server whose queue is unknown gets the mean score of the others.";
+    const FORMULA: &'static str = "(most − waiting) / (most − least), with the most and least among the candidates; 1 when all are equal.";
+    const ROLES: &'static [Role] = &[Role::Scorer];
+    type Params = NoParameters;
+
+    fn build(_: NoParameters, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
+        Ok(Roles { scorer: Some(Arc::new(Self)), needs: Needs::SCRAPE, ..Roles::default() })
+    }
+}
+
+impl Scorer for QueueScorer {
+    fn score(&self, input: &ScoreInput<'_>, candidates: &Candidates, out: &mut [f32]) {
+        super::relative(&input.view.waiting, candidates, out);
+    }
+}

@@ -1,0 +1,130 @@
+//! State of plugins that outlives a change of strategy: prefix indexes and the like.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// What a plugin may keep across a change of strategy.
+pub trait State: Any + Send + Sync {}
+
+impl<T: Any + Send + Sync> State for T {}
+
+/// What the state of an instance depends on, in words that compare equal only if the state can be kept
+/// (for example its block size and capacity).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shape(pub String);
+
+type Key = (&'static str, String);
+type Entry = (Shape, Arc<dyn Any + Send + Sync>);
+
+/// The states of the strategy that serves. Read when a strategy is compiled, never for a request.
+#[derive(Debug, Default)]
+pub struct StateStore {
+    entries: Mutex<BTreeMap<Key, Entry>>,
+}
+
+impl StateStore {
+    /// A list of the states that a new strategy will have; nothing changes before
+    /// [`StateStore::commit`].
+    pub(crate) fn stage(&self) -> Staging {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        Staging { old: entries, new: BTreeMap::new(), resets: Vec::new() }
+    }
+
+    /// The state of the instance `name` of type `kind`.
+    #[cfg(test)]
+    pub(crate) fn get<S: State>(&self, kind: &'static str, name: &str) -> Option<Arc<S>> {
+        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        entries.get(&(kind, name.to_owned()))?.1.clone().downcast().ok()
+    }
+
+    /// Makes `staging` what the store holds. States that it doesn't have are let go.
+    pub(crate) fn commit(&self, staging: Staging) {
+        *self.entries.lock().unwrap_or_else(PoisonError::into_inner) = staging.new;
+    }
+}
+
+/// States of a strategy that is being compiled.
+pub(crate) struct Staging {
+    old: BTreeMap<Key, Entry>,
+    new: BTreeMap<Key, Entry>,
+    resets: Vec<String>,
+}
+
+impl Staging {
+    pub fn state<S: State>(
+        &mut self,
+        kind: &'static str,
+        name: &str,
+        shape: Shape,
+        make: impl FnOnce() -> S,
+    ) -> Arc<S> {
+        let key = (kind, name.to_owned());
+        let kept = match self.old.get(&key) {
+            Some((old, state)) if *old == shape => state.clone().downcast::<S>().ok(),
+            Some(_) => {
+                self.resets.push(name.to_owned());
+                None
+            }
+            None => None,
+        };
+        let state = kept.unwrap_or_else(|| Arc::new(make()));
+        self.new.insert(key, (shape, state.clone()));
+        state
+    }
+
+    /// Names of instances whose state could not be kept because their shape changed.
+    pub fn resets(&self) -> &[String] {
+        &self.resets
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shape(text: &str) -> Shape {
+        Shape(text.to_owned())
+    }
+
+    #[test]
+    fn state_is_kept_by_type_name_and_shape() {
+        let store = StateStore::default();
+        let mut first = store.stage();
+        let a = first.state("index", "a", shape("1"), || 1_u32);
+        let b = first.state("index", "b", shape("1"), || 2_u32);
+        assert_eq!((*a, *b), (1, 2));
+        store.commit(first);
+
+        let mut second = store.stage();
+        let same = second.state("index", "a", shape("1"), || 3_u32);
+        let reshaped = second.state("index", "b", shape("2"), || 4_u32);
+        let other_type = second.state("table", "a", shape("1"), || 5_u32);
+        assert!(Arc::ptr_eq(&a, &same));
+        assert_eq!((*reshaped, *other_type), (4, 5));
+        assert_eq!(second.resets(), ["b"]);
+    }
+
+    #[test]
+    fn nothing_changes_before_the_commit() {
+        let store = StateStore::default();
+        let mut first = store.stage();
+        let kept = first.state("index", "a", shape("1"), || 1_u32);
+        store.commit(first);
+        let mut dropped = store.stage();
+        dropped.state("index", "a", shape("2"), || 2_u32);
+        drop(dropped);
+        assert!(Arc::ptr_eq(&kept, &store.get("index", "a").unwrap()));
+    }
+
+    #[test]
+    fn state_that_nobody_has_is_let_go() {
+        let store = StateStore::default();
+        let mut first = store.stage();
+        let gone = Arc::downgrade(&first.state("index", "a", shape("1"), || 1_u32));
+        store.commit(first);
+        assert!(gone.upgrade().is_some());
+        store.commit(store.stage());
+        assert!(gone.upgrade().is_none());
+    }
+}

@@ -1,0 +1,140 @@
+//! Scheduling profiles: who takes part, in which order, with which weight.
+
+use std::sync::Arc;
+
+use super::{Compiler, Found, Instances};
+use crate::config::{ErrorKind, PluginRef, PluginSpec, ProfileSpec, Routing};
+use crate::plugin::{Picker, Roles};
+use crate::plugins;
+use crate::strategy::Profile;
+
+impl Compiler<'_> {
+    pub(super) fn profiles(&mut self, routing: &Routing, instances: &mut Instances) -> Vec<Profile> {
+        if routing.scheduling_profiles.is_empty() {
+            let spec = self.default_profile(&routing.plugins, instances);
+            return vec![self.profile("schedulingProfiles[0]", &spec, instances)];
+        }
+        let specs = &routing.scheduling_profiles;
+        let mut profiles = Vec::with_capacity(specs.len());
+        for (i, spec) in specs.iter().enumerate() {
+            let path = format!("schedulingProfiles[{i}]");
+            if !spec.name.is_empty() && specs[..i].iter().any(|earlier| earlier.name == spec.name) {
+                let message = format!("{:?} is the name of an earlier profile", spec.name);
+                self.fail(format!("{path}.name"), ErrorKind::Duplicate, message);
+            }
+            profiles.push(self.profile(&path, spec, instances));
+        }
+        profiles
+    }
+
+    fn profile(&mut self, path: &str, spec: &ProfileSpec, instances: &mut Instances) -> Profile {
+        let (mut filters, mut scorers, mut picker) = (Vec::new(), Vec::new(), None::<Arc<dyn Picker>>);
+        for (i, reference) in spec.plugins.iter().enumerate() {
+            let path = format!("{path}.plugins[{i}]");
+            let position = match instances.find(&reference.plugin_ref) {
+                Found::Made(position, _) => position,
+                Found::Broken => continue,
+                Found::Nothing => {
+                    self.dangling(format!("{path}.pluginRef"), &reference.plugin_ref, instances);
+                    continue;
+                }
+            };
+            let Some(roles) = instances.take_part(position) else { continue };
+            if let Some(filter) = &roles.filter {
+                filters.push(filter.clone());
+            }
+            if let Some(scorer) = &roles.scorer {
+                scorers.push((self.weight(&path, reference), scorer.clone()));
+            } else if reference.weight.is_some() {
+                let message =
+                    format!("{:?} is no scorer and has no weight; leave it out", reference.plugin_ref);
+                self.fail(format!("{path}.weight"), ErrorKind::Invalid, message);
+            }
+            if let Some(new) = &roles.picker
+                && picker.replace(new.clone()).is_some()
+            {
+                let message = format!("a second picker, {:?}; a profile has one", reference.plugin_ref);
+                self.fail(format!("{path}.pluginRef"), ErrorKind::Duplicate, message);
+            }
+            if !takes_part(roles) {
+                let message =
+                    format!("{:?} is no filter, scorer or picker; take it out", reference.plugin_ref);
+                self.fail(format!("{path}.pluginRef"), ErrorKind::Invalid, message);
+            }
+        }
+        let picker = picker.unwrap_or_else(plugins::pick::default);
+        Profile { name: spec.name.clone(), filters: filters.into(), scorers: scorers.into(), picker }
+    }
+
+    /// Scores are summed in `f32`, so a weight must be a finite one.
+    fn weight(&mut self, path: &str, reference: &PluginRef) -> f32 {
+        let weight = reference.weight.unwrap_or(1.0) as f32;
+        if !weight.is_finite() {
+            self.fail(
+                format!("{path}.weight"),
+                ErrorKind::Invalid,
+                format!("must lie within ±{:e}", f32::MAX),
+            );
+        }
+        weight
+    }
+
+    /// The profile of a configuration that has none: every filter and scorer and the picker, in the
+    /// order in which they are declared.
+    fn default_profile(&mut self, specs: &[PluginSpec], instances: &Instances) -> ProfileSpec {
+        let mut plugins = Vec::new();
+        let mut has_picker = false;
+        for (i, spec) in specs.iter().enumerate() {
+            let Found::Made(position, roles) = instances.find(spec.name()) else { continue };
+            // Not a second one of the same name.
+            if position != i || !takes_part(roles) {
+                continue;
+            }
+            if roles.picker.is_some() && std::mem::replace(&mut has_picker, true) {
+                let message = format!(
+                    "a second picker, {:?}; without schedulingProfiles there is one for all requests",
+                    spec.name()
+                );
+                self.fail(format!("plugins[{i}].type"), ErrorKind::Duplicate, message);
+                continue;
+            }
+            plugins.push(PluginRef { plugin_ref: spec.name().to_owned(), weight: None });
+        }
+        ProfileSpec { name: "default".to_owned(), plugins }
+    }
+}
+
+fn takes_part(roles: &Roles) -> bool {
+    roles.filter.is_some() || roles.scorer.is_some() || roles.picker.is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::StateStore;
+
+    #[test]
+    fn the_default_profile_has_filters_scorers_and_the_picker_as_declared() {
+        let specs: Vec<_> = [
+            "random-picker",
+            "queue-scorer",
+            "single-profile-handler",
+            "header-based-testing-filter",
+            "approx-prefix-cache-producer",
+            "active-request-scorer",
+        ]
+        .map(PluginSpec::of)
+        .into();
+        let (mut errors, mut staging) = (Vec::new(), StateStore::default().stage());
+        let mut compiler = Compiler { errors: &mut errors, staging: &mut staging };
+        let instances = compiler.instances(&specs);
+        let wanted =
+            ["random-picker", "queue-scorer", "header-based-testing-filter", "active-request-scorer"];
+        let reference = |name: &str| PluginRef { plugin_ref: name.to_owned(), weight: None };
+        assert_eq!(
+            compiler.default_profile(&specs, &instances),
+            ProfileSpec { name: "default".to_owned(), plugins: wanted.map(reference).into() }
+        );
+        assert_eq!(errors, []);
+    }
+}

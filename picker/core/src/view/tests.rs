@@ -1,0 +1,99 @@
+use std::time::{Duration, Instant};
+
+use super::testing::{spec, unknown, view_of};
+use super::*;
+use crate::endpoint::Slots;
+
+#[test]
+fn columns_follow_the_order_of_ids_and_unknown_or_stale_numbers_are_nan() {
+    let start = Instant::now();
+    let at = |ms| Some(start + Duration::from_millis(ms));
+    let mut slots = Slots::default();
+    let signals = Signals {
+        waiting: Some(3.0),
+        running: None,
+        kv_usage: Some(0.5),
+        block_size: Some(16),
+        num_blocks: Some(1000),
+        lora: Some(Arc::default()),
+    };
+    let mut row = |n, at| (Arc::new(slots.admit(spec(n))), Reading { signals: signals.clone(), at });
+    let rows = vec![row(2, at(0)), row(0, at(1)), row(1, None)];
+    let view = View::build(rows, start + Duration::from_millis(1001), Duration::from_secs(1));
+
+    let names: Vec<_> = view.endpoints.iter().map(|e| e.pod.as_str()).collect();
+    assert_eq!(names, ["pod-0", "pod-1", "pod-2"]);
+    let bits = |column: &[f32]| column.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+    let nan = f32::NAN;
+    assert_eq!(bits(&view.waiting), bits(&[3.0, nan, nan]));
+    assert_eq!(bits(&view.running), bits(&[nan, nan, nan]));
+    assert_eq!(bits(&view.kv_usage), bits(&[0.5, nan, nan]));
+    assert_eq!(*view.block_size, [16, 16, 16]);
+    assert_eq!(*view.num_blocks, [1000, 1000, 1000]);
+    assert_eq!(view.lora.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, false]);
+    assert_eq!(*view.places, [(1, 2), (2, 3), (0, 1)]);
+    assert_eq!((view.slots, view.len(), view.is_empty()), (3, 3, false));
+}
+
+#[test]
+fn an_empty_view_is_a_view_of_nothing() {
+    let now = Instant::now();
+    let built = View { built_at: None, ..View::build(Vec::new(), now, Duration::from_secs(1)) };
+    assert_eq!(format!("{built:?}"), format!("{:?}", View::empty()));
+    assert!(View::empty().is_empty());
+}
+
+#[test]
+fn an_address_names_an_endpoint_by_ip_and_by_port_if_it_has_one() {
+    let v4: SocketAddr = "10.0.0.1:8000".parse().unwrap();
+    let v6: SocketAddr = "[fd00::1]:8000".parse().unwrap();
+    for (text, names_v4, names_v6) in [
+        ("10.0.0.1", true, false),
+        (" 10.0.0.1:8000 ", true, false),
+        ("10.0.0.1:8001", false, false),
+        ("10.0.0.2", false, false),
+        ("fd00::1", false, true),
+        ("[fd00::1]", false, true),
+        ("[fd00::1]:8000", false, true),
+        ("[fd00:0::0:1]:8000", false, true),
+        ("[fd00::1]:1", false, false),
+    ] {
+        let address = Address::parse(text).unwrap_or_else(|| panic!("{text}"));
+        assert_eq!((address.names(v4), address.names(v6)), (names_v4, names_v6), "{text}");
+    }
+    for text in ["", "localhost", "10.0.0.1:", "10.0.0.1:http", "256.256.256.256", "[10.0.0.1", "::1]"] {
+        assert_eq!(Address::parse(text), None, "{text}");
+    }
+}
+
+#[test]
+fn candidates_are_all_or_the_subset_and_keep_their_order() {
+    let view = unknown(5);
+    let positions = |c: &Candidates| c.iter().collect::<Vec<_>>();
+    let mut candidates = Candidates::of(&view, None);
+    assert_eq!(positions(&candidates), [0, 1, 2, 3, 4]);
+    candidates.retain(|i| i != 2);
+    assert_eq!(positions(&candidates), [0, 1, 3, 4]);
+    assert_eq!((candidates.at(2), candidates.len(), candidates.is_empty()), (3, 4, false));
+
+    let subset = ["10.0.0.4", "10.0.0.1:8000", "10.0.0.2:1", "10.9.9.9"].map(|a| Address::parse(a).unwrap());
+    candidates.reset(&view, Some(&subset));
+    assert_eq!(positions(&candidates), [1, 4]);
+    let mut copy = Candidates::of(&view, None);
+    copy.copy_from(&candidates);
+    assert_eq!(copy, candidates);
+    assert!(Candidates::of(&view, Some(&[])).is_empty());
+}
+
+#[test]
+fn views_with_the_same_labels_in_the_same_order_hash_equally() {
+    let mut slots = Slots::default();
+    let [a, b, c] = [0, 1, 2].map(|n| Arc::new(slots.admit(spec(n))));
+    let mut labelled = spec(1);
+    labelled.labels.insert("role".to_owned(), "decode".to_owned());
+    let changed = Arc::new(b.revised(labelled));
+    let hash = |endpoints: &[&Arc<Endpoint>]| view_of(endpoints.iter().map(|&e| e.clone())).labels_hash;
+    assert_eq!(hash(&[&a, &b]), hash(&[&b, &c]));
+    let different = [hash(&[]), hash(&[&a]), hash(&[&a, &b]), hash(&[&a, &changed]), hash(&[&changed, &c])];
+    assert_eq!(different.iter().collect::<std::collections::BTreeSet<_>>().len(), different.len());
+}

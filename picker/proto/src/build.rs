@@ -1,0 +1,59 @@
+//! Making messages, for both ends.
+
+use bytes::Bytes;
+use prost_types::{Struct, Value, value::Kind};
+
+use crate::header_value_option::HeaderAppendAction;
+use crate::processing_request::Request;
+use crate::processing_response::Response;
+use crate::{HeaderMap, HeaderValue, HeaderValueOption, ProcessingRequest, ProcessingResponse};
+
+impl HeaderValue {
+    /// A header whose value goes into `raw_value`, where every gateway reads it.
+    pub fn new(key: impl Into<Bytes>, value: impl Into<Bytes>) -> Self {
+        Self { key: key.into(), value: Bytes::new(), raw_value: value.into() }
+    }
+}
+
+impl HeaderValueOption {
+    /// Sets a header, whatever the client sent under its name.
+    pub fn overwrite(key: &'static str, value: impl Into<Bytes>) -> Self {
+        Self {
+            header: Some(HeaderValue::new(key, value)),
+            append_action: HeaderAppendAction::OverwriteIfExistsOrAdd.into(),
+        }
+    }
+}
+
+impl<K: Into<Bytes>, V: Into<Bytes>> FromIterator<(K, V)> for HeaderMap {
+    fn from_iter<T: IntoIterator<Item = (K, V)>>(pairs: T) -> Self {
+        Self { headers: pairs.into_iter().map(|(k, v)| HeaderValue::new(k, v)).collect() }
+    }
+}
+
+impl From<Request> for ProcessingRequest {
+    fn from(request: Request) -> Self {
+        Self { request: Some(request), ..Self::default() }
+    }
+}
+
+impl From<Response> for ProcessingResponse {
+    fn from(response: Response) -> Self {
+        Self { response: Some(response), ..Self::default() }
+    }
+}
+
+/// A protobuf string value.
+pub fn string(value: impl Into<String>) -> Value {
+    Value { kind: Some(Kind::StringValue(value.into())) }
+}
+
+/// A protobuf struct value of the given fields.
+pub fn fields<K: Into<String>>(fields: impl IntoIterator<Item = (K, Value)>) -> Struct {
+    Struct { fields: fields.into_iter().map(|(k, v)| (k.into(), v)).collect() }
+}
+
+/// A struct as a value.
+pub fn nested(fields: Struct) -> Value {
+    Value { kind: Some(Kind::StructValue(fields)) }
+}

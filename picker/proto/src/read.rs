@@ -1,0 +1,55 @@
+//! Reading what a gateway sent.
+
+use bytes::Bytes;
+use prost_types::{Value, value::Kind};
+
+use crate::{HeaderMap, HeaderValue, Metadata};
+
+impl HeaderValue {
+    /// The value, wherever the gateway put it: `raw_value` comes first.
+    pub fn bytes(&self) -> &Bytes {
+        if self.raw_value.is_empty() { &self.value } else { &self.raw_value }
+    }
+}
+
+impl HeaderMap {
+    /// The first value of the header `name` (in lower case), if there is one.
+    pub fn get(&self, name: &str) -> Option<&Bytes> {
+        self.headers.iter().find(|h| h.key == name.as_bytes()).map(HeaderValue::bytes)
+    }
+
+    /// As [`get`](Self::get), if the value is UTF-8.
+    pub fn get_str(&self, name: &str) -> Option<&str> {
+        self.get(name).and_then(|v| std::str::from_utf8(v).ok())
+    }
+}
+
+impl Metadata {
+    /// The value of `key` in `namespace`.
+    pub fn get(&self, namespace: &str, key: &str) -> Option<&Kind> {
+        self.filter_metadata.get(namespace)?.fields.get(key)?.kind.as_ref()
+    }
+
+    /// As [`get`](Self::get), if the value is a string.
+    pub fn get_str(&self, namespace: &str, key: &str) -> Option<&str> {
+        match self.get(namespace, key)? {
+            Kind::StringValue(s) => Some(s),
+            _ => None,
+        }
+    }
+
+    /// As [`get`](Self::get), if the value is a list; entries that are not strings are left out.
+    pub fn get_list(&self, namespace: &str, key: &str) -> Option<impl Iterator<Item = &str>> {
+        match self.get(namespace, key)? {
+            Kind::ListValue(list) => Some(list.values.iter().filter_map(as_str)),
+            _ => None,
+        }
+    }
+}
+
+fn as_str(value: &Value) -> Option<&str> {
+    match &value.kind {
+        Some(Kind::StringValue(s)) => Some(s),
+        _ => None,
+    }
+}

@@ -1,0 +1,110 @@
+//! What people and monitoring look at: metrics, readiness, and what the picker knows.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router, middleware};
+use serde_json::{Value, json};
+use tokio::sync::watch;
+
+pub mod auth;
+#[cfg(test)]
+mod tests;
+
+use crate::metrics::{self, Metrics};
+use crate::ready::{self, Readiness};
+use crate::source::Installed;
+use crate::view::SharedView;
+
+/// What the pages show.
+#[derive(Clone, Debug)]
+pub struct Admin {
+    /// All metrics.
+    pub metrics: Arc<Metrics>,
+    /// Whether the picker is ready.
+    pub readiness: Readiness,
+    /// What serves.
+    pub installed: watch::Receiver<Installed>,
+    /// The endpoints.
+    pub view: SharedView,
+}
+
+impl Admin {
+    /// The pages. With `auth`, metrics and debug pages are for those that the API server allows.
+    pub fn router(self, auth: Option<Arc<auth::Auth>>) -> Router {
+        let guarded = Router::new()
+            .route("/metrics", get(metrics_page))
+            .route("/debug/strategy", get(strategy_page))
+            .route("/debug/endpoints", get(endpoints_page));
+        let guarded = match auth {
+            Some(auth) => guarded.layer(middleware::from_fn_with_state(auth, auth::guard)),
+            None => guarded,
+        };
+        guarded.route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready_page)).with_state(self)
+    }
+}
+
+async fn metrics_page(State(admin): State<Admin>) -> Response {
+    match admin.metrics.text() {
+        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn ready_page(State(admin): State<Admin>) -> Response {
+    match admin.readiness.state() {
+        ready::State::Ready => "ok\n".into_response(),
+        ready::State::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response(),
+        ready::State::Starting(missing) => {
+            let text = format!("not ready, waiting for:\n{}\n", missing.join("\n"));
+            (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        }
+    }
+}
+
+async fn strategy_page(State(admin): State<Admin>) -> Json<Value> {
+    let installed = admin.installed.borrow();
+    Json(json!({
+        "revision": installed.revision,
+        "since": installed.since.and_then(timestamp),
+        "resets": installed.resets,
+        "offered": installed.offered,
+        "generation": installed.generation,
+        "error": installed.error,
+        "routing": installed.routing,
+    }))
+}
+
+fn timestamp(time: SystemTime) -> Option<String> {
+    jiff::Timestamp::try_from(time).ok().map(|time| time.to_string())
+}
+
+async fn endpoints_page(State(admin): State<Admin>) -> Json<Value> {
+    let view = admin.view.load();
+    let number = |figure: f32| if figure.is_nan() { Value::Null } else { json!(figure) };
+    let endpoints = view.endpoints.iter().enumerate().map(|(i, endpoint)| {
+        let lora = view.lora[i].as_deref();
+        json!({
+            "name": endpoint.name,
+            "pod": endpoint.pod,
+            "namespace": endpoint.namespace,
+            "uid": endpoint.id.pod_uid,
+            "address": endpoint.destination,
+            "rank": endpoint.id.rank,
+            "slot": endpoint.slot,
+            "labels": endpoint.labels,
+            "inFlight": endpoint.live().in_flight(),
+            "waiting": number(view.waiting[i]),
+            "running": number(view.running[i]),
+            "kvUsage": number(view.kv_usage[i]),
+            "blockSize": view.block_size[i],
+            "blocks": view.num_blocks[i],
+            "lora": lora.map(|l| json!({"max": l.max, "running": l.running, "waiting": l.waiting})),
+        })
+    });
+    Json(json!({"endpoints": endpoints.collect::<Vec<_>>()}))
+}

@@ -1,0 +1,74 @@
+//! The tasks that scrape endpoints and publish the view.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+
+use super::Tasks;
+use crate::args::ServeArgs;
+use crate::metrics::Metrics;
+use crate::scrape::poll;
+use crate::source::Desk;
+use crate::view::SharedView;
+use crate::watch::Wanted;
+use crate::watch::publish::{Progress, Publisher, Settings};
+
+/// The shortest interval between scrapes of one server.
+const FLOOR: Duration = Duration::from_millis(50);
+/// The longest that a scrape may take.
+const DEADLINE: Duration = Duration::from_secs(1);
+
+/// Starts the tasks, and returns how far they are.
+pub(super) fn start(
+    args: &ServeArgs,
+    desk: &Desk,
+    metrics: &Metrics,
+    view: &SharedView,
+    wanted: watch::Sender<Wanted>,
+    tasks: &mut Tasks,
+) -> watch::Receiver<Progress> {
+    let interval = args.refresh_metrics_interval.max(FLOOR);
+    let scrape = watch::Sender::new(false);
+    let targets = watch::Sender::default();
+    let progress = watch::Sender::default();
+    let follow = progress.subscribe();
+    let rung = Arc::new(Notify::new());
+
+    let poll = poll::run(
+        targets.subscribe(),
+        scrape.subscribe(),
+        poll::Settings { interval, deadline: DEADLINE },
+        metrics.scraping.clone(),
+        rung.clone(),
+    );
+    tasks.spawn(async move {
+        poll.await;
+        "scraping"
+    });
+    let publisher = Publisher {
+        wanted: wanted.subscribe(),
+        scrape: scrape.subscribe(),
+        scraped: rung,
+        view: view.clone(),
+        targets,
+        progress,
+        scraping: metrics.scraping.clone(),
+        settings: Settings { stale_after: args.metrics_staleness_threshold, tick: interval },
+    };
+    tasks.spawn(async move {
+        publisher.run().await;
+        "publishing the view"
+    });
+    let mut installed = desk.installed();
+    tasks.spawn(async move {
+        loop {
+            let needed = installed.borrow_and_update().scrape;
+            scrape.send_if_modified(|old| std::mem::replace(old, needed) != needed);
+            if installed.changed().await.is_err() {
+                return "following what the strategy needs";
+            }
+        }
+    });
+    follow
+}

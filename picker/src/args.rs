@@ -1,0 +1,167 @@
+//! The command line. Flags of GIE's and llm-d's pickers are taken with their meaning, so that a manifest
+//! of their guides works with only the image changed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use crds::PoolGroup;
+
+mod foreign;
+mod normalise;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use normalise::{Normalised, normalise};
+
+use crate::source::kube::StrategyRef;
+
+/// Waypost's endpoint picker: answers a gateway's question, over ext_proc, which model server a request
+/// should go to. How it decides comes from a RoutingStrategy or an EndpointPickerConfig, and changes
+/// while it runs.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "picker", version, args_conflicts_with_subcommands = true, max_term_width = 110)]
+pub struct Cli {
+    /// What to do instead of serving.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// How to serve.
+    #[command(flatten)]
+    pub serve: ServeArgs,
+}
+
+/// What the program does besides serving.
+#[derive(Clone, Debug, PartialEq, Subcommand)]
+pub enum Command {
+    /// Compile EndpointPickerConfigs and RoutingStrategies from files, and tell every error with its field.
+    ///
+    /// A file may hold several YAML documents; a ConfigMap's data is looked into, and documents of other
+    /// kinds are passed over. Ends with 0 when all compile, with 1 when one doesn't, and with 2 when a
+    /// file can't be read or holds nothing to compile.
+    Check {
+        /// The files; - is standard input.
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+    /// List the plugins, with their parameters.
+    Plugins {
+        /// Only these types.
+        #[arg(value_name = "TYPE")]
+        types: Vec<String>,
+        /// Form of the list.
+        #[arg(short, long, default_value = "text")]
+        output: Output,
+    },
+}
+
+/// Form of a list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// For people.
+    Text,
+    /// For programs: a JSON array with a JSON schema of the parameters of each plugin.
+    Json,
+    /// For documentation: a page of Markdown.
+    Markdown,
+}
+
+/// Form of log lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Encoder {
+    /// One JSON object a line.
+    Json,
+    /// Text.
+    Console,
+}
+
+/// How to serve.
+#[derive(Clone, Debug, PartialEq, Args)]
+pub struct ServeArgs {
+    /// RoutingStrategy to follow. Its status tells what this picker serves
+    #[arg(long, value_name = "NAMESPACE/NAME", help_heading = "Strategy", group = "config")]
+    pub strategy: Option<StrategyRef>,
+    /// EndpointPickerConfig to follow; a change of the file takes effect while the picker runs
+    #[arg(long, value_name = "FILE", help_heading = "Strategy", group = "config")]
+    pub config_file: Option<PathBuf>,
+    /// EndpointPickerConfig as text
+    #[arg(long, value_name = "YAML", help_heading = "Strategy", group = "config")]
+    pub config_text: Option<String>,
+
+    /// InferencePool whose pods are the endpoints
+    #[arg(long, value_name = "NAME", help_heading = "Endpoints", conflicts_with = "endpoint_selector")]
+    pub pool_name: Option<String>,
+    /// Namespace of the pool and its pods. Default: that of the strategy, or "default"
+    #[arg(
+        long,
+        value_name = "NAMESPACE",
+        help_heading = "Endpoints",
+        env = "NAMESPACE",
+        hide_env_values = true
+    )]
+    pub pool_namespace: Option<String>,
+    /// API group of the pool: inference.networking.k8s.io (v1) or inference.networking.x-k8s.io (v1alpha2)
+    #[arg(long, value_name = "GROUP", help_heading = "Endpoints", default_value = PoolGroup::V1.group(), value_parser = value::pool_group)]
+    pub pool_group: PoolGroup,
+    /// Label selector of the pods that are the endpoints, in place of a pool
+    #[arg(long, value_name = "SELECTOR", help_heading = "Endpoints", requires = "endpoint_target_ports")]
+    pub endpoint_selector: Option<String>,
+    /// Ports of those pods, one to eight
+    #[arg(long, value_name = "PORT", help_heading = "Endpoints", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
+    pub endpoint_target_ports: Vec<u16>,
+
+    /// Port of ext_proc, TLS and plaintext
+    #[arg(long, value_name = "PORT", help_heading = "Serving", default_value_t = 9002)]
+    pub grpc_port: u16,
+    /// Port of gRPC health, plaintext
+    #[arg(long, value_name = "PORT", help_heading = "Serving", default_value_t = 9003)]
+    pub grpc_health_port: u16,
+    /// Port of /metrics, /readyz, /healthz and /debug
+    #[arg(long, value_name = "PORT", help_heading = "Serving", default_value_t = 9090)]
+    pub metrics_port: u16,
+    /// Whether ext_proc takes TLS; it takes plaintext in any case
+    #[arg(long, value_name = "BOOL", help_heading = "Serving", num_args = 0..=1, require_equals = true, default_value = "true", default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::boolean)]
+    pub secure_serving: bool,
+    /// Directory with tls.crt and tls.key, read again when they change. Without: a certificate made at start
+    #[arg(long, value_name = "DIR", help_heading = "Serving")]
+    pub cert_path: Option<PathBuf>,
+    /// Longest request body that a decision waits for; a longer one is refused with status 413
+    #[arg(long, value_name = "BYTES", help_heading = "Serving", default_value_t = 16 << 20)]
+    pub max_request_body: usize,
+    /// Most bytes that the bodies of all requests take while they wait for decisions; a request for which
+    /// there is no room is refused with status 503
+    #[arg(long, value_name = "BYTES", help_heading = "Serving", default_value_t = 256 << 20)]
+    pub max_held_bytes: usize,
+    /// How long requests are taken after SIGTERM, while gateways learn that this picker goes
+    #[arg(long, value_name = "DURATION", help_heading = "Serving", default_value = "30s", value_parser = value::duration)]
+    pub drain_timeout: Duration,
+    /// Whether /metrics and /debug ask the API server if the bearer token may get them
+    #[arg(long, value_name = "BOOL", help_heading = "Serving", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::boolean)]
+    pub metrics_endpoint_auth: bool,
+
+    /// Time from one scrape of a model server to the next; at least 50ms
+    #[arg(long, value_name = "DURATION", help_heading = "Scraping", default_value = "50ms", value_parser = value::duration)]
+    pub refresh_metrics_interval: Duration,
+    /// Age at which what a model server said counts as unknown
+    #[arg(long, value_name = "DURATION", help_heading = "Scraping", default_value = "2s", value_parser = value::duration)]
+    pub metrics_staleness_threshold: Duration,
+
+    /// How much is logged: 2 what matters, 4 for debugging, 5 everything
+    #[arg(short = 'v', long = "v", value_name = "LEVEL", help_heading = "Logging", default_value_t = 2)]
+    pub verbosity: u8,
+    /// Form of log lines
+    #[arg(long, value_name = "FORM", help_heading = "Logging", default_value = "console")]
+    pub zap_encoder: Encoder,
+    /// The same as -v, by name: error, info, debug, or a number
+    #[arg(long, value_name = "LEVEL", help_heading = "Logging")]
+    pub zap_log_level: Option<String>,
+}
+
+impl ServeArgs {
+    /// The namespace of the pool and its pods.
+    pub fn namespace(&self) -> &str {
+        let strategy = self.strategy.as_ref().map(|strategy| strategy.namespace.as_str());
+        let given = self.pool_namespace.as_deref().filter(|namespace| !namespace.is_empty());
+        given.or(strategy).unwrap_or("default")
+    }
+}

@@ -1,0 +1,54 @@
+//! Flags of other pickers that change nothing here.
+
+/// Whether a flag takes a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Takes {
+    /// `--flag` alone is true; a value stands behind an equals sign.
+    Bool,
+    /// Always.
+    Value,
+}
+
+use Takes::{Bool, Value};
+
+/// The flags, as their own programs call them.
+const FLAGS: &[(&str, Takes)] = &[
+    // llm-d router 0.10 and GIE 1.x: parts that this picker doesn't have, or does without a switch.
+    ("allow-experimental-plugins", Bool),
+    ("disable-endpoint-subset-filter", Bool),
+    ("emit-endpoint-scores", Bool),
+    ("enable-cert-reload", Bool),
+    ("enable-grpc-stream-metrics", Bool),
+    ("enable-pprof", Bool),
+    ("grpc-max-recv-msg-size", Value),
+    ("grpc-max-send-msg-size", Value),
+    ("ha-enable-leader-election", Bool),
+    ("health-checking", Bool),
+    ("metrics-cert-dir", Value),
+    ("metrics-client-ca-file", Value),
+    ("refresh-prometheus-metrics-interval", Value),
+    ("tls-cipher-suites", Value),
+    ("tls-min-version", Value),
+    ("tracing", Bool),
+    ("zap-devel", Bool),
+    ("zap-stacktrace-level", Value),
+    ("zap-time-encoding", Value),
+    // Names of metrics: every engine is recognised by what it says.
+    ("cache-info-metric", Value),
+    ("kv-cache-usage-percentage-metric", Value),
+    ("lora-info-metric", Value),
+    ("model-server-metrics-https-insecure-skip-verify", Bool),
+    ("model-server-metrics-path", Value),
+    ("model-server-metrics-port", Value),
+    ("model-server-metrics-scheme", Value),
+    ("total-queued-requests-metric", Value),
+    ("total-running-requests-metric", Value),
+    // GIE 0.x.
+    ("destination-endpoint-hint-key", Value),
+    ("destination-endpoint-hint-metadata-namespace", Value),
+];
+
+/// What the flag called `name` takes, if it is one of another picker.
+pub(super) fn takes(name: &str) -> Option<Takes> {
+    FLAGS.iter().find(|(flag, _)| *flag == name).map(|(_, takes)| *takes)
+}

@@ -1,0 +1,216 @@
+use std::time::Duration;
+
+use clap::Parser;
+use rstest::rstest;
+
+use super::*;
+
+fn cli(line: &[&str]) -> Result<(Cli, Vec<String>), clap::Error> {
+    let args = std::iter::once("picker").chain(line.iter().copied()).map(str::to_owned);
+    let Normalised { args, ignored } = normalise(args);
+    Cli::try_parse_from(args).map(|cli| (cli, ignored))
+}
+
+fn serve(line: &[&str]) -> ServeArgs {
+    let (cli, ignored) = cli(line).unwrap();
+    assert_eq!(ignored, [""; 0]);
+    cli.serve
+}
+
+fn defaults() -> ServeArgs {
+    ServeArgs {
+        strategy: None,
+        config_file: None,
+        config_text: None,
+        pool_name: None,
+        pool_namespace: None,
+        pool_group: PoolGroup::V1,
+        endpoint_selector: None,
+        endpoint_target_ports: Vec::new(),
+        grpc_port: 9002,
+        grpc_health_port: 9003,
+        metrics_port: 9090,
+        secure_serving: true,
+        cert_path: None,
+        max_request_body: 16 << 20,
+        max_held_bytes: 256 << 20,
+        drain_timeout: Duration::from_secs(30),
+        metrics_endpoint_auth: false,
+        refresh_metrics_interval: Duration::from_millis(50),
+        metrics_staleness_threshold: Duration::from_secs(2),
+        verbosity: 2,
+        zap_encoder: Encoder::Console,
+        zap_log_level: None,
+    }
+}
+
+#[test]
+fn nothing_is_the_defaults() {
+    assert_eq!(serve(&[]), defaults());
+}
+
+#[test]
+fn the_guide_of_envoy_ai_gateway() {
+    let args = serve(&[
+        "--pool-name",
+        "mistral",
+        "--pool-namespace",
+        "default",
+        "--v",
+        "4",
+        "--zap-encoder",
+        "json",
+        "--grpc-port",
+        "9002",
+        "--grpc-health-port",
+        "9003",
+        "--config-file",
+        "/config/default-plugins.yaml",
+    ]);
+    let expected = ServeArgs {
+        pool_name: Some("mistral".to_owned()),
+        pool_namespace: Some("default".to_owned()),
+        verbosity: 4,
+        zap_encoder: Encoder::Json,
+        config_file: Some("/config/default-plugins.yaml".into()),
+        ..defaults()
+    };
+    assert_eq!(args, expected);
+}
+
+#[test]
+fn the_flags_of_older_guides() {
+    let (cli, ignored) = cli(&[
+        "-poolName",
+        "vllm-llama3-8b-instruct",
+        "-poolNamespace=default",
+        "-v=4",
+        "-grpcPort",
+        "9002",
+        "--kv-cache-usage-percentage-metric",
+        "vllm:gpu_cache_usage_perc",
+        "--ha-enable-leader-election",
+        "--enable-pprof=false",
+        "-refreshMetricsInterval=100ms",
+    ])
+    .unwrap();
+    let expected = ServeArgs {
+        pool_name: Some("vllm-llama3-8b-instruct".to_owned()),
+        pool_namespace: Some("default".to_owned()),
+        verbosity: 4,
+        refresh_metrics_interval: Duration::from_millis(100),
+        ..defaults()
+    };
+    assert_eq!(cli.serve, expected);
+    assert_eq!(
+        ignored,
+        ["--kv-cache-usage-percentage-metric", "--ha-enable-leader-election", "--enable-pprof"]
+    );
+}
+
+#[rstest]
+#[case(&["-v", "4"])]
+#[case(&["-v=4"])]
+#[case(&["-v4"])]
+#[case(&["--v", "4"])]
+#[case(&["--v=4"])]
+fn verbosity_in_every_form(#[case] line: &[&str]) {
+    assert_eq!(serve(line), ServeArgs { verbosity: 4, ..defaults() });
+}
+
+#[rstest]
+#[case(&["--secure-serving=false"], false)]
+#[case(&["--secureServing=F"], false)]
+#[case(&["-secure-serving=0"], false)]
+#[case(&["--secure-serving", "false"], false)]
+#[case(&["--secure-serving"], true)]
+#[case(&["--secure-serving", "true"], true)]
+#[case(&["--secure-serving=T"], true)]
+fn truth_in_every_form(#[case] line: &[&str], #[case] expected: bool) {
+    assert_eq!(serve(line), ServeArgs { secure_serving: expected, ..defaults() });
+    // And a flag behind it is still read.
+    let with = serve(&[line, &["--pool-name", "a"]].concat());
+    assert_eq!(with, ServeArgs { secure_serving: expected, pool_name: Some("a".to_owned()), ..defaults() });
+}
+
+#[test]
+fn a_value_may_begin_with_dashes() {
+    let text = "---\napiVersion: llm-d.ai/v1alpha1\n";
+    assert_eq!(
+        serve(&["--config-text", text]),
+        ServeArgs { config_text: Some(text.to_owned()), ..defaults() }
+    );
+}
+
+#[test]
+fn a_strategy_of_the_cluster() {
+    let args = serve(&[
+        "--strategy",
+        "llm/chat",
+        "--pool-name=qwen",
+        "--pool-group",
+        "inference.networking.x-k8s.io",
+    ]);
+    let expected = ServeArgs {
+        strategy: Some(StrategyRef { namespace: "llm".to_owned(), name: "chat".to_owned() }),
+        pool_name: Some("qwen".to_owned()),
+        pool_group: PoolGroup::V1Alpha2,
+        ..defaults()
+    };
+    assert_eq!(args, expected);
+    assert_eq!(args.namespace(), "llm");
+    assert_eq!(ServeArgs { pool_namespace: Some("b".to_owned()), ..args }.namespace(), "b");
+    assert_eq!(defaults().namespace(), "default");
+}
+
+#[test]
+fn pods_without_a_pool() {
+    let args =
+        serve(&["--endpoint-selector", "app=vllm,tier in (a)", "--endpoint-target-ports", "8000,8001"]);
+    let expected = ServeArgs {
+        endpoint_selector: Some("app=vllm,tier in (a)".to_owned()),
+        endpoint_target_ports: vec![8000, 8001],
+        ..defaults()
+    };
+    assert_eq!(args, expected);
+}
+
+#[rstest]
+#[case(&["--config-file", "a", "--config-text", "b"], "cannot be used with")]
+#[case(&["--strategy", "a/b", "--config-text", "b"], "cannot be used with")]
+#[case(&["--pool-name", "a", "--endpoint-selector", "b", "--endpoint-target-ports", "1"], "cannot be used with")]
+#[case(&["--endpoint-selector", "b"], "--endpoint-target-ports")]
+#[case(&["--strategy", "chat"], "must be NAMESPACE/NAME")]
+#[case(&["--pool-group", "example.com"], "must be inference.networking.k8s.io or inference.networking.x-k8s.io")]
+#[case(&["--drain-timeout", "soon"], "write one like 50ms, 2s or 1m30s")]
+#[case(&["--secure-serving=perhaps"], "must be true or false")]
+#[case(&["--grpc-port", "99999"], "99999 is not in 0..=65535")]
+#[case(&["--no-such-flag"], "unexpected argument '--no-such-flag'")]
+fn what_is_wrong_is_said(#[case] line: &[&str], #[case] part: &str) {
+    let error = cli(line).unwrap_err().to_string();
+    assert!(error.contains(part), "{error}");
+}
+
+#[test]
+fn subcommands_are_left_alone() {
+    let (cli, _) = cli(&["plugins", "-o", "json", "queue-scorer"]).unwrap();
+    assert_eq!(
+        cli.command,
+        Some(Command::Plugins { types: vec!["queue-scorer".to_owned()], output: Output::Json })
+    );
+}
+
+#[rstest]
+#[case("0", 0)]
+#[case("50ms", 50)]
+#[case("1.5s", 1500)]
+#[case("1m30s", 90_000)]
+#[case("2h", 7_200_000)]
+fn durations(#[case] text: &str, #[case] millis: u64) {
+    assert_eq!(value::duration(text), Ok(Duration::from_millis(millis)));
+}
+
+#[rstest]
+fn no_durations(#[values("", "s", "5", "5 s", "-5s", "1x", "1e999s", "s5")] text: &str) {
+    assert!(value::duration(text).is_err());
+}

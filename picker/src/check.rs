@@ -1,0 +1,136 @@
+//! `picker check`: compiles strategies offline, with the code that serves them.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+
+use picker_core::Hot;
+use picker_core::config::{Document, Errors, Scope};
+use picker_core::hot::Outcome;
+use serde_json::Value;
+
+#[cfg(test)]
+mod tests;
+
+/// Everything compiles.
+pub const GOOD: u8 = 0;
+/// Something doesn't compile.
+pub const BAD: u8 = 1;
+/// A file can't be read, or holds nothing to compile.
+pub const UNUSABLE: u8 = 2;
+
+/// Checks `files`, writes what is wrong to `out`, and returns the exit code: the worst of all of them.
+pub fn run(files: &[PathBuf], out: &mut impl Write) -> u8 {
+    files.iter().map(|file| check_file(file, out)).max().unwrap_or(UNUSABLE)
+}
+
+fn check_file(file: &Path, out: &mut impl Write) -> u8 {
+    let name = file.display().to_string();
+    // What can't be written to a closed pipe is not wanted.
+    let mut say = |line: String| drop(writeln!(out, "{name}: {line}"));
+    let text = match read(file) {
+        Ok(text) => text,
+        Err(error) => {
+            say(format!("cannot be read: {error}"));
+            return UNUSABLE;
+        }
+    };
+    let documents: Vec<Value> = match serde_saphyr::from_multiple(&text) {
+        Ok(documents) => documents,
+        Err(error) => {
+            say(format!("no YAML: {error}"));
+            return BAD;
+        }
+    };
+    let subjects: Vec<Subject> = documents.into_iter().flat_map(subjects).collect();
+    if subjects.is_empty() {
+        say("holds no EndpointPickerConfig and no RoutingStrategy".to_owned());
+        return UNUSABLE;
+    }
+    let mut worst = GOOD;
+    for subject in subjects {
+        let Subject { label, prefix, .. } = &subject;
+        match subject.compile() {
+            Ok(revision) => say(format!("{label}: ok, revision {revision}")),
+            Err(Errors(errors)) => {
+                worst = BAD;
+                for error in errors {
+                    let dot = if prefix.is_empty() || error.path.is_empty() || error.path.starts_with('[') {
+                        ""
+                    } else {
+                        "."
+                    };
+                    let path = format!("{prefix}{dot}{}", error.path);
+                    let colon = if path.is_empty() { "" } else { ": " };
+                    say(format!("{label}: {path}{colon}{}", error.message));
+                }
+            }
+        }
+    }
+    worst
+}
+
+fn read(file: &Path) -> std::io::Result<String> {
+    if file == Path::new("-") {
+        let mut text = String::new();
+        std::io::stdin().lock().read_to_string(&mut text)?;
+        return Ok(text);
+    }
+    std::fs::read_to_string(file)
+}
+
+/// Something to compile.
+struct Subject {
+    /// What it is called in messages.
+    label: String,
+    /// Where its routing body stands.
+    prefix: String,
+    body: Result<Value, Errors>,
+    scope: Scope,
+}
+
+impl Subject {
+    /// The revision, if it compiles.
+    fn compile(&self) -> Result<String, Errors> {
+        let body = self.body.as_ref().map_err(Clone::clone)?;
+        let hot = Hot::default();
+        match hot.offer(body, self.scope) {
+            Outcome::Refused(errors) => Err(errors),
+            Outcome::Unchanged | Outcome::Swapped { .. } => Ok(hot.revision().unwrap_or_default()),
+        }
+    }
+}
+
+/// What there is to compile in a document.
+fn subjects(document: Value) -> Vec<Subject> {
+    let name = document["metadata"]["name"].as_str().unwrap_or("").to_owned();
+    match document["kind"].as_str() {
+        Some("RoutingStrategy") => vec![Subject {
+            label: format!("RoutingStrategy {name}"),
+            prefix: "spec.routing".to_owned(),
+            // The API server fills in the default where there is none.
+            body: Ok(match &document["spec"]["routing"] {
+                Value::Null => picker_core::strategy::default_routing(),
+                routing => routing.clone(),
+            }),
+            scope: Scope::Resource,
+        }],
+        Some("EndpointPickerConfig") => {
+            vec![config("EndpointPickerConfig".to_owned(), &document.to_string())]
+        }
+        Some("ConfigMap") => {
+            let entries = document["data"].as_object().into_iter().flatten();
+            let texts = entries.filter_map(|(key, text)| Some((key, text.as_str()?)));
+            let configs = texts.filter(|(_, text)| text.contains("kind: EndpointPickerConfig"));
+            configs.map(|(key, text)| config(format!("ConfigMap {name}, {key}"), text)).collect()
+        }
+        Some("List") => {
+            document["items"].as_array().cloned().into_iter().flatten().flat_map(subjects).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn config(label: String, text: &str) -> Subject {
+    let body = Document::parse(text).map(|document| document.routing);
+    Subject { label, prefix: String::new(), body, scope: Scope::File }
+}

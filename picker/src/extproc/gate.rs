@@ -1,0 +1,71 @@
+//! The gRPC service, and what every exchange shares.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures::Stream;
+use picker_core::Hot;
+use picker_proto::external_processor_server::{ExternalProcessor, ExternalProcessorServer};
+use picker_proto::{ProcessingRequest, ProcessingResponse};
+use tonic::{Request, Response, Status, Streaming};
+
+use super::held::Budget;
+use super::stream::exchange;
+use super::wire::{Responses, Wire};
+use crate::metrics::Traffic;
+use crate::view::SharedView;
+
+/// What every exchange shares.
+#[derive(Debug)]
+pub struct Gate {
+    /// The strategy that serves.
+    pub hot: Arc<Hot>,
+    /// The endpoints.
+    pub view: SharedView,
+    /// Where exchanges are counted.
+    pub traffic: Traffic,
+    /// The longest request body that is held for a decision, in bytes; a longer one is refused with 413. A
+    /// body that no plugin reads is not held, and not limited.
+    pub max_body: usize,
+    /// What all bodies that are held may take together. A request whose body finds no room is refused with 503.
+    pub held: Budget,
+}
+
+/// The external processor of a gateway.
+#[derive(Clone, Debug)]
+pub struct Service(Arc<Gate>);
+
+/// A message that carries a whole body carries a little more; and a body over the limit should still come
+/// in, to be refused by name.
+const SPARE: usize = 4 << 20;
+
+impl Service {
+    /// The gRPC service of `gate`.
+    pub fn new(gate: Arc<Gate>) -> ExternalProcessorServer<Self> {
+        let limit = gate.max_body.saturating_mul(2).saturating_add(SPARE);
+        ExternalProcessorServer::new(Self(gate)).max_decoding_message_size(limit)
+    }
+}
+
+impl Gate {
+    /// The answers to the messages of one exchange. Everything happens as this stream is polled, and ends
+    /// when it is dropped.
+    pub(super) fn process<S>(self: Arc<Self>, requests: S) -> Responses
+    where
+        S: Stream<Item = Result<ProcessingRequest, Status>> + Send + Unpin + 'static,
+    {
+        Responses::new(|outbox| Box::pin(exchange(self, Wire::new(requests, outbox))))
+    }
+}
+
+#[tonic::async_trait]
+impl ExternalProcessor for Service {
+    type ProcessStream = Pin<Box<dyn Stream<Item = Result<ProcessingResponse, Status>> + Send>>;
+
+    async fn process(
+        &self,
+        request: Request<Streaming<ProcessingRequest>>,
+    ) -> Result<Response<Self::ProcessStream>, Status> {
+        Ok(Response::new(Box::pin(self.0.clone().process(request.into_inner()))))
+    }
+}

@@ -1,0 +1,32 @@
+//! The endpoint picker: answers a gateway's question which model server a request should go to.
+//!
+//! ```text
+//! RoutingStrategy, file, text ─ source ─► Hot<Strategy> ─┐
+//! InferencePool, pods, file ─── watch ──► endpoints ─┐   ├─► extproc ◄─ serve ◄─ gateways
+//! model servers ─────────────── scrape ─► readings ──┴─► View ─┘
+//! ```
+//!
+//! Each arrow into the traffic is one atomic pointer: a request loads a strategy and a view, and waits for
+//! nobody.
+
+pub mod admin;
+pub mod app;
+pub mod args;
+pub mod catalogue;
+pub mod check;
+pub mod drain;
+pub mod extproc;
+pub mod health;
+pub mod logging;
+pub mod metrics;
+pub mod ready;
+pub mod scrape;
+pub mod serve;
+pub mod source;
+pub mod status;
+pub mod tls;
+pub mod view;
+pub mod watch;
+
+#[cfg(test)]
+mod fake_api;

@@ -1,0 +1,49 @@
+//! The endpoint picker.
+
+use std::num::NonZero;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use picker::args::{Cli, Command, ServeArgs, normalise};
+use picker::{app, catalogue, check, logging};
+use tokio::runtime::Builder;
+
+fn main() -> ExitCode {
+    let normalised = normalise(std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()));
+    let cli = Cli::parse_from(normalised.args);
+    match cli.command {
+        Some(Command::Check { files }) => ExitCode::from(check::run(&files, &mut std::io::stdout().lock())),
+        Some(Command::Plugins { types, output }) => {
+            ExitCode::from(catalogue::run(&types, output, &mut std::io::stdout().lock()))
+        }
+        None => serve(cli.serve, &normalised.ignored),
+    }
+}
+
+fn serve(args: ServeArgs, ignored: &[String]) -> ExitCode {
+    logging::init(&args);
+    if !ignored.is_empty() {
+        tracing::warn!(flags = ignored.join(" "), "these flags change nothing in this release");
+    }
+    // The one provider of cryptography in the process; a second installation would be a fault elsewhere.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(error = format!("{error:#}"), "the picker can't serve");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(args: ServeArgs) -> Result<()> {
+    let traffic = Builder::new_multi_thread().enable_all().thread_name("traffic").build()?;
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    let background = Builder::new_multi_thread()
+        .enable_all()
+        .worker_threads(cores.div_ceil(2))
+        .thread_name("background")
+        .build()?;
+    background.block_on(app::serve(args, traffic.handle().clone()))
+}

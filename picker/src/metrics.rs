@@ -1,0 +1,117 @@
+//! What the picker counts and measures, as `GET /metrics` shows it.
+//!
+//! Handles are resolved when the picker starts: a request touches atomics, never a lock or a label.
+
+use std::fmt;
+
+use prometheus_client::encoding::text;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+mod endpoints;
+mod histogram;
+mod requests;
+mod scraping;
+mod strategy;
+#[cfg(test)]
+mod tests;
+
+pub use histogram::Histogram;
+pub use requests::{Reason, Requests};
+pub use scraping::{Failure, Scraping, Watch};
+pub use strategy::StrategyMetrics;
+
+use crate::view::SharedView;
+
+/// Content type of [`Metrics::text`].
+pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// All metrics of a picker.
+pub struct Metrics {
+    /// What the request path counts.
+    pub traffic: Traffic,
+    /// What scraping and watching count.
+    pub scraping: Scraping,
+    /// What serves, and since when.
+    pub strategy: StrategyMetrics,
+    registry: Registry,
+}
+
+/// What the request path counts.
+#[derive(Clone, Debug)]
+pub struct Traffic {
+    /// Time of a decision: from a parsed request to a named endpoint.
+    pub pick: Histogram,
+    /// Time that the picker adds to an exchange: from the last part of a request that a decision needs
+    /// to the answer that carries it.
+    pub overhead: Histogram,
+    /// Exchanges by model and by how their request ended.
+    pub requests: Requests,
+    /// `ext_proc` streams that are open.
+    pub streams: Gauge,
+    /// Responses from another endpoint than the one that was named.
+    pub served_mismatches: Counter,
+    /// Requests refused because every endpoint was filtered out.
+    pub sheds: Counter,
+}
+
+impl Metrics {
+    /// Metrics of a picker whose endpoints are those of `view`.
+    pub fn new(view: SharedView) -> Self {
+        let mut registry = Registry::default();
+        let traffic = Traffic {
+            pick: Histogram::new(&[
+                2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 1e-1, 1.0,
+            ]),
+            overhead: Histogram::new(&[
+                1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1, 1.0,
+            ]),
+            requests: Requests::default(),
+            streams: Gauge::default(),
+            served_mismatches: Counter::default(),
+            sheds: Counter::default(),
+        };
+        let scraping = Scraping::default();
+        let strategy = StrategyMetrics::default();
+        registry.register_collector(Box::new(strategy.clone()));
+        let picker = registry.sub_registry_with_prefix("waypost_picker");
+        picker.register("pick_duration_seconds", "Time to decide where a request goes", traffic.pick.clone());
+        picker.register(
+            "overhead_seconds",
+            "Time from the last part of a request that a decision needs to the answer",
+            traffic.overhead.clone(),
+        );
+        picker.register_collector(Box::new(traffic.requests.clone()));
+        picker.register("streams", "ext_proc streams that are open", traffic.streams.clone());
+        picker.register(
+            "served_mismatches",
+            "Responses from another endpoint than the one that was named",
+            traffic.served_mismatches.clone(),
+        );
+        picker.register(
+            "sheds",
+            "Requests refused because every endpoint was filtered out",
+            traffic.sheds.clone(),
+        );
+        scraping.register(picker);
+        picker.register_collector(Box::new(endpoints::Endpoints::new(view)));
+        Self { traffic, scraping, strategy, registry }
+    }
+
+    /// All metrics as OpenMetrics text.
+    ///
+    /// # Errors
+    /// Never in practice: writing to a string doesn't fail.
+    pub fn text(&self) -> Result<String, fmt::Error> {
+        let mut out = String::with_capacity(16 * 1024);
+        text::encode(&mut out, &self.registry)?;
+        Ok(out)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}

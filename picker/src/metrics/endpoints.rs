@@ -1,0 +1,55 @@
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::gauge::ConstGauge;
+
+use crate::view::SharedView;
+
+/// Figures of the endpoints, read from the view when they are asked for: a series goes with its endpoint.
+#[derive(Debug)]
+pub(super) struct Endpoints(SharedView);
+
+impl Endpoints {
+    pub(super) fn new(view: SharedView) -> Self {
+        Self(view)
+    }
+}
+
+impl Collector for Endpoints {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        let view = self.0.load();
+        let count = ConstGauge::new(view.len() as i64);
+        count.encode(encoder.encode_descriptor(
+            "endpoints",
+            "Endpoints that may be named",
+            None,
+            count.metric_type(),
+        )?)?;
+
+        let mut column = |name: &str, help: &str, figure: &dyn Fn(usize) -> Option<f64>| {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
+            for (i, endpoint) in view.endpoints.iter().enumerate() {
+                if let Some(figure) = figure(i) {
+                    let labels = [("endpoint", endpoint.name.as_str()), ("address", &endpoint.destination)];
+                    ConstGauge::new(figure).encode(metric.encode_family(&labels)?)?;
+                }
+            }
+            Ok::<_, fmt::Error>(())
+        };
+        let known = |figure: f32| (!figure.is_nan()).then_some(f64::from(figure));
+        column("in_flight", "Requests sent to the endpoint that have not ended", &|i| {
+            Some(f64::from(view.endpoints[i].live().in_flight()))
+        })?;
+        column("endpoint_waiting", "Requests waiting at the endpoint, as last scraped", &|i| {
+            known(view.waiting[i])
+        })?;
+        column("endpoint_running", "Requests running at the endpoint, as last scraped", &|i| {
+            known(view.running[i])
+        })?;
+        column("endpoint_kv_usage", "Share of the endpoint's KV cache in use, as last scraped", &|i| {
+            known(view.kv_usage[i])
+        })
+    }
+}

@@ -1,0 +1,118 @@
+//! Scrapes every endpoint at its interval, each in a task of its own, as long as the strategy asks for it.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::connection::{Connection, Failure};
+use super::engine::Engine;
+use super::scan::Scanner;
+use crate::metrics::Scraping;
+use crate::watch::roster::Target;
+
+/// The longest pause before an endpoint that can't be scraped is tried again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// How endpoints are scraped.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// From the start of one scrape to the start of the next.
+    pub interval: Duration,
+    /// The longest that one may take.
+    pub deadline: Duration,
+}
+
+/// What makes a task useless when it changes.
+type Key = (u64, SocketAddr, Option<u8>);
+
+/// Scrapes `targets` while `wanted` holds true. Ends when either sender is gone.
+pub async fn run(
+    mut targets: watch::Receiver<Arc<[Target]>>,
+    mut wanted: watch::Receiver<bool>,
+    settings: Settings,
+    scraping: Scraping,
+    scraped: Arc<Notify>,
+) {
+    let mut tasks: HashMap<Key, AbortOnDropHandle<()>> = HashMap::new();
+    loop {
+        let now =
+            if *wanted.borrow_and_update() { targets.borrow_and_update().clone() } else { Arc::default() };
+        let mut kept = HashMap::with_capacity(now.len());
+        for target in now.iter() {
+            let hint = Engine::of(&target.endpoint.labels);
+            let key = (target.endpoint.key, target.endpoint.address, hint.map(|h| h as u8));
+            let task = tasks.remove(&key).unwrap_or_else(|| {
+                let follow =
+                    follow(target.clone(), hint, settings.clone(), scraping.clone(), scraped.clone());
+                AbortOnDropHandle::new(tokio::spawn(follow))
+            });
+            kept.insert(key, task);
+        }
+        // Whose endpoint is gone ends here.
+        tasks = kept;
+        let changed = tokio::select! {
+            changed = targets.changed() => changed,
+            changed = wanted.changed() => changed,
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
+}
+
+async fn follow(
+    target: Target,
+    hint: Option<Engine>,
+    settings: Settings,
+    scraping: Scraping,
+    scraped: Arc<Notify>,
+) {
+    let Settings { interval, deadline } = settings;
+    let mut connection = Connection::new(target.endpoint.address);
+    let mut scanner = Scanner::default();
+    let mut pause = spread(target.endpoint.key, interval);
+    let mut failing = false;
+    loop {
+        let started = Instant::now();
+        let done = timeout(deadline, connection.scrape(&mut scanner)).await;
+        match done.unwrap_or(Err(Failure::Timeout)) {
+            Ok(()) => {
+                let ended = Instant::now();
+                scraping.duration.observe(ended - started);
+                target.readout.record(scanner.finish(hint), ended.into_std());
+                if std::mem::take(&mut failing) {
+                    tracing::info!(endpoint = target.endpoint.name, "metrics are read again");
+                    pause = interval;
+                }
+            }
+            Err(failure) => {
+                scanner.reset();
+                scraping.errors.get_or_create(&crate::metrics::Failure { reason: failure.name() }).inc();
+                if !std::mem::replace(&mut failing, true) {
+                    let address = target.endpoint.destination.as_str();
+                    tracing::info!(endpoint = target.endpoint.name, address, %failure, "metrics can't be read");
+                }
+                target.readout.failed();
+            }
+        }
+        scraped.notify_one();
+        sleep_until(started + pause).await;
+        pause = if failing { (pause * 2).clamp(interval, LONGEST_PAUSE.max(interval)) } else { interval };
+    }
+}
+
+/// A pause of a half to a whole interval after the first scrape, different for each endpoint, so that
+/// they are not all scraped at the same moment.
+fn spread(key: u64, interval: Duration) -> Duration {
+    // Fibonacci hashing: neighbouring keys land far apart.
+    let fraction = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f64 / f64::from(1u32 << 24);
+    interval.mul_f64(0.5 + fraction / 2.0)
+}
+
+#[cfg(test)]
+mod tests;

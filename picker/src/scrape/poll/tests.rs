@@ -1,0 +1,106 @@
+use picker_core::endpoint::{EndpointId, EndpointSpec};
+use picker_core::view::Signals;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::*;
+use crate::watch::roster::Roster;
+
+fn targets(address: SocketAddr) -> Arc<[Target]> {
+    let spec = EndpointSpec {
+        id: EndpointId { pod_uid: "u".into(), port: address.port(), rank: 0 },
+        pod: "a".to_owned(),
+        namespace: "default".to_owned(),
+        address,
+        labels: Default::default(),
+    };
+    let mut roster = Roster::default();
+    roster.apply(&[spec]);
+    roster.targets().cloned().collect()
+}
+
+struct Stage {
+    targets: watch::Sender<Arc<[Target]>>,
+    wanted: watch::Sender<bool>,
+    scraped: Arc<Notify>,
+    scraping: Scraping,
+    _task: AbortOnDropHandle<()>,
+}
+
+fn stage() -> Stage {
+    let (targets, wanted) = (watch::Sender::default(), watch::Sender::new(true));
+    let (scraped, scraping) = (Arc::new(Notify::new()), Scraping::default());
+    let settings = Settings { interval: Duration::from_millis(1), deadline: Duration::from_secs(5) };
+    let run = run(targets.subscribe(), wanted.subscribe(), settings, scraping.clone(), scraped.clone());
+    Stage { targets, wanted, scraped, scraping, _task: AbortOnDropHandle::new(tokio::spawn(run)) }
+}
+
+/// Answers a connection's requests with 1, 2, 3 … waiting requests. Returns how many there were when the
+/// other side closed it.
+async fn count_up(listener: TcpListener) -> usize {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut requests = 0;
+    loop {
+        let mut request = Vec::new();
+        while !request.ends_with(b"\r\n\r\n") {
+            match stream.read_u8().await {
+                Ok(byte) => request.push(byte),
+                Err(_) => return requests,
+            }
+        }
+        requests += 1;
+        let text = format!("vllm:num_requests_waiting {requests}\n");
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len());
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            return requests;
+        }
+    }
+}
+
+#[tokio::test]
+async fn readings_come_again_and_again_until_nobody_needs_them() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let targets = targets(listener.local_addr().unwrap());
+    let server = tokio::spawn(count_up(listener));
+    let stage = stage();
+    stage.targets.send_replace(targets.clone());
+    let mut seen = Vec::new();
+    while seen.len() < 3 {
+        stage.scraped.notified().await;
+        seen.push(targets[0].readout.reading().signals);
+    }
+    assert!(targets[0].readout.attempted());
+    let waiting: Vec<_> = seen.iter().map(|signals| signals.waiting.unwrap()).collect();
+    assert!(waiting.is_sorted() && waiting[0] >= 1.0 && waiting[2] >= 3.0, "{waiting:?}");
+    assert_eq!(seen[0], Signals { waiting: seen[0].waiting, ..Signals::default() });
+
+    // The server sees its connection closed when no strategy needs the figures.
+    stage.wanted.send_replace(false);
+    assert!(server.await.unwrap() >= 3);
+}
+
+#[tokio::test]
+async fn an_endpoint_that_cannot_be_scraped_was_attempted_and_is_unknown() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let targets = targets(listener.local_addr().unwrap());
+    drop(listener);
+    let stage = stage();
+    stage.targets.send_replace(targets.clone());
+    stage.scraped.notified().await;
+    assert!(targets[0].readout.attempted());
+    assert_eq!(targets[0].readout.reading().at, None);
+    let refused = crate::metrics::Failure { reason: "connect" };
+    assert!(stage.scraping.errors.get_or_create(&refused).get() >= 1);
+}
+
+#[test]
+fn first_pauses_differ_and_are_half_an_interval_at_least() {
+    let interval = Duration::from_millis(50);
+    let pauses: Vec<_> = (1..=100).map(|key| spread(key, interval)).collect();
+    assert!(pauses.iter().all(|pause| (interval / 2..=interval).contains(pause)));
+    let mut distinct = pauses.clone();
+    distinct.sort();
+    distinct.dedup();
+    assert_eq!(distinct.len(), 100);
+}

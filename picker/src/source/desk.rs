@@ -1,0 +1,171 @@
+//! Takes offered routings to [`Hot`] and tells what became of them: to the log, to metrics, to whoever
+//! follows [`Installed`].
+
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+use picker_core::config::{Scope, revision};
+use picker_core::hot::Outcome;
+use picker_core::plugins::discover::FileDiscovery;
+use picker_core::{Hot, Needs};
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::metrics::StrategyMetrics;
+
+#[cfg(test)]
+mod tests;
+
+/// A routing that a source brings.
+#[derive(Clone, Debug)]
+pub struct Offer<'a> {
+    /// The routing body as it is stored.
+    pub routing: &'a Value,
+    /// What it may say.
+    pub scope: Scope,
+    /// `metadata.generation` of the RoutingStrategy that it stands in.
+    pub generation: Option<i64>,
+}
+
+/// What serves, and what was last brought.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Installed {
+    /// Revision that serves; `None` before the first.
+    pub revision: Option<String>,
+    /// The routing that serves.
+    pub routing: Option<Arc<Value>>,
+    /// When it began to serve.
+    pub since: Option<SystemTime>,
+    /// Plugin instances whose state started anew with it.
+    pub resets: Vec<String>,
+    /// Whether it needs the metrics of model servers.
+    pub scrape: bool,
+    /// Where it finds endpoints, when not in an InferencePool.
+    pub discovery: Option<FileDiscovery>,
+    /// Revision of what was last brought, whether it serves or not.
+    pub offered: Option<String>,
+    /// Generation of the RoutingStrategy that was last looked at.
+    pub generation: Option<i64>,
+    /// Why what was last brought doesn't serve.
+    pub error: Option<String>,
+}
+
+/// The desk.
+#[derive(Debug)]
+pub struct Desk {
+    hot: Arc<Hot>,
+    metrics: StrategyMetrics,
+    state: watch::Sender<Installed>,
+}
+
+impl Desk {
+    /// A desk in front of `hot`.
+    pub fn new(hot: Arc<Hot>, metrics: StrategyMetrics) -> Self {
+        Self { hot, metrics, state: watch::Sender::default() }
+    }
+
+    /// Follows what serves.
+    pub fn installed(&self) -> watch::Receiver<Installed> {
+        self.state.subscribe()
+    }
+
+    /// Brings a routing. Returns whether it serves now. What was brought last, and was refused, is not
+    /// compiled again.
+    pub fn offer(&self, offer: Offer<'_>) -> bool {
+        let offered = revision(offer.routing);
+        let again = {
+            let state = self.state.borrow();
+            state.offered.as_ref() == Some(&offered) && state.error.is_some()
+        };
+        if again {
+            self.state.send_if_modified(|state| {
+                std::mem::replace(&mut state.generation, offer.generation) != offer.generation
+            });
+            return false;
+        }
+        let outcome = self.install(offer.routing, offer.scope);
+        let error = match outcome {
+            Ok(()) => None,
+            Err(error) => {
+                self.metrics.refused();
+                let serving = self.hot.revision();
+                tracing::error!(revision = offered, serving, error, "the routing is refused");
+                Some(error)
+            }
+        };
+        let accepted = error.is_none();
+        self.tell(|state| {
+            state.offered = Some(offered);
+            state.generation = offer.generation;
+            state.error = error;
+        });
+        accepted
+    }
+
+    /// Brings the routing that was accepted last, because the one that stands there now is refused.
+    /// The refusal stands. Returns whether it serves now.
+    pub fn rescue(&self, routing: &Value, scope: Scope) -> bool {
+        let rescued = self.install(routing, scope);
+        match &rescued {
+            Ok(()) => tracing::warn!(
+                revision = revision(routing),
+                "serving the revision that was accepted last, because the present one is refused"
+            ),
+            Err(error) => tracing::error!(error, "the revision that was accepted last is refused too"),
+        }
+        self.metrics.refused();
+        rescued.is_ok()
+    }
+
+    /// Tells that nothing could be brought, and why. What serves goes on.
+    pub fn unavailable(&self, error: &str) {
+        let known = self.state.borrow().error.as_deref() == Some(error);
+        if known {
+            return;
+        }
+        self.metrics.refused();
+        tracing::error!(serving = self.hot.revision(), error, "the routing can't be read");
+        self.tell(|state| {
+            state.offered = None;
+            state.error = Some(error.to_owned());
+        });
+    }
+
+    fn install(&self, routing: &Value, scope: Scope) -> Result<(), String> {
+        let before = self.hot.revision();
+        let started = Instant::now();
+        let outcome = self.hot.offer(routing, scope);
+        let now = SystemTime::now();
+        match outcome {
+            Outcome::Refused(errors) => Err(errors.to_string()),
+            Outcome::Unchanged => {
+                self.metrics.unchanged();
+                Ok(())
+            }
+            Outcome::Swapped { resets } => {
+                let Some(strategy) = self.hot.current() else { return Ok(()) };
+                self.metrics.swapped(&strategy.revision, now);
+                tracing::info!(
+                    revision = strategy.revision,
+                    before,
+                    ?resets,
+                    micros = started.elapsed().as_micros() as u64,
+                    "a routing serves"
+                );
+                self.tell(|state| {
+                    state.revision = Some(strategy.revision.clone());
+                    state.routing = Some(Arc::new(routing.clone()));
+                    state.since = Some(now);
+                    state.resets = resets;
+                    state.scrape = strategy.needs.has(Needs::SCRAPE);
+                    state.discovery.clone_from(&strategy.discovery);
+                });
+                Ok(())
+            }
+        }
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Installed)) {
+        self.state.send_modify(change);
+    }
+}

@@ -1,0 +1,101 @@
+use serde_json::json;
+
+use super::*;
+
+fn desk() -> Desk {
+    Desk::new(Arc::default(), StrategyMetrics::default())
+}
+
+fn offer(routing: &Value, generation: i64) -> Offer<'_> {
+    Offer { routing, scope: Scope::Resource, generation: Some(generation) }
+}
+
+/// What is installed, without its time.
+fn installed(desk: &Desk) -> Installed {
+    let mut installed = desk.installed().borrow().clone();
+    assert_eq!(installed.since.take().is_some(), installed.revision.is_some());
+    installed
+}
+
+#[test]
+fn a_good_routing_serves() {
+    let desk = desk();
+    let routing = json!({"plugins": [{"type": "queue-scorer"}]});
+    assert!(desk.offer(offer(&routing, 1)));
+    let expected = Installed {
+        revision: Some(revision(&routing)),
+        routing: Some(Arc::new(routing.clone())),
+        scrape: true,
+        offered: Some(revision(&routing)),
+        generation: Some(1),
+        ..Installed::default()
+    };
+    assert_eq!(installed(&desk), expected);
+}
+
+#[test]
+fn scraping_is_asked_for_only_by_those_who_need_it() {
+    let desk = desk();
+    assert!(desk.offer(offer(&json!({"plugins": [{"type": "random-picker"}]}), 1)));
+    assert!(!installed(&desk).scrape);
+    assert!(desk.offer(offer(&json!({"plugins": [{"type": "kv-cache-utilization-scorer"}]}), 2)));
+    assert!(installed(&desk).scrape);
+}
+
+#[test]
+fn a_bad_routing_never_serves_and_the_error_goes_with_the_next_good_one() {
+    let desk = desk();
+    let (good, bad) =
+        (json!({"plugins": [{"type": "queue-scorer"}]}), json!({"plugins": [{"type": "queue-scorerr"}]}));
+    assert!(desk.offer(offer(&good, 1)));
+    let before = installed(&desk);
+    assert!(!desk.offer(offer(&bad, 2)));
+    let after = installed(&desk);
+    let error = after.error.clone().unwrap();
+    assert!(error.starts_with("plugins[0].type: "), "{error}");
+    let expected = Installed {
+        offered: Some(revision(&bad)),
+        generation: Some(2),
+        error: Some(error),
+        ..before.clone()
+    };
+    assert_eq!(after, expected);
+
+    assert!(desk.offer(offer(&good, 3)));
+    assert_eq!(installed(&desk), Installed { generation: Some(3), ..before });
+}
+
+#[test]
+fn an_equal_routing_wakes_nobody_but_for_its_generation() {
+    let desk = desk();
+    let bad = json!({"plugins": [{"type": "x"}]});
+    desk.offer(offer(&bad, 1));
+    let mut follow = desk.installed();
+    follow.mark_unchanged();
+    desk.offer(offer(&bad, 1));
+    assert!(!follow.has_changed().unwrap());
+    desk.offer(offer(&bad, 2));
+    assert!(follow.has_changed().unwrap());
+    assert_eq!(follow.borrow_and_update().generation, Some(2));
+}
+
+#[test]
+fn the_last_accepted_routing_serves_in_place_of_a_bad_one() {
+    let desk = desk();
+    let (good, bad) = (json!({"plugins": [{"type": "queue-scorer"}]}), json!({"plugins": [{"type": "x"}]}));
+    assert!(!desk.offer(offer(&bad, 7)));
+    let refused = installed(&desk);
+    assert!(desk.rescue(&good, Scope::Resource));
+    let expected =
+        Installed { revision: Some(revision(&good)), routing: Some(Arc::new(good)), scrape: true, ..refused };
+    assert_eq!(installed(&desk), expected);
+}
+
+#[test]
+fn what_cannot_be_read_leaves_what_serves() {
+    let desk = desk();
+    desk.offer(offer(&json!({}), 1));
+    let before = installed(&desk);
+    desk.unavailable("gone");
+    assert_eq!(installed(&desk), Installed { offered: None, error: Some("gone".to_owned()), ..before });
+}

@@ -1,0 +1,106 @@
+//! A file whose changes take effect.
+//!
+//! The content is compared, several times a second, rather than watching inodes: a ConfigMap changes by a
+//! symbolic link two directories up, editors rename, and a network file system tells nothing.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use picker_core::config::{Document, Scope};
+use tokio::io::AsyncReadExt;
+
+use super::{Desk, Offer};
+
+#[cfg(test)]
+mod tests;
+
+/// Time between two looks at a file.
+pub const EVERY: Duration = Duration::from_millis(250);
+
+/// The longest file that is read, in bytes.
+pub const CAP: u64 = 1024 * 1024;
+
+/// Why a file can't be read.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {why}")]
+pub struct FileError {
+    path: String,
+    why: String,
+}
+
+/// A file and what was last read from it.
+#[derive(Debug)]
+pub struct WatchedFile {
+    path: PathBuf,
+    last: Option<Result<String, FileError>>,
+}
+
+impl WatchedFile {
+    /// The file at `path`, not read yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), last: None }
+    }
+
+    /// Waits until the content, or the reason why there is none, is another than last time. The first
+    /// time this is at once.
+    ///
+    /// # Errors
+    /// When the file can't be read, is no UTF-8, or is longer than [`CAP`].
+    pub async fn next(&mut self) -> Result<String, FileError> {
+        let mut wait = self.last.is_some();
+        loop {
+            if std::mem::replace(&mut wait, true) {
+                tokio::time::sleep(EVERY).await;
+            }
+            let now = read(&self.path).await;
+            if self.last.as_ref() != Some(&now) {
+                self.last = Some(now.clone());
+                return now;
+            }
+        }
+    }
+}
+
+/// Reads a file of at most [`CAP`] bytes.
+///
+/// # Errors
+/// As [`WatchedFile::next`].
+pub async fn read(path: &Path) -> Result<String, FileError> {
+    let failed = |why: String| FileError { path: path.display().to_string(), why };
+    let file = tokio::fs::File::open(path).await.map_err(|e| failed(e.to_string()))?;
+    let mut bytes = Vec::new();
+    file.take(CAP + 1).read_to_end(&mut bytes).await.map_err(|e| failed(e.to_string()))?;
+    if bytes.len() as u64 > CAP {
+        return Err(failed(format!("longer than {CAP} bytes")));
+    }
+    String::from_utf8(bytes).map_err(|e| failed(format!("no UTF-8: {e}")))
+}
+
+/// The file of an EndpointPickerConfig.
+#[derive(Debug)]
+pub struct ConfigFile(WatchedFile);
+
+impl ConfigFile {
+    /// The file at `path`, not read yet.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self(WatchedFile::new(path))
+    }
+
+    /// Waits for the next change, or reads it for the first time, and brings what it says to `desk`.
+    pub async fn look(&mut self, desk: &Desk) {
+        let text = self.0.next().await.map_err(|e| e.to_string());
+        match text.and_then(|text| Document::parse(&text).map_err(|e| e.to_string())) {
+            Ok(document) => {
+                desk.offer(Offer { routing: &document.routing, scope: Scope::File, generation: None });
+            }
+            Err(error) => desk.unavailable(&error),
+        }
+    }
+
+    /// Brings every change to `desk`. Never ends.
+    pub async fn follow<T>(mut self, desk: &Desk) -> T {
+        loop {
+            self.look(desk).await;
+        }
+    }
+}

@@ -1,0 +1,74 @@
+use std::os::unix::fs::symlink;
+use std::sync::Arc;
+
+use picker_core::config::revision;
+use serde_json::json;
+
+use super::*;
+use crate::metrics::StrategyMetrics;
+
+fn config(kind: &str) -> String {
+    format!("apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nplugins:\n- type: {kind}\n")
+}
+
+/// Puts `text` where a ConfigMap's volume would: a new directory, and `..data` renamed onto the old link.
+fn mount(dir: &Path, version: &str, text: &str) {
+    std::fs::create_dir(dir.join(version)).unwrap();
+    std::fs::write(dir.join(version).join("config.yaml"), text).unwrap();
+    symlink(version, dir.join("..tmp")).unwrap();
+    std::fs::rename(dir.join("..tmp"), dir.join("..data")).unwrap();
+}
+
+#[tokio::test]
+async fn a_config_map_that_changes_is_a_new_routing() {
+    let dir = tempfile::tempdir().unwrap();
+    mount(dir.path(), "..1", &config("queue-scorer"));
+    symlink("..data/config.yaml", dir.path().join("config.yaml")).unwrap();
+    let desk = Desk::new(Arc::default(), StrategyMetrics::default());
+    let mut file = ConfigFile::new(dir.path().join("config.yaml"));
+    let serves = |kind: &str| Some(revision(&json!({"plugins": [{"type": kind}]})));
+    let installed = || desk.installed().borrow().clone();
+
+    file.look(&desk).await;
+    assert_eq!(installed().revision, serves("queue-scorer"));
+
+    mount(dir.path(), "..2", &config("random-picker"));
+    file.look(&desk).await;
+    assert_eq!(installed().revision, serves("random-picker"));
+
+    mount(dir.path(), "..3", &config("no-such-plugin"));
+    file.look(&desk).await;
+    assert_eq!(installed().revision, serves("random-picker"));
+    assert!(installed().error.unwrap().starts_with("plugins[0].type: "));
+
+    mount(dir.path(), "..4", "plugins: [");
+    file.look(&desk).await;
+    assert_eq!(installed().revision, serves("random-picker"));
+
+    mount(dir.path(), "..5", &config("kv-cache-utilization-scorer"));
+    file.look(&desk).await;
+    assert_eq!((installed().revision, installed().error), (serves("kv-cache-utilization-scorer"), None));
+
+    std::fs::remove_file(dir.path().join("..data")).unwrap();
+    file.look(&desk).await;
+    assert_eq!(installed().revision, serves("kv-cache-utilization-scorer"));
+    assert!(installed().error.unwrap().contains("config.yaml: No such file"));
+}
+
+#[tokio::test]
+async fn an_endless_file_is_not_read_to_its_end() {
+    let error = read(Path::new("/dev/zero")).await.unwrap_err();
+    assert_eq!(error.to_string(), "/dev/zero: longer than 1048576 bytes");
+}
+
+#[tokio::test]
+async fn only_changes_are_told() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("f");
+    let mut file = WatchedFile::new(&path);
+    assert!(file.next().await.is_err());
+    std::fs::write(&path, "a").unwrap();
+    assert_eq!(file.next().await, Ok("a".to_owned()));
+    let again = tokio::time::timeout(EVERY * 3, file.next()).await;
+    assert!(again.is_err(), "{again:?}");
+}

@@ -1,0 +1,147 @@
+//! A strategy from a RoutingStrategy of the cluster.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ::kube::api::{ApiResource, DynamicObject};
+use ::kube::runtime::watcher::{self, Event};
+use ::kube::{Api, Client};
+use crds::{PickerStatus, RoutingStrategy};
+use picker_core::config::Scope;
+use serde::Deserialize as _;
+use tokio::sync::watch;
+
+use super::{Desk, Offer, history};
+use crate::metrics::Metrics;
+use crate::watch::events::{Events, chain};
+
+#[cfg(test)]
+mod tests;
+
+/// Pause before the history is asked again, when the API server didn't answer.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// A RoutingStrategy by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StrategyRef {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl StrategyRef {
+    /// Access to strategies of its namespace. Read without a schema of our own: a field of a newer
+    /// release must not keep this one from serving.
+    pub fn api(&self, client: Client) -> Api<DynamicObject> {
+        Api::namespaced_with(client, &self.namespace, &ApiResource::erase::<RoutingStrategy>(&()))
+    }
+}
+
+impl std::str::FromStr for StrategyRef {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('/') {
+            Some((namespace, name)) if !namespace.is_empty() && !name.is_empty() && !name.contains('/') => {
+                Ok(Self { namespace: namespace.to_owned(), name: name.to_owned() })
+            }
+            _ => Err("must be NAMESPACE/NAME".to_owned()),
+        }
+    }
+}
+
+/// What the stored status says about the pickers.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Stored {
+    /// `status.pickers`, by pod; `None` while it isn't known or when there is no strategy.
+    pub pickers: Option<BTreeMap<String, PickerStatus>>,
+}
+
+/// Follows the strategy: brings its routing to `desk` and tells what its status says. Never ends by itself.
+pub async fn run(
+    client: Client,
+    strategy: StrategyRef,
+    desk: &Desk,
+    metrics: &Metrics,
+    stored: watch::Sender<Stored>,
+) {
+    let only = watcher::Config::default().fields(&format!("metadata.name={}", strategy.name));
+    let mut events = Events::of(strategy.api(client.clone()), only, metrics, "strategy");
+    let mut seen = false;
+    let mut wanted: Option<String> = None;
+    loop {
+        let rescue = async {
+            match &wanted {
+                Some(revision) => rescue(&client, &strategy, desk, revision).await,
+                None => std::future::pending().await,
+            }
+        };
+        let event = tokio::select! {
+            event = events.next() => event,
+            () = rescue => {
+                wanted = None;
+                continue;
+            }
+        };
+        match event {
+            Event::Init => seen = false,
+            Event::InitApply(object) | Event::Apply(object) => {
+                seen = true;
+                wanted = take(&object, desk);
+                tell(&stored, &object);
+            }
+            Event::InitDone if seen => {}
+            Event::InitDone | Event::Delete(_) => {
+                wanted = None;
+                let StrategyRef { namespace, name } = &strategy;
+                desk.unavailable(&format!("there is no RoutingStrategy {namespace}/{name}"));
+                stored.send_replace(Stored::default());
+            }
+        }
+    }
+}
+
+/// Brings the routing of `object`. Returns the revision to serve in its place, when it is refused and
+/// nothing serves yet.
+fn take(object: &DynamicObject, desk: &Desk) -> Option<String> {
+    let routing = &object.data["spec"]["routing"];
+    let offer = Offer { routing, scope: Scope::Resource, generation: object.metadata.generation };
+    if desk.offer(offer) || desk.installed().borrow().revision.is_some() {
+        return None;
+    }
+    let accepted = object.data["status"]["revision"].as_str()?;
+    (Some(accepted) != desk.installed().borrow().offered.as_deref()).then(|| accepted.to_owned())
+}
+
+/// Serves the accepted `revision` from the history. Returns when that is done, or is hopeless.
+async fn rescue(client: &Client, strategy: &StrategyRef, desk: &Desk, revision: &str) {
+    loop {
+        match history::find(client, &strategy.namespace, &strategy.name, revision).await {
+            Ok(Some(routing)) => {
+                desk.rescue(&routing, Scope::Resource);
+                return;
+            }
+            Ok(None) => {
+                tracing::error!(revision, "the revision that was accepted last is not in the history");
+                return;
+            }
+            Err(error) => {
+                tracing::warn!(revision, error = chain(&error), "the history can't be read");
+                tokio::time::sleep(AGAIN).await;
+            }
+        }
+    }
+}
+
+fn tell(stored: &watch::Sender<Stored>, object: &DynamicObject) {
+    let pickers = object.data["status"]["pickers"].as_object().into_iter().flatten();
+    let readable =
+        pickers.filter_map(|(pod, entry)| Some((pod.clone(), PickerStatus::deserialize(entry).ok()?)));
+    let new = Stored { pickers: Some(readable.collect()) };
+    stored.send_if_modified(|old| {
+        let changed = *old != new;
+        *old = new;
+        changed
+    });
+}

@@ -1,0 +1,100 @@
+use std::sync::Arc;
+
+use ::kube::core::ObjectMeta;
+use picker_core::config::revision;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::fake_api::{self, Answer};
+use crate::metrics::StrategyMetrics;
+
+fn object(routing: Value, status: Value) -> DynamicObject {
+    let metadata = ObjectMeta { generation: Some(4), ..ObjectMeta::default() };
+    let data = json!({"spec": {"routing": routing}, "status": status});
+    DynamicObject { types: None, metadata, data }
+}
+
+fn desk() -> Desk {
+    Desk::new(Arc::default(), StrategyMetrics::default())
+}
+
+#[test]
+fn names() {
+    let strategy = StrategyRef { namespace: "llm".to_owned(), name: "chat".to_owned() };
+    assert_eq!("llm/chat".parse(), Ok(strategy));
+    for wrong in ["chat", "/chat", "llm/", "a/b/c", ""] {
+        assert_eq!(wrong.parse::<StrategyRef>(), Err("must be NAMESPACE/NAME".to_owned()));
+    }
+}
+
+#[test]
+fn a_bad_routing_at_the_start_asks_for_the_accepted_one() {
+    let (good, bad) = (json!({"plugins": [{"type": "queue-scorer"}]}), json!({"plugins": [{"type": "x"}]}));
+    let accepted = revision(&good);
+    let status = json!({"revision": accepted});
+
+    let desk = desk();
+    assert_eq!(take(&object(bad.clone(), status.clone()), &desk), Some(accepted));
+    assert_eq!(take(&object(bad.clone(), json!({})), &desk), None);
+    // The operator of a newer release accepted what this picker can't compile.
+    assert_eq!(take(&object(bad.clone(), json!({"revision": revision(&bad)})), &desk), None);
+    // Once something serves, it goes on.
+    assert_eq!(take(&object(good, status.clone()), &desk), None);
+    assert_eq!(take(&object(bad, status), &desk), None);
+    assert_eq!(desk.installed().borrow().generation, Some(4));
+}
+
+#[test]
+fn the_entries_of_all_pickers_are_read() {
+    let stored = watch::Sender::<Stored>::default();
+    let status = json!({"pickers": {"a": {"revision": "r1", "generation": 3}, "b": {}, "c": 7}});
+    tell(&stored, &object(json!({}), status));
+    let a = PickerStatus { revision: Some("r1".to_owned()), generation: Some(3), ..PickerStatus::default() };
+    let expected = BTreeMap::from([("a".to_owned(), a), ("b".to_owned(), PickerStatus::default())]);
+    assert_eq!(*stored.borrow(), Stored { pickers: Some(expected) });
+    tell(&stored, &object(json!({}), Value::Null));
+    assert_eq!(*stored.borrow(), Stored { pickers: Some(BTreeMap::new()) });
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_accepted_routing_serves_as_soon_as_the_history_answers() {
+    let (good, bad) = (json!({"plugins": [{"type": "queue-scorer"}]}), json!({"plugins": [{"type": "x"}]}));
+    let accepted = revision(&good);
+    let mut strategy = object(bad.clone(), json!({"revision": accepted}));
+    strategy.metadata.name = Some("chat".to_owned());
+    let list = json!({"metadata": {"resourceVersion": "7"}, "items": [strategy]});
+    let slot = json!({
+        "metadata": {"name": "chat-routing-0", "labels": {crds::history::REVISION_LABEL: accepted}},
+        "revision": 1, "data": good,
+    });
+    let refusals = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let (client, log) = fake_api::client(move |asked| {
+        if asked.what.contains("watch=true") {
+            Answer::Silence
+        } else if asked.what.contains("/routingstrategies?") {
+            Answer::Object(list.clone())
+        } else if refusals.fetch_add(1, std::sync::atomic::Ordering::Relaxed) < 2 {
+            Answer::Error(503)
+        } else {
+            Answer::Object(slot.clone())
+        }
+    });
+    let desk = desk();
+    let metrics = Metrics::new(crate::view::empty());
+    let strategy = StrategyRef { namespace: "llm".to_owned(), name: "chat".to_owned() };
+    let mut installed = desk.installed();
+    let run = run(client, strategy, &desk, &metrics, watch::Sender::default());
+    let serves = installed.wait_for(|installed| installed.revision.is_some());
+    tokio::select! {
+        () = run => unreachable!("it never ends"),
+        serves = serves => {
+            let serves = serves.unwrap();
+            assert_eq!(serves.revision, Some(accepted));
+            assert_eq!(serves.offered, Some(revision(&bad)));
+            assert!(serves.error.is_some());
+        }
+    }
+    // The list is of this one name: that is all that a picker may list.
+    let first = log.lock().unwrap()[0].what.clone();
+    assert!(first.contains("fieldSelector=metadata.name%3Dchat"), "{first}");
+}

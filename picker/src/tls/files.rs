@@ -1,0 +1,205 @@
+//! `tls.crt` and `tls.key` of a directory, as a Secret mounts them.
+
+use std::convert::Infallible;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
+use tokio::time::MissedTickBehavior;
+
+use super::{Certificate, TlsError, certified};
+
+/// A certificate and its key in a directory.
+#[derive(Debug)]
+pub struct Files {
+    dir: PathBuf,
+    certificate: Arc<Certificate>,
+    seen: Pair,
+}
+
+/// What a look at the files found.
+#[derive(Debug)]
+pub enum Change {
+    /// They are as they were.
+    None,
+    /// They are new, and serve from now on.
+    Replaced,
+    /// They are new and no good: the old ones go on serving.
+    Refused(TlsError),
+}
+
+/// The bytes of both files. Content is compared, not time: a Secret's mount changes a link two levels up.
+#[derive(Debug, PartialEq, Eq)]
+struct Pair {
+    chain: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl Files {
+    /// Reads the pair in `dir`.
+    ///
+    /// # Errors
+    /// When one of the two is missing, is no PEM, or they are not a pair.
+    pub fn open(dir: impl Into<PathBuf>) -> Result<Self, TlsError> {
+        let dir = dir.into();
+        let seen = Pair::read(&dir)?;
+        let certificate = Certificate::new(seen.certified(&dir)?);
+        Ok(Self { dir, certificate, seen })
+    }
+
+    /// The certificate that this keeps up to date.
+    pub fn certificate(&self) -> &Arc<Certificate> {
+        &self.certificate
+    }
+
+    /// Looks at the files, and makes them serve if they are new and good.
+    pub fn check(&mut self) -> Change {
+        let pair = match Pair::read(&self.dir) {
+            Ok(pair) if pair == self.seen => return Change::None,
+            Ok(pair) => pair,
+            Err(error) => return Change::Refused(error),
+        };
+        match pair.certified(&self.dir) {
+            Ok(key) => {
+                self.certificate.replace(key);
+                self.seen = pair;
+                Change::Replaced
+            }
+            Err(error) => Change::Refused(error),
+        }
+    }
+
+    /// Looks at the files every `period` for as long as it is polled. The two small files are read on this
+    /// thread.
+    pub async fn watch(mut self, period: Duration) -> Infallible {
+        let mut ticks = tokio::time::interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = String::new();
+        loop {
+            ticks.tick().await;
+            match self.check() {
+                Change::None => told.clear(),
+                Change::Replaced => {
+                    told.clear();
+                    tracing::info!(dir = %self.dir.display(), "a new certificate serves");
+                }
+                Change::Refused(error) => {
+                    // Once for each fault, not every few seconds.
+                    let error = error.to_string();
+                    if error != told {
+                        tracing::warn!(dir = %self.dir.display(), error, "the new certificate is refused, the old one serves");
+                        told = error;
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Pair {
+    fn read(dir: &Path) -> Result<Self, TlsError> {
+        let read = |path: PathBuf| {
+            fs::read(&path).map_err(|source| TlsError::Read { path: path.display().to_string(), source })
+        };
+        Ok(Self { chain: read(chain_path(dir))?, key: read(key_path(dir))? })
+    }
+
+    fn certified(&self, dir: &Path) -> Result<CertifiedKey, TlsError> {
+        let fault = |what, path: PathBuf| {
+            move |source| TlsError::Pem { what, path: path.display().to_string(), source }
+        };
+        let chain = CertificateDer::pem_slice_iter(&self.chain)
+            .collect::<Result<Vec<_>, _>>()
+            .and_then(|chain| {
+                if chain.is_empty() { Err(rustls::pki_types::pem::Error::NoItemsFound) } else { Ok(chain) }
+            })
+            .map_err(fault("certificate", chain_path(dir)))?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(fault("private key", key_path(dir)))?;
+        certified(chain, key)
+    }
+}
+
+fn chain_path(dir: &Path) -> PathBuf {
+    dir.join("tls.crt")
+}
+
+fn key_path(dir: &Path) -> PathBuf {
+    dir.join("tls.key")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(dir: &Path, name: &str) -> rcgen::CertifiedKey<rcgen::KeyPair> {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+        fs::write(chain_path(dir), made.cert.pem()).unwrap();
+        fs::write(key_path(dir), made.signing_key.serialize_pem()).unwrap();
+        made
+    }
+
+    fn serving(files: &Files) -> Vec<CertificateDer<'static>> {
+        files.certificate.0.load().cert.clone()
+    }
+
+    #[test]
+    fn a_new_pair_replaces_the_old_and_a_broken_one_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = write(dir.path(), "first");
+        let mut files = Files::open(dir.path()).unwrap();
+        assert_eq!(serving(&files), [first.cert.der().clone()]);
+        assert!(matches!(files.check(), Change::None));
+
+        let second = write(dir.path(), "second");
+        assert!(matches!(files.check(), Change::Replaced));
+        assert_eq!(serving(&files), [second.cert.der().clone()]);
+        assert!(matches!(files.check(), Change::None));
+
+        // Half of a pair, as when the key was not written yet.
+        fs::write(chain_path(dir.path()), first.cert.pem()).unwrap();
+        assert!(matches!(files.check(), Change::Refused(TlsError::Pair(_))));
+        fs::write(chain_path(dir.path()), "no PEM").unwrap();
+        assert!(matches!(files.check(), Change::Refused(TlsError::Pem { what: "certificate", .. })));
+        fs::remove_file(key_path(dir.path())).unwrap();
+        assert!(matches!(files.check(), Change::Refused(TlsError::Read { .. })));
+        assert_eq!(serving(&files), [second.cert.der().clone()]);
+
+        let third = write(dir.path(), "third");
+        assert!(matches!(files.check(), Change::Replaced));
+        assert_eq!(serving(&files), [third.cert.der().clone()]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_secret_is_replaced_by_a_link_two_levels_up() {
+        use std::os::unix::fs::symlink;
+        let mount = tempfile::tempdir().unwrap();
+        let version = |n: u32| {
+            let dir = mount.path().join(format!("..v{n}"));
+            fs::create_dir(&dir).unwrap();
+            write(&dir, &format!("v{n}"))
+        };
+        version(1);
+        let second = version(2);
+        symlink("..v1", mount.path().join("..data")).unwrap();
+        for file in ["tls.crt", "tls.key"] {
+            symlink(format!("..data/{file}"), mount.path().join(file)).unwrap();
+        }
+        let mut files = Files::open(mount.path()).unwrap();
+        symlink("..v2", mount.path().join("..data_tmp")).unwrap();
+        fs::rename(mount.path().join("..data_tmp"), mount.path().join("..data")).unwrap();
+        assert!(matches!(files.check(), Change::Replaced));
+        assert_eq!(serving(&files), [second.cert.der().clone()]);
+    }
+
+    #[test]
+    fn a_missing_file_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Files::open(dir.path()).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("cannot read {}: ", chain_path(dir.path()).display())), "{error}");
+    }
+}

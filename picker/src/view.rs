@@ -1,0 +1,14 @@
+//! Where the picture of all endpoints is shared with the traffic.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use picker_core::View;
+
+/// The current [`View`]: written by the one task of [`crate::watch::publish`], loaded once per decision.
+pub type SharedView = Arc<ArcSwap<View>>;
+
+/// A shared view without endpoints.
+pub fn empty() -> SharedView {
+    Arc::new(ArcSwap::from_pointee(View::empty()))
+}

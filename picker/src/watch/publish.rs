@@ -1,0 +1,134 @@
+//! The one task that owns the endpoints and publishes the view.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use picker_core::View;
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep_until};
+
+use super::Wanted;
+use super::roster::{Roster, Target};
+use crate::metrics::Scraping;
+use crate::view::SharedView;
+
+#[cfg(test)]
+mod tests;
+
+/// The shortest time between two views that differ only in readings.
+const SPACING: Duration = Duration::from_millis(10);
+
+/// How the picture is drawn.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Readings that are older count as unknown.
+    pub stale_after: Duration,
+    /// The longest time between two views while endpoints are scraped.
+    pub tick: Duration,
+}
+
+/// How much is known, for readiness.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Whether it is known which endpoints there are.
+    pub listed: bool,
+    /// How many there are.
+    pub endpoints: usize,
+    /// How many of them were scraped at least once, well or not.
+    pub attempted: usize,
+}
+
+/// What the task reads and writes.
+#[derive(Debug)]
+pub struct Publisher {
+    /// The endpoints that there should be.
+    pub wanted: watch::Receiver<Wanted>,
+    /// Whether endpoints are scraped.
+    pub scrape: watch::Receiver<bool>,
+    /// Rung after each scrape.
+    pub scraped: Arc<Notify>,
+    /// Where the view goes.
+    pub view: SharedView,
+    /// Where the endpoints to scrape go.
+    pub targets: watch::Sender<Arc<[Target]>>,
+    /// Where progress goes.
+    pub progress: watch::Sender<Progress>,
+    /// Figures of the readings in use.
+    pub scraping: Scraping,
+    /// How the picture is drawn.
+    pub settings: Settings,
+}
+
+impl Publisher {
+    /// Publishes until a sender is gone.
+    pub async fn run(mut self) {
+        let mut roster = Roster::default();
+        let mut listed = false;
+        let mut scrape = *self.scrape.borrow_and_update();
+        // A value may be there already.
+        self.wanted.mark_changed();
+        let mut last = Instant::now();
+        let mut due: Option<Instant> = None;
+        loop {
+            let timer = async {
+                match due {
+                    Some(due) => sleep_until(due).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                changed = self.wanted.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    let wanted = self.wanted.borrow_and_update().clone();
+                    let Some(wanted) = wanted else { continue };
+                    let changed = roster.apply(&wanted);
+                    if changed {
+                        self.targets.send_replace(roster.targets().cloned().collect());
+                        tracing::info!(endpoints = roster.targets().len(), "the endpoints changed");
+                    }
+                    if listed && !changed {
+                        continue;
+                    }
+                    listed = true;
+                }
+                changed = self.scrape.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    scrape = *self.scrape.borrow_and_update();
+                }
+                () = self.scraped.notified() => {
+                    let soon = last + SPACING;
+                    if due.is_none_or(|due| soon < due) {
+                        due = Some(soon);
+                    }
+                    continue;
+                }
+                () = timer => {}
+            }
+            last = Instant::now();
+            due = scrape.then(|| last + self.settings.tick);
+            self.publish(&roster, listed, scrape, last);
+        }
+    }
+
+    fn publish(&self, roster: &Roster, listed: bool, scrape: bool, now: Instant) {
+        let now = now.into_std();
+        let rows: Vec<_> = roster.targets().map(|t| (t.endpoint.clone(), t.readout.reading())).collect();
+        let ages = rows.iter().map(|(_, r)| r.at.map(|at| now.saturating_duration_since(at)));
+        let fresh = ages.flatten().filter(|age| *age <= self.settings.stale_after);
+        let (known, oldest) = fresh.fold((0, Duration::ZERO), |(n, oldest), age| (n + 1, oldest.max(age)));
+        self.scraping.oldest.set(oldest.as_secs_f64());
+        self.scraping.unknown.set(if scrape { (rows.len() - known) as i64 } else { 0 });
+
+        self.view.store(Arc::new(View::build(rows, now, self.settings.stale_after)));
+        let progress = Progress {
+            listed,
+            endpoints: roster.targets().len(),
+            attempted: roster.targets().filter(|t| t.readout.attempted()).count(),
+        };
+        self.progress.send_if_modified(|old| std::mem::replace(old, progress) != progress);
+    }
+}
