@@ -5,7 +5,7 @@ mod apiserver;
 mod audit;
 mod component;
 mod control_plane;
-mod dns;
+pub(crate) mod dns;
 mod footprint;
 mod iptables;
 mod kubeconfig;

@@ -23,6 +23,8 @@ pub use standalone::Standalone;
 pub const HTTP_PORT: u16 = 8081;
 /// Envoy's own endpoints: `/ready`, `/stats`, `/config_dump`.
 pub const ADMIN_PORT: u16 = 9901;
+/// Where pickers answer ext_proc.
+pub const PICKER_PORT: u16 = 9002;
 
 /// What a gateway routes to.
 #[derive(Clone, Debug)]

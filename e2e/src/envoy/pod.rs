@@ -4,13 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use kube::ResourceExt;
+use k8s_openapi::api::core::v1::Service;
+use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
+use tokio::net::TcpStream;
 
-use super::{ADMIN_PORT, Backend, Dialect, HTTP_PORT};
+use super::{ADMIN_PORT, Backend, Dialect, HTTP_PORT, PICKER_PORT};
 use crate::Kubectl;
+use crate::cluster::dns;
 use crate::images::{Image, Sources};
 use crate::load::Client;
+use crate::wait::until;
 
 /// A running Envoy. The host reaches its pod by address.
 #[derive(Clone, Debug)]
@@ -25,10 +29,10 @@ pub struct Gateway {
 
 impl Gateway {
     /// Deploys Envoy as `name` with the configuration that `dialect` makes of `backend`, in the backend's namespace,
-    /// and waits until it is ready. A changed configuration replaces the pod.
+    /// once the backend can be reached, and waits until it is ready. A changed configuration replaces the pod.
     ///
     /// # Errors
-    /// When it does not become ready within two minutes; with what it said.
+    /// When one of them does not come within two minutes; with what Envoy said.
     pub async fn deploy(
         kubectl: &Kubectl,
         name: &str,
@@ -53,10 +57,11 @@ impl Gateway {
     ) -> Result<Self> {
         let config =
             serde_saphyr::to_string(&dialect.bootstrap(backend)).context("writing Envoy's configuration")?;
+        let within = Duration::from_secs(120);
+        reachable(kubectl, backend, within).await?;
         for object in objects(name, image, &config) {
             kubectl.apply_object(namespace, object).await?;
         }
-        let within = Duration::from_secs(120);
         let running = async {
             kubectl.rollout(namespace, name, within).await?;
             // The pod of a former configuration may still be on its way out.
@@ -87,6 +92,31 @@ impl Gateway {
         let lines = text.lines().filter_map(|line| line.split_once(": "));
         Ok(lines.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect())
     }
+}
+
+/// Waits until the backend's Services, as far as there are any, are known to the cluster's DNS, and the picker's takes
+/// connections. DNS and kube-proxy are a moment behind the API server, and half a minute when that was away just
+/// before: they wait longer after each failed look.
+async fn reachable(kubectl: &Kubectl, backend: &Backend, within: Duration) -> Result<()> {
+    let services = Api::<Service>::namespaced(kubectl.client().clone(), &backend.namespace);
+    for name in [&backend.pods, &backend.picker] {
+        let Some(service) = services.get_opt(name).await? else { continue };
+        let full = format!("{name}.{}.svc.cluster.local", backend.namespace);
+        let what = format!("{full} in the cluster's DNS");
+        let address = until(what, within, || dns::lookup(&full)).await?;
+        let spec = service.spec.unwrap_or_default();
+        if name != &backend.picker || spec.cluster_ip.as_deref() == Some("None") {
+            continue;
+        }
+        until(format_args!("connections to {full}"), within, || async {
+            // A packet that nothing takes gets no word back.
+            let connecting = TcpStream::connect((address, PICKER_PORT));
+            let connected = tokio::time::timeout(Duration::from_secs(1), connecting).await;
+            connected.context("no answer within a second")?.map(drop).map_err(Into::into)
+        })
+        .await?;
+    }
+    Ok(())
 }
 
 fn objects(name: &str, image: &Image, config: &str) -> [Value; 3] {
