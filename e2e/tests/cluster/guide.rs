@@ -1,12 +1,11 @@
 //! Row 7: the manifest of somebody else's guide, with only the image changed.
 
-use std::collections::BTreeMap;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
 use e2e::envoy::{AiGateway, Backend, Gateway};
 use e2e::fixtures::ModelServers;
-use e2e::load::{Load, Prompts, Report};
+use e2e::load::{Ask, Client, Load, Report};
 use e2e::stage::{self, PATIENCE, Picker, Stage};
 use e2e::until;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
@@ -24,17 +23,21 @@ const PICKER: &str = "mistral-epp";
 const SERVERS: &str = "mistral-upstream";
 const PORT: u16 = 8080;
 
-/// The other routing that the ConfigMap is given.
-const AT_RANDOM: &str = "\
+/// The other routing that the ConfigMap is given: requests say themselves where they go.
+const AS_NAMED: &str = "\
 apiVersion: inference.networking.x-k8s.io/v1alpha1
 kind: EndpointPickerConfig
 plugins:
+- type: header-based-testing-filter
 - type: random-picker
 schedulingProfiles:
 - name: default
   plugins:
+  - pluginRef: header-based-testing-filter
   - pluginRef: random-picker
 ";
+/// The header in which they say so.
+const NAMED: &str = "test-epp-endpoint-selection";
 
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
@@ -67,9 +70,12 @@ async fn told(stage: &Stage) -> Result<()> {
     let dialect = AiGateway::default();
     let (envoy, place) = (stage.ground().envoy(), stage.namespace());
     let gateway = Gateway::deploy_in(kubectl, place, "gateway", envoy, &dialect, &backend).await?;
-    // One family: by their prefix, all go to one server.
-    let prompts = Prompts::families(1, 256, 8);
-    let load = Load::new(&gateway.url()).per_second(30.0).streamed(0.5).prompts(prompts).start();
+    let first = Ask::new("hello").send(&Client::new(), &gateway.url()).await?;
+    let first = first.pod().context("a server of the first request")?.to_owned();
+    let other = servers.iter().find(|server| server.name_any() != first).context("another server")?;
+    let address = other.status.as_ref().and_then(|status| status.pod_ip.clone()).context("its address")?;
+    let ask = Ask::new("").header(NAMED, &format!("{address}:{PORT}"));
+    let load = Load::new(&gateway.url()).per_second(30.0).streamed(0.5).like(ask).start();
     tokio::time::sleep(Duration::from_secs(6)).await;
     let edited = Instant::now();
     let delay = edit(stage, &pod).await?;
@@ -77,20 +83,25 @@ async fn told(stage: &Stage) -> Result<()> {
     tokio::time::sleep(Duration::from_secs(6)).await;
     let report = load.stop().await;
 
-    let warm = report.began + Duration::from_secs(1);
-    let (by_prefix, at_random) = (report.between(warm, edited), report.between(live, Instant::now()));
+    let warm = report.began + Duration::from_secs(2);
+    let (by_prefix, as_named) = (report.between(warm, edited), report.between(live, Instant::now()));
     let failed = report.failures().count();
-    let (most, least) = (shares(&by_prefix, servers.len()).1, shares(&at_random, servers.len()).0);
+    let share = |part: &Report| {
+        let there = part.by_pod().get(&other.name_any()).copied().unwrap_or_default();
+        100.0 * there as f64 / part.total().max(1) as f64
+    };
+    let (before, after) = (share(&by_prefix), share(&as_named));
+    let hits = by_prefix.hit_ratio();
     stage.measured(format_args!("{} requests, {failed} failed", report.total()));
     stage.measured(format_args!("live {delay:.1?} after the edit of the ConfigMap"));
     stage.measured(format_args!(
-        "one server's share of one prefix {:.0} %; at random, the least {:.0} %",
-        most * 100.0,
-        least * 100.0
+        "by prefix, hit ratio {:.0} %; the server that requests name got {before:.0} %, {after:.0} % after the edit",
+        hits * 100.0
     ));
     stage.bar(failed == 0, format_args!("no request failed: {report}"));
-    stage.bar(most >= 0.9, format_args!("one prefix goes to one server: {:?}", by_prefix.by_pod()));
-    stage.bar(least >= 0.2, format_args!("the edit spreads it: {:?}", at_random.by_pod()));
+    stage.bar(hits >= 0.8, format_args!("requests go where their prefix is: {by_prefix}"));
+    stage.bar(before < 80.0, format_args!("the name is ignored before: {:?}", by_prefix.by_pod()));
+    stage.bar(after == 100.0, format_args!("and obeyed after the edit: {:?}", as_named.by_pod()));
     let now = picker(stage).await?;
     stage.bar(state(&now) == state(&pod), "the picker was neither replaced nor restarted");
     Ok(())
@@ -109,25 +120,17 @@ fn state(pod: &Pod) -> (Option<String>, i32) {
     (pod.uid(), statuses.map(|status| status.restart_count).sum())
 }
 
-/// The smallest and the largest share of `servers` servers.
-fn shares(report: &Report, servers: usize) -> (f64, f64) {
-    let counts: BTreeMap<String, usize> = report.by_pod();
-    let share = |count: Option<&usize>| *count.unwrap_or(&0) as f64 / report.total().max(1) as f64;
-    let least = if counts.len() < servers { 0.0 } else { share(counts.values().min()) };
-    (least, share(counts.values().max()))
-}
-
 /// Edits the ConfigMap; gives back how long after that the picker routes by it, by its own record.
 async fn edit(stage: &Stage, pod: &Pod) -> Result<Duration> {
     let picker = Picker::of(pod)?;
     let former = picker.serving().await?.revision;
     let client = stage.kubectl().client();
-    let patch = Patch::Merge(json!({"data": {"default-plugins.yaml": AT_RANDOM}}));
+    let patch = Patch::Merge(json!({"data": {"default-plugins.yaml": AS_NAMED}}));
     let maps = Api::<ConfigMap>::namespaced(client.clone(), NAMESPACE);
     maps.patch("plugins-config", &PatchParams::default(), &patch).await?;
     let edited = SystemTime::now();
     // The kubelet brings new content into a pod once a minute, and whenever the pod itself changes.
-    let nudge = Patch::Merge(json!({"metadata": {"annotations": {"example.com/config": "at-random"}}}));
+    let nudge = Patch::Merge(json!({"metadata": {"annotations": {"example.com/config": "as-named"}}}));
     let pods = Api::<Pod>::namespaced(client.clone(), NAMESPACE);
     pods.patch(&pod.name_any(), &PatchParams::default(), &nudge).await?;
     let now = picker.swapped(&former, PATIENCE).await?;
