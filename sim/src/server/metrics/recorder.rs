@@ -128,7 +128,9 @@ impl Recorder {
             names.join(",")
         };
         let (running, waiting) = (names(&self.current_loras.0), names(&self.current_loras.1));
-        let seen = unix_time().as_secs_f64();
+        // Whoever reads the newest must find but one.
+        let newest = self.lora_sets.iter().map(|set| set.seen).fold(0.0, f64::max);
+        let seen = unix_time().as_secs_f64().max(newest + 1e-6);
         match self.lora_sets.iter_mut().find(|set| set.running == running && set.waiting == waiting) {
             Some(set) => set.seen = seen,
             None => {
@@ -141,6 +143,8 @@ impl Recorder {
     }
 
     pub fn snapshot(&mut self, engine: &Engine) -> Snapshot {
+        // Requests may have come since the last step.
+        self.loras(engine);
         if !self.lora_sets.is_empty() && engine.running() > 0 {
             self.touch_current();
         }
