@@ -153,6 +153,15 @@ impl Cluster {
         ImageStore::new(&self.tools, &self.layout.containerd_socket())
     }
 
+    /// Waits until the controllers and kube-proxy work on what is new. After an absence of the API server they look
+    /// again at growing distances, up to a minute.
+    ///
+    /// # Errors
+    /// When they do not within three minutes.
+    pub async fn caught_up(&self) -> Result<()> {
+        dns::second_service_answers(&self.kubectl().await?).await
+    }
+
     async fn running(layout: &Layout, tools: &Tools) -> Result<Self> {
         let cluster =
             Self { layout: layout.clone(), tools: tools.clone(), apiserver: ApiServer::new(layout, tools)? };

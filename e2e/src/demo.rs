@@ -26,12 +26,13 @@ pub struct Demo {
 }
 
 impl Demo {
-    /// Plays it. A cluster that was up before is used and left up.
+    /// Plays it. A cluster that was up and whole before is used and left up.
     ///
     /// # Errors
     /// When a step can't be done, or did not hold.
     pub async fn play(self, progress: &Progress) -> Result<()> {
-        let stays = self.keep || self.as_is || Cluster::exists();
+        // Remains of a run that was interrupted are no cluster.
+        let stays = self.keep || self.as_is || Cluster::attach().await.is_ok();
         let played = shown(progress, self.as_is, stays).await;
         if !stays {
             Cluster::down(progress).await?;

@@ -53,6 +53,7 @@ async fn story() -> Result<()> {
 
     let restarts = kubectl.restarts(NAMESPACE, "").await?;
     ensure!(restarts == 0, "{restarts} containers were restarted");
+    progress.step("the cluster to catch up", cluster.caught_up()).await?;
     kubectl.delete_namespace(NAMESPACE).await
 }
 

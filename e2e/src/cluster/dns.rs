@@ -4,7 +4,8 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use tokio::net::UdpSocket;
+use serde_json::json;
+use tokio::net::{TcpStream, UdpSocket};
 
 use super::network::{SERVICE_DNS, SERVICE_KUBERNETES};
 use crate::kubectl::Kubectl;
@@ -24,6 +25,36 @@ pub async fn deploy(kubectl: &Kubectl, image: &str) -> Result<()> {
         Ok(())
     })
     .await
+}
+
+/// Makes another Service over the DNS server, waits until it answers, and removes it. It does once the endpoint
+/// controller and kube-proxy have seen it.
+pub async fn second_service_answers(kubectl: &Kubectl) -> Result<()> {
+    let service = json!({
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "caught-up"},
+        "spec": {
+            "selector": {"app": "coredns"},
+            "ports": [{"name": "dns-tcp", "port": 53, "protocol": "TCP"}],
+        },
+    });
+    let made = kubectl.apply_object("kube-system", service.clone()).await?;
+    let address = made.data["spec"]["clusterIP"].as_str().context("a Service has an address")?.to_owned();
+    let answers = until("a new Service to answer", Duration::from_secs(180), || takes_connections(&address, 53));
+    let answers = answers.await;
+    kubectl.delete("kube-system", &service.to_string()).await?;
+    answers
+}
+
+/// Whether something takes TCP connections there.
+///
+/// # Errors
+/// When nothing does within a second: a packet that nothing takes gets no word back.
+pub async fn takes_connections(host: &str, port: u16) -> Result<()> {
+    let connecting = TcpStream::connect((host, port));
+    let connected = tokio::time::timeout(Duration::from_secs(1), connecting).await;
+    connected.with_context(|| format!("no answer from {host}:{port} within a second"))?.map(drop).map_err(Into::into)
 }
 
 /// Asks the cluster's DNS for the first IPv4 address of `name`, from this machine.

@@ -7,7 +7,6 @@ use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Service;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 
 use super::{ADMIN_PORT, Backend, Dialect, HTTP_PORT, PICKER_PORT};
 use crate::Kubectl;
@@ -108,13 +107,9 @@ async fn reachable(kubectl: &Kubectl, backend: &Backend, within: Duration) -> Re
         if name != &backend.picker || spec.cluster_ip.as_deref() == Some("None") {
             continue;
         }
-        until(format_args!("connections to {full}"), within, || async {
-            // A packet that nothing takes gets no word back.
-            let connecting = TcpStream::connect((address, PICKER_PORT));
-            let connected = tokio::time::timeout(Duration::from_secs(1), connecting).await;
-            connected.context("no answer within a second")?.map(drop).map_err(Into::into)
-        })
-        .await?;
+        let address = address.to_string();
+        let connects = || dns::takes_connections(&address, PICKER_PORT);
+        until(format_args!("connections to {full}"), within, connects).await?;
     }
     Ok(())
 }

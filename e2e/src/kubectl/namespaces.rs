@@ -23,7 +23,7 @@ impl Kubectl {
             .await
             .with_context(|| format!("creating namespace {name}"))?;
         let accounts = Api::<ServiceAccount>::namespaced(self.client().clone(), name);
-        until(format_args!("the default service account of {name}"), Duration::from_secs(20), || async {
+        until(format_args!("the default service account of {name}"), Duration::from_secs(120), || async {
             Ok(accounts.get("default").await.map(drop)?)
         })
         .await

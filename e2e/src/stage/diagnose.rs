@@ -12,11 +12,13 @@ use crate::shell::last_lines;
 const TAIL: usize = 25;
 
 impl Stage {
-    /// The namespace's pods, events and strategies, and the last lines of its pickers, its gateway and the operator.
+    /// The namespace's pods, events and strategies, and the last lines of its pickers, its gateway, the operator and the
+    /// components that keep Services.
     pub async fn diagnosis(&self) -> String {
         let mut text =
             format!("--- what can be seen of it ---\n{}", self.kubectl().report(&self.namespace).await);
         text += &self.strategies().await;
+        text += &self.components();
         text += &self.kubectl().report(OPERATOR_NAMESPACE).await;
         for (namespace, selector) in [
             (OPERATOR_NAMESPACE, "app.kubernetes.io/component=operator"),
@@ -30,6 +32,14 @@ impl Stage {
             }
         }
         text
+    }
+
+    /// The last words of what stands between a Service and its pods.
+    fn components(&self) -> String {
+        ["kube-controller-manager", "kube-proxy"].into_iter().fold(String::new(), |text, component| {
+            let log = std::fs::read_to_string(self.ground.cluster().log(component)).unwrap_or_default();
+            text + &format!("--- {component}:\n{}\n", last_lines(&log, TAIL))
+        })
     }
 
     async fn strategies(&self) -> String {

@@ -58,6 +58,12 @@ fn the_api_server_and_the_operator_are_away() {
         stage.kubectl().rollout(OPERATOR_NAMESPACE, OPERATOR, PATIENCE).await?;
         told?;
         stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
+        let accepted = stage.strategy("chat").await?.data["status"]["revision"].clone();
+        let serving = try_join_all(pickers.iter().map(Picker::serving)).await?;
+        stage.bar(
+            serving.iter().all(|serving| accepted == *serving.revision),
+            format_args!("the last edit is accepted and serves: {accepted} and {serving:?}"),
+        );
 
         let report = load.stop().await;
         let restarts = stage::restarts(&before, &stage.starts("").await?);
@@ -98,11 +104,14 @@ async fn without(stage: &Stage, pickers: &[Picker]) -> Result<()> {
             live <= LIVE,
             format_args!("{way:?}: an edit is live within 5 s of the return, not {live:?}"),
         );
+        // Each absence begins from a cluster that has recovered from the one before.
+        stage.ground().cluster().caught_up().await?;
     }
     Ok(())
 }
 
-/// Takes the API server away, sees that it is for as long as it should, and gives back when it answered again.
+/// Takes the API server away, sees that it is for as long as it should, and gives back when it returned: when it was
+/// let go on, or when the new one answered.
 async fn away(apiserver: &ApiServer, way: Way) -> Result<SystemTime> {
     match way {
         Way::Killed => apiserver.kill().await?,
@@ -113,8 +122,12 @@ async fn away(apiserver: &ApiServer, way: Way) -> Result<SystemTime> {
         ensure!(apiserver.answers().await.is_err(), "the API server still answers");
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
+    let resumed = SystemTime::now();
     back(apiserver).await?;
-    Ok(SystemTime::now())
+    Ok(match way {
+        Way::Killed => SystemTime::now(),
+        Way::Stopped => resumed,
+    })
 }
 
 async fn back(apiserver: &ApiServer) -> Result<()> {

@@ -19,6 +19,11 @@ const STREAMS: usize = 200;
 const LARGE: usize = 8;
 const MEBIBYTE: usize = 1 << 20;
 
+/// Streamed answers of each dialect that take their time, one after the other.
+const SLOW: usize = 5;
+/// How many tokens they have.
+const SLOW_TOKENS: u32 = 400;
+
 /// A model server: the name by which it signs its answers, and the address by which it is picked.
 #[derive(Clone, Debug)]
 struct Server {
@@ -29,8 +34,8 @@ struct Server {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn every_dialect_routes_to_the_pod_that_was_picked() {
-    let bar = "each Envoy dialect routes to the very pod the picker named: 200 exchanges, half of them streamed, and \
-               bodies of 1 MiB";
+    let bar = "each Envoy dialect routes to the very pod the picker named: 200 exchanges, half of them streamed as \
+               they come, and bodies of 1 MiB";
     stage::play(8, bar, async |stage| {
         let pods =
             stage.servers("chat", SERVERS, &["--max-model-len", "1000000", "--kv-blocks", "80000"]).await?;
@@ -114,6 +119,8 @@ async fn follows(stage: &Stage, gateway: &Gateway, servers: &[Server], pickers: 
     asked.buffer_unordered(16).try_collect::<Vec<()>>().await?;
     let picked = routed(pickers).await? - before;
     ensure!(picked == (STREAMS + LARGE) as f64, "the pickers picked {picked} times");
+    let early = begins_early(&client, &url, servers).await?;
+    ensure!(early < 0.5, "streams begin to arrive after {early:.2} of their time: something holds them back");
     let failures = gateway.stats("ext_proc.*(streams_failed|failure_mode_allowed)").await?;
     let failures: u64 = failures.values().sum();
     ensure!(failures == 0, "Envoy counts {failures} failed exchanges with pickers");
@@ -129,6 +136,21 @@ async fn asked(client: &Client, url: &str, ask: &Ask, server: &Server) -> Result
     ensure!(answer.pod() == Some(&server.pod), "served by {:?}, picked was {}", answer.pod(), server.pod);
     ensure!(answer.usage.completion > 0 && !answer.text.is_empty(), "an empty answer");
     Ok(())
+}
+
+/// When a streamed answer begins to arrive, as a share of the time to its end: the median of several.
+async fn begins_early(client: &Client, url: &str, servers: &[Server]) -> Result<f64> {
+    let mut shares = Vec::new();
+    for number in 0..SLOW {
+        let server = &servers[number % servers.len()];
+        let ask = Ask { max_tokens: SLOW_TOKENS, ..Ask::new(format!("slow question {number}")) };
+        let ask = ask.streamed().header("test-epp-endpoint-selection", &server.address);
+        let answer = ask.send(client, url).await?;
+        ensure!(answer.status == 200, "{}", answer.status);
+        shares.push(answer.first_byte.as_secs_f64() / answer.took.as_secs_f64());
+    }
+    shares.sort_by(f64::total_cmp);
+    Ok(shares[SLOW / 2])
 }
 
 async fn routed(pickers: &[Picker]) -> Result<f64> {

@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 use e2e::envoy::AiGateway;
 use e2e::load::{Load, Prompts, Report};
 use e2e::stage::{self, PATIENCE, Picker, Stage, Strategy};
+use e2e::until;
 use futures::future::try_join_all;
 
 const EDITS: usize = 50;
@@ -21,9 +22,10 @@ const WINDOW: Duration = Duration::from_secs(5);
 const LOOKED_AT: usize = 8;
 const LIVE: Duration = Duration::from_secs(1);
 
-/// Number `edit` of the story: always another weight, every fifth time another set of scorers.
+/// Number `edit` of the story: always other weights, every fifth time another set of scorers. The change that is looked
+/// at takes prefixes from weighing most to weighing least.
 fn edit(number: usize) -> Strategy {
-    let prefix = 3.0 + number as f64 / 100.0;
+    let prefix = if number == LOOKED_AT { 1.5 } else { 3.0 + number as f64 / 100.0 };
     let mut scorers = vec![("queue-scorer", 2.0), ("prefix-cache-scorer", prefix)];
     if number % 5 == 4 {
         scorers.push(("kv-cache-utilization-scorer", 1.0));
@@ -91,7 +93,7 @@ fn fifty_edits_under_load() {
 }
 
 /// Applies an edit and gives back how long after the apply returned it was live on each picker, by the picker's own
-/// record.
+/// record. What serves then is what the operator accepted of this very edit.
 async fn live(stage: &Stage, pickers: &[Picker], number: usize) -> Result<Vec<Duration>> {
     let former = try_join_all(pickers.iter().map(Picker::serving)).await?;
     ensure!(former.iter().all(|serving| serving.revision == former[0].revision), "{former:?}");
@@ -99,6 +101,14 @@ async fn live(stage: &Stage, pickers: &[Picker], number: usize) -> Result<Vec<Du
     let within = Duration::from_secs(10);
     let swaps = pickers.iter().map(|picker| picker.swapped(&former[0].revision, within));
     let now = try_join_all(swaps).await?;
+    until("the operator to accept what serves", within, || async {
+        let strategy = stage.strategy("chat").await?;
+        let status = &strategy.data["status"];
+        ensure!(status["observedGeneration"].as_i64() == strategy.metadata.generation, "not yet observed");
+        ensure!(now.iter().all(|serving| status["revision"] == *serving.revision), "{now:?}, not {status}");
+        Ok(())
+    })
+    .await?;
     // A picker may be faster than the answer to the one who edits.
     let delay = |since: SystemTime| since.duration_since(applied.returned).unwrap_or_default();
     Ok(now.iter().map(|serving| delay(serving.since)).collect())

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use e2e::envoy::{AiGateway, Gateway};
 use e2e::load::{Ask, Load, Running, Sample};
 use e2e::stage::{self, PATIENCE, Picker, Stage, Strategy};
@@ -11,6 +11,8 @@ use futures::future::try_join_all;
 
 const PICKERS: usize = 3;
 const RATE: f64 = 100.0;
+/// The least share of the load, 0 to 1, of the picker that goes: nobody would miss one without any.
+const SHARE: f64 = 0.2;
 /// How long new requests may fail after a picker was killed.
 const OUTAGE: Duration = Duration::from_secs(2);
 
@@ -37,6 +39,7 @@ fn a_picker_is_deleted_gracefully() {
             left.as_secs_f64()
         ));
         stage.bar(failed == 0, format_args!("no request failed: {report}"));
+        stage.bar(share >= SHARE, "the picker had its share of the load");
         Ok(())
     });
 }
@@ -51,9 +54,16 @@ fn a_picker_is_killed() {
         let (busiest, share) = busiest(&pickers).await?;
         let pods = stage.kubectl().pods(stage.namespace(), &stage.picker_selector("chat")).await?;
         let pod = pods.iter().find(|pod| pod.metadata.name.as_deref() == Some(&busiest.pod));
+        let pod = pod.context("the picker's pod")?;
+        until("exchanges to be open at the picker", Duration::from_secs(10), || async {
+            let open = busiest.metrics().await?.value("waypost_picker_streams")?;
+            ensure!(open >= 1.0, "none is");
+            Ok(())
+        })
+        .await?;
         let in_flight = load.in_flight();
         let killed = Instant::now();
-        stage::kill(pod.context("the picker's pod")?)?;
+        stage::kill(pod)?;
         tokio::time::sleep(Duration::from_secs(20)).await;
         let report = load.stop().await;
         stage.pickers("chat", PICKERS).await?;
@@ -74,6 +84,7 @@ fn a_picker_is_killed() {
         stage.bar(outage <= OUTAGE, format_args!("new requests fail for at most 2 s: {report}"));
         stage.bar(old.iter().all(|sample| sample.ended() >= killed), "nothing failed before the kill");
         stage.bar(old.len() <= in_flight, "only requests in flight failed");
+        stage.bar(share >= SHARE, "the picker had its share of the load");
         Ok(())
     });
 }
@@ -107,15 +118,18 @@ async fn busiest(pickers: &[Picker]) -> Result<(Picker, f64)> {
 }
 
 async fn counts(pickers: &[Picker]) -> Result<Vec<f64>> {
-    let count = async |picker: &Picker| Ok(picker.metrics().await?.sum("waypost_picker_requests_total", &[]));
-    try_join_all(pickers.iter().map(count)).await
+    until("the pickers' counters", Duration::from_secs(10), || async {
+        let all = try_join_all(pickers.iter().map(Picker::metrics)).await?;
+        Ok(all.iter().map(|metrics| metrics.sum("waypost_picker_requests_total", &[])).collect())
+    })
+    .await
 }
 
 async fn gone(stage: &Stage, picker: &Picker) -> Result<()> {
     until(format_args!("the end of {}", picker.pod), Duration::from_secs(150), || async {
         let pods = stage.kubectl().pods(stage.namespace(), &stage.picker_selector("chat")).await?;
         let there = pods.iter().any(|pod| pod.metadata.name.as_deref() == Some(&picker.pod));
-        anyhow::ensure!(!there, "it is still there");
+        ensure!(!there, "it is still there");
         Ok(())
     })
     .await

@@ -40,14 +40,19 @@ fn model_servers_come_and_go() {
         let seen = Seen::follow(stage, "app=chat").await?;
         // Long enough that some are in flight whenever a server goes.
         let ask = Ask { max_tokens: 64, ..Ask::new("") };
-        let load = Load::new(&gateway.url()).per_second(RATE).streamed(0.5).like(ask).start();
+        let load = Load::new(&gateway.url()).per_second(RATE).streamed(0.5).like(ask);
+        let running = load.clone().start();
         tokio::time::sleep(SETTLED).await;
         busy(&pickers).await?;
         let killed = killed(stage).await?;
         replaced(stage).await?;
         scaled(stage, 12).await?;
+        let mut report = running.stop().await;
+        // While all of them are still there to be counted.
+        at_rest(stage, &pickers, 12).await;
+        let running = load.start();
         scaled(stage, 2).await?;
-        let report = load.stop().await;
+        report.samples.extend(running.stop().await.samples);
         let history = seen.so_far();
         let picks = picks(&report, &gateway, stage, &history).await?;
 
@@ -59,7 +64,9 @@ fn model_servers_come_and_go() {
             report.total()
         ));
         stage.bar(elsewhere == 0, format_args!("only the kill costs requests: {report}"));
-        at_rest(stage, &pickers).await;
+        let known = picks.iter().filter(|pick| !pick.served).count();
+        stage.bar(failed == known, format_args!("all {failed} that failed had reached a server, {known} had"));
+        at_rest(stage, &pickers, 2).await;
         Ok(())
     });
 }
@@ -143,29 +150,42 @@ fn follows(stage: &Stage, history: &History, picks: &[Pick]) {
 /// The counters count: at rest they would be zero if nothing moved them, too.
 async fn busy(pickers: &[Picker]) -> Result<()> {
     until("requests in flight to be counted", Duration::from_secs(5), || async {
-        let (in_flight, _) = counters(pickers).await?;
-        ensure!(in_flight > 0.0, "none is");
+        let Counters { in_flight, streams, .. } = counters(pickers).await?;
+        ensure!(in_flight > 0.0 && streams > 0.0, "none is");
         Ok(())
     })
     .await
 }
 
-/// Nothing is left in the counters when no request is under way.
-async fn at_rest(stage: &Stage, pickers: &[Picker]) {
+/// Nothing is left in the counters of `servers` servers when no request is under way.
+async fn at_rest(stage: &Stage, pickers: &[Picker], servers: usize) {
     let rest = until("the counters to be at rest", Duration::from_secs(5), || async {
-        let (in_flight, endpoints) = counters(pickers).await?;
-        ensure!(in_flight == 0.0, "{in_flight} in flight");
-        ensure!(endpoints == 2.0 * PICKERS as f64, "{endpoints} endpoints at {PICKERS} pickers");
+        let Counters { in_flight, streams, endpoints } = counters(pickers).await?;
+        ensure!(in_flight == 0.0 && streams == 0.0, "{in_flight} in flight, {streams} exchanges open");
+        ensure!(endpoints == (servers * PICKERS) as f64, "{endpoints} endpoints at {PICKERS} pickers");
         Ok(())
     });
     let rest = rest.await;
-    stage.measured(if rest.is_ok() { "0 in flight at rest" } else { "counters not at rest" });
+    let words = if rest.is_ok() { "0 in flight" } else { "counters not" };
+    stage.measured(format_args!("{words} at rest with {servers} servers"));
     stage.bar(rest.is_ok(), format_args!("{:#}", rest.err().unwrap_or_else(|| anyhow::anyhow!("at rest"))));
 }
 
-/// Requests in flight and endpoints, as all pickers count them.
-async fn counters(pickers: &[Picker]) -> Result<(f64, f64)> {
+/// What all pickers count.
+struct Counters {
+    /// Requests that are booked on endpoints.
+    in_flight: f64,
+    /// Exchanges with gateways, whatever their requests are booked on.
+    streams: f64,
+    endpoints: f64,
+}
+
+async fn counters(pickers: &[Picker]) -> Result<Counters> {
     let all = try_join_all(pickers.iter().map(Picker::metrics)).await?;
     let sum = |name: &str| all.iter().map(|metrics| metrics.sum(name, &[])).sum();
-    Ok((sum("waypost_picker_in_flight"), sum("waypost_picker_endpoints")))
+    Ok(Counters {
+        in_flight: sum("waypost_picker_in_flight"),
+        streams: sum("waypost_picker_streams"),
+        endpoints: sum("waypost_picker_endpoints"),
+    })
 }

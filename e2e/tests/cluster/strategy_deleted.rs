@@ -17,6 +17,8 @@ const V1ALPHA2: &str = "inference.networking.x-k8s.io";
 /// The first part of every name of ours in managedFields, annotations and finalizers.
 const OURS: &str = "waypost";
 
+const STRATEGIES: [&str; 2] = ["chat", "scaled"];
+
 /// A pool as somebody else made it.
 struct Owned {
     manifest: Value,
@@ -28,7 +30,7 @@ struct Owned {
     reference: &'static str,
 }
 
-fn pools() -> [Owned; 3] {
+fn pools() -> [Owned; 4] {
     let pool = |name: &str| Pool::new(name, "chat", &format!("{name}-epp"));
     let mut careful = pool("careful").v1();
     careful["spec"]["endpointPickerRef"]["failureMode"] = json!("FailClose");
@@ -42,6 +44,12 @@ fn pools() -> [Owned; 3] {
             reference: "endpointPickerRef",
         },
         Owned {
+            manifest: pool("scaled").v1(),
+            manager: "argocd-controller",
+            applied: true,
+            reference: "endpointPickerRef",
+        },
+        Owned {
             manifest: pool("older").v1alpha2(),
             manager: "helm",
             applied: true,
@@ -50,9 +58,16 @@ fn pools() -> [Owned; 3] {
     ]
 }
 
+/// With two pickers a pool, so that there are disruption budgets too.
 fn strategy() -> Strategy {
     let older = json!({"name": "older", "group": V1ALPHA2});
-    Strategy::new("chat").pool("careful").pool("plain").pools(older).replicas(1)
+    Strategy::new("chat").pool("careful").pool("plain").pools(older).replicas(2)
+}
+
+/// With pickers that an autoscaler counts.
+fn scaled() -> Strategy {
+    let autoscaling = json!({"minReplicas": 1, "maxReplicas": 2, "targetCPUUtilizationPercentage": 80});
+    Strategy::new("scaled").pool("scaled").picker("autoscaling", autoscaling)
 }
 
 #[test]
@@ -72,7 +87,10 @@ fn a_deleted_strategy_leaves_nothing() {
 
         // Two revisions, so that there is a history too.
         stage.apply(&strategy().scorers(&[("queue-scorer", 1.0)])).await?;
-        stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
+        stage.apply(&scaled()).await?;
+        for name in STRATEGIES {
+            stage.strategy_is(name, "Ready=True", PATIENCE).await?;
+        }
         stage.apply(&strategy().scorers(&[("queue-scorer", 2.0)])).await?;
         stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
         for pool in &owned {
@@ -84,9 +102,14 @@ fn a_deleted_strategy_leaves_nothing() {
             );
         }
         let more = Inventory::of(client, stage.namespace()).await?.beyond(&before);
-        ensure!(more.iter().any(|object| object.starts_with("ControllerRevision")), "no history in {more:?}");
+        for kind in ["ControllerRevision", "PodDisruptionBudget", "HorizontalPodAutoscaler"] {
+            ensure!(more.iter().any(|object| object.starts_with(kind)), "no {kind} in {more:?}");
+        }
 
-        stage.strategy_api().await?.delete("chat", &DeleteParams::default()).await?;
+        let strategies = stage.strategy_api().await?;
+        for name in STRATEGIES {
+            strategies.delete(name, &DeleteParams::default()).await?;
+        }
         let deleted = Instant::now();
         until("the pools to have their pickers again", PATIENCE, || async {
             for (pool, former) in owned.iter().zip(&former) {
@@ -103,6 +126,7 @@ fn a_deleted_strategy_leaves_nothing() {
             Ok(())
         });
         let left = left.await;
+        let count = Inventory::of(client, stage.namespace()).await?.beyond(&before).len();
         stage.bar(
             left.is_ok(),
             format_args!("{:#}", left.err().unwrap_or_else(|| anyhow::anyhow!("nothing is left"))),
@@ -116,7 +140,7 @@ fn a_deleted_strategy_leaves_nothing() {
             );
         }
         stage.measured(format_args!(
-            "{} pools given back after {given_back:.1?}; {} objects made, 0 left after {:.0} s",
+            "{} pools given back after {given_back:.1?}; {} objects made, {count} left after {:.0} s",
             owned.len(),
             more.len(),
             gone.as_secs_f64()

@@ -40,7 +40,7 @@ fn wrong_edits() -> [(&'static str, Value, Found); 5] {
                 "plugins": [{"type": "prefix-cache-scorer", "parameters": {"matchLengthWieght": 0.5}}],
                 "schedulingProfiles": profile(json!([{"pluginRef": "prefix-cache-scorer"}])),
             }),
-            Found::ByTheOperator("plugins[0].parameters"),
+            Found::ByTheOperator("plugins[0].parameters.matchLengthWieght"),
         ),
         (
             "dangling pluginRef",
@@ -83,11 +83,17 @@ fn a_wrong_edit_never_serves() {
         let good = pickers[0].serving().await?.revision;
 
         let mut slowest = Duration::ZERO;
+        let (mut by_the_api_server, mut by_the_operator) = (0, 0);
         for (what, routing, found) in wrong_edits() {
-            let said = match found {
-                Found::ByTheApiServer(words) => refused(stage, routing, words).await,
-                Found::ByTheOperator(path) => disowned(stage, routing, path, &mut slowest).await,
+            let (said, count) = match found {
+                Found::ByTheApiServer(words) => {
+                    (refused(stage, routing, words).await, &mut by_the_api_server)
+                }
+                Found::ByTheOperator(path) => {
+                    (disowned(stage, routing, path, &mut slowest).await, &mut by_the_operator)
+                }
             };
+            *count += usize::from(said.is_ok());
             stage.bar(
                 said.is_ok(),
                 format_args!("{what}: {:#}", said.err().unwrap_or_else(|| anyhow::anyhow!("found"))),
@@ -116,8 +122,8 @@ fn a_wrong_edit_never_serves() {
         let report = load.stop().await;
         let failed = report.failures().count();
         stage.measured(format_args!(
-            "2 refused by the API server, 3 Accepted=False (slowest after {slowest:.0?}); {} requests, {failed} failed; \
-             the right edit live after {live:.0?}",
+            "{by_the_api_server} refused by the API server, {by_the_operator} Accepted=False (slowest after \
+             {slowest:.0?}); {} requests, {failed} failed; the right edit live after {live:.0?}",
             report.total()
         ));
         stage.bar(failed == 0, format_args!("no request failed: {report}"));
@@ -175,7 +181,11 @@ async fn restarted(stage: &Stage, pickers: &[Picker], good: &str) -> Result<()> 
     let serving = until("a new picker that serves", PATIENCE, || async {
         let pods = stage.kubectl().pods(stage.namespace(), &selector).await?;
         let pod = pods.iter().find(|pod| is_ready(pod) && is_new(pod)).context("none is Ready")?;
-        Picker::of(pod)?.serving().await
+        let picker = Picker::of(pod)?;
+        // It has read the wrong routing too, and goes on without it.
+        let valid = picker.metrics().await?.value("waypost_strategy_valid")?;
+        ensure!(valid == 0.0, "{} has not seen the wrong routing", picker.pod);
+        picker.serving().await
     });
     let revision = serving.await?.revision;
     stage.bar(revision == good, format_args!("a picker that starts now serves {good}, not {revision}"));
