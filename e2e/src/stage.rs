@@ -32,7 +32,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
 
-pub use chart::OPERATOR_NAMESPACE;
+pub use chart::{OPERATOR, OPERATOR_NAMESPACE};
 pub use ground::Ground;
 pub use metrics::Metrics;
 pub use operator::operator_user;

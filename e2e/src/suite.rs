@@ -2,6 +2,7 @@
 
 mod cargo;
 mod checks;
+mod demo;
 mod fuzz;
 mod stories;
 mod tally;
@@ -39,6 +40,8 @@ pub enum Part {
     Fuzz,
     /// The stories on a real cluster with real Envoys
     E2e,
+    /// The demo, with a cluster of its own
+    Demo,
 }
 
 impl Suite {
@@ -70,6 +73,10 @@ impl Suite {
                 Cluster::down(progress).await?;
             }
             ran?;
+        }
+        // One cluster a machine: a kept one leaves no place for the demo's.
+        if self.wants(Part::Demo) && !self.keep && !self.reuse {
+            demo::run(progress, &mut tally).await;
         }
         Ok(tally)
     }

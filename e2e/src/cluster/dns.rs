@@ -41,7 +41,8 @@ pub async fn second_service_answers(kubectl: &Kubectl) -> Result<()> {
     });
     let made = kubectl.apply_object("kube-system", service.clone()).await?;
     let address = made.data["spec"]["clusterIP"].as_str().context("a Service has an address")?.to_owned();
-    let answers = until("a new Service to answer", Duration::from_secs(180), || takes_connections(&address, 53));
+    let answers =
+        until("a new Service to answer", Duration::from_secs(180), || takes_connections(&address, 53));
     let answers = answers.await;
     kubectl.delete("kube-system", &service.to_string()).await?;
     answers
@@ -54,7 +55,10 @@ pub async fn second_service_answers(kubectl: &Kubectl) -> Result<()> {
 pub async fn takes_connections(host: &str, port: u16) -> Result<()> {
     let connecting = TcpStream::connect((host, port));
     let connected = tokio::time::timeout(Duration::from_secs(1), connecting).await;
-    connected.with_context(|| format!("no answer from {host}:{port} within a second"))?.map(drop).map_err(Into::into)
+    connected
+        .with_context(|| format!("no answer from {host}:{port} within a second"))?
+        .map(drop)
+        .map_err(Into::into)
 }
 
 /// Asks the cluster's DNS for the first IPv4 address of `name`, from this machine.

@@ -12,7 +12,12 @@ use crate::{Progress, paths};
 /// Where the operator runs.
 pub const OPERATOR_NAMESPACE: &str = "waypost-system";
 
-/// Name of the Helm release, and of the operator's Deployment up to `-operator`.
+/// Name of the operator's Deployment, its ServiceAccount and its Lease.
+pub const OPERATOR: &str = "waypost-operator";
+/// How many replicas the chart gives it.
+pub(super) const REPLICAS: i32 = 2;
+
+/// Name of the Helm release, and of [`OPERATOR`] up to `-operator`.
 const RELEASE: &str = "waypost";
 
 /// A tag that changes with anything in the chart.
@@ -38,9 +43,7 @@ pub(super) async fn install(ground: &Ground, progress: &Progress) -> Result<()> 
         .args(set.iter().flat_map(|value| ["--set-string", value]))
         .env("KUBECONFIG", cluster.kubeconfig());
     match progress.step("installing the operator with its Helm chart", helm.done()).await {
-        Ok(()) => {
-            ground.kubectl().rollout(OPERATOR_NAMESPACE, "waypost-operator", Duration::from_secs(60)).await
-        }
+        Ok(()) => ground.kubectl().rollout(OPERATOR_NAMESPACE, OPERATOR, Duration::from_secs(60)).await,
         Err(error) => Err(error.context(ground.kubectl().report(OPERATOR_NAMESPACE).await)),
     }
 }

@@ -77,6 +77,17 @@ impl Ground {
         &self.laid.envoy
     }
 
+    /// Brings back what a story that broke off may have taken away: the API server and the operator.
+    ///
+    /// # Errors
+    /// When one of them does not come back.
+    pub async fn mend(&self) -> Result<()> {
+        self.cluster.apiserver().start().await?;
+        let scale = self.kubectl.scale(chart::OPERATOR_NAMESPACE, chart::OPERATOR, chart::REPLICAS);
+        scale.await?;
+        self.kubectl.rollout(chart::OPERATOR_NAMESPACE, chart::OPERATOR, super::PATIENCE).await
+    }
+
     async fn import(&self) -> Result<()> {
         let store = self.cluster.images();
         for image in self.images().all().into_iter().chain([self.envoy()]) {

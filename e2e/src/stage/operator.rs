@@ -11,11 +11,9 @@ use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
 use super::process::process;
-use super::{OPERATOR_NAMESPACE, PATIENCE, Stage};
+use super::{OPERATOR as NAME, OPERATOR_NAMESPACE, PATIENCE, Stage};
 use crate::until;
 
-/// Name of its Deployment, its ServiceAccount and its Lease.
-const NAME: &str = "waypost-operator";
 /// Selects its pods.
 const PODS: &str = "app.kubernetes.io/component=operator";
 

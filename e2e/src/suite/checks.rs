@@ -29,7 +29,9 @@ pub async fn lint(progress: &Progress, tally: &mut Tally) {
 pub async fn unit(progress: &Progress, names: &[String], tally: &mut Tally) {
     let mut args = vec!["test", "--workspace", "--locked", "--no-fail-fast", "--"];
     args.extend(names.iter().map(String::as_str));
-    let outcome = progress.step("cargo test --workspace", cargo(&args).output_of_both()).await;
+    let outcome = progress
+        .step("cargo test --workspace", cargo(&args).env("RUST_BACKTRACE", "0").output_of_both())
+        .await;
     let (said, ended_well) = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {

@@ -27,7 +27,7 @@ pub async fn run(progress: &Progress, names: &[String], tally: &mut Tally) -> Re
     }
     ensure!(!stories.is_empty(), "no story has a name with {}", names.join(" or "));
     // Once for all: each story finds everything in place.
-    Ground::up(progress).await?;
+    let ground = Ground::up(progress).await?;
     let figures = tempfile()?;
     for (at, (program, name)) in stories.iter().enumerate() {
         progress.say(format_args!("story {} of {}: {name}", at + 1, stories.len()));
@@ -40,6 +40,9 @@ pub async fn run(progress: &Progress, names: &[String], tally: &mut Tally) -> Re
         let (verdict, took_seconds) = (if ok { "ok" } else { "FAILED" }, took.as_secs_f64());
         progress.say(format_args!("story {name}: {verdict} in {took_seconds:.0} s; {}", figure.measured));
         tally.story(name, figure, ok, took);
+        if !ok {
+            progress.step("mending what the story may have left broken", ground.mend()).await?;
+        }
     }
     let _ = std::fs::remove_file(&figures);
     Ok(())

@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::cluster::ApiServer;
 use e2e::envoy::AiGateway;
 use e2e::load::Load;
-use e2e::stage::{self, OPERATOR_NAMESPACE, PATIENCE, Picker, Stage, Strategy};
+use e2e::stage::{self, OPERATOR, OPERATOR_NAMESPACE, PATIENCE, Picker, Stage, Strategy};
 use e2e::until;
 use futures::future::try_join_all;
 
@@ -15,7 +15,6 @@ const RATE: f64 = 100.0;
 const AWAY: Duration = Duration::from_secs(60);
 /// How soon after its return an edit must be live.
 const LIVE: Duration = Duration::from_secs(5);
-const OPERATOR: &str = "waypost-operator";
 
 /// How the API server is taken away.
 #[derive(Clone, Copy, Debug)]

@@ -65,7 +65,8 @@ fn model_servers_come_and_go() {
         ));
         stage.bar(elsewhere == 0, format_args!("only the kill costs requests: {report}"));
         let known = picks.iter().filter(|pick| !pick.served).count();
-        stage.bar(failed == known, format_args!("all {failed} that failed had reached a server, {known} had"));
+        stage
+            .bar(failed == known, format_args!("all {failed} that failed had reached a server, {known} had"));
         at_rest(stage, &pickers, 2).await;
         Ok(())
     });
