@@ -33,6 +33,8 @@ pub(super) struct Verdicts {
     pub available: Verdict,
     pub programmed: Verdict,
     pub contested: Option<Verdict>,
+    /// What keeps it from being ready though all aspects hold.
+    pub unfinished: Option<Verdict>,
     /// Message of Ready when all holds.
     pub summary: String,
 }
@@ -54,7 +56,7 @@ impl Verdicts {
     /// Reconciling come first, for readers that take the first that says something.
     pub fn conditions(&self, old: &[Condition], generation: i64, now: Timestamp) -> Vec<Condition> {
         let parts = [&self.accepted, &self.pools_bound, &self.available, &self.programmed];
-        let ready = match parts.into_iter().find(|part| !part.holds) {
+        let ready = match parts.into_iter().chain(&self.unfinished).find(|part| !part.holds) {
             Some(part) => part.clone(),
             None => Verdict::good("Ready", self.summary.clone()),
         };
@@ -141,6 +143,7 @@ mod tests {
             available: yes("Available"),
             programmed: yes("Programmed"),
             contested: None,
+            unfinished: None,
             summary: "all is well".to_owned(),
         }
     }

@@ -62,7 +62,7 @@ pub(super) fn compute(
         conditions: verdicts.conditions(conditions, snapshot.generation(), now),
         summary: Some(Summary {
             pools: format!("{}/{}", pools.iter().filter(|pool| pool.bound).count(), pools.len()),
-            pickers: verdicts::pickers(snapshot, valid),
+            pickers: verdicts::pickers(snapshot, valid, done),
         }),
         pools,
         pickers: Default::default(),

@@ -10,6 +10,7 @@ use crate::kinds::Kind;
 use crate::names;
 use crate::strategy::validate::testing::{pod, pool, snapshot};
 use crate::strategy::validate::validate;
+use crate::write::WriteError;
 
 fn deployment(wanted: i64, ready: i64) -> (Kind, Arc<DynamicObject>) {
     let object = json!({
@@ -92,10 +93,19 @@ fn a_wrong_routing_leaves_the_last_good_one() {
 
 #[test]
 fn a_routing_that_is_not_kept_is_not_to_be_served() {
-    let (snapshot, mut done) = well();
+    let (mut snapshot, mut done) = well();
     done.kept = false;
     let valid = validate(&snapshot, |_| Ok(()));
     assert_eq!(compute(&snapshot, &valid, &done, at(0)).revision, None);
+    // Nor is the strategy ready when all pickers serve what was kept before.
+    let status = Arc::make_mut(&mut snapshot.strategy).status.as_mut().unwrap();
+    status.revision = Some("older".to_owned());
+    for entry in status.pickers.values_mut() {
+        entry.revision = Some("older".to_owned());
+    }
+    let status = compute(&snapshot, &valid, &done, at(0));
+    assert_eq!(status.revision.as_deref(), Some("older"));
+    assert_eq!((said(&status, "Programmed").1, said(&status, "Ready").0), ("Pending".into(), "False".into()));
 }
 
 #[test]
@@ -142,6 +152,38 @@ fn a_rollout_is_not_available_until_it_is_over() {
         is("False", "Progressing", "Deployment qwen-picker is rolling out")
     );
     assert_eq!(status.summary.unwrap().pickers, "1/2");
+}
+
+/// The cache has the Deployment from before the edit, which is complete.
+#[test]
+fn a_rollout_that_was_only_just_asked_for_is_not_available() {
+    let (snapshot, mut done) = well();
+    let valid = validate(&snapshot, |_| Ok(()));
+    let mut stored = (*snapshot.owned[0].1).clone();
+    done.deployments.insert("qwen-picker".to_owned(), stored.clone());
+    // Nothing of its spec was changed, so that no rollout begins.
+    assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "Ready").0, "True");
+    stored.metadata.generation = Some(2);
+    done.deployments.insert("qwen-picker".to_owned(), stored);
+    let status = compute(&snapshot, &valid, &done, at(0));
+    let rolling = is("False", "Progressing", "Deployment qwen-picker is rolling out");
+    assert_eq!(said(&status, "Available"), rolling);
+    assert_eq!(said(&status, "Ready"), rolling);
+}
+
+#[test]
+fn what_could_not_be_written_is_not_ready() {
+    let (snapshot, done) = well();
+    let valid = validate(&snapshot, |_| Ok(()));
+    let done = Done { error: Some(WriteError::Timeout), ..done };
+    let status = compute(&snapshot, &valid, &done, at(0));
+    assert_eq!(
+        said(&status, "Ready"),
+        is("False", "Pending", "not everything could be written; trying again")
+    );
+    assert_eq!(said(&status, "Available").0, "True");
+    let done = Done { unwritten: ["qwen-picker".to_owned()].into(), ..done };
+    assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "Available").1, "Progressing");
 }
 
 #[test]

@@ -3,7 +3,6 @@
 use crds::PickerStatus;
 use picker_core::config::ErrorKind;
 
-use crate::kinds::Kind;
 use crate::strategy::apply::Done;
 use crate::strategy::binding::Standing;
 use crate::strategy::conditions::{Verdict, Verdicts, join};
@@ -19,8 +18,9 @@ pub(super) fn of(snapshot: &Snapshot, valid: &Valid, done: &Done, revision: Opti
         pools_bound: pools_bound(snapshot, valid, done),
         has_endpoints: has_endpoints(snapshot, valid),
         available: available(snapshot, valid, done),
-        programmed: programmed(snapshot, revision),
+        programmed: programmed(snapshot, valid, revision),
         contested: contested(done),
+        unfinished: unfinished(done),
         summary: format!("every picker of {pools} serves revision {}", revision.unwrap_or_default()),
     }
 }
@@ -90,6 +90,11 @@ fn pools_bound(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
     }
 }
 
+/// What else keeps the strategy from being ready: the status must not promise what was not written.
+fn unfinished(done: &Done) -> Option<Verdict> {
+    done.error.as_ref().map(|_| Verdict::bad("Pending", "not everything could be written; trying again"))
+}
+
 fn contested(done: &Done) -> Option<Verdict> {
     done.standings.values().find_map(|standing| match standing {
         Standing::Contested(message) => Some(Verdict::good("FieldManagedElsewhere", message.clone())),
@@ -128,7 +133,11 @@ fn available(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
     }
     for claim in valid.own() {
         let picker = &claim.picker;
-        let Some(live) = snapshot.object(Kind::Deployment, picker) else {
+        if done.unwritten.contains(picker) {
+            let message = format!("the objects of {picker} could not all be written; trying again");
+            return Verdict::bad("Progressing", message);
+        }
+        let Some(live) = done.deployment(snapshot, picker) else {
             return Verdict::bad("Progressing", format!("Deployment {picker} is being made"));
         };
         let rollout = Rollout::of(live);
@@ -145,10 +154,10 @@ fn available(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
 }
 
 /// Ready pickers of the wanted ones.
-pub(super) fn pickers(snapshot: &Snapshot, valid: &Valid) -> String {
+pub(super) fn pickers(snapshot: &Snapshot, valid: &Valid, done: &Done) -> String {
     let (mut ready, mut wanted) = (0, 0);
     for claim in valid.own() {
-        if let Some(live) = snapshot.object(Kind::Deployment, &claim.picker) {
+        if let Some(live) = done.deployment(snapshot, &claim.picker) {
             let rollout = Rollout::of(live);
             ready += rollout.ready.min(rollout.wanted);
             wanted += rollout.wanted;
@@ -157,7 +166,16 @@ pub(super) fn pickers(snapshot: &Snapshot, valid: &Valid) -> String {
     format!("{ready}/{wanted}")
 }
 
-fn programmed(snapshot: &Snapshot, revision: Option<&str>) -> Verdict {
+fn programmed(snapshot: &Snapshot, valid: &Valid, revision: Option<&str>) -> Verdict {
+    if let Ok(accepted) = &valid.routing
+        && revision != Some(accepted)
+    {
+        // What serves is the one before, and this generation asks for another.
+        return Verdict::bad(
+            "Pending",
+            format!("revision {accepted} is not in the history yet; trying again"),
+        );
+    }
     let Some(revision) = revision else {
         return Verdict::bad("Pending", "no routing was accepted yet");
     };
