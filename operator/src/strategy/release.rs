@@ -1,8 +1,8 @@
 //! Giving pools back: the way out of a pool, and of the world.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crds::Pool;
+use crds::{PickerRef, Pool};
 use kube::runtime::controller::Action;
 use serde_json::{Map, Value, json};
 use tracing::{info, warn};
@@ -16,6 +16,9 @@ use crate::MANAGER;
 use crate::kinds::Kind;
 use crate::names;
 use crate::write::WriteError;
+
+/// How soon to try to finish again when a pool turned out to be held still.
+const FINISH_AGAIN: Duration = Duration::from_secs(5);
 
 /// Gives back the pools that the strategy had and no longer claims, or lost to another.
 pub(super) async fn unclaimed(context: &Context, snapshot: &Snapshot, valid: &Valid, done: &mut Done) {
@@ -72,8 +75,10 @@ pub(super) async fn deleted(context: &Context, snapshot: &Snapshot) -> Result<Ac
     }
     if finish(context, snapshot).await? {
         context.memory.end_hold(snapshot.uid());
+        return Ok(Action::await_change());
     }
-    Ok(Action::await_change())
+    // The cache will come to know the pool that is in the way; should it not, it is asked for again.
+    Ok(Action::requeue(FINISH_AGAIN))
 }
 
 /// Takes the finalizer away when no pool of the namespace carries a record of the strategy, which is
@@ -110,7 +115,7 @@ async fn give_back(context: &Context, pool: &Pool) -> Result<Given, WriteError> 
     let Some(record) = Record::read(pool) else { return Ok(Given::Nothing) };
     context.memory.forget(pool.uid());
     let ours = pool.picker().is_some_and(|live| live.is_service(&names::picker(pool.group, pool.name())));
-    if !ours {
+    if !ours || is_where_it_was(pool, &record) {
         forget(context, pool).await?;
         return Ok(Given::Nothing);
     }
@@ -134,6 +139,14 @@ async fn give_back(context: &Context, pool: &Pool) -> Result<Given, WriteError> 
     }
     info!(pool = pool.name(), picker = record.previous["name"].as_str(), "gave the pool back");
     Ok(Given::Back)
+}
+
+/// Whether putting the former reference back would leave the pool as it is, or with our Service: its owner
+/// named that before us. To wait for the reference to become another would be to wait for ever.
+fn is_where_it_was(pool: &Pool, record: &Record) -> bool {
+    let picker = names::picker(pool.group, pool.name());
+    let named_ours = PickerRef::read(pool.group, &record.previous).is_some_and(|p| p.is_service(&picker));
+    named_ours || pool.stored_ref.as_ref().unwrap_or(&Value::Null) == &record.previous
 }
 
 async fn put_back_as_former(context: &Context, pool: &Pool, record: &Record) -> Result<(), WriteError> {
@@ -194,6 +207,24 @@ fn replacement(live: &Value, previous: &Value) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::strategy::validate::testing::pool;
+
+    /// A tool may have named our Service, with a failure mode of its own, before we took the pool.
+    #[test]
+    fn a_pool_whose_owner_named_us_before_is_where_it_was() {
+        let mut pool = pool("qwen", "x");
+        let reference = |name: &str, mode: &str| PickerRef::service(name, 9002, mode).write(pool.group);
+        let record = |previous: Value| Record { previous, ..Record::default() };
+        let before = [
+            (reference("qwen-picker", "FailClose"), true),
+            (reference("old-epp", "FailOpen"), false),
+            (Value::Null, false),
+        ];
+        pool.stored_ref = Some(reference("qwen-picker", "FailOpen"));
+        for (previous, wanted) in before {
+            assert_eq!(is_where_it_was(&pool, &record(previous.clone())), wanted, "{previous}");
+        }
+    }
 
     #[test]
     fn the_former_reference_is_put_back_whole() {
