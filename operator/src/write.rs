@@ -253,25 +253,40 @@ impl Writer {
             .map(drop)
     }
 
-    /// Sets or removes our finalizer.
+    /// Adds our finalizer.
     ///
     /// # Errors
     /// As [`Writer::apply`].
-    pub async fn finalizer(
-        &self,
-        strategy: &RoutingStrategy,
-        finalizer: Option<&str>,
-    ) -> Result<(), WriteError> {
+    pub async fn add_finalizer(&self, strategy: &RoutingStrategy, finalizer: &str) -> Result<(), WriteError> {
         let (api, name) = self.strategy_api(strategy);
         let patch = json!({
             "apiVersion": "waypost.dev/v1alpha1", "kind": "RoutingStrategy",
             "metadata": {
                 "name": name, "namespace": strategy.metadata.namespace, "uid": strategy.metadata.uid,
-                "finalizers": finalizer.iter().collect::<Vec<_>>(),
+                "finalizers": [finalizer],
             },
         });
         let params = PatchParams::apply(FINALIZER_MANAGER).force();
         self.write("apply", "RoutingStrategy", api.patch(&name, &params, &Patch::Apply(&patch)))
+            .await
+            .map(drop)
+    }
+
+    /// Removes our finalizer, whoever else holds it. Fails with a conflict when the strategy is not in the
+    /// state that `strategy` shows.
+    ///
+    /// # Errors
+    /// As [`Writer::apply`].
+    pub async fn remove_finalizer(
+        &self,
+        strategy: &RoutingStrategy,
+        finalizer: &str,
+    ) -> Result<(), WriteError> {
+        let (api, name) = self.strategy_api(strategy);
+        let patch = without_finalizer(strategy, finalizer);
+        let params =
+            PatchParams { field_manager: Some(FINALIZER_MANAGER.to_owned()), ..PatchParams::default() };
+        self.write("patch", "RoutingStrategy", api.patch(&name, &params, &Patch::Merge(&patch)))
             .await
             .map(drop)
     }
@@ -296,6 +311,18 @@ impl Writer {
     }
 }
 
+/// The merge patch that takes `finalizer` away. Applying a list without it would not do: an entry that
+/// another manager applies too stays.
+fn without_finalizer(strategy: &RoutingStrategy, finalizer: &str) -> Value {
+    let others: Vec<_> =
+        strategy.metadata.finalizers.iter().flatten().filter(|other| *other != finalizer).collect();
+    json!({"metadata": {
+        "uid": strategy.metadata.uid,
+        "resourceVersion": strategy.metadata.resource_version,
+        "finalizers": others,
+    }})
+}
+
 fn preconditions(pool: &Pool, patch: &mut Value) {
     patch["metadata"]["uid"] = pool.uid().into();
     if let Some(version) = &pool.metadata.resource_version {
@@ -312,5 +339,22 @@ fn pool_resource(group: PoolGroup) -> ApiResource {
         api_version: api_version.to_owned(),
         kind: "InferencePool".to_owned(),
         plural: "inferencepools".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finalizer_is_taken_out_of_the_list_as_it_is() {
+        let mut strategy = RoutingStrategy::default();
+        strategy.metadata.uid = Some("u".to_owned());
+        strategy.metadata.resource_version = Some("7".to_owned());
+        strategy.metadata.finalizers = Some(["a/b", "ours/x", "c/d"].map(str::to_owned).into());
+        assert_eq!(
+            without_finalizer(&strategy, "ours/x"),
+            json!({"metadata": {"uid": "u", "resourceVersion": "7", "finalizers": ["a/b", "c/d"]}})
+        );
     }
 }

@@ -11,7 +11,7 @@ use super::apply::{Done, serves_a_pool};
 use super::dereference::Snapshot;
 use super::record::{ANNOTATION, Record};
 use super::validate::Valid;
-use super::{Context, Error, events, managers};
+use super::{Context, Error, FINALIZER, events, managers};
 use crate::MANAGER;
 use crate::kinds::Kind;
 use crate::names;
@@ -98,7 +98,7 @@ pub(super) async fn finish(context: &Context, snapshot: &Snapshot) -> Result<boo
             return Ok(false);
         }
     }
-    context.writer.finalizer(&snapshot.strategy, None).await?;
+    context.writer.remove_finalizer(&snapshot.strategy, FINALIZER).await?;
     Ok(true)
 }
 

@@ -49,7 +49,7 @@ pub(super) async fn all(
     // First the promise to give back, then the taking.
     if takes
         && !snapshot.has_finalizer()
-        && let Err(error) = context.writer.finalizer(&snapshot.strategy, Some(FINALIZER)).await
+        && let Err(error) = context.writer.add_finalizer(&snapshot.strategy, FINALIZER).await
     {
         done.failed(error);
         return;
