@@ -26,6 +26,8 @@ pub struct Memory {
     settled: Mutex<HashMap<String, (String, String)>>,
     /// The records that were written to pools, by the UID of the pool.
     records: Mutex<HashMap<String, Record>>,
+    /// Since when the former reference of a pool is refused, by the UID of the pool.
+    refusals: Mutex<HashMap<String, Instant>>,
     running: Mutex<HashMap<String, Instant>>,
     pub(super) turns: Turns,
 }
@@ -98,9 +100,15 @@ impl Memory {
         lock(&self.records).get(pool).cloned()
     }
 
-    /// Forgets what was written to a pool.
+    /// Notes that the former reference of a pool is refused, and tells for how long it has been.
+    pub(super) fn refused(&self, pool: &str, now: Instant) -> Duration {
+        now.duration_since(*lock(&self.refusals).entry(pool.to_owned()).or_insert(now))
+    }
+
+    /// Forgets what was written to a pool, and what was refused.
     pub(super) fn forget(&self, pool: &str) {
         lock(&self.records).remove(pool);
+        lock(&self.refusals).remove(pool);
     }
 
     /// Forgets what is not in the cluster any more.
@@ -108,6 +116,7 @@ impl Memory {
         lock(&self.waiting).retain(|uid, _| is_there(uid));
         lock(&self.settled).retain(|uid, _| is_there(uid));
         lock(&self.records).retain(|uid, _| is_there(uid));
+        lock(&self.refusals).retain(|uid, _| is_there(uid));
     }
 
     /// Notes that a reconcile runs.
@@ -160,6 +169,16 @@ mod tests {
         assert!(memory.is_settled("uid", "7", "hash"));
         assert!(!memory.is_settled("uid", "8", "hash"));
         assert!(!memory.is_settled("uid", "7", "other"));
+    }
+
+    #[test]
+    fn refusals_last_until_the_pool_is_forgotten() {
+        let (memory, start, minute) = (Memory::default(), Instant::now(), Duration::from_secs(60));
+        assert_eq!(memory.refused("a", start), Duration::ZERO);
+        assert_eq!(memory.refused("a", start + minute), minute);
+        assert_eq!(memory.refused("b", start + minute), Duration::ZERO);
+        memory.forget("a");
+        assert_eq!(memory.refused("a", start + minute), Duration::ZERO);
     }
 
     #[test]

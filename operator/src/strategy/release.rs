@@ -17,6 +17,13 @@ use crate::kinds::Kind;
 use crate::names;
 use crate::write::WriteError;
 
+/// How often to try again what the API server refused: whatever it is that refuses may come to think better.
+const REFUSED_AGAIN: Duration = Duration::from_secs(10);
+
+/// For how long the former reference may be refused before a strategy that is being deleted gives up. One
+/// that lives on never does: its pickers serve as long as the pool refers to them.
+const GIVE_UP: Duration = Duration::from_secs(60);
+
 /// How soon to try to finish again when a pool turned out to be held still.
 const FINISH_AGAIN: Duration = Duration::from_secs(5);
 
@@ -30,7 +37,11 @@ pub(super) async fn unclaimed(context: &Context, snapshot: &Snapshot, valid: &Va
         match give_back(context, pool).await {
             Ok(Given::Back) => done.released.push(pool.name().to_owned()),
             Ok(Given::Nothing) => {}
-            Ok(Given::Up(refusal)) => done.given_up.push((pool.name().to_owned(), refusal)),
+            Ok(Given::Refused(refusal)) => {
+                // Its pickers serve on, so there is time.
+                warn!(pool = pool.name(), refusal, "the former picker can't be put back; trying on");
+                done.look_again(REFUSED_AGAIN);
+            }
             Err(error) => done.failed(error),
         }
     }
@@ -43,7 +54,7 @@ enum Given {
     /// It refers to something else already, or is not finished.
     Nothing,
     /// The API server refuses its former reference: this is why.
-    Up(String),
+    Refused(String),
 }
 
 /// Works on a strategy that is being deleted: its pools are given back, its pickers serve on while
@@ -52,19 +63,32 @@ pub(super) async fn deleted(context: &Context, snapshot: &Snapshot) -> Result<Ac
     if !snapshot.has_finalizer() {
         return Ok(Action::await_change());
     }
-    let (mut done, mut failed) = (Done::default(), None);
+    let (mut done, mut failed, mut refused) = (Done::default(), None, false);
     for pool in recorded(snapshot) {
         // One that fails holds no other up.
         match give_back(context, pool).await {
             Ok(Given::Back) => done.released.push(pool.name().to_owned()),
             Ok(Given::Nothing) => {}
-            Ok(Given::Up(refusal)) => done.given_up.push((pool.name().to_owned(), refusal)),
+            Ok(Given::Refused(refusal)) if context.memory.refused(pool.uid(), Instant::now()) < GIVE_UP => {
+                warn!(pool = pool.name(), refusal, "the former picker can't be put back; trying again");
+                refused = true;
+            }
+            Ok(Given::Refused(refusal)) => match forget(context, pool).await {
+                Ok(()) => {
+                    context.memory.forget(pool.uid());
+                    done.given_up.push((pool.name().to_owned(), refusal));
+                }
+                Err(error) => failed = Some(error),
+            },
             Err(error) => failed = Some(error),
         }
     }
     events::released(context, snapshot, &done).await;
     if let Some(error) = failed {
         return Err(error.into());
+    }
+    if refused {
+        return Ok(Action::requeue(REFUSED_AGAIN));
     }
     let serving = snapshot.owned.iter().any(|(kind, live)| {
         let name = live.metadata.name.as_deref().unwrap_or_default();
@@ -102,6 +126,14 @@ pub(super) async fn finish(context: &Context, snapshot: &Snapshot) -> Result<boo
     Ok(true)
 }
 
+/// Whether a pool refers to the Service called `picker` and is still to be given back: its pickers can't go.
+pub(super) fn is_to_give_back(snapshot: &Snapshot, picker: &str) -> bool {
+    recorded(snapshot).any(|pool| {
+        names::picker(pool.group, pool.name()) == picker
+            && pool.picker().is_some_and(|live| live.is_service(picker))
+    })
+}
+
 /// The pools with a record of this strategy, those that are being deleted aside.
 fn recorded(snapshot: &Snapshot) -> impl Iterator<Item = &Pool> {
     let name = snapshot.name();
@@ -113,10 +145,10 @@ fn recorded(snapshot: &Snapshot) -> impl Iterator<Item = &Pool> {
 /// ours on it in the end.
 async fn give_back(context: &Context, pool: &Pool) -> Result<Given, WriteError> {
     let Some(record) = Record::read(pool) else { return Ok(Given::Nothing) };
-    context.memory.forget(pool.uid());
     let ours = pool.picker().is_some_and(|live| live.is_service(&names::picker(pool.group, pool.name())));
     if !ours || is_where_it_was(pool, &record) {
         forget(context, pool).await?;
+        context.memory.forget(pool.uid());
         return Ok(Given::Nothing);
     }
     match put_back_as_former(context, pool, &record).await {
@@ -128,15 +160,13 @@ async fn give_back(context: &Context, pool: &Pool) -> Result<Given, WriteError> 
             match context.writer.merge_pool(pool, content, MANAGER).await {
                 Ok(()) => {}
                 Err(error) => {
-                    let Some(refusal) = error.refusal().map(str::to_owned) else { return Err(error) };
-                    warn!(pool = pool.name(), refusal, "the former picker can't be put back");
-                    forget(context, pool).await?;
-                    return Ok(Given::Up(refusal));
+                    return error.refusal().map(|why| Given::Refused(why.to_owned())).ok_or(error);
                 }
             }
         }
         Err(error) => return Err(error),
     }
+    context.memory.forget(pool.uid());
     info!(pool = pool.name(), picker = record.previous["name"].as_str(), "gave the pool back");
     Ok(Given::Back)
 }
@@ -206,8 +236,10 @@ fn replacement(live: &Value, previous: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
-    use crate::strategy::validate::testing::pool;
+    use crate::strategy::validate::testing::{pool, snapshot};
 
     /// A tool may have named our Service, with a failure mode of its own, before we took the pool.
     #[test]
@@ -224,6 +256,22 @@ mod tests {
         for (previous, wanted) in before {
             assert_eq!(is_where_it_was(&pool, &record(previous.clone())), wanted, "{previous}");
         }
+    }
+
+    #[test]
+    fn pickers_stay_while_a_pool_that_was_taken_refers_to_them() {
+        let mut world = snapshot();
+        let record = Record { strategy: "chat".to_owned(), ..Record::default() };
+        let mut taken = pool("qwen", "qwen-picker");
+        assert!(!is_to_give_back(&world, "qwen-picker"));
+        world.pools = vec![Arc::new(taken.clone())];
+        assert!(!is_to_give_back(&world, "qwen-picker"));
+        taken.metadata.annotations = Some([(ANNOTATION.to_owned(), record.write().unwrap())].into());
+        world.pools = vec![Arc::new(taken.clone())];
+        assert!(is_to_give_back(&world, "qwen-picker") && !is_to_give_back(&world, "llama-picker"));
+        taken.stored_ref = pool("qwen", "old-epp").stored_ref;
+        world.pools = vec![Arc::new(taken)];
+        assert!(!is_to_give_back(&world, "qwen-picker"));
     }
 
     #[test]

@@ -7,12 +7,13 @@ use tracing::info;
 
 use super::{Done, serves_a_pool};
 use crate::kinds::Kind;
-use crate::strategy::Context;
 use crate::strategy::build::Built;
 use crate::strategy::dereference::Snapshot;
 use crate::strategy::validate::Valid;
+use crate::strategy::{Context, release};
 
-/// Deletes what is no longer wanted. Pickers of a pool that is still there serve on for a while.
+/// Deletes what is no longer wanted. Pickers of a pool that is still there serve on for a while after it was
+/// given back.
 pub(super) async fn remove(
     context: &Context,
     snapshot: &Snapshot,
@@ -45,6 +46,10 @@ pub(super) async fn remove(
             if wanted || done.taken.contains_key(name) {
                 continue;
             }
+        } else if release::is_to_give_back(snapshot, name) {
+            // What follows waits until gateways can follow too.
+            context.memory.end_hold(uid);
+            continue;
         } else if serves_a_pool(snapshot, name)
             && let Some(left) = context.memory.hold(uid, context.release_hold, Instant::now())
         {
