@@ -1,13 +1,16 @@
 //! Everything that is written to the cluster, by the replica that leads and by nobody else.
 
+use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds::{Pool, PoolGroup, RoutingStrategy};
-use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, Preconditions};
+use crds::{InferencePool, InferencePoolV1Alpha2, Pool, PoolGroup, RoutingStrategy};
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, DynamicObject};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::MANAGER;
@@ -145,14 +148,25 @@ impl Writer {
         }
     }
 
-    /// Metadata of all pools of a namespace, past the caches.
+    /// All pools of a namespace, past the caches.
     ///
     /// # Errors
     /// When the API server doesn't answer or refuses.
-    pub async fn pools(&self, group: PoolGroup, namespace: &str) -> Result<Vec<ObjectMeta>, WriteError> {
-        let api = self.api(&pool_resource(group), namespace);
-        match tokio::time::timeout(TIMEOUT, api.list_metadata(&ListParams::default())).await {
-            Ok(found) => Ok(found?.items.into_iter().map(|pool| pool.metadata).collect()),
+    pub async fn pools(&self, group: PoolGroup, namespace: &str) -> Result<Vec<Pool>, WriteError> {
+        match group {
+            PoolGroup::V1 => self.pools_of::<InferencePool>(namespace).await,
+            PoolGroup::V1Alpha2 => self.pools_of::<InferencePoolV1Alpha2>(namespace).await,
+        }
+    }
+
+    async fn pools_of<K>(&self, namespace: &str) -> Result<Vec<Pool>, WriteError>
+    where
+        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
+        for<'a> Pool: From<&'a K>,
+    {
+        let api = Api::<K>::namespaced(self.client.clone(), namespace);
+        match tokio::time::timeout(TIMEOUT, api.list(&ListParams::default())).await {
+            Ok(found) => Ok(found?.items.iter().map(Pool::from).collect()),
             Err(_) => Err(WriteError::Timeout),
         }
     }

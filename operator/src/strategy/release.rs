@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use tracing::{info, warn};
 
 use super::apply::{Done, serves_a_pool};
+use super::claims::{claims, holder};
 use super::dereference::Snapshot;
 use super::record::{ANNOTATION, Record};
 use super::validate::Valid;
@@ -29,12 +30,12 @@ const FINISH_AGAIN: Duration = Duration::from_secs(5);
 
 /// Gives back the pools that the strategy had and no longer claims, or lost to another.
 pub(super) async fn unclaimed(context: &Context, snapshot: &Snapshot, valid: &Valid, done: &mut Done) {
-    for pool in recorded(snapshot) {
+    for (pool, record) in held(context, snapshot) {
         let claimed = valid.own().any(|c| c.pool.group == pool.group && c.pool.name() == pool.name());
         if claimed {
             continue;
         }
-        match give_back(context, pool).await {
+        match give_back(context, pool, &record).await {
             Ok(Given::Back) => done.released.push(pool.name().to_owned()),
             Ok(Given::Nothing) => {}
             Ok(Given::Refused(refusal)) => {
@@ -64,9 +65,9 @@ pub(super) async fn deleted(context: &Context, snapshot: &Snapshot) -> Result<Ac
         return Ok(Action::await_change());
     }
     let (mut done, mut failed, mut refused) = (Done::default(), None, false);
-    for pool in recorded(snapshot) {
+    for (pool, record) in held(context, snapshot) {
         // One that fails holds no other up.
-        match give_back(context, pool).await {
+        match give_back(context, pool, &record).await {
             Ok(Given::Back) => done.released.push(pool.name().to_owned()),
             Ok(Given::Nothing) => {}
             Ok(Given::Refused(refusal)) if context.memory.refused(pool.uid(), Instant::now()) < GIVE_UP => {
@@ -105,19 +106,12 @@ pub(super) async fn deleted(context: &Context, snapshot: &Snapshot) -> Result<Ac
     Ok(Action::requeue(FINISH_AGAIN))
 }
 
-/// Takes the finalizer away when no pool of the namespace carries a record of the strategy, which is
-/// asked of the API server itself. Returns whether it did.
+/// Takes the finalizer away when the strategy holds no pool of the namespace any more, which is asked of the
+/// API server itself. Returns whether it did.
 pub(super) async fn finish(context: &Context, snapshot: &Snapshot) -> Result<bool, WriteError> {
     for group in crds::PoolGroup::ALL.into_iter().filter(|group| context.cache.serves(*group)) {
-        let mut metadata = context.writer.pools(group, snapshot.namespace()).await?.into_iter();
-        let recorded = |record: &str| {
-            serde_json::from_str::<Record>(record).is_ok_and(|record| record.strategy == snapshot.name())
-        };
-        let held = metadata.any(|m| {
-            m.deletion_timestamp.is_none()
-                && m.annotations.is_some_and(|a| a.get(ANNOTATION).is_some_and(|record| recorded(record)))
-        });
-        if held {
+        let pools = context.writer.pools(group, snapshot.namespace()).await?;
+        if pools.iter().any(|pool| holds(snapshot, pool)) {
             // The cache will see it too, and then it is given back.
             return Ok(false);
         }
@@ -128,35 +122,60 @@ pub(super) async fn finish(context: &Context, snapshot: &Snapshot) -> Result<boo
 
 /// Whether a pool refers to the Service called `picker` and is still to be given back: its pickers can't go.
 pub(super) fn is_to_give_back(snapshot: &Snapshot, picker: &str) -> bool {
-    recorded(snapshot).any(|pool| {
-        names::picker(pool.group, pool.name()) == picker
-            && pool.picker().is_some_and(|live| live.is_service(picker))
+    snapshot.pools.iter().any(|pool| {
+        names::picker(pool.group, pool.name()) == picker && names_its_picker(pool) && holds(snapshot, pool)
     })
 }
 
-/// The pools with a record of this strategy, those that are being deleted aside.
-fn recorded(snapshot: &Snapshot) -> impl Iterator<Item = &Pool> {
-    let name = snapshot.name();
-    let live = snapshot.pools.iter().filter(|pool| pool.metadata.deletion_timestamp.is_none());
-    live.map(|pool| &**pool).filter(move |pool| Record::read(pool).is_some_and(|r| r.strategy == name))
+/// The pools that this strategy holds, and what is known of their time before. Where the record was lost,
+/// memory tells, or nobody: then there was no reference.
+pub(super) fn held<'a>(context: &Context, snapshot: &'a Snapshot) -> Vec<(&'a Pool, Record)> {
+    let held = snapshot.pools.iter().filter(|pool| holds(snapshot, pool));
+    held.map(|pool| {
+        let record = Record::read(pool).or_else(|| context.memory.record(pool.uid()));
+        (&**pool, record.unwrap_or_default())
+    })
+    .collect()
+}
+
+/// Whether a pool that is there is this strategy's to give back: by its record, or, where that was lost,
+/// because it refers to our Service by our doing.
+fn holds(snapshot: &Snapshot, pool: &Pool) -> bool {
+    if pool.metadata.deletion_timestamp.is_some() {
+        return false;
+    }
+    if let Some(record) = Record::read(pool) {
+        return record.strategy == snapshot.name();
+    }
+    let picker = names::picker(pool.group, pool.name());
+    let is_ours = || {
+        let service = snapshot.object(Kind::Service, &picker);
+        let others = snapshot.others.iter().map(|other| &**other);
+        service.is_some_and(|service| snapshot.owns(service))
+            || claims(&snapshot.strategy, pool) && holder(&snapshot.strategy, others, pool).is_none()
+    };
+    names_its_picker(pool) && managers::we_hold_reference(pool) && is_ours()
+}
+
+/// Whether a pool refers to the Service that is made for it.
+fn names_its_picker(pool: &Pool) -> bool {
+    pool.picker().is_some_and(|live| live.is_service(&names::picker(pool.group, pool.name())))
 }
 
 /// Puts back what a pool referred to before, if it still refers to us, which it returns; leaves nothing of
 /// ours on it in the end.
-async fn give_back(context: &Context, pool: &Pool) -> Result<Given, WriteError> {
-    let Some(record) = Record::read(pool) else { return Ok(Given::Nothing) };
-    let ours = pool.picker().is_some_and(|live| live.is_service(&names::picker(pool.group, pool.name())));
-    if !ours || is_where_it_was(pool, &record) {
+async fn give_back(context: &Context, pool: &Pool, record: &Record) -> Result<Given, WriteError> {
+    if !names_its_picker(pool) || is_where_it_was(pool, record) {
         forget(context, pool).await?;
         context.memory.forget(pool.uid());
         return Ok(Given::Nothing);
     }
-    match put_back_as_former(context, pool, &record).await {
+    match put_back_as_former(context, pool, record).await {
         Ok(()) => {}
         Err(error) if error.refusal().is_some() => {
             // The former manager's name, or the former value, is not accepted any more.
             let mut content = without_us(pool, None);
-            content["spec"] = put_back(pool, &record);
+            content["spec"] = put_back(pool, record);
             match context.writer.merge_pool(pool, content, MANAGER).await {
                 Ok(()) => {}
                 Err(error) => {
@@ -272,6 +291,24 @@ mod tests {
         taken.stored_ref = pool("qwen", "old-epp").stored_ref;
         world.pools = vec![Arc::new(taken)];
         assert!(!is_to_give_back(&world, "qwen-picker"));
+    }
+
+    #[test]
+    fn a_pool_whose_record_was_lost_is_held_by_its_fields() {
+        let mut world = snapshot();
+        let mut lost = pool("qwen", "qwen-picker");
+        assert!(!holds(&world, &lost));
+        lost.metadata.managed_fields = serde_json::from_value(json!([{
+            "manager": MANAGER, "operation": "Apply", "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:spec": {"f:endpointPickerRef": {"f:name": {}}}},
+        }]))
+        .unwrap();
+        assert!(holds(&world, &lost));
+        Arc::make_mut(&mut world.strategy).spec.pools.clear();
+        assert!(!holds(&world, &lost));
+        let other = Record { strategy: "other".to_owned(), ..Record::default() };
+        lost.metadata.annotations = Some([(ANNOTATION.to_owned(), other.write().unwrap())].into());
+        assert!(!holds(&snapshot(), &lost));
     }
 
     #[test]
