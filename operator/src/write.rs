@@ -10,10 +10,10 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client, Resource};
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use crate::MANAGER;
+use crate::cache::{Lenient, PodFacts, PoolKind, PoolOf, Tolerant};
 use crate::kinds::{Kind, Object};
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
@@ -111,11 +111,11 @@ impl Writer {
         result
     }
 
-    fn api(&self, resource: &ApiResource, namespace: &str) -> Api<DynamicObject> {
+    fn api(&self, resource: &ApiResource, namespace: &str) -> Api<Tolerant<DynamicObject>> {
         Api::namespaced_with(self.client.clone(), namespace, resource)
     }
 
-    fn owned(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+    fn owned(&self, kind: Kind, namespace: &str) -> Api<Tolerant<DynamicObject>> {
         self.api(&kind.resource(), namespace)
     }
 
@@ -131,7 +131,7 @@ impl Writer {
     ) -> Result<Option<DynamicObject>, WriteError> {
         let api = self.owned(kind, namespace);
         match tokio::time::timeout(TIMEOUT, api.get_opt(name)).await {
-            Ok(found) => Ok(found?),
+            Ok(found) => found?.map(readable).transpose(),
             Err(_) => Err(WriteError::Timeout),
         }
     }
@@ -141,8 +141,8 @@ impl Writer {
     /// # Errors
     /// When the API server doesn't answer or refuses.
     pub async fn pod_exists(&self, namespace: &str, name: &str) -> Result<bool, WriteError> {
-        let pods = Api::<k8s_openapi::api::core::v1::Pod>::namespaced(self.client.clone(), namespace);
-        match tokio::time::timeout(TIMEOUT, pods.get_metadata_opt(name)).await {
+        let pods = Api::<Tolerant<PodFacts>>::namespaced(self.client.clone(), namespace);
+        match tokio::time::timeout(TIMEOUT, pods.get_opt(name)).await {
             Ok(found) => Ok(found?.is_some()),
             Err(_) => Err(WriteError::Timeout),
         }
@@ -161,12 +161,12 @@ impl Writer {
 
     async fn pools_of<K>(&self, namespace: &str) -> Result<Vec<Pool>, WriteError>
     where
-        K: Resource<DynamicType = (), Scope = NamespaceResourceScope> + Clone + DeserializeOwned + Debug,
-        for<'a> Pool: From<&'a K>,
+        K: PoolKind + Resource<Scope = NamespaceResourceScope> + Clone + Debug,
     {
-        let api = Api::<K>::namespaced(self.client.clone(), namespace);
+        let api = Api::<Tolerant<PoolOf<K>>>::namespaced(self.client.clone(), namespace);
         match tokio::time::timeout(TIMEOUT, api.list(&ListParams::default())).await {
-            Ok(found) => Ok(found?.items.iter().map(Pool::from).collect()),
+            // One that can't be read is as if it were not there, here as in the caches.
+            Ok(found) => Ok(found?.items.into_iter().filter_map(|p| p.object.ok()).map(|p| p.pool).collect()),
             Err(_) => Err(WriteError::Timeout),
         }
     }
@@ -179,7 +179,8 @@ impl Writer {
         let (api, params) =
             (self.owned(object.kind, object.namespace()), PatchParams::apply(MANAGER).force());
         let patch = Patch::Apply(&object.content);
-        self.write("apply", &object.kind.resource().kind, api.patch(object.name(), &params, &patch)).await
+        let kind = object.kind.resource().kind;
+        readable(self.write("apply", &kind, api.patch(object.name(), &params, &patch)).await?)
     }
 
     /// Makes the lists of `live` those of `wanted`, entries of others or not, which applying would not.
@@ -318,11 +319,16 @@ impl Writer {
             .map(drop)
     }
 
-    fn strategy_api(&self, strategy: &RoutingStrategy) -> (Api<RoutingStrategy>, String) {
+    fn strategy_api(&self, strategy: &RoutingStrategy) -> (Api<Tolerant<RoutingStrategy>>, String) {
         let namespace = strategy.metadata.namespace.as_deref().unwrap_or_default();
         let name = strategy.metadata.name.clone().unwrap_or_default();
         (Api::namespaced(self.client.clone(), namespace), name)
     }
+}
+
+/// What the API server answered, of which not all may be fit to be decoded.
+fn readable<V: Lenient>(answer: Tolerant<V>) -> Result<V, WriteError> {
+    answer.object.map_err(|why| WriteError::Api(kube::Error::SerdeError(serde::de::Error::custom(why))))
 }
 
 /// The merge patch that takes `finalizer` away. Applying a list without it would not do: an entry that

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Pod;
-
 use crate::names;
 
 /// What the operator remembers of a pod.
@@ -24,18 +22,5 @@ impl PodFacts {
     pub fn strategy(&self) -> Option<&str> {
         let is_picker = self.labels.get(names::COMPONENT).is_some_and(|c| c == names::COMPONENT_PICKER);
         self.labels.get(names::STRATEGY).filter(|_| is_picker).map(String::as_str)
-    }
-}
-
-impl From<Pod> for PodFacts {
-    fn from(pod: Pod) -> Self {
-        let conditions = pod.status.and_then(|s| s.conditions).unwrap_or_default();
-        let ready = conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
-        Self {
-            ready: ready && pod.metadata.deletion_timestamp.is_none(),
-            name: pod.metadata.name.unwrap_or_default(),
-            namespace: pod.metadata.namespace.unwrap_or_default(),
-            labels: pod.metadata.labels.unwrap_or_default(),
-        }
     }
 }
