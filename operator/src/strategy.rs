@@ -87,7 +87,7 @@ pub async fn reconcile(strategy: Arc<RoutingStrategy>, context: Arc<Context>) ->
 
 async fn step(strategy: Arc<RoutingStrategy>, context: &Context) -> Result<Action, Error> {
     let now = Timestamp::now();
-    let snapshot = dereference::dereference(strategy, &context.cache);
+    let snapshot = dereference::dereference(strategy, &context.cache, &context.memory);
     if snapshot.is_deleting() {
         return release::deleted(context, &snapshot).await;
     }

@@ -7,7 +7,7 @@ use kube::core::DynamicObject;
 use serde_json::json;
 
 use super::Context;
-use super::dereference::Snapshot;
+use super::dereference::{self, Snapshot};
 use super::validate::Valid;
 use crate::build::owner;
 use crate::drift;
@@ -75,7 +75,9 @@ pub(super) async fn keep(context: &Context, snapshot: &Snapshot, valid: &Valid) 
     match Object::new(Kind::ControllerRevision, &object) {
         Ok(mut object) => {
             drift::seal(&mut object.content);
-            context.writer.apply(&object).await.map(|_| Kept::Yes)
+            context.writer.apply(&object).await?;
+            context.memory.keep(snapshot.uid(), dereference::Kept { number, revision: revision.clone() });
+            Ok(Kept::Yes)
         }
         Err(error) => Err(WriteError::Api(kube::Error::SerdeError(error))),
     }
@@ -105,7 +107,8 @@ fn plan(snapshot: &Snapshot, revision: &str) -> Plan {
         })
         .collect();
     let number = |object: &DynamicObject| object.data["revision"].as_i64().unwrap_or_default();
-    let newest = slots.iter().filter_map(|(_, live)| live.as_deref().map(number)).max().unwrap_or_default();
+    let cached = slots.iter().filter_map(|(_, live)| live.as_deref().map(number)).max();
+    let newest = cached.max(snapshot.kept.as_ref().map(|kept| kept.number)).unwrap_or_default();
     let is = |object: &DynamicObject, revision: &str| {
         object.metadata.labels.as_ref().and_then(|l| l.get(history::REVISION_LABEL)).map(String::as_str)
             == Some(revision)
@@ -124,7 +127,7 @@ fn plan(snapshot: &Snapshot, revision: &str) -> Plan {
     }
     let empty = slots.iter().filter(|(_, live)| live.is_none()).map(|(name, _)| name.clone()).collect();
     // Never the one that pickers may be starting from.
-    let serving = snapshot.revision().unwrap_or_default();
+    let serving = snapshot.told_revision().unwrap_or_default();
     let oldest = slots
         .into_iter()
         .filter_map(|(name, live)| live.map(|live| (name, live)))

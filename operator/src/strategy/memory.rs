@@ -9,6 +9,7 @@ use picker_core::store::StateStore;
 use picker_core::strategy::compile;
 use serde_json::Value;
 
+use super::dereference::Kept;
 use super::record::Record;
 use super::turns::Turns;
 
@@ -26,6 +27,8 @@ pub struct Memory {
     settled: Mutex<HashMap<String, (String, String)>>,
     /// The records that were written to pools, by the UID of the pool.
     records: Mutex<HashMap<String, Record>>,
+    /// The routing that was put into the history last, by the UID of the strategy.
+    kept: Mutex<HashMap<String, Kept>>,
     /// Since when the former reference of a pool is refused, by the UID of the pool.
     refusals: Mutex<HashMap<String, Instant>>,
     running: Mutex<HashMap<String, Instant>>,
@@ -111,11 +114,22 @@ impl Memory {
         lock(&self.refusals).remove(pool);
     }
 
+    /// Notes what was put into the history of a strategy.
+    pub(super) fn keep(&self, strategy: &str, kept: Kept) {
+        lock(&self.kept).insert(strategy.to_owned(), kept);
+    }
+
+    /// What was put into the history of a strategy last.
+    pub(super) fn kept(&self, strategy: &str) -> Option<Kept> {
+        lock(&self.kept).get(strategy).cloned()
+    }
+
     /// Forgets what is not in the cluster any more.
     pub fn prune(&self, is_there: impl Fn(&str) -> bool) {
         lock(&self.waiting).retain(|uid, _| is_there(uid));
         lock(&self.settled).retain(|uid, _| is_there(uid));
         lock(&self.records).retain(|uid, _| is_there(uid));
+        lock(&self.kept).retain(|uid, _| is_there(uid));
         lock(&self.refusals).retain(|uid, _| is_there(uid));
     }
 

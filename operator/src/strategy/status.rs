@@ -47,7 +47,7 @@ pub(super) fn compute(
     now: Timestamp,
 ) -> RoutingStrategyStatus {
     let old = snapshot.strategy.status.as_ref();
-    let former = old.and_then(|status| status.revision.clone());
+    let former = snapshot.revision().map(str::to_owned);
     // Only what compiles and is kept is to be served.
     let revision = match &valid.routing {
         Ok(revision) if done.kept => Some(revision.clone()),

@@ -8,6 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::kinds::Kind;
 use crate::names;
+use crate::strategy::dereference::Kept;
 use crate::strategy::validate::testing::{pod, pool, snapshot};
 use crate::strategy::validate::validate;
 use crate::write::WriteError;
@@ -77,7 +78,9 @@ fn nothing_differs_the_second_time() {
 #[test]
 fn a_wrong_routing_leaves_the_last_good_one() {
     let (mut snapshot, done) = well();
-    Arc::make_mut(&mut snapshot.strategy).status.as_mut().unwrap().revision = Some("good".to_owned());
+    snapshot.kept = Some(Kept { number: 1, revision: "good".to_owned() });
+    // What a picker could have written.
+    Arc::make_mut(&mut snapshot.strategy).status.as_mut().unwrap().revision = Some("forged".to_owned());
     let errors = Errors(vec![
         ConfigError::new("plugins[1].type", ErrorKind::UnknownPlugin, "unknown plugin type \"x\""),
         ConfigError::new("", ErrorKind::Invalid, "odd"),
@@ -98,8 +101,8 @@ fn a_routing_that_is_not_kept_is_not_to_be_served() {
     let valid = validate(&snapshot, |_| Ok(()));
     assert_eq!(compute(&snapshot, &valid, &done, at(0)).revision, None);
     // Nor is the strategy ready when all pickers serve what was kept before.
+    snapshot.kept = Some(Kept { number: 1, revision: "older".to_owned() });
     let status = Arc::make_mut(&mut snapshot.strategy).status.as_mut().unwrap();
-    status.revision = Some("older".to_owned());
     for entry in status.pickers.values_mut() {
         entry.revision = Some("older".to_owned());
     }

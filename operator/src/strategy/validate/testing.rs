@@ -49,5 +49,6 @@ pub(crate) fn snapshot() -> Snapshot {
         unserved: Vec::new(),
         owned: Vec::new(),
         pods: Vec::new(),
+        kept: None,
     }
 }
