@@ -45,6 +45,8 @@ pub(super) struct Done {
     pub released: Vec<String>,
     /// Pools whose former reference the API server refuses, and why.
     pub given_up: Vec<(String, String)>,
+    /// Pools that can't be given back yet, and why.
+    pub blocked: BTreeMap<String, String>,
     /// When to look again without a change.
     pub again: Option<Duration>,
     /// What has to be tried again.

@@ -81,6 +81,17 @@ impl Verdicts {
     }
 }
 
+/// The conditions of `old` with Ready as `verdict` says. What else is said stays: it is about the time before.
+pub(super) fn not_ready(
+    verdict: &Verdict,
+    old: &[Condition],
+    generation: i64,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let others = old.iter().filter(|c| !["Ready", "Stalled", "Reconciling"].contains(&c.type_.as_str()));
+    std::iter::once(condition("Ready", verdict, old, generation, now)).chain(others.cloned()).collect()
+}
+
 fn condition(name: &str, verdict: &Verdict, old: &[Condition], generation: i64, now: Timestamp) -> Condition {
     let status = if verdict.holds { "True" } else { "False" };
     let same = old.iter().find(|c| c.type_ == name && c.status == status);
@@ -201,6 +212,19 @@ mod tests {
         let conditions = verdicts.conditions(&[], 1, at(0));
         assert_eq!(brief(&conditions)[0], ("Ready", "True", "Ready"));
         assert!(!conditions.iter().any(|c| c.type_ == "Stalled" || c.type_ == "Reconciling"));
+    }
+
+    #[test]
+    fn what_is_being_released_is_not_ready() {
+        let mut verdicts = good();
+        verdicts.available = Verdict::bad("NameTaken", "x");
+        let old = verdicts.conditions(&[], 1, at(10));
+        let new = not_ready(&Verdict::bad("Releasing", "pool a: no"), &old, 2, at(20));
+        assert_eq!(brief(&new)[..2], [("Ready", "False", "Releasing"), ("Accepted", "True", "Accepted")]);
+        assert_eq!(new[0].last_transition_time.0, at(10));
+        assert_eq!(not_ready(&Verdict::bad("Releasing", "pool a: no"), &new, 2, at(30)), new);
+        verdicts = Verdicts { unfinished: Some(Verdict::bad("Releasing", "pool a: no")), ..good() };
+        assert_eq!(brief(&verdicts.conditions(&[], 1, at(0)))[0], ("Ready", "False", "Releasing"));
     }
 
     #[test]

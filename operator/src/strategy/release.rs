@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crds::{PickerRef, Pool};
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use serde_json::{Map, Value, json};
 use tracing::{info, warn};
@@ -12,7 +13,7 @@ use super::claims::{claims, holder};
 use super::dereference::Snapshot;
 use super::record::{ANNOTATION, Record};
 use super::validate::Valid;
-use super::{Context, Error, FINALIZER, events, managers};
+use super::{Context, Error, FINALIZER, events, managers, status};
 use crate::MANAGER;
 use crate::kinds::Kind;
 use crate::names;
@@ -26,7 +27,7 @@ const REFUSED_AGAIN: Duration = Duration::from_secs(10);
 const GIVE_UP: Duration = Duration::from_secs(60);
 
 /// How soon to try to finish again when a pool turned out to be held still.
-const FINISH_AGAIN: Duration = Duration::from_secs(5);
+pub(super) const FINISH_AGAIN: Duration = Duration::from_secs(5);
 
 /// Gives back the pools that the strategy had and no longer claims, or lost to another.
 pub(super) async fn unclaimed(context: &Context, snapshot: &Snapshot, valid: &Valid, done: &mut Done) {
@@ -41,9 +42,10 @@ pub(super) async fn unclaimed(context: &Context, snapshot: &Snapshot, valid: &Va
             Ok(Given::Refused(refusal)) => {
                 // Its pickers serve on, so there is time.
                 warn!(pool = pool.name(), refusal, "the former picker can't be put back; trying on");
+                done.blocked.insert(pool.name().to_owned(), refusal);
                 done.look_again(REFUSED_AGAIN);
             }
-            Err(error) => done.failed(error),
+            Err(error) => blocked(pool, error, done),
         }
     }
 }
@@ -64,7 +66,7 @@ pub(super) async fn deleted(context: &Context, snapshot: &Snapshot) -> Result<Ac
     if !snapshot.has_finalizer() {
         return Ok(Action::await_change());
     }
-    let (mut done, mut failed, mut refused) = (Done::default(), None, false);
+    let mut done = Done::default();
     for (pool, record) in held(context, snapshot) {
         // One that fails holds no other up.
         match give_back(context, pool, &record).await {
@@ -72,23 +74,26 @@ pub(super) async fn deleted(context: &Context, snapshot: &Snapshot) -> Result<Ac
             Ok(Given::Nothing) => {}
             Ok(Given::Refused(refusal)) if context.memory.refused(pool.uid(), Instant::now()) < GIVE_UP => {
                 warn!(pool = pool.name(), refusal, "the former picker can't be put back; trying again");
-                refused = true;
+                done.blocked.insert(pool.name().to_owned(), refusal);
             }
             Ok(Given::Refused(refusal)) => match forget(context, pool).await {
                 Ok(()) => {
                     context.memory.forget(pool.uid());
                     done.given_up.push((pool.name().to_owned(), refusal));
                 }
-                Err(error) => failed = Some(error),
+                Err(error) => blocked(pool, error, &mut done),
             },
-            Err(error) => failed = Some(error),
+            Err(error) => blocked(pool, error, &mut done),
         }
     }
     events::released(context, snapshot, &done).await;
-    if let Some(error) = failed {
+    if !done.blocked.is_empty() {
+        status::releasing(context, snapshot, &done, Timestamp::now()).await?;
+    }
+    if let Some(error) = done.error {
         return Err(error.into());
     }
-    if refused {
+    if !done.blocked.is_empty() {
         return Ok(Action::requeue(REFUSED_AGAIN));
     }
     let serving = snapshot.owned.iter().any(|(kind, live)| {
@@ -98,26 +103,50 @@ pub(super) async fn deleted(context: &Context, snapshot: &Snapshot) -> Result<Ac
     if serving && let Some(left) = context.memory.hold(snapshot.uid(), context.release_hold, Instant::now()) {
         return Ok(Action::requeue(left));
     }
-    if finish(context, snapshot).await? {
-        context.memory.end_hold(snapshot.uid());
-        return Ok(Action::await_change());
+    match finish(context, snapshot).await {
+        Ok(None) => {
+            context.memory.end_hold(snapshot.uid());
+            Ok(Action::await_change())
+        }
+        Ok(Some(pool)) => {
+            // The cache will come to know it; should it not, it is asked for again, and said.
+            if done.released.is_empty() {
+                done.blocked.insert(pool, "it still carries our record or reference".to_owned());
+                status::releasing(context, snapshot, &done, Timestamp::now()).await?;
+            }
+            Ok(Action::requeue(FINISH_AGAIN))
+        }
+        Err(error) => {
+            if !error.is_conflict() {
+                done.blocked.insert(String::new(), error.to_string());
+                status::releasing(context, snapshot, &done, Timestamp::now()).await?;
+            }
+            Err(error.into())
+        }
     }
-    // The cache will come to know the pool that is in the way; should it not, it is asked for again.
-    Ok(Action::requeue(FINISH_AGAIN))
+}
+
+/// Notes that a pool could not be given back.
+fn blocked(pool: &Pool, error: WriteError, done: &mut Done) {
+    // What changed meanwhile is decided about anew at once.
+    if !error.is_conflict() {
+        done.blocked.insert(pool.name().to_owned(), error.to_string());
+    }
+    done.failed(error);
 }
 
 /// Takes the finalizer away when the strategy holds no pool of the namespace any more, which is asked of the
-/// API server itself. Returns whether it did.
-pub(super) async fn finish(context: &Context, snapshot: &Snapshot) -> Result<bool, WriteError> {
+/// API server itself. Returns the name of a pool that is in the way.
+pub(super) async fn finish(context: &Context, snapshot: &Snapshot) -> Result<Option<String>, WriteError> {
     for group in crds::PoolGroup::ALL.into_iter().filter(|group| context.cache.serves(*group)) {
         let pools = context.writer.pools(group, snapshot.namespace()).await?;
-        if pools.iter().any(|pool| holds(snapshot, pool)) {
+        if let Some(pool) = pools.iter().find(|pool| holds(snapshot, pool)) {
             // The cache will see it too, and then it is given back.
-            return Ok(false);
+            return Ok(Some(pool.name().to_owned()));
         }
     }
     context.writer.remove_finalizer(&snapshot.strategy, FINALIZER).await?;
-    Ok(true)
+    Ok(None)
 }
 
 /// Whether a pool refers to the Service called `picker` and is still to be given back: its pickers can't go.

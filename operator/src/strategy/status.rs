@@ -9,7 +9,7 @@ use super::apply::Done;
 use super::binding::Standing;
 use super::dereference::Snapshot;
 use super::validate::Valid;
-use super::{Context, Error, events};
+use super::{Context, Error, conditions, events};
 use crate::build::EXT_PROC_PORT;
 
 mod verdicts;
@@ -35,6 +35,26 @@ pub(super) async fn write(
     if !patch.is_empty() {
         context.writer.status(&snapshot.strategy, &Value::Object(patch)).await?;
         events::publish(context, snapshot, &old, &new, done).await;
+    }
+    Ok(())
+}
+
+/// Says of a strategy that is being deleted what keeps it from being let go.
+pub(super) async fn releasing(
+    context: &Context,
+    snapshot: &Snapshot,
+    done: &Done,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let old = snapshot.strategy.status.clone().unwrap_or_default();
+    let generation = snapshot.generation();
+    let verdict = verdicts::releasing(&done.blocked);
+    let conditions = conditions::not_ready(&verdict, &old.conditions, generation, now);
+    let new = RoutingStrategyStatus { observed_generation: generation, conditions, ..old.clone() };
+    let patch = difference(&old, &new)?;
+    if !patch.is_empty() {
+        context.writer.status(&snapshot.strategy, &Value::Object(patch)).await?;
+        events::publish(context, snapshot, &old, &new, &Done::default()).await;
     }
     Ok(())
 }

@@ -90,12 +90,12 @@ pub(super) async fn all(
             }
         }
     }
-    if !takes
-        && snapshot.has_finalizer()
-        && release::held(context, snapshot).is_empty()
-        && let Err(error) = release::finish(context, snapshot).await
-    {
-        done.failed(error);
+    if !takes && snapshot.has_finalizer() && release::held(context, snapshot).is_empty() {
+        match release::finish(context, snapshot).await {
+            Ok(None) => {}
+            Ok(Some(_)) => done.look_again(release::FINISH_AGAIN),
+            Err(error) => done.failed(error),
+        }
     }
 }
 

@@ -190,6 +190,17 @@ fn what_could_not_be_written_is_not_ready() {
 }
 
 #[test]
+fn a_pool_that_cannot_be_given_back_is_named() {
+    let (snapshot, done) = well();
+    let valid = validate(&snapshot, |_| Ok(()));
+    let blocked = [("llama", "spec.x: Invalid value"), ("phi", "denied")];
+    let blocked = blocked.map(|(pool, why)| (pool.to_owned(), why.to_owned())).into();
+    let status = compute(&snapshot, &valid, &Done { blocked, ..done }, at(0));
+    let message = "not given back yet: pool llama: spec.x: Invalid value; pool phi: denied";
+    assert_eq!(said(&status, "Ready"), is("False", "Releasing", message));
+}
+
+#[test]
 fn a_name_that_is_taken_needs_a_hand() {
     let (snapshot, mut done) = well();
     done.taken.insert("qwen-picker".to_owned(), "Service qwen-picker is not this strategy's".to_owned());

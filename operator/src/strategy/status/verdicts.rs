@@ -1,5 +1,7 @@
 //! How each aspect of a strategy is.
 
+use std::collections::BTreeMap;
+
 use crds::PickerStatus;
 use picker_core::config::ErrorKind;
 
@@ -92,7 +94,18 @@ fn pools_bound(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
 
 /// What else keeps the strategy from being ready: the status must not promise what was not written.
 fn unfinished(done: &Done) -> Option<Verdict> {
+    if !done.blocked.is_empty() {
+        return Some(releasing(&done.blocked));
+    }
     done.error.as_ref().map(|_| Verdict::bad("Pending", "not everything could be written; trying again"))
+}
+
+/// What keeps pools from being given back: their names, empty where it is none of them, and why.
+pub(super) fn releasing(blocked: &BTreeMap<String, String>) -> Verdict {
+    let place =
+        |pool: &str| if pool.is_empty() { "the finalizer".to_owned() } else { format!("pool {pool}") };
+    let findings: Vec<_> = blocked.iter().map(|(pool, why)| (place(pool), why.clone())).collect();
+    Verdict::bad("Releasing", join("not given back yet: ", &findings))
 }
 
 fn contested(done: &Done) -> Option<Verdict> {
