@@ -87,6 +87,7 @@ pub(super) async fn apply(
             let message =
                 format!("the ControllerRevisions {}-routing-0 to 9 are not this strategy's", snapshot.name());
             done.taken.insert(String::new(), message);
+            done.look_again(make::NAME_TAKEN_AGAIN);
         }
         Err(error) => done.failed(error),
     }

@@ -15,7 +15,7 @@ use crate::strategy::turns;
 use crate::write::WriteError;
 
 /// How often to look whether a name has become free that something foreign holds.
-const NAME_TAKEN_AGAIN: Duration = Duration::from_secs(30);
+pub(super) const NAME_TAKEN_AGAIN: Duration = Duration::from_secs(30);
 
 /// How often to ask whether the turn of a Deployment has come.
 const TURN_AGAIN: Duration = Duration::from_secs(2);
