@@ -12,15 +12,18 @@ pub(super) struct Verdict {
     pub holds: bool,
     pub reason: &'static str,
     pub message: String,
+    /// Whether a person has to do something about it.
+    pub stalls: bool,
 }
 
 impl Verdict {
     pub fn good(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { holds: true, reason, message: short(&message.into()) }
+        Self { holds: true, reason, message: short(&message.into()), stalls: false }
     }
 
     pub fn bad(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { holds: false, reason, message: short(&message.into()) }
+        let stalls = NEEDS_A_HAND.contains(&reason);
+        Self { holds: false, reason, message: short(&message.into()), stalls }
     }
 }
 
@@ -39,8 +42,8 @@ pub(super) struct Verdicts {
     pub summary: String,
 }
 
-/// Reasons for which a person has to do something.
-const NEEDS_A_HAND: [&str; 8] = [
+/// Reasons for which a person always has to do something.
+const NEEDS_A_HAND: [&str; 9] = [
     "InvalidRouting",
     "UnknownPlugin",
     "InvalidPicker",
@@ -49,6 +52,7 @@ const NEEDS_A_HAND: [&str; 8] = [
     "WrongPort",
     "NameTaken",
     "Refused",
+    "ReplicaError",
 ];
 
 impl Verdicts {
@@ -60,7 +64,7 @@ impl Verdicts {
             Some(part) => part.clone(),
             None => Verdict::good("Ready", self.summary.clone()),
         };
-        let hand = parts.into_iter().find(|part| !part.holds && NEEDS_A_HAND.contains(&part.reason));
+        let hand = parts.into_iter().find(|part| !part.holds && part.stalls);
         let stalled = hand.map(|part| Verdict { holds: true, ..part.clone() });
         let reconciling =
             (!ready.holds && stalled.is_none()).then(|| Verdict { holds: true, ..ready.clone() });

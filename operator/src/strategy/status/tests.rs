@@ -129,6 +129,7 @@ fn programmed_names_who_is_behind() {
         said(&compute(&snapshot, &valid, &done, at(0)), "Programmed"),
         is("False", "ReplicaError", "p-2: plugins[0]: too new")
     );
+    assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "Stalled").1, "ReplicaError");
 }
 
 #[test]
@@ -198,6 +199,23 @@ fn a_pool_that_cannot_be_given_back_is_named() {
     let status = compute(&snapshot, &valid, &Done { blocked, ..done }, at(0));
     let message = "not given back yet: pool llama: spec.x: Invalid value; pool phi: denied";
     assert_eq!(said(&status, "Ready"), is("False", "Releasing", message));
+}
+
+#[test]
+fn a_rollout_that_is_overdue_needs_a_hand() {
+    let (mut snapshot, done) = well();
+    let valid = validate(&snapshot, |_| Ok(()));
+    for (reason, first) in [("ProgressDeadlineExceeded", "Stalled"), ("ReplicaSetCreateError", "Reconciling")]
+    {
+        let (kind, live) = deployment(2, 1);
+        let mut live = (*live).clone();
+        live.data["status"]["conditions"] =
+            json!([{"type": "Progressing", "status": "False", "reason": reason}]);
+        snapshot.owned = vec![(kind, Arc::new(live))];
+        let status = compute(&snapshot, &valid, &done, at(0));
+        assert_eq!(said(&status, "Available").1, "Unavailable");
+        assert_eq!(status.conditions[1].type_, first, "{reason}");
+    }
 }
 
 #[test]

@@ -155,12 +155,11 @@ fn available(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
         };
         let rollout = Rollout::of(live);
         if !rollout.is_complete() {
-            let stuck = rollout.is_stuck();
-            let (reason, message) = match stuck {
-                true => ("Unavailable", format!("Deployment {picker} makes no progress; see its pods")),
-                false => ("Progressing", format!("Deployment {picker} is rolling out")),
-            };
-            return Verdict::bad(reason, message);
+            if rollout.is_stuck() {
+                let message = format!("Deployment {picker} makes no progress; see its pods");
+                return Verdict { stalls: rollout.is_overdue(), ..Verdict::bad("Unavailable", message) };
+            }
+            return Verdict::bad("Progressing", format!("Deployment {picker} is rolling out"));
         }
     }
     Verdict::good("Available", "every wanted picker is ready")
