@@ -124,6 +124,15 @@ impl Memory {
         lock(&self.kept).get(strategy).cloned()
     }
 
+    /// Forgets all that others may have changed while this process did not lead. What compiles does so still.
+    pub fn begin(&self) {
+        lock(&self.waiting).clear();
+        lock(&self.settled).clear();
+        lock(&self.records).clear();
+        lock(&self.kept).clear();
+        lock(&self.refusals).clear();
+    }
+
     /// Forgets what is not in the cluster any more.
     pub fn prune(&self, is_there: impl Fn(&str) -> bool) {
         lock(&self.waiting).retain(|uid, _| is_there(uid));
@@ -174,6 +183,21 @@ mod tests {
         assert!(memory.record("there").is_some() && memory.record("gone").is_none());
         assert_eq!(memory.hold("there", hold, start + hold), None);
         assert_eq!(memory.hold("gone", hold, start + hold), Some(hold));
+    }
+
+    #[test]
+    fn who_begins_to_lead_knows_nothing() {
+        let (memory, start, hold) = (Memory::default(), Instant::now(), Duration::from_secs(30));
+        memory.settle("a", "7", "hash");
+        memory.remember("a", &Record::default());
+        memory.keep("a", Kept { number: 1, revision: "r".to_owned() });
+        memory.refused("a", start);
+        assert_eq!(memory.hold("a", hold, start), Some(hold));
+        memory.begin();
+        assert!(!memory.is_settled("a", "7", "hash"));
+        assert_eq!((memory.record("a"), memory.kept("a")), (None, None));
+        assert_eq!(memory.refused("a", start + hold), Duration::ZERO);
+        assert_eq!(memory.hold("a", hold, start + hold), Some(hold));
     }
 
     #[test]
