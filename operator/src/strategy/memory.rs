@@ -31,6 +31,8 @@ pub struct Memory {
     kept: Mutex<HashMap<String, Kept>>,
     /// Since when the former reference of a pool is refused, by the UID of the pool.
     refusals: Mutex<HashMap<String, Instant>>,
+    /// How often in a row work on a strategy failed, by its UID.
+    failures: Mutex<HashMap<String, u32>>,
     running: Mutex<HashMap<String, Instant>>,
     pub(super) turns: Turns,
 }
@@ -138,8 +140,23 @@ impl Memory {
         lock(&self.waiting).retain(|uid, _| is_there(uid));
         lock(&self.settled).retain(|uid, _| is_there(uid));
         lock(&self.records).retain(|uid, _| is_there(uid));
+        lock(&self.failures).retain(|uid, _| is_there(uid));
         lock(&self.kept).retain(|uid, _| is_there(uid));
         lock(&self.refusals).retain(|uid, _| is_there(uid));
+    }
+
+    /// Notes that work on a strategy failed, and tells how often it had before, in a row.
+    pub fn failed(&self, strategy: &str) -> u32 {
+        let mut failures = lock(&self.failures);
+        let count = failures.entry(strategy.to_owned()).or_default();
+        let before = *count;
+        *count = count.saturating_add(1);
+        before
+    }
+
+    /// Notes that work on a strategy succeeded.
+    pub fn succeeded(&self, strategy: &str) {
+        lock(&self.failures).remove(strategy);
     }
 
     /// Notes that a reconcile runs.
@@ -198,6 +215,14 @@ mod tests {
         assert_eq!((memory.record("a"), memory.kept("a")), (None, None));
         assert_eq!(memory.refused("a", start + hold), Duration::ZERO);
         assert_eq!(memory.hold("a", hold, start + hold), Some(hold));
+    }
+
+    #[test]
+    fn failures_count_until_something_succeeds() {
+        let memory = Memory::default();
+        assert_eq!([memory.failed("a"), memory.failed("a"), memory.failed("b")], [0, 1, 0]);
+        memory.succeeded("a");
+        assert_eq!([memory.failed("a"), memory.failed("b")], [0, 1]);
     }
 
     #[test]
