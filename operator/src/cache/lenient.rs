@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use crds::{InferencePool, InferencePoolV1Alpha2, Pool};
 use k8s_openapi::api::core::v1::Pod;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference, Time};
 use kube::Resource;
 use kube::core::DynamicObject;
 use serde::Deserialize;
@@ -131,6 +131,7 @@ struct PodMetadata {
     namespace: String,
     labels: Option<BTreeMap<String, String>>,
     deletion_timestamp: Option<Time>,
+    owner_references: Option<Vec<OwnerReference>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -153,6 +154,12 @@ impl Lenient for PodFacts {
         let PodText { metadata, status } = decode(text)?;
         let ready = status.conditions.iter().flatten().any(|c| c.kind == "Ready" && c.status == "True");
         Ok(Self {
+            replica_set: metadata
+                .owner_references
+                .into_iter()
+                .flatten()
+                .find(|owner| owner.kind == "ReplicaSet" && owner.controller == Some(true))
+                .map(|owner| owner.name),
             ready: ready && metadata.deletion_timestamp.is_none(),
             name: metadata.name,
             namespace: metadata.namespace,

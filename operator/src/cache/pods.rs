@@ -13,6 +13,8 @@ pub struct PodFacts {
     pub namespace: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Name of the ReplicaSet that it belongs to.
+    pub replica_set: Option<String>,
     /// Whether it is ready and not being deleted.
     pub ready: bool,
 }
@@ -22,5 +24,12 @@ impl PodFacts {
     pub fn strategy(&self) -> Option<&str> {
         let is_picker = self.labels.get(names::COMPONENT).is_some_and(|c| c == names::COMPONENT_PICKER);
         self.labels.get(names::STRATEGY).filter(|_| is_picker).map(String::as_str)
+    }
+
+    /// Whether it is a pod of the Deployment called `name`: whose ReplicaSets are called like it, and by the
+    /// hash that is on their pods. (A reference to one that isn't there is the end of a pod.)
+    pub fn is_of(&self, name: &str) -> bool {
+        let set = self.replica_set.as_deref().and_then(|set| set.strip_prefix(name)?.strip_prefix('-'));
+        set.is_some() && set == self.labels.get("pod-template-hash").map(String::as_str)
     }
 }

@@ -90,9 +90,17 @@ impl Snapshot {
         object.metadata.owner_references.iter().flatten().any(|owner| owner.uid == self.uid())
     }
 
-    /// The ready pickers of this strategy.
+    /// The ready pickers of this strategy: the pods of its Deployments. Whoever may make a pod can give it any
+    /// label.
     pub fn ready_pickers(&self) -> impl Iterator<Item = &Arc<PodFacts>> {
-        self.pods.iter().filter(|pod| pod.ready && pod.strategy() == Some(self.name()))
+        let deployments: Vec<_> = self
+            .owned
+            .iter()
+            .filter(|(kind, live)| *kind == Kind::Deployment && self.owns(live))
+            .filter_map(|(_, live)| live.metadata.name.as_deref())
+            .collect();
+        let pickers = self.pods.iter().filter(|pod| pod.ready && pod.strategy() == Some(self.name()));
+        pickers.filter(move |pod| deployments.iter().any(|deployment| pod.is_of(deployment)))
     }
 }
 

@@ -24,7 +24,14 @@ fn deployment(wanted: i64, ready: i64) -> (Kind, Arc<DynamicObject>) {
 }
 
 fn picker(name: &str) -> Arc<crate::cache::PodFacts> {
-    pod(name, &[(names::COMPONENT, names::COMPONENT_PICKER), (names::STRATEGY, "chat")], true)
+    let labels = [
+        (names::COMPONENT, names::COMPONENT_PICKER),
+        (names::STRATEGY, "chat"),
+        ("pod-template-hash", "5c75"),
+    ];
+    let mut picker = (*pod(name, &labels, true)).clone();
+    picker.replica_set = Some("qwen-picker-5c75".to_owned());
+    Arc::new(picker)
 }
 
 fn at(second: i64) -> Timestamp {
@@ -130,6 +137,20 @@ fn programmed_names_who_is_behind() {
         is("False", "ReplicaError", "p-2: plugins[0]: too new")
     );
     assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "Stalled").1, "ReplicaError");
+}
+
+#[test]
+fn a_pod_that_only_looks_like_a_picker_is_none() {
+    let (mut snapshot, done) = well();
+    let mut alone = (*picker("p-3")).clone();
+    alone.replica_set = None;
+    let mut other = (*picker("p-4")).clone();
+    other.replica_set = Some("qwen-picker-2-5c75".to_owned());
+    snapshot.pods.extend([alone, other].map(Arc::new));
+    let valid = validate(&snapshot, |_| Ok(()));
+    assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "Programmed").0, "True");
+    snapshot.pods.push(picker("p-5"));
+    assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "Programmed").0, "False");
 }
 
 #[test]
