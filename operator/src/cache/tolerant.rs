@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use crds::RoutingStrategy;
 use kube::Resource;
 use kube::api::ObjectMeta;
+use picker_core::config::MAX_ROUTING;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -89,14 +90,35 @@ impl Lenient for RoutingStrategy {
     type Kind = Self;
 
     /// The strategy; where that can't be read, the strategy with the reason in the place of its routing and
-    /// without its pod template, which are the fields of any depth: it compiles to an error that says so.
+    /// without its pod template, which are the fields of any depth: it compiles to an error that says so. A
+    /// routing that is too long is not read at all.
     fn read(text: &str) -> Result<Self, String> {
         let (text, _) = without_managers(text);
+        if let Some(length) = routing_length(&text).filter(|length| *length > MAX_ROUTING) {
+            let why = format!("too long: {length} bytes, more than {MAX_ROUTING}");
+            return salvage(&text, &why).ok_or(why);
+        }
         serde_json::from_str(&text).or_else(|error| {
             let why = error.to_string();
             salvage(&text, &format!("unreadable: {why}")).ok_or(why)
         })
     }
+}
+
+/// Length of the text of a strategy's routing.
+fn routing_length(text: &str) -> Option<usize> {
+    #[derive(Deserialize)]
+    struct Strategy<'a> {
+        #[serde(borrow)]
+        spec: Spec<'a>,
+    }
+    #[derive(Deserialize)]
+    struct Spec<'a> {
+        #[serde(borrow)]
+        routing: Option<&'a RawValue>,
+    }
+    let strategy: Strategy<'_> = serde_json::from_str(text).ok()?;
+    Some(strategy.spec.routing?.get().len())
 }
 
 fn salvage(text: &str, why: &str) -> Option<RoutingStrategy> {
@@ -152,6 +174,17 @@ mod tests {
         assert_eq!((salvaged.picker.replicas, salvaged.picker.pod_template.len()), (Some(3), 0));
         assert_eq!(read[2], None);
         assert_eq!(list.items[2].meta().name.as_deref(), Some("chat"));
+    }
+
+    #[test]
+    fn a_routing_that_is_too_long_is_not_read() {
+        let read = |bytes: usize| {
+            let parameters = format!(r#"{{"x":"{}"}}"#, "y".repeat(bytes));
+            RoutingStrategy::read(&strategy(&parameters, "Takeover")).unwrap().spec.routing.0
+        };
+        assert!(read(MAX_ROUTING - 100).is_object());
+        let refused = read(MAX_ROUTING);
+        assert!(refused.as_str().unwrap().starts_with("too long: 262"), "{refused}");
     }
 
     #[test]
