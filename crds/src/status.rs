@@ -92,6 +92,7 @@ pub struct PoolStatus {
 pub struct PickerStatus {
     /// Revision that it serves; absent when it serves none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub revision: Option<String>,
     /// Generation of the strategy that it saw last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -102,6 +103,7 @@ pub struct PickerStatus {
     pub error: Option<String>,
     /// Its release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
     pub version: Option<String>,
 }
 

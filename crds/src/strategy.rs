@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::picker::PickerSpec;
 use crate::pool::PoolGroup;
 use crate::routing::RoutingBody;
-use crate::schema::rule;
+use crate::schema::{rule, selector};
 use crate::status::RoutingStrategyStatus;
 
 /// What a RoutingStrategy asks for.
@@ -112,7 +112,7 @@ pub struct PoolClaim {
     pub name: Option<String>,
     /// Labels of the InferencePools. An empty selector selects every pool of the namespace.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(extend("x-kubernetes-map-type" = "atomic"))]
+    #[schemars(schema_with = "selector")]
     pub selector: Option<LabelSelector>,
     /// API group of the InferencePool: inference.networking.k8s.io (v1) or
     /// inference.networking.x-k8s.io (v1alpha2).

@@ -39,6 +39,18 @@ fn plugins(routing: Value) -> Value {
 #[case::name_and_selector(json!({"pools": [{"name": "a", "selector": {}}]}), "exactly one of name and selector")]
 #[case::neither(json!({"pools": [{}]}), "exactly one of name and selector")]
 #[case::group(json!({"pools": [{"name": "a", "group": "apps"}]}), "spec.pools[0].group: Unsupported value")]
+#[case::operator(
+    json!({"pools": [{"selector": {"matchExpressions": [{"key": "a", "operator": "Is", "values": ["x"]}]}}]}),
+    "spec.pools[0].selector.matchExpressions[0].operator: Unsupported value"
+)]
+#[case::no_values(
+    json!({"pools": [{"selector": {"matchExpressions": [{"key": "a", "operator": "In"}]}}]}),
+    "In and NotIn need values"
+)]
+#[case::needless_values(
+    json!({"pools": [{"selector": {"matchExpressions": [{"key": "a", "operator": "Exists", "values": ["x"]}]}}]}),
+    "Exists and DoesNotExist take none"
+)]
 #[case::binding(json!({"pools": [{"name": "a"}], "binding": "Grab"}), "spec.binding: Unsupported value")]
 #[case::same_plugins(plugins(json!({"plugins": [{"type": "a"}, {"type": "b", "name": "a"}]})), "spec.routing.plugins")]
 #[case::same_profiles(
@@ -136,7 +148,11 @@ async fn accepts_the_largest_legal_object() {
     // Every reference is to the last plugin, which takes the rules longest to find.
     let profile = |i: usize| json!({"name": name(i), "plugins": vec![json!({"pluginRef": name(127), "weight": 1.5}); 32]});
     let spec = json!({
-        "pools": (0..64).map(|i| json!({"name": format!("{i:0>253}")})).collect::<Vec<_>>(),
+        "pools": (0..64).map(|i| if i < 32 {
+            json!({"name": format!("{i:0>253}")})
+        } else {
+            json!({"selector": {"matchExpressions": vec![json!({"key": "a", "operator": "NotIn", "values": ["b"]}); 32]}})
+        }).collect::<Vec<_>>(),
         "routing": {
             "plugins": (0..128).map(|i| json!({"type": name(0), "name": name(i)})).collect::<Vec<_>>(),
             "schedulingProfiles": (0..16).map(profile).collect::<Vec<_>>(),

@@ -1,5 +1,6 @@
 //! Puts the parts together and runs them until a signal.
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -61,7 +62,7 @@ pub async fn run(args: Args) -> Result<()> {
         release_hold: args.release_hold,
         recorder: Recorder::new(
             client,
-            Reporter { controller: "waypost".to_owned(), instance: Some(identity(&args)) },
+            Reporter { controller: "waypost".to_owned(), instance: Some(name(&args)) },
         ),
         memory: Memory::default(),
         cache,
@@ -112,9 +113,18 @@ fn candidate(args: &Args, mut config: ClientConfig) -> Result<Option<Candidate>>
     Ok(Some(Candidate::new(client, &args.namespace, &args.lease_name, identity(args), timing)))
 }
 
-fn identity(args: &Args) -> String {
+/// What this process is called.
+fn name(args: &Args) -> String {
     let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned());
     args.identity.clone().or_else(|| host().ok()).unwrap_or_else(|| "waypost-operator".to_owned())
+}
+
+/// Who this process is for the Lease. Two of one name (by a flag, or on two hosts that are called alike) would
+/// both believe that they hold it, so that each has an ending of its own.
+fn identity(args: &Args) -> String {
+    // Hash maps begin with keys from the system's randomness.
+    let random = RandomState::new().hash_one(std::process::id());
+    format!("{}_{random:016x}", name(args))
 }
 
 /// Looks at every strategy when this process begins to lead: what happened before was not its business.
@@ -124,7 +134,10 @@ async fn lead(context: Arc<Context>, leadership: Leadership, triggers: Triggers)
     let mut prune = tokio::time::interval(PRUNE);
     loop {
         tokio::select! {
-            () = leadership.gained() => triggers.all(),
+            () = leadership.gained() => {
+                context.memory.begin();
+                triggers.all();
+            }
             _ = prune.tick() => {
                 let there = context.cache.uids();
                 context.memory.prune(|uid| there.contains(uid));
@@ -187,5 +200,19 @@ impl Health for Context {
 
     fn live(&self) -> bool {
         self.memory.oldest_run(Instant::now()) < STUCK
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+
+    #[test]
+    fn two_processes_of_one_name_are_two() {
+        let args = Args::parse_from(["operator", "--identity", "a"]);
+        let (one, other) = (identity(&args), identity(&args));
+        assert!(one.starts_with("a_") && other.starts_with("a_") && one != other, "{one} {other}");
     }
 }

@@ -35,7 +35,7 @@ pub struct Args {
     #[arg(long, default_value = "waypost-operator")]
     pub lease_name: String,
 
-    /// Who holds the Lease. Default: the host name.
+    /// Who holds the Lease; each process adds an ending of its own. Default: the host name.
     #[arg(long, env = "POD_NAME")]
     pub identity: Option<String>,
 

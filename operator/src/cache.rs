@@ -10,6 +10,7 @@ use kube::runtime::reflector::Store;
 
 mod gate;
 mod index;
+mod lenient;
 mod pods;
 mod tolerant;
 mod triggers;
@@ -17,7 +18,9 @@ mod watch;
 mod watches;
 
 pub use index::Index;
+pub(crate) use lenient::{Lenient, PoolKind, PoolOf};
 pub use pods::PodFacts;
+pub(crate) use tolerant::Tolerant;
 pub use triggers::{Requests, Triggers};
 pub use watches::{Scope, run};
 

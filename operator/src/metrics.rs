@@ -1,5 +1,7 @@
 //! The operator's own metrics.
 
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -41,6 +43,8 @@ pub struct Metrics {
     pub writes: Family<WriteLabels, Counter>,
     /// How many generations the status of a strategy is behind its spec.
     pub generation_lag: Family<StrategyLabels, Gauge>,
+    /// The strategies that it is known of.
+    lagging: Mutex<HashSet<StrategyLabels>>,
     /// 1 while this process leads.
     pub leader: Gauge,
 }
@@ -54,6 +58,7 @@ impl Default for Metrics {
             reconcile_errors: Counter::default(),
             writes: Family::default(),
             generation_lag: Family::default(),
+            lagging: Mutex::default(),
             leader: Gauge::default(),
         };
         metrics.registered()
@@ -86,10 +91,19 @@ impl Metrics {
 
     /// Notes how far the status of each strategy is behind: namespace, name, generations.
     pub fn lags(&self, all: impl IntoIterator<Item = (String, String, i64)>) {
-        self.generation_lag.clear();
-        for (namespace, name, generations) in all {
-            self.generation_lag.get_or_create(&StrategyLabels { namespace, name }).set(generations);
+        let now: HashMap<_, _> = all
+            .into_iter()
+            .map(|(namespace, name, generations)| (StrategyLabels { namespace, name }, generations))
+            .collect();
+        for (labels, generations) in &now {
+            self.generation_lag.get_or_create(labels).set(*generations);
         }
+        // Only what is gone is taken out: whoever reads in between finds every strategy.
+        let mut known = self.lagging.lock().unwrap_or_else(PoisonError::into_inner);
+        for gone in known.iter().filter(|labels| !now.contains_key(*labels)) {
+            self.generation_lag.remove(gone);
+        }
+        *known = now.into_keys().collect();
     }
 
     /// Notes the time that a reconcile took.
@@ -110,6 +124,10 @@ impl Metrics {
 mod tests {
     use super::*;
 
+    fn label() -> StrategyLabels {
+        StrategyLabels { namespace: "llm".to_owned(), name: "chat".to_owned() }
+    }
+
     #[test]
     fn shows_what_was_counted() {
         let metrics = Metrics::default();
@@ -123,6 +141,12 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is not in\n{text}");
         }
+        // The series is the same one, not another in its place.
+        let series = || metrics.generation_lag.get_or_create(&label()).clone();
+        let before = series();
+        metrics.lags([("llm".to_owned(), "chat".to_owned(), 3)]);
+        before.inc();
+        assert_eq!(series().get(), 4);
         metrics.lags([]);
         assert!(!metrics.text().contains("chat"));
     }

@@ -79,15 +79,19 @@ pub async fn reconcile(strategy: Arc<RoutingStrategy>, context: Arc<Context>) ->
     let span = info_span!("reconcile", namespace, name, generation = strategy.metadata.generation);
     let began = Instant::now();
     let running = context.memory.running(format!("{namespace}/{name}"));
+    let uid = strategy.metadata.uid.clone().unwrap_or_default();
     let result = step(strategy, &context).instrument(span).await;
     drop(running);
+    if result.is_ok() {
+        context.memory.succeeded(&uid);
+    }
     context.metrics.reconciled(began.elapsed());
     result
 }
 
 async fn step(strategy: Arc<RoutingStrategy>, context: &Context) -> Result<Action, Error> {
     let now = Timestamp::now();
-    let snapshot = dereference::dereference(strategy, &context.cache);
+    let snapshot = dereference::dereference(strategy, &context.cache, &context.memory);
     if snapshot.is_deleting() {
         return release::deleted(context, &snapshot).await;
     }
@@ -101,19 +105,43 @@ async fn step(strategy: Arc<RoutingStrategy>, context: &Context) -> Result<Actio
     }
 }
 
+/// Longest wait before work that failed is tried again: when the API server comes back after a long time,
+/// edits are to be live soon.
+const LONGEST_RETRY: Duration = Duration::from_secs(4);
+
 /// When to try again.
 #[must_use]
 pub fn retry(strategy: Arc<RoutingStrategy>, error: &Error, context: Arc<Context>) -> Action {
+    let (namespace, name) = (&strategy.metadata.namespace, &strategy.metadata.name);
+    let before = || context.memory.failed(strategy.metadata.uid.as_deref().unwrap_or_default());
     match error {
         Error::Write(WriteError::NotLeading) => Action::await_change(),
         Error::Write(error) if error.is_conflict() => {
-            debug!(%error, name = strategy.metadata.name, "changed meanwhile; deciding again");
-            Action::requeue(Duration::from_millis(100))
+            debug!(%error, namespace, name, "changed meanwhile; deciding again");
+            Action::requeue(pause(Duration::from_millis(100), before()))
         }
         error => {
             context.metrics.reconcile_errors.inc();
-            warn!(%error, namespace = strategy.metadata.namespace, name = strategy.metadata.name, "trying again");
-            Action::requeue(Duration::from_secs(1))
+            warn!(%error, namespace, name, "trying again");
+            Action::requeue(pause(Duration::from_secs(1), before()))
         }
+    }
+}
+
+/// The wait after a failure that is the first after `before` others.
+fn pause(first: Duration, before: u32) -> Duration {
+    first.saturating_mul(1 << before.min(10)).min(LONGEST_RETRY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_tried_again_ever_more_slowly_but_soon() {
+        let waits = |first| (0..7).map(move |before| pause(Duration::from_millis(first), before).as_millis());
+        assert_eq!(waits(1000).collect::<Vec<_>>(), [1000, 2000, 4000, 4000, 4000, 4000, 4000]);
+        assert_eq!(waits(100).collect::<Vec<_>>(), [100, 200, 400, 800, 1600, 3200, 4000]);
+        assert_eq!(pause(Duration::from_secs(1), u32::MAX), LONGEST_RETRY);
     }
 }

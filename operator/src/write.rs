@@ -1,16 +1,19 @@
 //! Everything that is written to the cluster, by the replica that leads and by nobody else.
 
+use std::fmt::Debug;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crds::{Pool, PoolGroup, RoutingStrategy};
-use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, Preconditions};
+use crds::{InferencePool, InferencePoolV1Alpha2, Pool, PoolGroup, RoutingStrategy};
+use k8s_openapi::NamespaceResourceScope;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, DynamicObject};
-use kube::{Api, Client};
+use kube::{Api, Client, Resource};
 use serde_json::{Value, json};
 
 use crate::MANAGER;
+use crate::cache::{Lenient, PodFacts, PoolKind, PoolOf, Tolerant};
 use crate::kinds::{Kind, Object};
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
@@ -108,11 +111,11 @@ impl Writer {
         result
     }
 
-    fn api(&self, resource: &ApiResource, namespace: &str) -> Api<DynamicObject> {
+    fn api(&self, resource: &ApiResource, namespace: &str) -> Api<Tolerant<DynamicObject>> {
         Api::namespaced_with(self.client.clone(), namespace, resource)
     }
 
-    fn owned(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
+    fn owned(&self, kind: Kind, namespace: &str) -> Api<Tolerant<DynamicObject>> {
         self.api(&kind.resource(), namespace)
     }
 
@@ -128,7 +131,7 @@ impl Writer {
     ) -> Result<Option<DynamicObject>, WriteError> {
         let api = self.owned(kind, namespace);
         match tokio::time::timeout(TIMEOUT, api.get_opt(name)).await {
-            Ok(found) => Ok(found?),
+            Ok(found) => found?.map(readable).transpose(),
             Err(_) => Err(WriteError::Timeout),
         }
     }
@@ -138,21 +141,32 @@ impl Writer {
     /// # Errors
     /// When the API server doesn't answer or refuses.
     pub async fn pod_exists(&self, namespace: &str, name: &str) -> Result<bool, WriteError> {
-        let pods = Api::<k8s_openapi::api::core::v1::Pod>::namespaced(self.client.clone(), namespace);
-        match tokio::time::timeout(TIMEOUT, pods.get_metadata_opt(name)).await {
+        let pods = Api::<Tolerant<PodFacts>>::namespaced(self.client.clone(), namespace);
+        match tokio::time::timeout(TIMEOUT, pods.get_opt(name)).await {
             Ok(found) => Ok(found?.is_some()),
             Err(_) => Err(WriteError::Timeout),
         }
     }
 
-    /// Metadata of all pools of a namespace, past the caches.
+    /// All pools of a namespace, past the caches.
     ///
     /// # Errors
     /// When the API server doesn't answer or refuses.
-    pub async fn pools(&self, group: PoolGroup, namespace: &str) -> Result<Vec<ObjectMeta>, WriteError> {
-        let api = self.api(&pool_resource(group), namespace);
-        match tokio::time::timeout(TIMEOUT, api.list_metadata(&ListParams::default())).await {
-            Ok(found) => Ok(found?.items.into_iter().map(|pool| pool.metadata).collect()),
+    pub async fn pools(&self, group: PoolGroup, namespace: &str) -> Result<Vec<Pool>, WriteError> {
+        match group {
+            PoolGroup::V1 => self.pools_of::<InferencePool>(namespace).await,
+            PoolGroup::V1Alpha2 => self.pools_of::<InferencePoolV1Alpha2>(namespace).await,
+        }
+    }
+
+    async fn pools_of<K>(&self, namespace: &str) -> Result<Vec<Pool>, WriteError>
+    where
+        K: PoolKind + Resource<Scope = NamespaceResourceScope> + Clone + Debug,
+    {
+        let api = Api::<Tolerant<PoolOf<K>>>::namespaced(self.client.clone(), namespace);
+        match tokio::time::timeout(TIMEOUT, api.list(&ListParams::default())).await {
+            // One that can't be read is as if it were not there, here as in the caches.
+            Ok(found) => Ok(found?.items.into_iter().filter_map(|p| p.object.ok()).map(|p| p.pool).collect()),
             Err(_) => Err(WriteError::Timeout),
         }
     }
@@ -165,7 +179,8 @@ impl Writer {
         let (api, params) =
             (self.owned(object.kind, object.namespace()), PatchParams::apply(MANAGER).force());
         let patch = Patch::Apply(&object.content);
-        self.write("apply", &object.kind.resource().kind, api.patch(object.name(), &params, &patch)).await
+        let kind = object.kind.resource().kind;
+        readable(self.write("apply", &kind, api.patch(object.name(), &params, &patch)).await?)
     }
 
     /// Makes the lists of `live` those of `wanted`, entries of others or not, which applying would not.
@@ -253,25 +268,40 @@ impl Writer {
             .map(drop)
     }
 
-    /// Sets or removes our finalizer.
+    /// Adds our finalizer.
     ///
     /// # Errors
     /// As [`Writer::apply`].
-    pub async fn finalizer(
-        &self,
-        strategy: &RoutingStrategy,
-        finalizer: Option<&str>,
-    ) -> Result<(), WriteError> {
+    pub async fn add_finalizer(&self, strategy: &RoutingStrategy, finalizer: &str) -> Result<(), WriteError> {
         let (api, name) = self.strategy_api(strategy);
         let patch = json!({
             "apiVersion": "waypost.dev/v1alpha1", "kind": "RoutingStrategy",
             "metadata": {
                 "name": name, "namespace": strategy.metadata.namespace, "uid": strategy.metadata.uid,
-                "finalizers": finalizer.iter().collect::<Vec<_>>(),
+                "finalizers": [finalizer],
             },
         });
         let params = PatchParams::apply(FINALIZER_MANAGER).force();
         self.write("apply", "RoutingStrategy", api.patch(&name, &params, &Patch::Apply(&patch)))
+            .await
+            .map(drop)
+    }
+
+    /// Removes our finalizer, whoever else holds it. Fails with a conflict when the strategy is not in the
+    /// state that `strategy` shows.
+    ///
+    /// # Errors
+    /// As [`Writer::apply`].
+    pub async fn remove_finalizer(
+        &self,
+        strategy: &RoutingStrategy,
+        finalizer: &str,
+    ) -> Result<(), WriteError> {
+        let (api, name) = self.strategy_api(strategy);
+        let patch = without_finalizer(strategy, finalizer);
+        let params =
+            PatchParams { field_manager: Some(FINALIZER_MANAGER.to_owned()), ..PatchParams::default() };
+        self.write("patch", "RoutingStrategy", api.patch(&name, &params, &Patch::Merge(&patch)))
             .await
             .map(drop)
     }
@@ -289,11 +319,28 @@ impl Writer {
             .map(drop)
     }
 
-    fn strategy_api(&self, strategy: &RoutingStrategy) -> (Api<RoutingStrategy>, String) {
+    fn strategy_api(&self, strategy: &RoutingStrategy) -> (Api<Tolerant<RoutingStrategy>>, String) {
         let namespace = strategy.metadata.namespace.as_deref().unwrap_or_default();
         let name = strategy.metadata.name.clone().unwrap_or_default();
         (Api::namespaced(self.client.clone(), namespace), name)
     }
+}
+
+/// What the API server answered, of which not all may be fit to be decoded.
+fn readable<V: Lenient>(answer: Tolerant<V>) -> Result<V, WriteError> {
+    answer.object.map_err(|why| WriteError::Api(kube::Error::SerdeError(serde::de::Error::custom(why))))
+}
+
+/// The merge patch that takes `finalizer` away. Applying a list without it would not do: an entry that
+/// another manager applies too stays.
+fn without_finalizer(strategy: &RoutingStrategy, finalizer: &str) -> Value {
+    let others: Vec<_> =
+        strategy.metadata.finalizers.iter().flatten().filter(|other| *other != finalizer).collect();
+    json!({"metadata": {
+        "uid": strategy.metadata.uid,
+        "resourceVersion": strategy.metadata.resource_version,
+        "finalizers": others,
+    }})
 }
 
 fn preconditions(pool: &Pool, patch: &mut Value) {
@@ -312,5 +359,22 @@ fn pool_resource(group: PoolGroup) -> ApiResource {
         api_version: api_version.to_owned(),
         kind: "InferencePool".to_owned(),
         plural: "inferencepools".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_finalizer_is_taken_out_of_the_list_as_it_is() {
+        let mut strategy = RoutingStrategy::default();
+        strategy.metadata.uid = Some("u".to_owned());
+        strategy.metadata.resource_version = Some("7".to_owned());
+        strategy.metadata.finalizers = Some(["a/b", "ours/x", "c/d"].map(str::to_owned).into());
+        assert_eq!(
+            without_finalizer(&strategy, "ours/x"),
+            json!({"metadata": {"uid": "u", "resourceVersion": "7", "finalizers": ["a/b", "c/d"]}})
+        );
     }
 }

@@ -36,6 +36,21 @@ fn free_form_fields_and_lists_are_atomic() {
     }
 }
 
+#[test]
+fn a_selector_has_operators_that_exist() {
+    let schema = schema();
+    let claim = &schema["properties"]["spec"]["properties"]["pools"]["items"]["properties"];
+    assert_eq!(claim["selector"]["x-kubernetes-map-type"], json!("atomic"));
+    let requirements = &claim["selector"]["properties"]["matchExpressions"];
+    assert_eq!(requirements["maxItems"], json!(32));
+    let requirement = &requirements["items"];
+    assert_eq!(
+        requirement["properties"]["operator"]["enum"],
+        json!(["In", "NotIn", "Exists", "DoesNotExist"])
+    );
+    assert_eq!(requirement["x-kubernetes-validations"][0]["fieldPath"], json!(".values"));
+}
+
 /// A revision is the hash of the stored routing, so a default inside it would change revisions when the
 /// definition changes.
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
@@ -78,7 +79,9 @@ impl Stage {
         until("a new operator to lead", Duration::from_secs(30), async || {
             let holder = leases.get(NAME).await?.spec.and_then(|spec| spec.holder_identity);
             let holder = holder.filter(|holder| !holder.is_empty()).context("nobody leads")?;
-            ensure!(former.iter().all(|pod| pod.name_any() != holder), "{holder} leads still");
+            // The pod, and an ending that each process has of its own.
+            let leads = |pod: &Pod| holder.split('_').next() == Some(&pod.name_any());
+            ensure!(!former.iter().any(leads), "{holder} leads still");
             Ok(())
         })
         .await

@@ -11,7 +11,9 @@ use kube::{Api, Client};
 use serde_json::Value;
 use tokio::sync::watch;
 
+use super::tolerant::Tolerant;
 use super::watch::events;
+use super::watches::readable;
 
 /// Tells whether pools of `group` are installed, whenever that changes. `None` until it is known.
 pub(super) async fn watch_definition(
@@ -20,7 +22,10 @@ pub(super) async fn watch_definition(
     installed: watch::Sender<Option<bool>>,
 ) {
     // Read as plain JSON: a definition's schema is large and of no interest.
-    let api = Api::<DynamicObject>::all_with(client, &ApiResource::erase::<CustomResourceDefinition>(&()));
+    let api = Api::<Tolerant<DynamicObject>>::all_with(
+        client,
+        &ApiResource::erase::<CustomResourceDefinition>(&()),
+    );
     let config =
         watcher::Config::default().fields(&format!("metadata.name=inferencepools.{}", group.group()));
     let version = group.api_version().rsplit('/').next().unwrap_or_default();
@@ -28,7 +33,7 @@ pub(super) async fn watch_definition(
         installed.send_if_modified(|known| known.replace(now) != Some(now));
     };
     let mut listed = false;
-    let mut events = std::pin::pin!(events(api, config));
+    let mut events = std::pin::pin!(readable(events(api, config)));
     while let Some(event) = events.next().await {
         match event {
             Event::Init => listed = false,

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::Pod;
-
 use crate::names;
 
 /// What the operator remembers of a pod.
@@ -15,6 +13,8 @@ pub struct PodFacts {
     pub namespace: String,
     /// Its labels.
     pub labels: BTreeMap<String, String>,
+    /// Name of the ReplicaSet that it belongs to.
+    pub replica_set: Option<String>,
     /// Whether it is ready and not being deleted.
     pub ready: bool,
 }
@@ -25,17 +25,11 @@ impl PodFacts {
         let is_picker = self.labels.get(names::COMPONENT).is_some_and(|c| c == names::COMPONENT_PICKER);
         self.labels.get(names::STRATEGY).filter(|_| is_picker).map(String::as_str)
     }
-}
 
-impl From<Pod> for PodFacts {
-    fn from(pod: Pod) -> Self {
-        let conditions = pod.status.and_then(|s| s.conditions).unwrap_or_default();
-        let ready = conditions.iter().any(|c| c.type_ == "Ready" && c.status == "True");
-        Self {
-            ready: ready && pod.metadata.deletion_timestamp.is_none(),
-            name: pod.metadata.name.unwrap_or_default(),
-            namespace: pod.metadata.namespace.unwrap_or_default(),
-            labels: pod.metadata.labels.unwrap_or_default(),
-        }
+    /// Whether it is a pod of the Deployment called `name`: whose ReplicaSets are called like it, and by the
+    /// hash that is on their pods. (A reference to one that isn't there is the end of a pod.)
+    pub fn is_of(&self, name: &str) -> bool {
+        let set = self.replica_set.as_deref().and_then(|set| set.strip_prefix(name)?.strip_prefix('-'));
+        set.is_some() && set == self.labels.get("pod-template-hash").map(String::as_str)
     }
 }

@@ -2,66 +2,75 @@
 //! is of a newer release, would hide all others: each is decoded by itself instead.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
-use std::fmt::Debug;
 
 use crds::RoutingStrategy;
 use kube::Resource;
 use kube::api::ObjectMeta;
-use kube::core::DynamicObject;
-use serde::de::{DeserializeOwned, Error as _};
+use picker_core::config::MAX_ROUTING;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// An object, or at least whose it is.
+use super::lenient::{Lenient, fields, joined, without_managers};
+
+/// An object, or at least which one it is.
 #[derive(Clone, Debug)]
-pub(super) struct Tolerant<K> {
+pub(crate) struct Tolerant<V> {
+    /// Its name, namespace, UID and version: all that a watch needs.
     metadata: ObjectMeta,
     /// The object; why not, if it can't be read.
-    pub object: Result<K, String>,
+    pub object: Result<V, String>,
 }
 
-/// A kind of which something can be saved from an object that can't be read.
-pub(super) trait Salvage: Sized {
-    /// Makes what can be made of an object's text, given why it can't be read.
-    fn salvage(text: &str, why: &str) -> Option<Self>;
+/// What every object has.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Head {
+    metadata: Identity,
 }
 
-impl<'de, K: DeserializeOwned + Salvage> Deserialize<'de> for Tolerant<K> {
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Identity {
+    name: Option<String>,
+    namespace: Option<String>,
+    uid: Option<String>,
+    resource_version: Option<String>,
+}
+
+impl<'de, V: Lenient> Deserialize<'de> for Tolerant<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Head {
-            metadata: ObjectMeta,
-        }
         let text = Box::<RawValue>::deserialize(deserializer)?;
-        let metadata = serde_json::from_str::<Head>(text.get()).map_err(D::Error::custom)?.metadata;
-        let object = serde_json::from_str(text.get()).or_else(|error| {
-            let why = error.to_string();
-            K::salvage(text.get(), &why).ok_or(why)
-        });
-        Ok(Self { metadata, object })
+        let Head { metadata } = serde_json::from_str(text.get()).unwrap_or_default();
+        let metadata = ObjectMeta {
+            name: metadata.name,
+            namespace: metadata.namespace,
+            uid: metadata.uid,
+            resource_version: metadata.resource_version,
+            ..ObjectMeta::default()
+        };
+        Ok(Self { metadata, object: V::read(text.get()) })
     }
 }
 
-impl<K: Resource> Resource for Tolerant<K> {
-    type DynamicType = K::DynamicType;
-    type Scope = K::Scope;
+impl<V: Lenient> Resource for Tolerant<V> {
+    type DynamicType = <V::Kind as Resource>::DynamicType;
+    type Scope = <V::Kind as Resource>::Scope;
 
     fn kind(dt: &Self::DynamicType) -> Cow<'_, str> {
-        K::kind(dt)
+        V::Kind::kind(dt)
     }
 
     fn group(dt: &Self::DynamicType) -> Cow<'_, str> {
-        K::group(dt)
+        V::Kind::group(dt)
     }
 
     fn version(dt: &Self::DynamicType) -> Cow<'_, str> {
-        K::version(dt)
+        V::Kind::version(dt)
     }
 
     fn plural(dt: &Self::DynamicType) -> Cow<'_, str> {
-        K::plural(dt)
+        V::Kind::plural(dt)
     }
 
     fn meta(&self) -> &ObjectMeta {
@@ -73,50 +82,68 @@ impl<K: Resource> Resource for Tolerant<K> {
     }
 }
 
-type Fields = BTreeMap<String, Box<RawValue>>;
-
-fn fields(text: &str) -> Option<Fields> {
-    serde_json::from_str(text).ok()
-}
-
 fn raw(value: &Value) -> Option<Box<RawValue>> {
     RawValue::from_string(value.to_string()).ok()
 }
 
-impl Salvage for RoutingStrategy {
-    /// The strategy with the reason in the place of its routing and without its pod template, which are the
-    /// fields of any depth: it compiles to an error that says so.
-    fn salvage(text: &str, why: &str) -> Option<Self> {
-        let mut object = fields(text)?;
-        let mut spec = fields(object.get("spec")?.get())?;
-        spec.insert("routing".to_owned(), raw(&Value::String(format!("unreadable: {why}")))?);
-        if let Some(mut picker) = spec.get("picker").and_then(|picker| fields(picker.get())) {
-            picker.remove("podTemplate");
-            spec.insert(
-                "picker".to_owned(),
-                RawValue::from_string(serde_json::to_string(&picker).ok()?).ok()?,
-            );
+impl Lenient for RoutingStrategy {
+    type Kind = Self;
+
+    /// The strategy; where that can't be read, the strategy with the reason in the place of its routing and
+    /// without its pod template, which are the fields of any depth: it compiles to an error that says so. A
+    /// routing that is too long is not read at all.
+    fn read(text: &str) -> Result<Self, String> {
+        let (text, _) = without_managers(text);
+        if let Some(length) = routing_length(&text).filter(|length| *length > MAX_ROUTING) {
+            let why = format!("too long: {length} bytes, more than {MAX_ROUTING}");
+            return salvage(&text, &why).ok_or(why);
         }
-        object.insert("spec".to_owned(), RawValue::from_string(serde_json::to_string(&spec).ok()?).ok()?);
-        serde_json::from_str(&serde_json::to_string(&object).ok()?).ok()
+        serde_json::from_str(&text).or_else(|error| {
+            let why = error.to_string();
+            salvage(&text, &format!("unreadable: {why}")).ok_or(why)
+        })
     }
 }
 
-impl Salvage for DynamicObject {
-    /// The object with its metadata alone.
-    fn salvage(text: &str, _: &str) -> Option<Self> {
-        let mut object = fields(text)?;
-        object.retain(|name, _| ["apiVersion", "kind", "metadata"].contains(&name.as_str()));
-        serde_json::from_str(&serde_json::to_string(&object).ok()?).ok()
+/// Length of the text of a strategy's routing.
+fn routing_length(text: &str) -> Option<usize> {
+    #[derive(Deserialize)]
+    struct Strategy<'a> {
+        #[serde(borrow)]
+        spec: Spec<'a>,
     }
+    #[derive(Deserialize)]
+    struct Spec<'a> {
+        #[serde(borrow)]
+        routing: Option<&'a RawValue>,
+    }
+    let strategy: Strategy<'_> = serde_json::from_str(text).ok()?;
+    Some(strategy.spec.routing?.get().len())
+}
+
+fn salvage(text: &str, why: &str) -> Option<RoutingStrategy> {
+    let mut object = fields(text)?;
+    let mut spec = fields(object.get("spec")?.get())?;
+    spec.insert("routing".to_owned(), raw(&Value::String(why.to_owned()))?);
+    if let Some(mut picker) = spec.get("picker").and_then(|picker| fields(picker.get())) {
+        picker.remove("podTemplate");
+        spec.insert("picker".to_owned(), joined(&picker)?);
+    }
+    object.insert("spec".to_owned(), joined(&spec)?);
+    serde_json::from_str(joined(&object)?.get()).ok()
 }
 
 #[cfg(test)]
 mod tests {
+    use crds::InferencePool;
     use kube::api::{ObjectList, WatchEvent};
+    use kube::core::DynamicObject;
+    use rstest::rstest;
     use serde_json::json;
 
     use super::*;
+    use crate::cache::PodFacts;
+    use crate::cache::lenient::PoolOf;
 
     fn strategy(parameters: &str, binding: &str) -> String {
         format!(
@@ -150,6 +177,17 @@ mod tests {
     }
 
     #[test]
+    fn a_routing_that_is_too_long_is_not_read() {
+        let read = |bytes: usize| {
+            let parameters = format!(r#"{{"x":"{}"}}"#, "y".repeat(bytes));
+            RoutingStrategy::read(&strategy(&parameters, "Takeover")).unwrap().spec.routing.0
+        };
+        assert!(read(MAX_ROUTING - 100).is_object());
+        let refused = read(MAX_ROUTING);
+        assert!(refused.as_str().unwrap().starts_with("too long: 262"), "{refused}");
+    }
+
+    #[test]
     fn events_are_tolerant_too() {
         let event = format!(r#"{{"type":"MODIFIED","object":{}}}"#, strategy(&deep(), "Takeover"));
         let event: WatchEvent<Tolerant<RoutingStrategy>> = serde_json::from_str(&event).unwrap();
@@ -162,5 +200,66 @@ mod tests {
         let text = format!(r#"{{"metadata":{{"name":"chat-routing-0"}},"revision":1,"data":{}}}"#, deep());
         let item: Tolerant<DynamicObject> = serde_json::from_str(&text).unwrap();
         assert_eq!(item.object.unwrap().metadata.name.as_deref(), Some("chat-routing-0"));
+    }
+
+    /// A list of two objects called a and b, the first with managers who hold fields of any depth.
+    fn list_of(body: &str) -> String {
+        let item = |name: &str, managers: &str| {
+            format!(
+                r#"{{"metadata":{{"name":"{name}","namespace":"llm","resourceVersion":"7","uid":"u",
+                "managedFields":[{managers}{{"manager":"helm","operation":"Update","fieldsV1":{{"f:spec":{{}}}}}}]}},{body}}}"#
+            )
+        };
+        let broken = format!(r#"{{"manager":"x","fieldsType":"FieldsV1","fieldsV1":{}}},"#, deep());
+        format!(
+            r#"{{"apiVersion":"v1","kind":"List","metadata":{{}},"items":[{},{}]}}"#,
+            item("a", &broken),
+            item("b", "")
+        )
+    }
+
+    fn read<V: Lenient + Clone>(body: &str) -> Vec<V> {
+        let list: ObjectList<Tolerant<V>> = serde_json::from_str(&list_of(body)).unwrap();
+        list.items
+            .into_iter()
+            .map(|item| {
+                assert_eq!(item.meta().resource_version.as_deref(), Some("7"));
+                item.object.unwrap()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn fields_of_managers_hide_nothing_however_deep() {
+        let pods: Vec<PodFacts> = read(r#""status":{"conditions":[{"type":"Ready","status":"True"}]}"#);
+        assert_eq!(
+            pods.iter().map(|pod| (pod.name.as_str(), pod.ready)).collect::<Vec<_>>(),
+            [("a", true), ("b", true)]
+        );
+        let strategies: Vec<RoutingStrategy> =
+            read(r#""spec":{"pools":[{"name":"qwen"}],"routing":{"plugins":[]}}"#);
+        assert!(strategies.iter().all(|s| s.spec.routing.0 == json!({"plugins": []})));
+        let objects: Vec<DynamicObject> = read(r#""spec":{"replicas":2}"#);
+        assert!(objects.iter().all(|o| o.data == json!({"spec": {"replicas": 2}})), "{objects:?}");
+        let pools: Vec<PoolOf<InferencePool>> =
+            read(r#""spec":{"selector":{"matchLabels":{"app":"x"}},"targetPorts":[{"number":8000}]}"#);
+        for pool in pools {
+            // Of the managers those are left that can be read.
+            let managers = pool.pool.metadata.managed_fields.unwrap();
+            assert_eq!(managers.iter().filter_map(|m| m.manager.as_deref()).collect::<Vec<_>>(), ["helm"]);
+        }
+    }
+
+    #[rstest]
+    #[case::no_metadata("{}")]
+    #[case::odd_metadata(r#"{"metadata":{"name":5}}"#)]
+    #[case::no_object("[1]")]
+    fn what_is_no_object_hides_nothing(#[case] text: &str) {
+        let list = format!(
+            r#"{{"apiVersion":"v1","kind":"List","metadata":{{}},"items":[{text},{}]}}"#,
+            strategy("{}", "Takeover")
+        );
+        let list: ObjectList<Tolerant<RoutingStrategy>> = serde_json::from_str(&list).unwrap();
+        assert!(list.items[0].object.is_err() && list.items[1].object.is_ok());
     }
 }

@@ -191,6 +191,7 @@ mod tests {
             name: "vllm-0".to_owned(),
             namespace: "llm".to_owned(),
             labels: [("app".to_owned(), "vllm".to_owned())].into(),
+            replica_set: None,
             ready: true,
         };
         triggers.pod(None, Some(&pod));

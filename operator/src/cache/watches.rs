@@ -6,20 +6,19 @@ use std::sync::Arc;
 use crds::{InferencePool, InferencePoolV1Alpha2, Pool, PoolGroup, RoutingStrategy};
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::NamespaceResourceScope;
-use k8s_openapi::api::core::v1::Pod;
 use kube::core::DynamicObject;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher::{self, Event};
 use kube::{Api, Client, Resource};
-use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::warn;
 
 use super::gate::{watch_definition, while_installed};
+use super::lenient::{Lenient, PoolKind, PoolOf};
 use super::tolerant::Tolerant;
 use super::watch::{events, follow, key};
-use super::{Cache, Triggers};
+use super::{Cache, PodFacts, Triggers};
 use crate::kinds::Kind;
 use crate::names;
 
@@ -65,11 +64,11 @@ pub fn run(
         tasks.spawn(watch_definition(client.clone(), group, installed));
         match group {
             PoolGroup::V1 => {
-                let api = scope.api::<InferencePool>(client);
+                let api = scope.api::<Tolerant<PoolOf<InferencePool>>>(client);
                 pools(&mut tasks, api, group, is_installed, cache, triggers);
             }
             PoolGroup::V1Alpha2 => {
-                let api = scope.api::<InferencePoolV1Alpha2>(client);
+                let api = scope.api::<Tolerant<PoolOf<InferencePoolV1Alpha2>>>(client);
                 pools(&mut tasks, api, group, is_installed, cache, triggers);
             }
         }
@@ -127,11 +126,10 @@ fn owned(
 }
 
 /// The events of what can be read. What can't is said, and is as if it were not there.
-fn readable<K>(events: impl Stream<Item = Event<Tolerant<K>>> + Send) -> impl Stream<Item = Event<K>> + Send
-where
-    K: Resource + Clone + Send,
-{
-    let read = |item: Tolerant<K>| {
+pub(super) fn readable<V: Lenient + Send>(
+    events: impl Stream<Item = Event<Tolerant<V>>> + Send,
+) -> impl Stream<Item = Event<V>> + Send {
+    let read = |item: Tolerant<V>| {
         let (namespace, name) = key(item.meta());
         let object = item.object;
         object
@@ -149,26 +147,25 @@ where
     })
 }
 
-fn pods(tasks: &mut JoinSet<()>, api: Api<Pod>, cache: &Cache, triggers: &Triggers) {
+fn pods(tasks: &mut JoinSet<()>, api: Api<Tolerant<PodFacts>>, cache: &Cache, triggers: &Triggers) {
     let (index, triggers) = (cache.pods.clone(), triggers.clone());
     tasks.spawn(async move {
-        let key = |pod: &super::PodFacts| (pod.namespace.clone(), pod.name.clone());
-        let changed = |old: Option<&super::PodFacts>, new: Option<&super::PodFacts>| triggers.pod(old, new);
-        follow(events(api, watcher::Config::default()), &index, key, super::PodFacts::from, changed, || {})
-            .await;
+        let key = |pod: &PodFacts| (pod.namespace.clone(), pod.name.clone());
+        let changed = |old: Option<&PodFacts>, new: Option<&PodFacts>| triggers.pod(old, new);
+        let events = readable(events(api, watcher::Config::default()));
+        follow(events, &index, key, |pod| pod, changed, || {}).await;
     });
 }
 
 fn pools<K>(
     tasks: &mut JoinSet<()>,
-    api: Api<K>,
+    api: Api<Tolerant<PoolOf<K>>>,
     group: PoolGroup,
     installed: watch::Receiver<Option<bool>>,
     cache: &Cache,
     triggers: &Triggers,
 ) where
-    K: Resource + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-    for<'a> Pool: From<&'a K>,
+    K: PoolKind + Clone + Debug + Send + Sync + 'static,
 {
     let Some(index) = cache.pools.get(&group).cloned() else { return };
     let triggers = triggers.clone();
@@ -177,7 +174,7 @@ fn pools<K>(
             let (api, index, triggers) = (api.clone(), Arc::clone(&index), triggers.clone());
             async move {
                 let changed = |old: Option<&Pool>, new: Option<&Pool>| triggers.pool(old, new);
-                let pool = |object: K| Pool::from(&object);
+                let pool = |object: PoolOf<K>| object.pool;
                 // Strategies that say the kind is not installed have to look again, pools or none.
                 let is_new = !index.is_listed();
                 let listed = || {
@@ -186,7 +183,7 @@ fn pools<K>(
                     }
                 };
                 follow(
-                    events(api, watcher::Config::default()),
+                    readable(events(api, watcher::Config::default())),
                     &index,
                     |p: &Pool| key(&p.metadata),
                     pool,

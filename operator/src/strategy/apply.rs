@@ -1,11 +1,12 @@
 //! Fourth step: make the cluster so. Order matters: what a pool will refer to is there before the pool
 //! refers to it, and goes after the pool no longer does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use crds::{Pool, PoolGroup};
 use k8s_openapi::jiff::Timestamp;
+use kube::core::DynamicObject;
 
 use super::binding::Standing;
 use super::build::Built;
@@ -31,6 +32,11 @@ pub(super) struct Done {
     pub taken: BTreeMap<String, String>,
     /// Pickers of which the API server refused an object, and why.
     pub refused: BTreeMap<String, String>,
+    /// Pickers of which an object could not be written, and is tried again.
+    pub unwritten: BTreeSet<String>,
+    /// Deployments that were written now, as the API server returned them: the caches still have the
+    /// former ones, whose rollouts say nothing about these.
+    pub deployments: BTreeMap<String, DynamicObject>,
     /// How each pool that the strategy drives stands.
     pub standings: BTreeMap<(PoolGroup, String), Standing>,
     /// Pools whose reference was replaced now, and by the name of what was there before.
@@ -39,6 +45,8 @@ pub(super) struct Done {
     pub released: Vec<String>,
     /// Pools whose former reference the API server refuses, and why.
     pub given_up: Vec<(String, String)>,
+    /// Pools that can't be given back yet, and why.
+    pub blocked: BTreeMap<String, String>,
     /// When to look again without a change.
     pub again: Option<Duration>,
     /// What has to be tried again.
@@ -55,6 +63,12 @@ impl Done {
         if self.error.as_ref().is_none_or(WriteError::is_conflict) {
             self.error = Some(error);
         }
+    }
+
+    /// The Deployment called `picker` as it was seen last.
+    pub fn deployment<'a>(&'a self, snapshot: &'a Snapshot, picker: &str) -> Option<&'a DynamicObject> {
+        let known = || snapshot.object(Kind::Deployment, picker).map(|live| &**live);
+        self.deployments.get(picker).or_else(known)
     }
 }
 
@@ -73,6 +87,7 @@ pub(super) async fn apply(
             let message =
                 format!("the ControllerRevisions {}-routing-0 to 9 are not this strategy's", snapshot.name());
             done.taken.insert(String::new(), message);
+            done.look_again(make::NAME_TAKEN_AGAIN);
         }
         Err(error) => done.failed(error),
     }

@@ -38,6 +38,10 @@ pub(super) enum Step {
         record: Record,
         force: bool,
     },
+    /// Write the record again, to a pool that has our reference by our doing.
+    Recall {
+        record: Record,
+    },
     /// Give up the reference as it is, and remember that.
     Leave {
         record: Record,
@@ -69,8 +73,12 @@ pub(super) fn decide(q: &Question<'_>) -> Decision {
     let is = |step, standing| Decision { step, standing };
 
     if live.as_ref() == Some(q.wanted) {
-        // What we left to another and now is as we want it, its owner wants.
-        let step = if own.is_some_and(|record| record.left.is_some()) { Step::Forget } else { Step::Nothing };
+        let step = match recalled(q) {
+            // What we left to another and now is as we want it, its owner wants.
+            _ if own.is_some_and(|record| record.left.is_some()) => Step::Forget,
+            Some(record) => Step::Recall { record },
+            None => Step::Nothing,
+        };
         return is(step, Standing::Bound);
     }
     if q.binding == Binding::Observe {
@@ -132,6 +140,24 @@ pub(super) fn decide(q: &Question<'_>) -> Decision {
         }
     }
     is(Step::Take { record: next, force }, Standing::Bound)
+}
+
+/// The record that a pool with our reference should carry and doesn't: it was lost or made unreadable, or is
+/// that of a strategy whose place this one has taken. What was there before is told by the other record or by
+/// memory, and otherwise nobody knows it.
+fn recalled(q: &Question<'_>) -> Option<Record> {
+    if q.binding == Binding::Observe || !managers::we_hold_reference(q.pool) {
+        return None;
+    }
+    let known = match Record::read(q.pool) {
+        Some(record) if record.strategy == q.strategy || record.left.is_some() || !q.available => {
+            return None;
+        }
+        Some(record) => Some(record),
+        None => q.remembered.clone().filter(|record| record.left.is_none()),
+    };
+    let applied = q.wanted.write(q.pool.group);
+    Some(Record { strategy: q.strategy.to_owned(), applied, ..known.unwrap_or_default() })
 }
 
 /// `stored` as it would be without us: what only we hold of it is as it was before.

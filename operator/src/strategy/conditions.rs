@@ -12,15 +12,18 @@ pub(super) struct Verdict {
     pub holds: bool,
     pub reason: &'static str,
     pub message: String,
+    /// Whether a person has to do something about it.
+    pub stalls: bool,
 }
 
 impl Verdict {
     pub fn good(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { holds: true, reason, message: short(&message.into()) }
+        Self { holds: true, reason, message: short(&message.into()), stalls: false }
     }
 
     pub fn bad(reason: &'static str, message: impl Into<String>) -> Self {
-        Self { holds: false, reason, message: short(&message.into()) }
+        let stalls = NEEDS_A_HAND.contains(&reason);
+        Self { holds: false, reason, message: short(&message.into()), stalls }
     }
 }
 
@@ -33,12 +36,14 @@ pub(super) struct Verdicts {
     pub available: Verdict,
     pub programmed: Verdict,
     pub contested: Option<Verdict>,
+    /// What keeps it from being ready though all aspects hold.
+    pub unfinished: Option<Verdict>,
     /// Message of Ready when all holds.
     pub summary: String,
 }
 
-/// Reasons for which a person has to do something.
-const NEEDS_A_HAND: [&str; 8] = [
+/// Reasons for which a person always has to do something.
+const NEEDS_A_HAND: [&str; 9] = [
     "InvalidRouting",
     "UnknownPlugin",
     "InvalidPicker",
@@ -47,6 +52,7 @@ const NEEDS_A_HAND: [&str; 8] = [
     "WrongPort",
     "NameTaken",
     "Refused",
+    "ReplicaError",
 ];
 
 impl Verdicts {
@@ -54,11 +60,11 @@ impl Verdicts {
     /// Reconciling come first, for readers that take the first that says something.
     pub fn conditions(&self, old: &[Condition], generation: i64, now: Timestamp) -> Vec<Condition> {
         let parts = [&self.accepted, &self.pools_bound, &self.available, &self.programmed];
-        let ready = match parts.into_iter().find(|part| !part.holds) {
+        let ready = match parts.into_iter().chain(&self.unfinished).find(|part| !part.holds) {
             Some(part) => part.clone(),
             None => Verdict::good("Ready", self.summary.clone()),
         };
-        let hand = parts.into_iter().find(|part| !part.holds && NEEDS_A_HAND.contains(&part.reason));
+        let hand = parts.into_iter().find(|part| !part.holds && part.stalls);
         let stalled = hand.map(|part| Verdict { holds: true, ..part.clone() });
         let reconciling =
             (!ready.holds && stalled.is_none()).then(|| Verdict { holds: true, ..ready.clone() });
@@ -77,6 +83,17 @@ impl Verdicts {
         .filter_map(|(name, verdict)| Some(condition(name, verdict?, old, generation, now)))
         .collect()
     }
+}
+
+/// The conditions of `old` with Ready as `verdict` says. What else is said stays: it is about the time before.
+pub(super) fn not_ready(
+    verdict: &Verdict,
+    old: &[Condition],
+    generation: i64,
+    now: Timestamp,
+) -> Vec<Condition> {
+    let others = old.iter().filter(|c| !["Ready", "Stalled", "Reconciling"].contains(&c.type_.as_str()));
+    std::iter::once(condition("Ready", verdict, old, generation, now)).chain(others.cloned()).collect()
 }
 
 fn condition(name: &str, verdict: &Verdict, old: &[Condition], generation: i64, now: Timestamp) -> Condition {
@@ -141,6 +158,7 @@ mod tests {
             available: yes("Available"),
             programmed: yes("Programmed"),
             contested: None,
+            unfinished: None,
             summary: "all is well".to_owned(),
         }
     }
@@ -198,6 +216,19 @@ mod tests {
         let conditions = verdicts.conditions(&[], 1, at(0));
         assert_eq!(brief(&conditions)[0], ("Ready", "True", "Ready"));
         assert!(!conditions.iter().any(|c| c.type_ == "Stalled" || c.type_ == "Reconciling"));
+    }
+
+    #[test]
+    fn what_is_being_released_is_not_ready() {
+        let mut verdicts = good();
+        verdicts.available = Verdict::bad("NameTaken", "x");
+        let old = verdicts.conditions(&[], 1, at(10));
+        let new = not_ready(&Verdict::bad("Releasing", "pool a: no"), &old, 2, at(20));
+        assert_eq!(brief(&new)[..2], [("Ready", "False", "Releasing"), ("Accepted", "True", "Accepted")]);
+        assert_eq!(new[0].last_transition_time.0, at(10));
+        assert_eq!(not_ready(&Verdict::bad("Releasing", "pool a: no"), &new, 2, at(30)), new);
+        verdicts = Verdicts { unfinished: Some(Verdict::bad("Releasing", "pool a: no")), ..good() };
+        assert_eq!(brief(&verdicts.conditions(&[], 1, at(0)))[0], ("Ready", "False", "Releasing"));
     }
 
     #[test]

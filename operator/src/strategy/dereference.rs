@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use crds::{Pool, PoolGroup, RoutingStrategy};
+use crds::{Pool, PoolGroup, RoutingStrategy, history};
 use kube::core::DynamicObject;
 
+use super::Memory;
 use crate::cache::{Cache, PodFacts};
 use crate::kinds::Kind;
 use crate::names;
@@ -23,6 +24,16 @@ pub(super) struct Snapshot {
     pub owned: Vec<(Kind, Arc<DynamicObject>)>,
     /// All pods of its namespace.
     pub pods: Vec<Arc<PodFacts>>,
+    /// The routing that this process put into the history last, which the cache may not have yet.
+    pub kept: Option<Kept>,
+}
+
+/// A routing in the history.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Kept {
+    /// The larger, the newer.
+    pub number: i64,
+    pub revision: String,
 }
 
 impl Snapshot {
@@ -50,8 +61,21 @@ impl Snapshot {
         self.strategy.metadata.finalizers.iter().flatten().any(|f| f == super::FINALIZER)
     }
 
-    /// The revision that pickers are to serve.
+    /// The last accepted revision, which pickers are to serve: that of the newest routing in the history. The
+    /// status has it too, but every picker may write that.
     pub fn revision(&self) -> Option<&str> {
+        let cached = history::slots(self.name()).filter_map(|slot| {
+            let live = self.object(Kind::ControllerRevision, &slot).filter(|live| self.owns(live))?;
+            let revision = live.metadata.labels.as_ref()?.get(history::REVISION_LABEL)?;
+            Some((live.data["revision"].as_i64()?, revision.as_str()))
+        });
+        let written = self.kept.iter().map(|kept| (kept.number, kept.revision.as_str()));
+        // Of two with the same number the cache has the older.
+        cached.chain(written).max_by_key(|(number, _)| *number).map(|(_, revision)| revision)
+    }
+
+    /// The revision of which the status says that pickers are to serve it.
+    pub fn told_revision(&self) -> Option<&str> {
         self.strategy.status.as_ref()?.revision.as_deref()
     }
 
@@ -66,14 +90,22 @@ impl Snapshot {
         object.metadata.owner_references.iter().flatten().any(|owner| owner.uid == self.uid())
     }
 
-    /// The ready pickers of this strategy.
+    /// The ready pickers of this strategy: the pods of its Deployments. Whoever may make a pod can give it any
+    /// label.
     pub fn ready_pickers(&self) -> impl Iterator<Item = &Arc<PodFacts>> {
-        self.pods.iter().filter(|pod| pod.ready && pod.strategy() == Some(self.name()))
+        let deployments: Vec<_> = self
+            .owned
+            .iter()
+            .filter(|(kind, live)| *kind == Kind::Deployment && self.owns(live))
+            .filter_map(|(_, live)| live.metadata.name.as_deref())
+            .collect();
+        let pickers = self.pods.iter().filter(|pod| pod.ready && pod.strategy() == Some(self.name()));
+        pickers.filter(move |pod| deployments.iter().any(|deployment| pod.is_of(deployment)))
     }
 }
 
 /// Reads the caches.
-pub(super) fn dereference(strategy: Arc<RoutingStrategy>, cache: &Cache) -> Snapshot {
+pub(super) fn dereference(strategy: Arc<RoutingStrategy>, cache: &Cache, memory: &Memory) -> Snapshot {
     let namespace = strategy.metadata.namespace.clone().unwrap_or_default();
     let name = strategy.metadata.name.clone().unwrap_or_default();
     let labelled = |object: &DynamicObject| {
@@ -92,6 +124,46 @@ pub(super) fn dereference(strategy: Arc<RoutingStrategy>, cache: &Cache) -> Snap
         pools: cache.pools_of(&namespace),
         unserved: PoolGroup::ALL.into_iter().filter(|group| !cache.serves(*group)).collect(),
         pods: cache.pods.within(&namespace),
+        kept: memory.kept(strategy.metadata.uid.as_deref().unwrap_or_default()),
         strategy,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::build::owner;
+    use crate::strategy::validate::testing::snapshot;
+
+    fn slot(index: usize, number: i64, revision: &str, uid: &str) -> (Kind, Arc<DynamicObject>) {
+        let object: Value = json!({
+            "metadata": {
+                "name": format!("chat-routing-{index}"), "namespace": "llm",
+                "labels": {history::REVISION_LABEL: revision}, "ownerReferences": [owner("chat", uid)],
+            },
+            "revision": number,
+        });
+        (Kind::ControllerRevision, Arc::new(serde_json::from_value(object).unwrap()))
+    }
+
+    #[test]
+    fn the_last_accepted_revision_is_that_of_the_history() {
+        let mut world = snapshot();
+        Arc::make_mut(&mut world.strategy).status.get_or_insert_default().revision =
+            Some("forged".to_owned());
+        assert_eq!((world.revision(), world.told_revision()), (None, Some("forged")));
+        world.owned = vec![
+            slot(0, 8, "b", "uid-chat"),
+            slot(1, 7, "a", "uid-chat"),
+            slot(2, 9, "of another", "uid-gone"),
+            slot(77, 9, "no slot", "uid-chat"),
+        ];
+        assert_eq!(world.revision(), Some("b"));
+        world.kept = Some(Kept { number: 8, revision: "c".to_owned() });
+        assert_eq!(world.revision(), Some("c"));
+        world.kept = Some(Kept { number: 6, revision: "z".to_owned() });
+        assert_eq!(world.revision(), Some("b"));
     }
 }

@@ -91,6 +91,8 @@ fn turned(old: &RoutingStrategyStatus, new: &RoutingStrategyStatus) -> Vec<Happe
                 !same || before.map(|c| &c.message) != Some(&condition.message)
             }
             "PoolsBound" | "Available" | "Programmed" => !same && condition.status == "False",
+            // That a pool can't be given back is said there alone.
+            "Ready" => !same && condition.reason == "Releasing",
             "Contested" => !same,
             _ => false,
         };
@@ -183,6 +185,14 @@ mod tests {
         assert_eq!(turned(&good, &bad), [Happening::warning("InvalidRouting", "plugins[0]")]);
         assert_eq!(turned(&bad, &worse), [Happening::warning("InvalidRouting", "plugins[1]")]);
         assert_eq!(turned(&bad, &bad), []);
+    }
+
+    #[test]
+    fn what_cannot_be_given_back_is_told_once() {
+        let old = status("a", &[("Ready", "True", "Ready", "")]);
+        let new = status("a", &[("Ready", "False", "Releasing", "not given back yet: pool x: no")]);
+        assert_eq!(turned(&old, &new), [Happening::warning("Releasing", "not given back yet: pool x: no")]);
+        assert_eq!(turned(&new, &new), []);
     }
 
     #[test]

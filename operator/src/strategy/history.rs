@@ -7,7 +7,7 @@ use kube::core::DynamicObject;
 use serde_json::json;
 
 use super::Context;
-use super::dereference::Snapshot;
+use super::dereference::{self, Snapshot};
 use super::validate::Valid;
 use crate::build::owner;
 use crate::drift;
@@ -46,14 +46,16 @@ pub(super) async fn keep(context: &Context, snapshot: &Snapshot, valid: &Valid) 
     let (name, number) = match plan(snapshot, revision) {
         Plan::Nothing => return Ok(Kept::Yes),
         Plan::Renumber { name, number } => (name, number),
-        Plan::Write { empty, oldest, number } => match (free(context, snapshot, empty).await?, oldest) {
-            (Some(name), _) => (name, number),
-            (None, Some((name, old))) => {
-                context.writer.delete(Kind::ControllerRevision, &old).await?;
-                (name, number)
+        Plan::Write { empty, oldest, number } => {
+            match (free(context, snapshot, empty, revision).await?, oldest) {
+                (Some(name), _) => (name, number),
+                (None, Some((name, old))) => {
+                    context.writer.delete(Kind::ControllerRevision, &old).await?;
+                    (name, number)
+                }
+                (None, None) => return Ok(Kept::NameTaken),
             }
-            (None, None) => return Ok(Kept::NameTaken),
-        },
+        }
     };
     let mut object = json!({
         "apiVersion": "apps/v1",
@@ -75,25 +77,35 @@ pub(super) async fn keep(context: &Context, snapshot: &Snapshot, valid: &Valid) 
     match Object::new(Kind::ControllerRevision, &object) {
         Ok(mut object) => {
             drift::seal(&mut object.content);
-            context.writer.apply(&object).await.map(|_| Kept::Yes)
+            context.writer.apply(&object).await?;
+            context.memory.keep(snapshot.uid(), dereference::Kept { number, revision: revision.clone() });
+            Ok(Kept::Yes)
         }
         Err(error) => Err(WriteError::Api(kube::Error::SerdeError(error))),
     }
 }
 
-/// The first of `slots` that is ours or nobody's, past the cache, which holds ours only.
+/// The first of `slots` in which `revision` can be written, past the cache, which holds ours only and may not
+/// yet hold what was written last.
 async fn free(
     context: &Context,
     snapshot: &Snapshot,
     slots: Vec<String>,
+    revision: &str,
 ) -> Result<Option<String>, WriteError> {
     for name in slots {
         let live = context.writer.read(Kind::ControllerRevision, snapshot.namespace(), &name).await?;
-        if live.is_none_or(|live| snapshot.owns(&live)) {
+        if live.is_none_or(|live| snapshot.owns(&live) && holds(&live, revision)) {
             return Ok(Some(name));
         }
     }
     Ok(None)
+}
+
+/// Whether a slot has this revision: another can't be written over it, as its data can't be changed.
+fn holds(slot: &DynamicObject, revision: &str) -> bool {
+    let label = slot.metadata.labels.as_ref().and_then(|labels| labels.get(history::REVISION_LABEL));
+    label.is_some_and(|label| label == revision)
 }
 
 fn plan(snapshot: &Snapshot, revision: &str) -> Plan {
@@ -105,32 +117,32 @@ fn plan(snapshot: &Snapshot, revision: &str) -> Plan {
         })
         .collect();
     let number = |object: &DynamicObject| object.data["revision"].as_i64().unwrap_or_default();
-    let newest = slots.iter().filter_map(|(_, live)| live.as_deref().map(number)).max().unwrap_or_default();
-    let is = |object: &DynamicObject, revision: &str| {
-        object.metadata.labels.as_ref().and_then(|l| l.get(history::REVISION_LABEL)).map(String::as_str)
-            == Some(revision)
-    };
+    let cached = slots.iter().filter_map(|(_, live)| live.as_deref().map(number)).max();
+    let newest = cached.max(snapshot.kept.as_ref().map(|kept| kept.number)).unwrap_or_default();
+    // What was written last is the newest, whether or not the cache knows it.
+    let written = snapshot.kept.as_ref().is_some_and(|k| k.revision == revision && k.number == newest);
+    let next = if written { newest } else { newest + 1 };
     let found = slots.iter().find_map(|(name, live)| {
         live.as_deref()
-            .filter(|live| is(live, revision) && live.data["data"] == snapshot.strategy.spec.routing.0)
+            .filter(|live| holds(live, revision) && live.data["data"] == snapshot.strategy.spec.routing.0)
             .map(|live| (name, live))
     });
     if let Some((name, live)) = found {
         // Accepted again after others: the newest anew, so that it is not the next to go.
-        return match number(live) == newest {
+        return match number(live) == newest || next == newest {
             true => Plan::Nothing,
-            false => Plan::Renumber { name: name.clone(), number: newest + 1 },
+            false => Plan::Renumber { name: name.clone(), number: next },
         };
     }
     let empty = slots.iter().filter(|(_, live)| live.is_none()).map(|(name, _)| name.clone()).collect();
     // Never the one that pickers may be starting from.
-    let serving = snapshot.revision().unwrap_or_default();
+    let serving = snapshot.told_revision().unwrap_or_default();
     let oldest = slots
         .into_iter()
         .filter_map(|(name, live)| live.map(|live| (name, live)))
-        .filter(|(_, live)| !is(live, serving))
+        .filter(|(_, live)| !holds(live, serving))
         .min_by_key(|(_, live)| number(live));
-    Plan::Write { empty, oldest, number: newest + 1 }
+    Plan::Write { empty, oldest, number: next }
 }
 
 #[cfg(test)]
@@ -187,6 +199,27 @@ mod tests {
         snapshot.owned =
             (0..10).map(|i| slot(i, &format!("r{i}"), i64::try_from(i).unwrap(), &json!({}))).collect();
         assert_eq!(plan(&snapshot, "new"), write(10, 10, Some((1, &snapshot.owned[1]))));
+    }
+
+    #[test]
+    fn a_slot_holds_one_revision() {
+        let (_, object) = slot(0, "a", 1, &json!({}));
+        assert!(holds(&object, "a") && !holds(&object, "b"));
+        let mut bare = (*object).clone();
+        bare.metadata.labels = None;
+        assert!(!holds(&bare, "a"));
+    }
+
+    /// The cache may be behind what was written last, and two routings must not have one number.
+    #[test]
+    fn numbers_go_on_from_what_was_written_last() {
+        let mut snapshot = snapshot();
+        snapshot.kept = Some(dereference::Kept { number: 4, revision: "x".to_owned() });
+        assert_eq!(plan(&snapshot, "a"), write(0, 5, None));
+        // Written again as it is.
+        assert_eq!(plan(&snapshot, "x"), write(0, 4, None));
+        snapshot.owned = vec![slot(0, "x", 2, &snapshot.strategy.spec.routing.0)];
+        assert_eq!(plan(&snapshot, "x"), Plan::Nothing);
     }
 
     #[test]

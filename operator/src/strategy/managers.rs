@@ -15,6 +15,12 @@ pub(super) fn of_reference(pool: &Pool) -> Option<String> {
     holders.last().and_then(|entry| entry.manager.clone())
 }
 
+/// Whether we hold the picker's name in a pool.
+pub(super) fn we_hold_reference(pool: &Pool) -> bool {
+    let path = format!("/f:spec/f:{}/f:name", pool.group.ref_field());
+    pool.metadata.managed_fields.iter().flatten().any(|entry| is_ours(entry) && holds(entry, &path))
+}
+
 /// The managedFields of a pool without what is ours.
 pub(super) fn without_us(pool: &Pool) -> Vec<ManagedFieldsEntry> {
     pool.metadata.managed_fields.iter().flatten().filter(|entry| !is_ours(entry)).cloned().collect()
@@ -71,6 +77,7 @@ mod tests {
     fn the_latest_other_holder_of_the_name_counts() {
         assert_eq!(of_reference(&pool()).as_deref(), Some("kubectl-edit"));
         assert_eq!(of_reference(&Pool::default()), None);
+        assert!(we_hold_reference(&pool()) && !we_hold_reference(&Pool::default()));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use picker_core::store::StateStore;
 use picker_core::strategy::compile;
 use serde_json::Value;
 
+use super::dereference::Kept;
 use super::record::Record;
 use super::turns::Turns;
 
@@ -26,6 +27,12 @@ pub struct Memory {
     settled: Mutex<HashMap<String, (String, String)>>,
     /// The records that were written to pools, by the UID of the pool.
     records: Mutex<HashMap<String, Record>>,
+    /// The routing that was put into the history last, by the UID of the strategy.
+    kept: Mutex<HashMap<String, Kept>>,
+    /// Since when the former reference of a pool is refused, by the UID of the pool.
+    refusals: Mutex<HashMap<String, Instant>>,
+    /// How often in a row work on a strategy failed, by its UID.
+    failures: Mutex<HashMap<String, u32>>,
     running: Mutex<HashMap<String, Instant>>,
     pub(super) turns: Turns,
 }
@@ -98,9 +105,34 @@ impl Memory {
         lock(&self.records).get(pool).cloned()
     }
 
-    /// Forgets what was written to a pool.
+    /// Notes that the former reference of a pool is refused, and tells for how long it has been.
+    pub(super) fn refused(&self, pool: &str, now: Instant) -> Duration {
+        now.duration_since(*lock(&self.refusals).entry(pool.to_owned()).or_insert(now))
+    }
+
+    /// Forgets what was written to a pool, and what was refused.
     pub(super) fn forget(&self, pool: &str) {
         lock(&self.records).remove(pool);
+        lock(&self.refusals).remove(pool);
+    }
+
+    /// Notes what was put into the history of a strategy.
+    pub(super) fn keep(&self, strategy: &str, kept: Kept) {
+        lock(&self.kept).insert(strategy.to_owned(), kept);
+    }
+
+    /// What was put into the history of a strategy last.
+    pub(super) fn kept(&self, strategy: &str) -> Option<Kept> {
+        lock(&self.kept).get(strategy).cloned()
+    }
+
+    /// Forgets all that others may have changed while this process did not lead. What compiles does so still.
+    pub fn begin(&self) {
+        lock(&self.waiting).clear();
+        lock(&self.settled).clear();
+        lock(&self.records).clear();
+        lock(&self.kept).clear();
+        lock(&self.refusals).clear();
     }
 
     /// Forgets what is not in the cluster any more.
@@ -108,6 +140,23 @@ impl Memory {
         lock(&self.waiting).retain(|uid, _| is_there(uid));
         lock(&self.settled).retain(|uid, _| is_there(uid));
         lock(&self.records).retain(|uid, _| is_there(uid));
+        lock(&self.failures).retain(|uid, _| is_there(uid));
+        lock(&self.kept).retain(|uid, _| is_there(uid));
+        lock(&self.refusals).retain(|uid, _| is_there(uid));
+    }
+
+    /// Notes that work on a strategy failed, and tells how often it had before, in a row.
+    pub fn failed(&self, strategy: &str) -> u32 {
+        let mut failures = lock(&self.failures);
+        let count = failures.entry(strategy.to_owned()).or_default();
+        let before = *count;
+        *count = count.saturating_add(1);
+        before
+    }
+
+    /// Notes that work on a strategy succeeded.
+    pub fn succeeded(&self, strategy: &str) {
+        lock(&self.failures).remove(strategy);
     }
 
     /// Notes that a reconcile runs.
@@ -154,12 +203,45 @@ mod tests {
     }
 
     #[test]
+    fn who_begins_to_lead_knows_nothing() {
+        let (memory, start, hold) = (Memory::default(), Instant::now(), Duration::from_secs(30));
+        memory.settle("a", "7", "hash");
+        memory.remember("a", &Record::default());
+        memory.keep("a", Kept { number: 1, revision: "r".to_owned() });
+        memory.refused("a", start);
+        assert_eq!(memory.hold("a", hold, start), Some(hold));
+        memory.begin();
+        assert!(!memory.is_settled("a", "7", "hash"));
+        assert_eq!((memory.record("a"), memory.kept("a")), (None, None));
+        assert_eq!(memory.refused("a", start + hold), Duration::ZERO);
+        assert_eq!(memory.hold("a", hold, start + hold), Some(hold));
+    }
+
+    #[test]
+    fn failures_count_until_something_succeeds() {
+        let memory = Memory::default();
+        assert_eq!([memory.failed("a"), memory.failed("a"), memory.failed("b")], [0, 1, 0]);
+        memory.succeeded("a");
+        assert_eq!([memory.failed("a"), memory.failed("b")], [0, 1]);
+    }
+
+    #[test]
     fn a_settled_object_is_settled_for_that_state_only() {
         let memory = Memory::default();
         memory.settle("uid", "7", "hash");
         assert!(memory.is_settled("uid", "7", "hash"));
         assert!(!memory.is_settled("uid", "8", "hash"));
         assert!(!memory.is_settled("uid", "7", "other"));
+    }
+
+    #[test]
+    fn refusals_last_until_the_pool_is_forgotten() {
+        let (memory, start, minute) = (Memory::default(), Instant::now(), Duration::from_secs(60));
+        assert_eq!(memory.refused("a", start), Duration::ZERO);
+        assert_eq!(memory.refused("a", start + minute), minute);
+        assert_eq!(memory.refused("b", start + minute), Duration::ZERO);
+        memory.forget("a");
+        assert_eq!(memory.refused("a", start + minute), Duration::ZERO);
     }
 
     #[test]

@@ -1,34 +1,51 @@
 //! Giving pools back: the way out of a pool, and of the world.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crds::Pool;
+use crds::{PickerRef, Pool};
+use k8s_openapi::jiff::Timestamp;
 use kube::runtime::controller::Action;
 use serde_json::{Map, Value, json};
 use tracing::{info, warn};
 
 use super::apply::{Done, serves_a_pool};
+use super::claims::{claims, holder};
 use super::dereference::Snapshot;
 use super::record::{ANNOTATION, Record};
 use super::validate::Valid;
-use super::{Context, Error, events, managers};
+use super::{Context, Error, FINALIZER, events, managers, status};
 use crate::MANAGER;
 use crate::kinds::Kind;
 use crate::names;
 use crate::write::WriteError;
 
+/// How often to try again what the API server refused: whatever it is that refuses may come to think better.
+const REFUSED_AGAIN: Duration = Duration::from_secs(10);
+
+/// For how long the former reference may be refused before a strategy that is being deleted gives up. One
+/// that lives on never does: its pickers serve as long as the pool refers to them.
+const GIVE_UP: Duration = Duration::from_secs(60);
+
+/// How soon to try to finish again when a pool turned out to be held still.
+pub(super) const FINISH_AGAIN: Duration = Duration::from_secs(5);
+
 /// Gives back the pools that the strategy had and no longer claims, or lost to another.
 pub(super) async fn unclaimed(context: &Context, snapshot: &Snapshot, valid: &Valid, done: &mut Done) {
-    for pool in recorded(snapshot) {
+    for (pool, record) in held(context, snapshot) {
         let claimed = valid.own().any(|c| c.pool.group == pool.group && c.pool.name() == pool.name());
         if claimed {
             continue;
         }
-        match give_back(context, pool).await {
+        match give_back(context, pool, &record).await {
             Ok(Given::Back) => done.released.push(pool.name().to_owned()),
             Ok(Given::Nothing) => {}
-            Ok(Given::Up(refusal)) => done.given_up.push((pool.name().to_owned(), refusal)),
-            Err(error) => done.failed(error),
+            Ok(Given::Refused(refusal)) => {
+                // Its pickers serve on, so there is time.
+                warn!(pool = pool.name(), refusal, "the former picker can't be put back; trying on");
+                done.blocked.insert(pool.name().to_owned(), refusal);
+                done.look_again(REFUSED_AGAIN);
+            }
+            Err(error) => blocked(pool, error, done),
         }
     }
 }
@@ -40,7 +57,7 @@ enum Given {
     /// It refers to something else already, or is not finished.
     Nothing,
     /// The API server refuses its former reference: this is why.
-    Up(String),
+    Refused(String),
 }
 
 /// Works on a strategy that is being deleted: its pools are given back, its pickers serve on while
@@ -49,19 +66,35 @@ pub(super) async fn deleted(context: &Context, snapshot: &Snapshot) -> Result<Ac
     if !snapshot.has_finalizer() {
         return Ok(Action::await_change());
     }
-    let (mut done, mut failed) = (Done::default(), None);
-    for pool in recorded(snapshot) {
+    let mut done = Done::default();
+    for (pool, record) in held(context, snapshot) {
         // One that fails holds no other up.
-        match give_back(context, pool).await {
+        match give_back(context, pool, &record).await {
             Ok(Given::Back) => done.released.push(pool.name().to_owned()),
             Ok(Given::Nothing) => {}
-            Ok(Given::Up(refusal)) => done.given_up.push((pool.name().to_owned(), refusal)),
-            Err(error) => failed = Some(error),
+            Ok(Given::Refused(refusal)) if context.memory.refused(pool.uid(), Instant::now()) < GIVE_UP => {
+                warn!(pool = pool.name(), refusal, "the former picker can't be put back; trying again");
+                done.blocked.insert(pool.name().to_owned(), refusal);
+            }
+            Ok(Given::Refused(refusal)) => match forget(context, pool).await {
+                Ok(()) => {
+                    context.memory.forget(pool.uid());
+                    done.given_up.push((pool.name().to_owned(), refusal));
+                }
+                Err(error) => blocked(pool, error, &mut done),
+            },
+            Err(error) => blocked(pool, error, &mut done),
         }
     }
     events::released(context, snapshot, &done).await;
-    if let Some(error) = failed {
+    if !done.blocked.is_empty() {
+        status::releasing(context, snapshot, &done, Timestamp::now()).await?;
+    }
+    if let Some(error) = done.error {
         return Err(error.into());
+    }
+    if !done.blocked.is_empty() {
+        return Ok(Action::requeue(REFUSED_AGAIN));
     }
     let serving = snapshot.owned.iter().any(|(kind, live)| {
         let name = live.metadata.name.as_deref().unwrap_or_default();
@@ -70,70 +103,128 @@ pub(super) async fn deleted(context: &Context, snapshot: &Snapshot) -> Result<Ac
     if serving && let Some(left) = context.memory.hold(snapshot.uid(), context.release_hold, Instant::now()) {
         return Ok(Action::requeue(left));
     }
-    if finish(context, snapshot).await? {
-        context.memory.end_hold(snapshot.uid());
-    }
-    Ok(Action::await_change())
-}
-
-/// Takes the finalizer away when no pool of the namespace carries a record of the strategy, which is
-/// asked of the API server itself. Returns whether it did.
-pub(super) async fn finish(context: &Context, snapshot: &Snapshot) -> Result<bool, WriteError> {
-    for group in crds::PoolGroup::ALL.into_iter().filter(|group| context.cache.serves(*group)) {
-        let mut metadata = context.writer.pools(group, snapshot.namespace()).await?.into_iter();
-        let recorded = |record: &str| {
-            serde_json::from_str::<Record>(record).is_ok_and(|record| record.strategy == snapshot.name())
-        };
-        let held = metadata.any(|m| {
-            m.deletion_timestamp.is_none()
-                && m.annotations.is_some_and(|a| a.get(ANNOTATION).is_some_and(|record| recorded(record)))
-        });
-        if held {
-            // The cache will see it too, and then it is given back.
-            return Ok(false);
+    match finish(context, snapshot).await {
+        Ok(None) => {
+            context.memory.end_hold(snapshot.uid());
+            Ok(Action::await_change())
+        }
+        Ok(Some(pool)) => {
+            // The cache will come to know it; should it not, it is asked for again, and said.
+            if done.released.is_empty() {
+                done.blocked.insert(pool, "it still carries our record or reference".to_owned());
+                status::releasing(context, snapshot, &done, Timestamp::now()).await?;
+            }
+            Ok(Action::requeue(FINISH_AGAIN))
+        }
+        Err(error) => {
+            if !error.is_conflict() {
+                done.blocked.insert(String::new(), error.to_string());
+                status::releasing(context, snapshot, &done, Timestamp::now()).await?;
+            }
+            Err(error.into())
         }
     }
-    context.writer.finalizer(&snapshot.strategy, None).await?;
-    Ok(true)
 }
 
-/// The pools with a record of this strategy, those that are being deleted aside.
-fn recorded(snapshot: &Snapshot) -> impl Iterator<Item = &Pool> {
-    let name = snapshot.name();
-    let live = snapshot.pools.iter().filter(|pool| pool.metadata.deletion_timestamp.is_none());
-    live.map(|pool| &**pool).filter(move |pool| Record::read(pool).is_some_and(|r| r.strategy == name))
+/// Notes that a pool could not be given back.
+fn blocked(pool: &Pool, error: WriteError, done: &mut Done) {
+    // What changed meanwhile is decided about anew at once.
+    if !error.is_conflict() {
+        done.blocked.insert(pool.name().to_owned(), error.to_string());
+    }
+    done.failed(error);
+}
+
+/// Takes the finalizer away when the strategy holds no pool of the namespace any more, which is asked of the
+/// API server itself. Returns the name of a pool that is in the way.
+pub(super) async fn finish(context: &Context, snapshot: &Snapshot) -> Result<Option<String>, WriteError> {
+    for group in crds::PoolGroup::ALL.into_iter().filter(|group| context.cache.serves(*group)) {
+        let pools = context.writer.pools(group, snapshot.namespace()).await?;
+        if let Some(pool) = pools.iter().find(|pool| holds(snapshot, pool)) {
+            // The cache will see it too, and then it is given back.
+            return Ok(Some(pool.name().to_owned()));
+        }
+    }
+    context.writer.remove_finalizer(&snapshot.strategy, FINALIZER).await?;
+    Ok(None)
+}
+
+/// Whether a pool refers to the Service called `picker` and is still to be given back: its pickers can't go.
+pub(super) fn is_to_give_back(snapshot: &Snapshot, picker: &str) -> bool {
+    snapshot.pools.iter().any(|pool| {
+        names::picker(pool.group, pool.name()) == picker && names_its_picker(pool) && holds(snapshot, pool)
+    })
+}
+
+/// The pools that this strategy holds, and what is known of their time before. Where the record was lost,
+/// memory tells, or nobody: then there was no reference.
+pub(super) fn held<'a>(context: &Context, snapshot: &'a Snapshot) -> Vec<(&'a Pool, Record)> {
+    let held = snapshot.pools.iter().filter(|pool| holds(snapshot, pool));
+    held.map(|pool| {
+        let record = Record::read(pool).or_else(|| context.memory.record(pool.uid()));
+        (&**pool, record.unwrap_or_default())
+    })
+    .collect()
+}
+
+/// Whether a pool that is there is this strategy's to give back: by its record, or, where that was lost,
+/// because it refers to our Service by our doing.
+fn holds(snapshot: &Snapshot, pool: &Pool) -> bool {
+    if pool.metadata.deletion_timestamp.is_some() {
+        return false;
+    }
+    if let Some(record) = Record::read(pool) {
+        return record.strategy == snapshot.name();
+    }
+    let picker = names::picker(pool.group, pool.name());
+    let is_ours = || {
+        let service = snapshot.object(Kind::Service, &picker);
+        let others = snapshot.others.iter().map(|other| &**other);
+        service.is_some_and(|service| snapshot.owns(service))
+            || claims(&snapshot.strategy, pool) && holder(&snapshot.strategy, others, pool).is_none()
+    };
+    names_its_picker(pool) && managers::we_hold_reference(pool) && is_ours()
+}
+
+/// Whether a pool refers to the Service that is made for it.
+fn names_its_picker(pool: &Pool) -> bool {
+    pool.picker().is_some_and(|live| live.is_service(&names::picker(pool.group, pool.name())))
 }
 
 /// Puts back what a pool referred to before, if it still refers to us, which it returns; leaves nothing of
 /// ours on it in the end.
-async fn give_back(context: &Context, pool: &Pool) -> Result<Given, WriteError> {
-    let Some(record) = Record::read(pool) else { return Ok(Given::Nothing) };
-    context.memory.forget(pool.uid());
-    let ours = pool.picker().is_some_and(|live| live.is_service(&names::picker(pool.group, pool.name())));
-    if !ours {
+async fn give_back(context: &Context, pool: &Pool, record: &Record) -> Result<Given, WriteError> {
+    if !names_its_picker(pool) || is_where_it_was(pool, record) {
         forget(context, pool).await?;
+        context.memory.forget(pool.uid());
         return Ok(Given::Nothing);
     }
-    match put_back_as_former(context, pool, &record).await {
+    match put_back_as_former(context, pool, record).await {
         Ok(()) => {}
         Err(error) if error.refusal().is_some() => {
             // The former manager's name, or the former value, is not accepted any more.
             let mut content = without_us(pool, None);
-            content["spec"] = put_back(pool, &record);
+            content["spec"] = put_back(pool, record);
             match context.writer.merge_pool(pool, content, MANAGER).await {
                 Ok(()) => {}
                 Err(error) => {
-                    let Some(refusal) = error.refusal().map(str::to_owned) else { return Err(error) };
-                    warn!(pool = pool.name(), refusal, "the former picker can't be put back");
-                    forget(context, pool).await?;
-                    return Ok(Given::Up(refusal));
+                    return error.refusal().map(|why| Given::Refused(why.to_owned())).ok_or(error);
                 }
             }
         }
         Err(error) => return Err(error),
     }
+    context.memory.forget(pool.uid());
     info!(pool = pool.name(), picker = record.previous["name"].as_str(), "gave the pool back");
     Ok(Given::Back)
+}
+
+/// Whether putting the former reference back would leave the pool as it is, or with our Service: its owner
+/// named that before us. To wait for the reference to become another would be to wait for ever.
+fn is_where_it_was(pool: &Pool, record: &Record) -> bool {
+    let picker = names::picker(pool.group, pool.name());
+    let named_ours = PickerRef::read(pool.group, &record.previous).is_some_and(|p| p.is_service(&picker));
+    named_ours || pool.stored_ref.as_ref().unwrap_or(&Value::Null) == &record.previous
 }
 
 async fn put_back_as_former(context: &Context, pool: &Pool, record: &Record) -> Result<(), WriteError> {
@@ -193,7 +284,61 @@ fn replacement(live: &Value, previous: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::strategy::validate::testing::{pool, snapshot};
+
+    /// A tool may have named our Service, with a failure mode of its own, before we took the pool.
+    #[test]
+    fn a_pool_whose_owner_named_us_before_is_where_it_was() {
+        let mut pool = pool("qwen", "x");
+        let reference = |name: &str, mode: &str| PickerRef::service(name, 9002, mode).write(pool.group);
+        let record = |previous: Value| Record { previous, ..Record::default() };
+        let before = [
+            (reference("qwen-picker", "FailClose"), true),
+            (reference("old-epp", "FailOpen"), false),
+            (Value::Null, false),
+        ];
+        pool.stored_ref = Some(reference("qwen-picker", "FailOpen"));
+        for (previous, wanted) in before {
+            assert_eq!(is_where_it_was(&pool, &record(previous.clone())), wanted, "{previous}");
+        }
+    }
+
+    #[test]
+    fn pickers_stay_while_a_pool_that_was_taken_refers_to_them() {
+        let mut world = snapshot();
+        let record = Record { strategy: "chat".to_owned(), ..Record::default() };
+        let mut taken = pool("qwen", "qwen-picker");
+        assert!(!is_to_give_back(&world, "qwen-picker"));
+        world.pools = vec![Arc::new(taken.clone())];
+        assert!(!is_to_give_back(&world, "qwen-picker"));
+        taken.metadata.annotations = Some([(ANNOTATION.to_owned(), record.write().unwrap())].into());
+        world.pools = vec![Arc::new(taken.clone())];
+        assert!(is_to_give_back(&world, "qwen-picker") && !is_to_give_back(&world, "llama-picker"));
+        taken.stored_ref = pool("qwen", "old-epp").stored_ref;
+        world.pools = vec![Arc::new(taken)];
+        assert!(!is_to_give_back(&world, "qwen-picker"));
+    }
+
+    #[test]
+    fn a_pool_whose_record_was_lost_is_held_by_its_fields() {
+        let mut world = snapshot();
+        let mut lost = pool("qwen", "qwen-picker");
+        assert!(!holds(&world, &lost));
+        lost.metadata.managed_fields = serde_json::from_value(json!([{
+            "manager": MANAGER, "operation": "Apply", "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:spec": {"f:endpointPickerRef": {"f:name": {}}}},
+        }]))
+        .unwrap();
+        assert!(holds(&world, &lost));
+        Arc::make_mut(&mut world.strategy).spec.pools.clear();
+        assert!(!holds(&world, &lost));
+        let other = Record { strategy: "other".to_owned(), ..Record::default() };
+        lost.metadata.annotations = Some([(ANNOTATION.to_owned(), other.write().unwrap())].into());
+        assert!(!holds(&snapshot(), &lost));
+    }
 
     #[test]
     fn the_former_reference_is_put_back_whole() {

@@ -6,6 +6,7 @@ use kube::core::DynamicObject;
 pub(super) struct Rollout {
     observed: bool,
     stuck: bool,
+    overdue: bool,
     /// Replicas that are wanted.
     pub wanted: i64,
     updated: i64,
@@ -19,10 +20,12 @@ impl Rollout {
     pub fn of(live: &DynamicObject) -> Self {
         let status = &live.data["status"];
         let number = |name: &str| status[name].as_i64().unwrap_or_default();
-        let conditions = status["conditions"].as_array().into_iter().flatten();
+        let mut conditions = status["conditions"].as_array().into_iter().flatten();
+        let progressing = conditions.find(|c| c["type"] == "Progressing" && c["status"] == "False");
         Self {
             observed: status["observedGeneration"].as_i64() >= live.metadata.generation,
-            stuck: conditions.into_iter().any(|c| c["type"] == "Progressing" && c["status"] == "False"),
+            stuck: progressing.is_some(),
+            overdue: progressing.is_some_and(|c| c["reason"] == "ProgressDeadlineExceeded"),
             wanted: live.data["spec"]["replicas"].as_i64().unwrap_or(1),
             updated: number("updatedReplicas"),
             ready: number("readyReplicas"),
@@ -36,6 +39,11 @@ impl Rollout {
             && self.updated >= self.wanted
             && self.ready >= self.wanted
             && self.total <= self.updated
+    }
+
+    /// Whether it has made no progress for longer than it may take.
+    pub fn is_overdue(&self) -> bool {
+        self.overdue
     }
 
     /// Whether the Deployment controller has given up.

@@ -9,7 +9,7 @@ use super::apply::Done;
 use super::binding::Standing;
 use super::dereference::Snapshot;
 use super::validate::Valid;
-use super::{Context, Error, events};
+use super::{Context, Error, conditions, events};
 use crate::build::EXT_PROC_PORT;
 
 mod verdicts;
@@ -39,6 +39,26 @@ pub(super) async fn write(
     Ok(())
 }
 
+/// Says of a strategy that is being deleted what keeps it from being let go.
+pub(super) async fn releasing(
+    context: &Context,
+    snapshot: &Snapshot,
+    done: &Done,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let old = snapshot.strategy.status.clone().unwrap_or_default();
+    let generation = snapshot.generation();
+    let verdict = verdicts::releasing(&done.blocked);
+    let conditions = conditions::not_ready(&verdict, &old.conditions, generation, now);
+    let new = RoutingStrategyStatus { observed_generation: generation, conditions, ..old.clone() };
+    let patch = difference(&old, &new)?;
+    if !patch.is_empty() {
+        context.writer.status(&snapshot.strategy, &Value::Object(patch)).await?;
+        events::publish(context, snapshot, &old, &new, &Done::default()).await;
+    }
+    Ok(())
+}
+
 /// The status that should be, `pickers` aside, which pickers write.
 pub(super) fn compute(
     snapshot: &Snapshot,
@@ -47,7 +67,7 @@ pub(super) fn compute(
     now: Timestamp,
 ) -> RoutingStrategyStatus {
     let old = snapshot.strategy.status.as_ref();
-    let former = old.and_then(|status| status.revision.clone());
+    let former = snapshot.revision().map(str::to_owned);
     // Only what compiles and is kept is to be served.
     let revision = match &valid.routing {
         Ok(revision) if done.kept => Some(revision.clone()),
@@ -62,7 +82,7 @@ pub(super) fn compute(
         conditions: verdicts.conditions(conditions, snapshot.generation(), now),
         summary: Some(Summary {
             pools: format!("{}/{}", pools.iter().filter(|pool| pool.bound).count(), pools.len()),
-            pickers: verdicts::pickers(snapshot, valid),
+            pickers: verdicts::pickers(snapshot, valid, done),
         }),
         pools,
         pickers: Default::default(),

@@ -12,11 +12,12 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use document::{Document, revision};
+pub use document::{Document, MAX_ROUTING, revision};
 pub use error::{ConfigError, ErrorKind, Errors};
 pub use read::Scope;
 
-pub(crate) use order::sort;
+pub(crate) use document::length;
+pub(crate) use order::{MAX_TOLD, told};
 pub(crate) use read::{Body, read};
 
 /// How requests are routed: plugins, and the profiles that put them to use.

@@ -45,11 +45,11 @@ pub(super) async fn all(
             (claim, decide(&question))
         })
         .collect();
-    let takes = decided.iter().any(|(_, d)| matches!(d.step, Step::Take { .. }));
+    let takes = decided.iter().any(|(_, d)| matches!(d.step, Step::Take { .. } | Step::Recall { .. }));
     // First the promise to give back, then the taking.
     if takes
         && !snapshot.has_finalizer()
-        && let Err(error) = context.writer.finalizer(&snapshot.strategy, Some(FINALIZER)).await
+        && let Err(error) = context.writer.add_finalizer(&snapshot.strategy, FINALIZER).await
     {
         done.failed(error);
         return;
@@ -60,7 +60,7 @@ pub(super) async fn all(
             Ok(()) => {
                 match &decision.step {
                     Step::Nothing => {}
-                    Step::Take { record, .. } | Step::Leave { record } => {
+                    Step::Take { record, .. } | Step::Recall { record } | Step::Leave { record } => {
                         context.memory.remember(claim.pool.uid(), record);
                     }
                     Step::Forget => context.memory.forget(claim.pool.uid()),
@@ -90,25 +90,23 @@ pub(super) async fn all(
             }
         }
     }
-    let recorded = |pool: &Pool| Record::read(pool).is_some_and(|record| record.strategy == snapshot.name());
-    if !takes
-        && snapshot.has_finalizer()
-        && !snapshot.pools.iter().any(|pool| recorded(pool))
-        && let Err(error) = release::finish(context, snapshot).await
-    {
-        done.failed(error);
+    if !takes && snapshot.has_finalizer() && release::held(context, snapshot).is_empty() {
+        match release::finish(context, snapshot).await {
+            Ok(None) => {}
+            Ok(Some(_)) => done.look_again(release::FINISH_AGAIN),
+            Err(error) => done.failed(error),
+        }
     }
 }
 
 async fn write(context: &Context, pool: &Pool, step: &Step) -> Result<(), WriteError> {
     match step {
         Step::Nothing => Ok(()),
-        Step::Take { record, force } => {
-            let content = json!({
-                "metadata": {"annotations": {ANNOTATION: record.write().unwrap_or_default()}},
-                "spec": {pool.group.ref_field(): record.applied},
-            });
-            context.writer.apply_pool(pool, content, *force).await
+        Step::Take { record, force } => apply(context, pool, record, *force).await,
+        Step::Recall { record } => {
+            info!(pool = pool.name(), "writing the record of the former picker again");
+            // Over whoever spoilt it; the reference is ours already.
+            apply(context, pool, record, true).await
         }
         Step::Leave { record } => {
             info!(pool = pool.name(), "left to another manager");
@@ -116,4 +114,12 @@ async fn write(context: &Context, pool: &Pool, step: &Step) -> Result<(), WriteE
         }
         Step::Forget => release::forget(context, pool).await,
     }
+}
+
+async fn apply(context: &Context, pool: &Pool, record: &Record, force: bool) -> Result<(), WriteError> {
+    let content = json!({
+        "metadata": {"annotations": {ANNOTATION: record.write().unwrap_or_default()}},
+        "spec": {pool.group.ref_field(): record.applied},
+    });
+    context.writer.apply_pool(pool, content, force).await
 }

@@ -15,7 +15,7 @@ use crate::strategy::turns;
 use crate::write::WriteError;
 
 /// How often to look whether a name has become free that something foreign holds.
-const NAME_TAKEN_AGAIN: Duration = Duration::from_secs(30);
+pub(super) const NAME_TAKEN_AGAIN: Duration = Duration::from_secs(30);
 
 /// How often to ask whether the turn of a Deployment has come.
 const TURN_AGAIN: Duration = Duration::from_secs(2);
@@ -42,6 +42,7 @@ pub(super) async fn all(
                     done.refused.insert(picker.to_owned(), refusal.to_owned());
                     done.look_again(NAME_TAKEN_AGAIN);
                 } else {
+                    done.unwritten.insert(picker.to_owned());
                     done.failed(error);
                 }
                 return;
@@ -64,8 +65,9 @@ async fn one(
     };
     let kind = wanted.kind.resource().kind;
     let Some(live) = live else {
-        context.writer.apply(wanted).await?;
+        let stored = context.writer.apply(wanted).await?;
         info!(kind, name = wanted.name(), "made");
+        note(wanted, stored, done);
         return Ok(None);
     };
     if !snapshot.owns(&live) {
@@ -95,7 +97,15 @@ async fn one(
         let (uid, version) = state(&stored);
         context.memory.settle(uid, version, hash);
     }
+    note(wanted, stored, done);
     Ok(None)
+}
+
+/// Notes what was written where its progress is of interest.
+fn note(wanted: &Object, stored: DynamicObject, done: &mut Done) {
+    if wanted.kind == Kind::Deployment {
+        done.deployments.insert(wanted.name().to_owned(), stored);
+    }
 }
 
 /// A Deployment that only a new release of the operator would roll, as it is to be until its turn comes.

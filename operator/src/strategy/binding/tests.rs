@@ -161,6 +161,27 @@ fn what_was_left_stays_left_until_somebody_changes_something() {
     assert_eq!(decision, Decision { step: Step::Forget, standing: Standing::Bound });
 }
 
+/// Without a record the pool could never be given back, and the finalizer would be taken away.
+#[test]
+fn a_record_that_was_lost_is_written_again_where_the_reference_is_ours() {
+    let held = named(&ours(), "waypost");
+    let recall = |record: Record| Decision { step: Step::Recall { record }, standing: Standing::Bound };
+    let unknown = Record { previous: Value::Null, manager: None, ..taken() };
+    let mut unreadable = held.clone();
+    unreadable.metadata.annotations = Some([(ANNOTATION.to_owned(), "{".to_owned())].into());
+    for pool in [&held, &unreadable] {
+        assert_eq!(ask(pool, Binding::Takeover, false, 0), recall(unknown.clone()));
+        let decision = ask_remembering(pool, Binding::Takeover, false, 0, Some(taken()));
+        assert_eq!(decision, recall(taken()));
+        assert_eq!(ask(pool, Binding::Observe, true, 0).step, Step::Nothing);
+    }
+    assert_eq!(ask(&with(held.clone(), &taken()), Binding::Takeover, true, 0).step, Step::Nothing);
+    // Of a strategy that this one has replaced, once its own pickers answer.
+    let former = with(held, &Record { strategy: "gone".to_owned(), ..taken() });
+    assert_eq!(ask(&former, Binding::Takeover, true, 0), recall(taken()));
+    assert_eq!(ask(&former, Binding::Takeover, false, 0).step, Step::Nothing);
+}
+
 #[test]
 fn our_own_change_is_no_flip() {
     let before = PickerRef::service("qwen-picker", 9002, "FailClose");

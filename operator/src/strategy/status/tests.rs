@@ -8,8 +8,10 @@ use serde_json::json;
 use super::*;
 use crate::kinds::Kind;
 use crate::names;
+use crate::strategy::dereference::Kept;
 use crate::strategy::validate::testing::{pod, pool, snapshot};
 use crate::strategy::validate::validate;
+use crate::write::WriteError;
 
 fn deployment(wanted: i64, ready: i64) -> (Kind, Arc<DynamicObject>) {
     let object = json!({
@@ -22,7 +24,14 @@ fn deployment(wanted: i64, ready: i64) -> (Kind, Arc<DynamicObject>) {
 }
 
 fn picker(name: &str) -> Arc<crate::cache::PodFacts> {
-    pod(name, &[(names::COMPONENT, names::COMPONENT_PICKER), (names::STRATEGY, "chat")], true)
+    let labels = [
+        (names::COMPONENT, names::COMPONENT_PICKER),
+        (names::STRATEGY, "chat"),
+        ("pod-template-hash", "5c75"),
+    ];
+    let mut picker = (*pod(name, &labels, true)).clone();
+    picker.replica_set = Some("qwen-picker-5c75".to_owned());
+    Arc::new(picker)
 }
 
 fn at(second: i64) -> Timestamp {
@@ -76,7 +85,9 @@ fn nothing_differs_the_second_time() {
 #[test]
 fn a_wrong_routing_leaves_the_last_good_one() {
     let (mut snapshot, done) = well();
-    Arc::make_mut(&mut snapshot.strategy).status.as_mut().unwrap().revision = Some("good".to_owned());
+    snapshot.kept = Some(Kept { number: 1, revision: "good".to_owned() });
+    // What a picker could have written.
+    Arc::make_mut(&mut snapshot.strategy).status.as_mut().unwrap().revision = Some("forged".to_owned());
     let errors = Errors(vec![
         ConfigError::new("plugins[1].type", ErrorKind::UnknownPlugin, "unknown plugin type \"x\""),
         ConfigError::new("", ErrorKind::Invalid, "odd"),
@@ -92,10 +103,19 @@ fn a_wrong_routing_leaves_the_last_good_one() {
 
 #[test]
 fn a_routing_that_is_not_kept_is_not_to_be_served() {
-    let (snapshot, mut done) = well();
+    let (mut snapshot, mut done) = well();
     done.kept = false;
     let valid = validate(&snapshot, |_| Ok(()));
     assert_eq!(compute(&snapshot, &valid, &done, at(0)).revision, None);
+    // Nor is the strategy ready when all pickers serve what was kept before.
+    snapshot.kept = Some(Kept { number: 1, revision: "older".to_owned() });
+    let status = Arc::make_mut(&mut snapshot.strategy).status.as_mut().unwrap();
+    for entry in status.pickers.values_mut() {
+        entry.revision = Some("older".to_owned());
+    }
+    let status = compute(&snapshot, &valid, &done, at(0));
+    assert_eq!(status.revision.as_deref(), Some("older"));
+    assert_eq!((said(&status, "Programmed").1, said(&status, "Ready").0), ("Pending".into(), "False".into()));
 }
 
 #[test]
@@ -116,6 +136,21 @@ fn programmed_names_who_is_behind() {
         said(&compute(&snapshot, &valid, &done, at(0)), "Programmed"),
         is("False", "ReplicaError", "p-2: plugins[0]: too new")
     );
+    assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "Stalled").1, "ReplicaError");
+}
+
+#[test]
+fn a_pod_that_only_looks_like_a_picker_is_none() {
+    let (mut snapshot, done) = well();
+    let mut alone = (*picker("p-3")).clone();
+    alone.replica_set = None;
+    let mut other = (*picker("p-4")).clone();
+    other.replica_set = Some("qwen-picker-2-5c75".to_owned());
+    snapshot.pods.extend([alone, other].map(Arc::new));
+    let valid = validate(&snapshot, |_| Ok(()));
+    assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "Programmed").0, "True");
+    snapshot.pods.push(picker("p-5"));
+    assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "Programmed").0, "False");
 }
 
 #[test]
@@ -142,6 +177,66 @@ fn a_rollout_is_not_available_until_it_is_over() {
         is("False", "Progressing", "Deployment qwen-picker is rolling out")
     );
     assert_eq!(status.summary.unwrap().pickers, "1/2");
+}
+
+/// The cache has the Deployment from before the edit, which is complete.
+#[test]
+fn a_rollout_that_was_only_just_asked_for_is_not_available() {
+    let (snapshot, mut done) = well();
+    let valid = validate(&snapshot, |_| Ok(()));
+    let mut stored = (*snapshot.owned[0].1).clone();
+    done.deployments.insert("qwen-picker".to_owned(), stored.clone());
+    // Nothing of its spec was changed, so that no rollout begins.
+    assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "Ready").0, "True");
+    stored.metadata.generation = Some(2);
+    done.deployments.insert("qwen-picker".to_owned(), stored);
+    let status = compute(&snapshot, &valid, &done, at(0));
+    let rolling = is("False", "Progressing", "Deployment qwen-picker is rolling out");
+    assert_eq!(said(&status, "Available"), rolling);
+    assert_eq!(said(&status, "Ready"), rolling);
+}
+
+#[test]
+fn what_could_not_be_written_is_not_ready() {
+    let (snapshot, done) = well();
+    let valid = validate(&snapshot, |_| Ok(()));
+    let done = Done { error: Some(WriteError::Timeout), ..done };
+    let status = compute(&snapshot, &valid, &done, at(0));
+    assert_eq!(
+        said(&status, "Ready"),
+        is("False", "Pending", "not everything could be written; trying again")
+    );
+    assert_eq!(said(&status, "Available").0, "True");
+    let done = Done { unwritten: ["qwen-picker".to_owned()].into(), ..done };
+    assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "Available").1, "Progressing");
+}
+
+#[test]
+fn a_pool_that_cannot_be_given_back_is_named() {
+    let (snapshot, done) = well();
+    let valid = validate(&snapshot, |_| Ok(()));
+    let blocked = [("llama", "spec.x: Invalid value"), ("phi", "denied")];
+    let blocked = blocked.map(|(pool, why)| (pool.to_owned(), why.to_owned())).into();
+    let status = compute(&snapshot, &valid, &Done { blocked, ..done }, at(0));
+    let message = "not given back yet: pool llama: spec.x: Invalid value; pool phi: denied";
+    assert_eq!(said(&status, "Ready"), is("False", "Releasing", message));
+}
+
+#[test]
+fn a_rollout_that_is_overdue_needs_a_hand() {
+    let (mut snapshot, done) = well();
+    let valid = validate(&snapshot, |_| Ok(()));
+    for (reason, first) in [("ProgressDeadlineExceeded", "Stalled"), ("ReplicaSetCreateError", "Reconciling")]
+    {
+        let (kind, live) = deployment(2, 1);
+        let mut live = (*live).clone();
+        live.data["status"]["conditions"] =
+            json!([{"type": "Progressing", "status": "False", "reason": reason}]);
+        snapshot.owned = vec![(kind, Arc::new(live))];
+        let status = compute(&snapshot, &valid, &done, at(0));
+        assert_eq!(said(&status, "Available").1, "Unavailable");
+        assert_eq!(status.conditions[1].type_, first, "{reason}");
+    }
 }
 
 #[test]

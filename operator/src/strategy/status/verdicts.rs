@@ -1,9 +1,10 @@
 //! How each aspect of a strategy is.
 
+use std::collections::BTreeMap;
+
 use crds::PickerStatus;
 use picker_core::config::ErrorKind;
 
-use crate::kinds::Kind;
 use crate::strategy::apply::Done;
 use crate::strategy::binding::Standing;
 use crate::strategy::conditions::{Verdict, Verdicts, join};
@@ -19,8 +20,9 @@ pub(super) fn of(snapshot: &Snapshot, valid: &Valid, done: &Done, revision: Opti
         pools_bound: pools_bound(snapshot, valid, done),
         has_endpoints: has_endpoints(snapshot, valid),
         available: available(snapshot, valid, done),
-        programmed: programmed(snapshot, revision),
+        programmed: programmed(snapshot, valid, revision),
         contested: contested(done),
+        unfinished: unfinished(done),
         summary: format!("every picker of {pools} serves revision {}", revision.unwrap_or_default()),
     }
 }
@@ -90,6 +92,22 @@ fn pools_bound(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
     }
 }
 
+/// What else keeps the strategy from being ready: the status must not promise what was not written.
+fn unfinished(done: &Done) -> Option<Verdict> {
+    if !done.blocked.is_empty() {
+        return Some(releasing(&done.blocked));
+    }
+    done.error.as_ref().map(|_| Verdict::bad("Pending", "not everything could be written; trying again"))
+}
+
+/// What keeps pools from being given back: their names, empty where it is none of them, and why.
+pub(super) fn releasing(blocked: &BTreeMap<String, String>) -> Verdict {
+    let place =
+        |pool: &str| if pool.is_empty() { "the finalizer".to_owned() } else { format!("pool {pool}") };
+    let findings: Vec<_> = blocked.iter().map(|(pool, why)| (place(pool), why.clone())).collect();
+    Verdict::bad("Releasing", join("not given back yet: ", &findings))
+}
+
 fn contested(done: &Done) -> Option<Verdict> {
     done.standings.values().find_map(|standing| match standing {
         Standing::Contested(message) => Some(Verdict::good("FieldManagedElsewhere", message.clone())),
@@ -128,27 +146,30 @@ fn available(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
     }
     for claim in valid.own() {
         let picker = &claim.picker;
-        let Some(live) = snapshot.object(Kind::Deployment, picker) else {
+        if done.unwritten.contains(picker) {
+            let message = format!("the objects of {picker} could not all be written; trying again");
+            return Verdict::bad("Progressing", message);
+        }
+        let Some(live) = done.deployment(snapshot, picker) else {
             return Verdict::bad("Progressing", format!("Deployment {picker} is being made"));
         };
         let rollout = Rollout::of(live);
         if !rollout.is_complete() {
-            let stuck = rollout.is_stuck();
-            let (reason, message) = match stuck {
-                true => ("Unavailable", format!("Deployment {picker} makes no progress; see its pods")),
-                false => ("Progressing", format!("Deployment {picker} is rolling out")),
-            };
-            return Verdict::bad(reason, message);
+            if rollout.is_stuck() {
+                let message = format!("Deployment {picker} makes no progress; see its pods");
+                return Verdict { stalls: rollout.is_overdue(), ..Verdict::bad("Unavailable", message) };
+            }
+            return Verdict::bad("Progressing", format!("Deployment {picker} is rolling out"));
         }
     }
     Verdict::good("Available", "every wanted picker is ready")
 }
 
 /// Ready pickers of the wanted ones.
-pub(super) fn pickers(snapshot: &Snapshot, valid: &Valid) -> String {
+pub(super) fn pickers(snapshot: &Snapshot, valid: &Valid, done: &Done) -> String {
     let (mut ready, mut wanted) = (0, 0);
     for claim in valid.own() {
-        if let Some(live) = snapshot.object(Kind::Deployment, &claim.picker) {
+        if let Some(live) = done.deployment(snapshot, &claim.picker) {
             let rollout = Rollout::of(live);
             ready += rollout.ready.min(rollout.wanted);
             wanted += rollout.wanted;
@@ -157,7 +178,16 @@ pub(super) fn pickers(snapshot: &Snapshot, valid: &Valid) -> String {
     format!("{ready}/{wanted}")
 }
 
-fn programmed(snapshot: &Snapshot, revision: Option<&str>) -> Verdict {
+fn programmed(snapshot: &Snapshot, valid: &Valid, revision: Option<&str>) -> Verdict {
+    if let Ok(accepted) = &valid.routing
+        && revision != Some(accepted)
+    {
+        // What serves is the one before, and this generation asks for another.
+        return Verdict::bad(
+            "Pending",
+            format!("revision {accepted} is not in the history yet; trying again"),
+        );
+    }
     let Some(revision) = revision else {
         return Verdict::bad("Pending", "no routing was accepted yet");
     };

@@ -37,7 +37,8 @@ pub(crate) fn pool(name: &str, picker: &str) -> Pool {
 /// A pod with labels.
 pub(crate) fn pod(name: &str, labels: &[(&str, &str)], ready: bool) -> Arc<PodFacts> {
     let labels = labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
-    Arc::new(PodFacts { name: name.to_owned(), namespace: "llm".to_owned(), labels, ready })
+    let (name, namespace) = (name.to_owned(), "llm".to_owned());
+    Arc::new(PodFacts { name, namespace, labels, replica_set: None, ready })
 }
 
 /// A strategy that claims the pool qwen, which is there.
@@ -49,5 +50,6 @@ pub(crate) fn snapshot() -> Snapshot {
         unserved: Vec::new(),
         owned: Vec::new(),
         pods: Vec::new(),
+        kept: None,
     }
 }

@@ -67,6 +67,10 @@ fn one_line(error: &serde_saphyr::Error) -> String {
     line.strip_prefix("error: ").unwrap_or(line).to_owned()
 }
 
+/// Longest routing of a RoutingStrategy as JSON, in bytes: it is kept in the history and compiled by every
+/// picker.
+pub const MAX_ROUTING: usize = 256 * 1024;
+
 /// The revision of a routing body: a hash of its stored form in canonical JSON (sorted keys, no
 /// whitespace, defaults not filled in), 16 hex digits. The same in every release, so that an operator
 /// and a picker of different releases agree.
@@ -74,6 +78,13 @@ pub fn revision(routing: &Value) -> String {
     let mut text = String::new();
     canonical(routing, &mut text);
     format!("{:016x}", xxh3_64(text.as_bytes()))
+}
+
+/// Length of a routing body in canonical JSON.
+pub(crate) fn length(routing: &Value) -> usize {
+    let mut text = String::new();
+    canonical(routing, &mut text);
+    text.len()
 }
 
 pub(super) fn canonical(value: &Value, out: &mut String) {

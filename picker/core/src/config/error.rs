@@ -30,11 +30,23 @@ pub enum ErrorKind {
     Duplicate,
 }
 
+/// Longest path and longest message, in bytes: both may quote what was written, which may be of any length.
+const MAX_TEXT: usize = 1024;
+
 impl ConfigError {
-    /// An error of `kind` at `path`.
+    /// An error of `kind` at `path`. What is longer than 1 KiB is cut.
     pub fn new(path: impl Into<String>, kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { path: path.into(), kind, message: message.into() }
+        Self { path: cut(path.into()), kind, message: cut(message.into()) }
     }
+}
+
+fn cut(mut text: String) -> String {
+    const END: &str = "…";
+    if text.len() > MAX_TEXT {
+        text.truncate(text.floor_char_boundary(MAX_TEXT - END.len()));
+        text.push_str(END);
+    }
+    text
 }
 
 impl fmt::Display for ConfigError {
@@ -65,5 +77,19 @@ impl fmt::Display for Errors {
 impl From<ConfigError> for Errors {
     fn from(error: ConfigError) -> Self {
         Self(vec![error])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        let error = ConfigError::new("x".repeat(2000), ErrorKind::Invalid, "é".repeat(1000));
+        assert_eq!((error.path.len(), error.message.len()), (MAX_TEXT, MAX_TEXT - 1));
+        assert!(error.path.ends_with("x…") && error.message.ends_with("é…"));
+        let whole = "x".repeat(MAX_TEXT);
+        assert_eq!(ConfigError::new("", ErrorKind::Invalid, whole.clone()).message, whole);
     }
 }

@@ -2,12 +2,24 @@
 
 use serde_json::Value;
 
-use super::ConfigError;
+use super::{ConfigError, Errors};
 
-/// Sorts `errors` by where in `body` their fields are. A field that isn't there comes after its
-/// siblings.
-pub(crate) fn sort(errors: &mut [ConfigError], body: &Value) {
+/// How many errors are told. Whoever wrote more has something else to correct than each of them.
+pub(crate) const MAX_TOLD: usize = 32;
+/// Of how many errors the places are looked for, which takes as long as their surroundings are large.
+const MAX_SORTED: usize = 4 * MAX_TOLD;
+
+/// What is told of `errors`: the first ones by where in `body` their fields are, and how many more there are.
+/// A field that isn't there comes after its siblings.
+pub(crate) fn told(mut errors: Vec<ConfigError>, body: &Value) -> Errors {
+    let more = errors.len().saturating_sub(MAX_TOLD);
+    errors.truncate(MAX_SORTED);
     errors.sort_by_cached_key(|error| position(body, &error.path));
+    errors.truncate(MAX_TOLD);
+    if let Some(last) = errors.last().filter(|_| more > 0) {
+        errors.push(ConfigError::new("", last.kind, format!("and at least {more} more")));
+    }
+    Errors(errors)
 }
 
 /// Index at each level of the way to `path`.
@@ -51,6 +63,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::config::ErrorKind;
+
+    #[test]
+    fn not_all_of_many_errors_are_told() {
+        let body = json!({"a": (0..50).collect::<Vec<_>>()});
+        let errors = |count: usize| -> Vec<_> {
+            (0..count).rev().map(|i| ConfigError::new(format!("a[{i}]"), ErrorKind::Invalid, "x")).collect()
+        };
+        let all = told(errors(MAX_TOLD), &body).0;
+        assert_eq!((all.len(), all[0].path.as_str(), all[31].path.as_str()), (32, "a[0]", "a[31]"));
+        let some = told(errors(50), &body).0;
+        assert_eq!(some.len(), 33);
+        assert_eq!(some[32], ConfigError::new("", ErrorKind::Invalid, "and at least 18 more"));
+    }
 
     #[test]
     fn follows_a_path_through_lists_mappings_and_names_with_dots() {

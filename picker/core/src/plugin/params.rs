@@ -1,19 +1,21 @@
 //! From a mapping to a plugin's parameters, with every error.
 
+use std::borrow::Cow;
+
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
 use super::BuildError;
-use crate::config::ErrorKind;
+use crate::config::{ErrorKind, MAX_TOLD};
 
 /// Reads parameters. serde tells one error at a time, so each is noted and the parameter it is in left
-/// out, until there is none.
+/// out, until there is none, or more than will be told.
 pub(super) fn read<T: DeserializeOwned>(given: &Map<String, Value>) -> Result<T, Vec<BuildError>> {
     let mut errors = Vec::new();
-    let mut rest = given.clone();
+    let mut rest = Cow::Borrowed(given);
     loop {
-        let error = match serde_path_to_error::deserialize::<_, T>(Value::Object(rest.clone())) {
+        let error = match serde_path_to_error::deserialize::<_, T>(&*rest) {
             Ok(params) if errors.is_empty() => return Ok(params),
             Ok(_) => return Err(errors),
             Err(error) => error,
@@ -30,7 +32,7 @@ pub(super) fn read<T: DeserializeOwned>(given: &Map<String, Value>) -> Result<T,
                 (None, true) => (ErrorKind::UnknownField, None),
                 (None, false) => (ErrorKind::Invalid, None),
             };
-        let left_out = rest.shift_remove(&parameter).is_some();
+        let left_out = rest.contains_key(&parameter) && rest.to_mut().shift_remove(&parameter).is_some();
         match missing {
             // It is there, or was, and had its error.
             Some(name) if !left_out && given.contains_key(name) => {}
@@ -47,7 +49,7 @@ pub(super) fn read<T: DeserializeOwned>(given: &Map<String, Value>) -> Result<T,
                 errors.push(BuildError { field, message, kind });
             }
         }
-        if !left_out {
+        if !left_out || errors.len() > MAX_TOLD {
             return Err(errors);
         }
     }
@@ -100,6 +102,14 @@ mod tests {
                 invalid("blockSize", "invalid value: integer `-1`, expected u32"),
             ]
         );
+    }
+
+    #[test]
+    fn of_very_many_wrong_parameters_not_each_is_looked_for() {
+        let many: Map<String, Value> = (0..100_000).map(|i| (format!("p{i}"), Value::Null)).collect();
+        let found = wrong(Value::Object(many));
+        assert_eq!(found.len(), MAX_TOLD + 1);
+        assert_eq!((found[0].0.as_str(), found[32].0.as_str()), ("p0", "p32"));
     }
 
     #[test]

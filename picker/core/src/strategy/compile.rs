@@ -47,9 +47,16 @@ pub fn default_routing() -> Value {
 /// Compiles `routing`. State of equal shape is taken over from `store`, which itself is not changed.
 ///
 /// # Errors
-/// Everything that is wrong with it, in the order in which `routing` has its fields: that of the text,
+/// What is wrong with it (of very many errors the first ones), in the order in which `routing` has its fields: that of the text,
 /// when it was read from text.
 pub fn compile(routing: &Value, scope: Scope, store: &StateStore) -> Result<Compiled, Errors> {
+    if scope == Scope::Resource {
+        let length = config::length(routing);
+        if length > config::MAX_ROUTING {
+            let message = format!("has {length} bytes as JSON, more than {}", config::MAX_ROUTING);
+            return Err(ConfigError::new("", ErrorKind::Invalid, message).into());
+        }
+    }
     let mut errors = Vec::new();
     let body = config::read(routing, scope, &mut errors);
     let mut staging = store.stage();
@@ -59,10 +66,7 @@ pub fn compile(routing: &Value, scope: Scope, store: &StateStore) -> Result<Comp
     };
     match strategy {
         Some(strategy) if errors.is_empty() => Ok(Compiled { strategy, staging }),
-        _ => {
-            config::sort(&mut errors, routing);
-            Err(Errors(errors))
-        }
+        _ => Err(config::told(errors, routing)),
     }
 }
 

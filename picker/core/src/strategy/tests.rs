@@ -165,6 +165,15 @@ fn a_routing_is_a_mapping(#[case] routing: Value, #[case] message: &str) {
     assert_eq!(errors(&routing, Scope::Resource), [error("", ErrorKind::Invalid, message)]);
 }
 
+/// A RoutingStrategy's is kept in the history and read by every picker; a file is its owner's own affair.
+#[test]
+fn a_routing_of_a_resource_is_not_of_any_length() {
+    let routing = json!({"plugins": [{"type": "queue-scorer", "name": "x".repeat(256 * 1024)}]});
+    let message = "has 262191 bytes as JSON, more than 262144";
+    assert_eq!(errors(&routing, Scope::Resource), [error("", ErrorKind::Invalid, message)]);
+    compiled(&routing);
+}
+
 #[test]
 fn lists_are_lists_and_their_entries_mappings() {
     let routing = json!({"plugins": {"type": "queue-scorer"}, "schedulingProfiles": ["default"]});
