@@ -38,6 +38,13 @@ pub struct PickerSpec {
     #[serde(default)]
     #[schemars(extend("default" = {"mode": "SelfSigned"}))]
     pub tls: Tls,
+    /// When pickers are rolled out anew because a new release of the operator makes them otherwise, and not
+    /// because of a change here. Automatic: one Deployment of the cluster at a time. Manual: their pods stay as
+    /// they were made until something changes here that shapes them, such as the image, or this policy; the
+    /// condition Available then says UpgradePending.
+    #[serde(default)]
+    #[schemars(extend("default" = "Automatic"))]
+    pub update_policy: UpdatePolicy,
     /// A PodTemplateSpec laid over the one that is made, by strategic merge. What says where and how large
     /// pickers run is let through: labels, annotations, nodeSelector, tolerations, affinity,
     /// topologySpreadConstraints, priorityClassName and so on, and of the container called picker its args,
@@ -46,6 +53,48 @@ pub struct PickerSpec {
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "free_form")]
     pub pod_template: Map<String, Value>,
+}
+
+/// Fields that shape no pod.
+const OF_NO_POD: [&str; 4] = ["replicas", "autoscaling", "failureMode", "updatePolicy"];
+
+impl PickerSpec {
+    /// What shapes the pods, as its author wrote it: without what is a default, so that neither a field nor a
+    /// default that a later release adds makes it look changed.
+    pub fn pods(&self) -> Value {
+        let json = |spec: &Self| serde_json::to_value(spec).unwrap_or_default();
+        let mut written = json(self);
+        without(&mut written, &json(&Self::default()));
+        if let Value::Object(fields) = &mut written {
+            fields.retain(|name, _| !OF_NO_POD.contains(&name.as_str()));
+        }
+        written
+    }
+}
+
+/// Takes out of `value` what `default` has too.
+fn without(value: &mut Value, default: &Value) {
+    let (Value::Object(fields), Value::Object(defaults)) = (value, default) else { return };
+    fields.retain(|name, field| match defaults.get(name) {
+        Some(default) if default == field => false,
+        Some(default) => {
+            without(field, default);
+            true
+        }
+        None => true,
+    });
+}
+
+/// When a new release of the operator changes running pickers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum UpdatePolicy {
+    // Undocumented here, since documented variants become a oneOf, which the API server refuses.
+    #[allow(missing_docs)]
+    #[default]
+    Automatic,
+    #[allow(missing_docs)]
+    Manual,
 }
 
 /// Bounds of a HorizontalPodAutoscaler.
@@ -129,4 +178,37 @@ pub enum TlsMode {
     Secret,
     #[allow(missing_docs)]
     Disabled,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pods(spec: Value) -> Value {
+        serde_json::from_value::<PickerSpec>(spec).unwrap().pods()
+    }
+
+    #[test]
+    fn what_shapes_pods_is_what_was_written() {
+        assert_eq!(pods(json!({})), json!({}));
+        // As the API server stores it.
+        let stored =
+            json!({"failureMode": "FailOpen", "tls": {"mode": "SelfSigned"}, "updatePolicy": "Automatic"});
+        assert_eq!(pods(stored), json!({}));
+        let written = json!({
+            "image": "a", "resources": {"limits": {"cpu": "1"}}, "tls": {"mode": "Secret", "secretName": "x"},
+            "podTemplate": {"spec": {"nodeSelector": {}}},
+        });
+        assert_eq!(pods(written.clone()), written);
+    }
+
+    #[test]
+    fn how_many_there_are_shapes_none() {
+        let scaled =
+            json!({"autoscaling": {"maxReplicas": 3}, "failureMode": "FailClose", "updatePolicy": "Manual"});
+        assert_eq!(pods(scaled), json!({}));
+        assert_eq!(pods(json!({"replicas": 5})), json!({}));
+    }
 }

@@ -16,31 +16,35 @@ const CERT_PATH: &str = "/etc/waypost/tls";
 /// The Deployment of a pool's pickers. Nothing of `spec.routing` is in it: a change of routing must not
 /// roll it.
 pub(super) fn build(input: &Input<'_>) -> Result<Object, OverlayError> {
+    let template =
+        overlay::lay(template(input), &input.picker.pod_template, input.defaults.allow_unsafe_pod_templates)?;
+    let as_built = template.to_string();
     let mut spec = json!({
         "selector": {"matchLabels": names::selector(input.name)},
         // A new picker is ready before an old one goes.
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-        "template": overlay::lay(
-            template(input),
-            &input.picker.pod_template,
-            input.defaults.allow_unsafe_pod_templates,
-        )?,
+        "template": template,
     });
     // Under an autoscaler the field is not ours.
     if input.picker.autoscaling.is_none() {
         spec["replicas"] = input.least_replicas().into();
     }
     let mut object = input.object(Kind::Deployment, json!({"spec": spec}))?;
-    object.content.metadata.annotations.get_or_insert_default().insert(ASKED.to_owned(), asked(input));
+    let annotations = object.content.metadata.annotations.get_or_insert_default();
+    annotations.insert(ASKED.to_owned(), asked(input));
+    annotations.insert(TEMPLATE.to_owned(), as_built);
     Ok(object)
 }
 
-/// Annotation with a hash of what the strategy asks of its pickers. Where it is the same and the Deployment
-/// is not, the operator's release has changed.
+/// Annotation with a hash of what the strategy asks of its pods. Where it is the same and the template is
+/// not, the operator's release has changed.
 pub const ASKED: &str = "waypost.dev/asked";
+/// Annotation with the pod template as it was built. The one in the Deployment has what the API server and
+/// others added, or changed; this one can be kept, and put back, by a release that would build another.
+pub const TEMPLATE: &str = "waypost.dev/template";
 
 fn asked(input: &Input<'_>) -> String {
-    picker_core::config::revision(&json!([input.picker, input.strategy, input.pool, input.group]))
+    picker_core::config::revision(&json!([input.picker.pods(), input.strategy, input.pool, input.group]))
 }
 
 fn template(input: &Input<'_>) -> Value {

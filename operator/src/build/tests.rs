@@ -74,3 +74,19 @@ fn plaintext_only_is_a_flag() {
     let text = yaml("qwen3-32b", PoolGroup::V1, &PickerSpec { tls, ..PickerSpec::default() });
     assert!(text.contains("--secure-serving=false"), "{text}");
 }
+
+/// An upgrade is told from an edit by this, so that a new default must not move it.
+#[test]
+fn what_is_asked_does_not_depend_on_defaults_nor_on_how_many() {
+    let asked = |picker: Value| {
+        let text = yaml("qwen3-32b", PoolGroup::V1, &serde_json::from_value(picker).unwrap());
+        text.lines().find(|line| line.contains(deployment::ASKED)).unwrap().to_owned()
+    };
+    let plain = asked(json!({}));
+    assert_eq!(
+        asked(json!({"failureMode": "FailOpen", "tls": {"mode": "SelfSigned"}, "updatePolicy": "Automatic"})),
+        plain
+    );
+    assert_eq!(asked(json!({"replicas": 7, "updatePolicy": "Manual"})), plain);
+    assert_ne!(asked(json!({"image": "pinned"})), plain);
+}

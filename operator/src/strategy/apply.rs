@@ -31,6 +31,8 @@ pub(super) struct Done {
     pub taken: BTreeMap<String, String>,
     /// Pickers of which the API server refused an object, and why.
     pub refused: BTreeMap<String, String>,
+    /// Pickers whose pods an earlier release of the operator built, and that stay so for now.
+    pub postponed: Vec<String>,
     /// How each pool that the strategy drives stands.
     pub standings: BTreeMap<(PoolGroup, String), Standing>,
     /// Pools whose reference was replaced now, and by the name of what was there before.

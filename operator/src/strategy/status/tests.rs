@@ -145,6 +145,26 @@ fn a_rollout_is_not_available_until_it_is_over() {
 }
 
 #[test]
+fn an_upgrade_that_waits_is_said_and_ready() {
+    let (mut snapshot, mut done) = well();
+    done.postponed = vec!["qwen-picker".to_owned(), "x-picker".to_owned()];
+    let valid = validate(&snapshot, |_| Ok(()));
+    let status = compute(&snapshot, &valid, &done, at(0));
+    let message = |until: &str| {
+        format!(
+            "every wanted picker is ready; UpgradePending: the pods of qwen-picker and 1 more are as an earlier \
+             release made them until {until}"
+        )
+    };
+    assert_eq!(said(&status, "Available"), is("True", "UpgradePending", &message("their turn comes")));
+    assert_eq!(said(&status, "Ready").0, "True");
+    Arc::make_mut(&mut snapshot.strategy).spec.picker.update_policy = crds::UpdatePolicy::Manual;
+    let status = compute(&snapshot, &valid, &done, at(0));
+    let message = message("spec.picker is changed, or its updatePolicy");
+    assert_eq!(said(&status, "Available"), is("True", "UpgradePending", &message));
+}
+
+#[test]
 fn a_name_that_is_taken_needs_a_hand() {
     let (snapshot, mut done) = well();
     done.taken.insert("qwen-picker".to_owned(), "Service qwen-picker is not this strategy's".to_owned());
