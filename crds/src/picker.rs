@@ -38,6 +38,10 @@ pub struct PickerSpec {
     #[serde(default)]
     #[schemars(extend("default" = {"mode": "SelfSigned"}))]
     pub tls: Tls,
+    /// Who may read the metrics of the pickers, and who is told of them.
+    #[serde(default)]
+    #[schemars(extend("default" = {}))]
+    pub metrics: Metrics,
     /// When pickers are rolled out anew because a new release of the operator makes them otherwise, and not
     /// because of a change here. Automatic: one Deployment of the cluster at a time. Manual: their pods stay as
     /// they were made until something changes here that shapes them, such as the image, or this policy; the
@@ -67,6 +71,10 @@ impl PickerSpec {
         without(&mut written, &json(&Self::default()));
         if let Value::Object(fields) = &mut written {
             fields.retain(|name, _| !OF_NO_POD.contains(&name.as_str()));
+            if let Some(Value::Object(metrics)) = fields.get_mut("metrics") {
+                metrics.remove("serviceMonitor");
+            }
+            fields.retain(|_, field| *field != Value::Object(Map::new()));
         }
         written
     }
@@ -83,6 +91,23 @@ fn without(value: &mut Value, default: &Value) {
         }
         None => true,
     });
+}
+
+/// Who may read the metrics of the pickers, and who is told of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Metrics {
+    /// Whether /metrics and /debug answer only a bearer token that the API server knows and whose owner may
+    /// get these paths (nonResourceURLs). A ClusterRoleBinding then gives system:auth-delegator to the
+    /// ServiceAccounts of the pickers, so that they can ask.
+    #[serde(default)]
+    #[schemars(extend("default" = false))]
+    pub auth: bool,
+    /// Whether a ServiceMonitor of the Prometheus operator is made for each pool. Where that kind is not
+    /// installed, the condition Available says so, and it is made when it is.
+    #[serde(default)]
+    #[schemars(extend("default" = false))]
+    pub service_monitor: bool,
 }
 
 /// When a new release of the operator changes running pickers.
@@ -194,8 +219,8 @@ mod tests {
     fn what_shapes_pods_is_what_was_written() {
         assert_eq!(pods(json!({})), json!({}));
         // As the API server stores it.
-        let stored =
-            json!({"failureMode": "FailOpen", "tls": {"mode": "SelfSigned"}, "updatePolicy": "Automatic"});
+        let stored = json!({"failureMode": "FailOpen", "tls": {"mode": "SelfSigned"}, "updatePolicy": "Automatic",
+            "metrics": {"auth": false, "serviceMonitor": false}});
         assert_eq!(pods(stored), json!({}));
         let written = json!({
             "image": "a", "resources": {"limits": {"cpu": "1"}}, "tls": {"mode": "Secret", "secretName": "x"},
@@ -206,8 +231,8 @@ mod tests {
 
     #[test]
     fn how_many_there_are_shapes_none() {
-        let scaled =
-            json!({"autoscaling": {"maxReplicas": 3}, "failureMode": "FailClose", "updatePolicy": "Manual"});
+        let scaled = json!({"autoscaling": {"maxReplicas": 3}, "failureMode": "FailClose", "updatePolicy": "Manual",
+            "metrics": {"serviceMonitor": true}});
         assert_eq!(pods(scaled), json!({}));
         assert_eq!(pods(json!({"replicas": 5})), json!({}));
     }

@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use crate::kinds::{Kind, Object};
 use crate::names;
 
+pub mod auth;
 pub mod deployment;
 pub mod hpa;
+pub mod monitor;
 pub mod overlay;
 pub mod pdb;
 pub mod rbac;
@@ -127,6 +129,9 @@ pub fn objects(input: &Input<'_>) -> Result<Vec<Object>, OverlayError> {
     }
     if let Some(autoscaling) = &input.picker.autoscaling {
         objects.push(hpa::build(input, autoscaling)?);
+    }
+    if input.picker.metrics.service_monitor {
+        objects.push(monitor::build(input)?);
     }
     Ok(objects)
 }

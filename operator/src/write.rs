@@ -113,7 +113,10 @@ impl Writer {
     }
 
     fn owned(&self, kind: Kind, namespace: &str) -> Api<DynamicObject> {
-        self.api(&kind.resource(), namespace)
+        match kind.is_namespaced() {
+            true => self.api(&kind.resource(), namespace),
+            false => Api::all_with(self.client.clone(), &kind.resource()),
+        }
     }
 
     /// Reads an object of ours past the caches.
@@ -187,12 +190,10 @@ impl Writer {
     /// # Errors
     /// As [`Writer::apply`].
     pub async fn delete(&self, kind: Kind, object: &DynamicObject) -> Result<(), WriteError> {
-        let (Some(namespace), Some(name)) = (&object.metadata.namespace, &object.metadata.name) else {
-            return Ok(());
-        };
+        let Some(name) = &object.metadata.name else { return Ok(()) };
         let preconditions = Preconditions { uid: object.metadata.uid.clone(), resource_version: None };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-        let api = self.owned(kind, namespace);
+        let api = self.owned(kind, object.metadata.namespace.as_deref().unwrap_or_default());
         match self.write("delete", &kind.resource().kind, api.delete(name, &params)).await {
             Err(error) if !error.is_gone() && !error.is_conflict() => Err(error),
             _ => Ok(()),

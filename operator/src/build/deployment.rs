@@ -128,5 +128,8 @@ fn args(input: &Input<'_>) -> Vec<String> {
         TlsMode::Secret => args.push(format!("--cert-path={CERT_PATH}")),
         TlsMode::Disabled => args.push("--secure-serving=false".to_owned()),
     }
+    if input.picker.metrics.auth {
+        args.push("--metrics-endpoint-auth=true".to_owned());
+    }
     args
 }

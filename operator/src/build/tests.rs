@@ -46,6 +46,7 @@ fn everything_that_can_be_asked_for() {
         "autoscaling": {"minReplicas": 2, "maxReplicas": 6, "targetCPUUtilizationPercentage": 60},
         "resources": {"requests": {"cpu": "500m"}},
         "failureMode": "FailClose",
+        "metrics": {"auth": true, "serviceMonitor": true},
         "tls": {"mode": "Secret", "secretName": "picker-tls"},
         "podTemplate": {
             "metadata": {"annotations": {"example.com/team": "llm"}},
@@ -89,4 +90,10 @@ fn what_is_asked_does_not_depend_on_defaults_nor_on_how_many() {
     );
     assert_eq!(asked(json!({"replicas": 7, "updatePolicy": "Manual"})), plain);
     assert_ne!(asked(json!({"image": "pinned"})), plain);
+}
+
+#[test]
+fn pickers_may_ask_who_reads_their_metrics() {
+    let binding = auth::binding("llm", "chat", "1.2.3", &["qwen-picker", "llama-picker"]).unwrap();
+    insta::assert_snapshot!(serde_saphyr::to_string(&binding.content).unwrap());
 }

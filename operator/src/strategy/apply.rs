@@ -16,6 +16,7 @@ use crate::kinds::Kind;
 use crate::names;
 use crate::write::WriteError;
 
+pub(super) mod auth;
 mod bind;
 mod make;
 mod orphans;
@@ -80,6 +81,8 @@ pub(super) async fn apply(
     }
     match &built {
         Ok(built) => {
+            // Pickers that ask may do so from their start.
+            auth::apply(context, snapshot, valid, &mut done).await;
             for (picker, objects) in built {
                 make::all(context, snapshot, picker, objects, &mut done).await;
             }

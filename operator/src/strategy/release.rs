@@ -7,7 +7,7 @@ use kube::runtime::controller::Action;
 use serde_json::{Map, Value, json};
 use tracing::{info, warn};
 
-use super::apply::{Done, serves_a_pool};
+use super::apply::{Done, auth, serves_a_pool};
 use super::dereference::Snapshot;
 use super::record::{ANNOTATION, Record};
 use super::validate::Valid;
@@ -76,7 +76,7 @@ pub(super) async fn deleted(context: &Context, snapshot: &Snapshot) -> Result<Ac
     Ok(Action::await_change())
 }
 
-/// Takes the finalizer away when no pool of the namespace carries a record of the strategy, which is
+/// Takes the finalizer away, and what no owner reference would remove with the strategy, when no pool of the namespace carries a record of the strategy, which is
 /// asked of the API server itself. Returns whether it did.
 pub(super) async fn finish(context: &Context, snapshot: &Snapshot) -> Result<bool, WriteError> {
     for group in crds::PoolGroup::ALL.into_iter().filter(|group| context.cache.serves(*group)) {
@@ -93,6 +93,7 @@ pub(super) async fn finish(context: &Context, snapshot: &Snapshot) -> Result<boo
             return Ok(false);
         }
     }
+    auth::remove(context, snapshot).await?;
     context.writer.finalizer(&snapshot.strategy, None).await?;
     Ok(true)
 }

@@ -93,6 +93,7 @@ pub(super) async fn all(
     let recorded = |pool: &Pool| Record::read(pool).is_some_and(|record| record.strategy == snapshot.name());
     if !takes
         && snapshot.has_finalizer()
+        && !snapshot.strategy.spec.picker.metrics.auth
         && !snapshot.pools.iter().any(|pool| recorded(pool))
         && let Err(error) = release::finish(context, snapshot).await
     {

@@ -165,6 +165,18 @@ fn an_upgrade_that_waits_is_said_and_ready() {
 }
 
 #[test]
+fn a_missing_kind_of_monitors_is_said_and_ready() {
+    let (mut snapshot, done) = well();
+    Arc::make_mut(&mut snapshot.strategy).spec.picker.metrics.service_monitor = true;
+    let valid = validate(&snapshot, |_| Ok(()));
+    let available = |snapshot: &Snapshot| said(&compute(snapshot, &valid, &done, at(0)), "Available");
+    assert_eq!(available(&snapshot), is("True", "Available", "every wanted picker is ready"));
+    snapshot.monitors = false;
+    let message = "every wanted picker is ready; no ServiceMonitor is made before monitoring.coreos.com/v1 is installed";
+    assert_eq!(available(&snapshot), is("True", "Available", message));
+}
+
+#[test]
 fn a_name_that_is_taken_needs_a_hand() {
     let (snapshot, mut done) = well();
     done.taken.insert("qwen-picker".to_owned(), "Service qwen-picker is not this strategy's".to_owned());

@@ -145,7 +145,11 @@ fn available(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
 }
 
 /// `available` with what else is to be known of the pickers.
-fn with_notes(available: Verdict, snapshot: &Snapshot, done: &Done) -> Verdict {
+fn with_notes(mut available: Verdict, snapshot: &Snapshot, done: &Done) -> Verdict {
+    if snapshot.strategy.spec.picker.metrics.service_monitor && !snapshot.monitors {
+        let message = "no ServiceMonitor is made before monitoring.coreos.com/v1 is installed";
+        available = Verdict { message: format!("{}; {message}", available.message), ..available };
+    }
     let Some(first) = done.postponed.first() else { return available };
     let more = match done.postponed.len() {
         1 => String::new(),
