@@ -185,7 +185,7 @@ pub struct Tls {
     #[serde(default)]
     #[schemars(extend("default" = "SelfSigned"))]
     pub mode: TlsMode,
-    /// Name of a Secret of type kubernetes.io/tls.
+    /// Name of a Secret of type kubernetes.io/tls. Pickers see its keys tls.crt and tls.key and no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: Option<String>,

@@ -61,7 +61,13 @@ fn template(input: &Input<'_>) -> Value {
         "containers": [container(input)],
     });
     if input.picker.tls.mode == TlsMode::Secret {
-        let secret = json!({"secretName": input.picker.tls.secret_name});
+        // Only a certificate and its key: naming a Secret here must not be a way to have others of its keys
+        // in a pod.
+        let item = |key: &str| json!({"key": key, "path": key});
+        let secret = json!({
+            "secretName": input.picker.tls.secret_name,
+            "items": [item("tls.crt"), item("tls.key")],
+        });
         pod["volumes"] = json!([{"name": "tls", "secret": secret}]);
     }
     json!({

@@ -97,3 +97,16 @@ fn pickers_may_ask_who_reads_their_metrics() {
     let binding = auth::binding("llm", "chat", "1.2.3", &["qwen-picker", "llama-picker"]).unwrap();
     insta::assert_snapshot!(serde_saphyr::to_string(&binding.content).unwrap());
 }
+
+#[test]
+fn of_a_secret_pods_see_the_certificate_and_its_key() {
+    let tls = Tls { mode: TlsMode::Secret, secret_name: Some("any".to_owned()) };
+    let text = yaml("qwen3-32b", PoolGroup::V1, &PickerSpec { tls, ..PickerSpec::default() });
+    let deployment = text.split("---\n").find(|object| object.contains("kind: Deployment")).unwrap();
+    let deployment: Value = serde_saphyr::from_str(deployment).unwrap();
+    let items = json!([{"key": "tls.crt", "path": "tls.crt"}, {"key": "tls.key", "path": "tls.key"}]);
+    assert_eq!(
+        deployment["spec"]["template"]["spec"]["volumes"],
+        json!([{"name": "tls", "secret": {"secretName": "any", "items": items}}])
+    );
+}
