@@ -50,10 +50,11 @@ pub struct PickerSpec {
     #[schemars(extend("default" = "Automatic"))]
     pub update_policy: UpdatePolicy,
     /// A PodTemplateSpec laid over the one that is made, by strategic merge. What says where and how large
-    /// pickers run is let through: labels, annotations, nodeSelector, tolerations, affinity,
-    /// topologySpreadConstraints, priorityClassName and so on, and of the container called picker its args,
-    /// env and resources. The rest needs an operator with --allow-unsafe-pod-templates. An object with
-    /// `$patch: delete` takes what has its name out.
+    /// pickers run is let through: labels and annotations without a prefix, and those that the operator allows;
+    /// nodeSelector, tolerations, affinity, topologySpreadConstraints, priorityClassName and so on; and of the
+    /// container called picker its resources, its env, and args about logging, limits and timeouts, which are
+    /// added to those that are there. The rest needs an operator with --allow-unsafe-pod-templates. An object
+    /// with `$patch: delete` takes what has its name out.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "free_form")]
     pub pod_template: Map<String, Value>,

@@ -11,6 +11,7 @@ use crate::names;
 pub mod auth;
 pub mod deployment;
 pub mod hpa;
+pub mod limits;
 pub mod monitor;
 pub mod overlay;
 pub mod pdb;
@@ -20,6 +21,7 @@ pub mod service_account;
 #[cfg(test)]
 mod tests;
 
+pub use limits::Limits;
 pub use overlay::OverlayError;
 
 /// Port of the Service and the container for ext_proc.
@@ -41,6 +43,8 @@ pub struct Defaults {
     pub version: String,
     /// Whether pod templates may say anything, and not only where and how large pickers run.
     pub allow_unsafe_pod_templates: bool,
+    /// What else authors of strategies may ask for.
+    pub limits: Limits,
 }
 
 /// Everything that the objects of one pool depend on.

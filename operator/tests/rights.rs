@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use crds::{PickerSpec, PoolGroup};
-use operator::build::{Defaults, Input, objects};
+use operator::build::{Defaults, Input, Limits, objects};
 use operator::kinds::Kind;
 use operator::names;
 use serde_json::Value;
@@ -42,8 +42,12 @@ fn given(rules: &[Value], group: &str, resource: &str, verb: &str) -> bool {
 #[test]
 fn the_operator_holds_what_it_gives() {
     let rules = operator_rules();
-    let defaults =
-        Defaults { image: "x".to_owned(), version: "1".to_owned(), allow_unsafe_pod_templates: false };
+    let defaults = Defaults {
+        image: "x".to_owned(),
+        version: "1".to_owned(),
+        allow_unsafe_pod_templates: false,
+        limits: Limits::default(),
+    };
     let picker = PickerSpec::default();
     let mut missing = Vec::new();
     for group in PoolGroup::ALL {

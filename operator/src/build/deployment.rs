@@ -16,8 +16,13 @@ const CERT_PATH: &str = "/etc/waypost/tls";
 /// The Deployment of a pool's pickers. Nothing of `spec.routing` is in it: a change of routing must not
 /// roll it.
 pub(super) fn build(input: &Input<'_>) -> Result<Object, OverlayError> {
-    let template =
-        overlay::lay(template(input), &input.picker.pod_template, input.defaults.allow_unsafe_pod_templates)?;
+    if let Some(image) =
+        input.picker.image.as_ref().filter(|image| !input.defaults.limits.allows_image(image))
+    {
+        let prefixes = input.defaults.limits.image_prefixes.join(", ");
+        return Err(OverlayError::Image { image: image.clone(), prefixes });
+    }
+    let template = overlay::lay(template(input), &input.picker.pod_template, input.defaults)?;
     let as_built = template.to_string();
     let mut spec = json!({
         "selector": {"matchLabels": names::selector(input.name)},

@@ -7,6 +7,7 @@ fn defaults() -> Defaults {
         image: "waypost-picker:1.2.3".to_owned(),
         version: "1.2.3".to_owned(),
         allow_unsafe_pod_templates: false,
+        limits: Limits::default(),
     }
 }
 
@@ -49,7 +50,7 @@ fn everything_that_can_be_asked_for() {
         "metrics": {"auth": true, "serviceMonitor": true},
         "tls": {"mode": "Secret", "secretName": "picker-tls"},
         "podTemplate": {
-            "metadata": {"annotations": {"example.com/team": "llm"}},
+            "metadata": {"annotations": {"team": "llm"}},
             "spec": {
                 "nodeSelector": {"kubernetes.io/os": "linux"},
                 "containers": [{"name": "picker", "env": [{"name": "RUST_LOG", "value": "debug"}]}],
@@ -108,5 +109,35 @@ fn of_a_secret_pods_see_the_certificate_and_its_key() {
     assert_eq!(
         deployment["spec"]["template"]["spec"]["volumes"],
         json!([{"name": "tls", "secret": {"secretName": "any", "items": items}}])
+    );
+}
+
+#[test]
+fn an_image_from_elsewhere_is_refused_by_the_name_of_its_field() {
+    let mut defaults = defaults();
+    defaults.limits.image_prefixes = vec!["registry.example.com/".to_owned(), "ghcr.io/waypost/".to_owned()];
+    let refused = |image: Option<&str>| {
+        let picker = PickerSpec { image: image.map(str::to_owned), ..PickerSpec::default() };
+        let input = Input {
+            strategy: "chat",
+            uid: "u",
+            namespace: "llm",
+            pool: "qwen",
+            group: PoolGroup::V1,
+            name: "qwen-picker",
+            picker: &picker,
+            defaults: &defaults,
+        };
+        objects(&input).err().map(|error| error.to_string())
+    };
+    // That of the operator's release is the installer's choice.
+    assert_eq!(refused(None), None);
+    assert_eq!(refused(Some("registry.example.com/picker:1")), None);
+    assert_eq!(
+        refused(Some("evil/picker")).as_deref(),
+        Some(
+            "spec.picker.image: evil/picker is not allowed; this operator takes images under registry.example.com/, \
+             ghcr.io/waypost/"
+        )
     );
 }
