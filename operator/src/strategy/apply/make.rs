@@ -75,19 +75,28 @@ async fn one(
     }
     let waiting = waits_for_its_turn(context, snapshot, wanted, &live, done);
     let wanted = waiting.as_ref().unwrap_or(wanted);
-    let Some(path) = drift::find(&live, &wanted.content) else { return Ok(None) };
+    let excess = drift::excess(wanted.kind, &live, &wanted.content);
+    let path = drift::find(&live, &wanted.content).or_else(|| Some(excess.as_ref()?.path.clone()));
+    let Some(path) = path else { return Ok(None) };
     let (uid, version) = state(&live);
     let hash = seal_of(&wanted.content);
     if context.memory.is_settled(uid, version, hash) {
         return Ok(None);
     }
-    hand_over_replicas(context, snapshot, wanted, &live).await?;
-    if drift::has_foreign_entries(&live, &wanted.content) {
-        context.writer.clear(wanted, &live).await?;
+    if path.starts_with("roleRef") {
+        // It can't be changed.
+        context.writer.delete(wanted.kind, &live).await?;
+    } else {
+        hand_over_replicas(context, snapshot, wanted, &live).await?;
+        if let Some(excess) = &excess {
+            context.writer.take_out(wanted.kind, &live, &excess.patch).await?;
+        }
     }
     let stored = context.writer.apply(wanted).await?;
     info!(kind, name = wanted.name(), path, "changed");
-    if let Some(path) = drift::find(&stored, &wanted.content) {
+    let left = drift::find(&stored, &wanted.content)
+        .or_else(|| drift::excess(wanted.kind, &stored, &wanted.content).map(|excess| excess.path));
+    if let Some(path) = left {
         warn!(kind, name = wanted.name(), path, "the API server stores this otherwise than applied");
         let (uid, version) = state(&stored);
         context.memory.settle(uid, version, hash);
