@@ -20,6 +20,8 @@ pub(super) mod auth;
 mod bind;
 mod make;
 mod orphans;
+#[cfg(test)]
+mod testing;
 
 /// What was done, and what could not be.
 #[derive(Debug, Default)]

@@ -54,3 +54,6 @@ pub(in crate::strategy) async fn remove(context: &Context, snapshot: &Snapshot) 
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -151,3 +151,6 @@ async fn hand_over_replicas(
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;
