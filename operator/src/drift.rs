@@ -50,7 +50,8 @@ pub(crate) fn differs(path: &str, live: &Value, wanted: &Value) -> Option<String
                 differs(&join(path, name), live.get(name).unwrap_or(&Value::Null), wanted)
             });
             let is_added = |name: &str, value: &Value| {
-                !wanted.contains_key(name) && (is_map_of_strings(last(path)) || !is_empty(value))
+                !wanted.contains_key(name)
+                    && (is_map_of_strings(last(path)) || !is_empty(value) && !excess::is_default(name, value))
             };
             let foreign = || {
                 let mut added = live.iter().filter(|(name, value)| is_added(name, value));

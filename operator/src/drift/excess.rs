@@ -71,7 +71,7 @@ const SERVICE: &[&str] = &[
     "sessionAffinityConfig",
 ];
 
-/// Values that the API server puts into fields of the lists above.
+/// Values that the API server puts into fields that nobody else has a say in.
 const DEFAULTS: &[(&str, &str)] =
     &[("internalTrafficPolicy", "Cluster"), ("sessionAffinity", "None"), ("procMount", "Default")];
 
@@ -116,8 +116,13 @@ fn beyond(kind: Kind, path: &str, live: &Value, wanted: &Value, first: &mut Opti
     }
 }
 
+/// Whether it is the API server that says so.
+pub(super) fn is_default(name: &str, value: &Value) -> bool {
+    DEFAULTS.iter().any(|(field, default)| *field == name && value == default)
+}
+
 fn is_excess(kind: Kind, path: &str, name: &str, value: &Value) -> bool {
-    if DEFAULTS.iter().any(|(field, default)| *field == name && value == default) {
+    if is_default(name, value) {
         return false;
     }
     let fields = match (kind, path) {

@@ -70,6 +70,7 @@ fn additions(kind: Kind) -> Value {
 fn container_additions() -> Value {
     json!({
         "terminationMessagePath": "/dev/termination-log", "terminationMessagePolicy": "File",
+        "securityContext": {"procMount": "Default"},
         "readinessProbe": {"timeoutSeconds": 1, "successThreshold": 1},
         "livenessProbe": {"successThreshold": 1},
     })
