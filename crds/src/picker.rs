@@ -14,7 +14,8 @@ use crate::schema::{free_form, rule};
     rule("!(has(self.replicas) && has(self.autoscaling))", "give at most one of replicas and autoscaling", ".replicas")
 ]))]
 pub struct PickerSpec {
-    /// Image of the picker. Default: the one of the operator's own release.
+    /// Image of the picker. Default: the one of the operator's own release. An operator may be told to take
+    /// only images under certain prefixes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub image: Option<String>,
