@@ -192,7 +192,9 @@ mod tests {
             serde_json::from_value(json!({"metadata": {"name": "waypost:llm:code", "labels": labels}}))
                 .unwrap();
         triggers.owned(None, Some(&object));
-        assert_eq!(asked(&mut requests), ["code"]);
+        assert_eq!(requests.try_recv().unwrap(), ObjectRef::new("code").within("llm"));
+        triggers.owned(Some(&object), None);
+        assert_eq!(asked(&mut requests), ["chat", "code"]);
     }
 
     #[test]

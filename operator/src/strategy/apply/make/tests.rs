@@ -113,3 +113,31 @@ async fn a_manual_upgrade_waits_for_ever_and_its_template_is_kept_from_others() 
     let applied = serde_json::to_value(&old.content).unwrap();
     assert_eq!((asked, done.postponed.len()), (vec![(format!("APPLY {DEPLOYMENT}"), applied)], 1));
 }
+
+#[tokio::test]
+async fn monitors_are_wanted_where_there_can_be_any() {
+    let context = Server::default().context();
+    let mut snapshot = snapshot();
+    Arc::make_mut(&mut snapshot.strategy).spec.picker.metrics.service_monitor = true;
+    for monitors in [true, false] {
+        snapshot.monitors = monitors;
+        let built = build(&snapshot, &validate(&snapshot, |_| Ok(())), &context.defaults).unwrap();
+        let wanted = built["qwen-picker"].iter().any(|object| object.kind == Kind::ServiceMonitor);
+        assert_eq!(wanted, monitors);
+    }
+}
+
+#[tokio::test]
+async fn a_role_that_was_exchanged_needs_a_new_binding() {
+    let server = Server::default();
+    let context = server.context();
+    let mut snapshot = snapshot();
+    let built = build(&snapshot, &validate(&snapshot, |_| Ok(())), &context.defaults).unwrap();
+    let wanted = built["qwen-picker"].iter().find(|object| object.kind == Kind::RoleBinding).unwrap();
+    let mut live = wanted.content.clone();
+    live.data["roleRef"]["name"] = "another".into();
+    snapshot.owned = vec![(Kind::RoleBinding, Arc::new(live))];
+    all(&context, &snapshot, "qwen-picker", std::slice::from_ref(wanted), &mut Done::default()).await;
+    let path = "/apis/rbac.authorization.k8s.io/v1/namespaces/llm/rolebindings/qwen-picker";
+    assert_eq!(server.calls(), [format!("DELETE {path}"), format!("APPLY {path}")]);
+}
