@@ -12,7 +12,7 @@ mod schema;
 pub mod status;
 pub mod strategy;
 
-pub use picker::{Autoscaling, FailureMode, PickerSpec, Tls, TlsMode};
+pub use picker::{Autoscaling, FailureMode, Metrics, PickerSpec, Tls, TlsMode, UpdatePolicy};
 pub use pool::{InferencePool, InferencePoolV1Alpha2, PickerRef, Pool, PoolGroup};
 pub use routing::RoutingBody;
 pub use status::{PickerStatus, PoolStatus, RoutingStrategyStatus, Summary};

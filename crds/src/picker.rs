@@ -14,7 +14,8 @@ use crate::schema::{free_form, rule};
     rule("!(has(self.replicas) && has(self.autoscaling))", "give at most one of replicas and autoscaling", ".replicas")
 ]))]
 pub struct PickerSpec {
-    /// Image of the picker. Default: the one of the operator's own release.
+    /// Image of the picker. Default: the one of the operator's own release. An operator may be told to take
+    /// only images under certain prefixes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 1024))]
     pub image: Option<String>,
@@ -38,14 +39,89 @@ pub struct PickerSpec {
     #[serde(default)]
     #[schemars(extend("default" = {"mode": "SelfSigned"}))]
     pub tls: Tls,
+    /// Who may read the metrics of the pickers, and who is told of them.
+    #[serde(default)]
+    #[schemars(extend("default" = {}))]
+    pub metrics: Metrics,
+    /// When pickers are rolled out anew because a new release of the operator makes them otherwise, and not
+    /// because of a change here. Automatic: one Deployment of the cluster at a time. Manual: their pods stay as
+    /// they were made until something changes here that shapes them, such as the image, or this policy; the
+    /// condition Available then says UpgradePending.
+    #[serde(default)]
+    #[schemars(extend("default" = "Automatic"))]
+    pub update_policy: UpdatePolicy,
     /// A PodTemplateSpec laid over the one that is made, by strategic merge. What says where and how large
-    /// pickers run is let through: labels, annotations, nodeSelector, tolerations, affinity,
-    /// topologySpreadConstraints, priorityClassName and so on, and of the container called picker its args,
-    /// env and resources. The rest needs an operator with --allow-unsafe-pod-templates. An object with
-    /// `$patch: delete` takes what has its name out.
+    /// pickers run is let through: labels and annotations without a prefix, and those that the operator allows;
+    /// nodeSelector, tolerations, affinity, topologySpreadConstraints, priorityClassName and so on; and of the
+    /// container called picker its resources, its env, and args about logging, limits and timeouts, which are
+    /// added to those that are there. The rest needs an operator with --allow-unsafe-pod-templates. An object
+    /// with `$patch: delete` takes what has its name out.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "free_form")]
     pub pod_template: Map<String, Value>,
+}
+
+/// Fields that shape no pod.
+const OF_NO_POD: [&str; 4] = ["replicas", "autoscaling", "failureMode", "updatePolicy"];
+
+impl PickerSpec {
+    /// What shapes the pods, as its author wrote it: without what is a default, so that neither a field nor a
+    /// default that a later release adds makes it look changed.
+    pub fn pods(&self) -> Value {
+        let json = |spec: &Self| serde_json::to_value(spec).unwrap_or_default();
+        let mut written = json(self);
+        without(&mut written, &json(&Self::default()));
+        if let Value::Object(fields) = &mut written {
+            fields.retain(|name, _| !OF_NO_POD.contains(&name.as_str()));
+            if let Some(Value::Object(metrics)) = fields.get_mut("metrics") {
+                metrics.remove("serviceMonitor");
+            }
+            fields.retain(|_, field| *field != Value::Object(Map::new()));
+        }
+        written
+    }
+}
+
+/// Takes out of `value` what `default` has too.
+fn without(value: &mut Value, default: &Value) {
+    let (Value::Object(fields), Value::Object(defaults)) = (value, default) else { return };
+    fields.retain(|name, field| match defaults.get(name) {
+        Some(default) if default == field => false,
+        Some(default) => {
+            without(field, default);
+            true
+        }
+        None => true,
+    });
+}
+
+/// Who may read the metrics of the pickers, and who is told of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Metrics {
+    /// Whether /metrics and /debug answer only a bearer token that the API server knows and whose owner may
+    /// get these paths (nonResourceURLs). A ClusterRoleBinding then gives system:auth-delegator to the
+    /// ServiceAccounts of the pickers, so that they can ask.
+    #[serde(default)]
+    #[schemars(extend("default" = false))]
+    pub auth: bool,
+    /// Whether a ServiceMonitor of the Prometheus operator is made for each pool. Where that kind is not
+    /// installed, the condition Available says so, and it is made when it is.
+    #[serde(default)]
+    #[schemars(extend("default" = false))]
+    pub service_monitor: bool,
+}
+
+/// When a new release of the operator changes running pickers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum UpdatePolicy {
+    // Undocumented here, since documented variants become a oneOf, which the API server refuses.
+    #[allow(missing_docs)]
+    #[default]
+    Automatic,
+    #[allow(missing_docs)]
+    Manual,
 }
 
 /// Bounds of a HorizontalPodAutoscaler.
@@ -111,7 +187,7 @@ pub struct Tls {
     #[serde(default)]
     #[schemars(extend("default" = "SelfSigned"))]
     pub mode: TlsMode,
-    /// Name of a Secret of type kubernetes.io/tls.
+    /// Name of a Secret of type kubernetes.io/tls. Pickers see its keys tls.crt and tls.key and no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: Option<String>,
@@ -129,4 +205,37 @@ pub enum TlsMode {
     Secret,
     #[allow(missing_docs)]
     Disabled,
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pods(spec: Value) -> Value {
+        serde_json::from_value::<PickerSpec>(spec).unwrap().pods()
+    }
+
+    #[test]
+    fn what_shapes_pods_is_what_was_written() {
+        assert_eq!(pods(json!({})), json!({}));
+        // As the API server stores it.
+        let stored = json!({"failureMode": "FailOpen", "tls": {"mode": "SelfSigned"}, "updatePolicy": "Automatic",
+            "metrics": {"auth": false, "serviceMonitor": false}});
+        assert_eq!(pods(stored), json!({}));
+        let written = json!({
+            "image": "a", "resources": {"limits": {"cpu": "1"}}, "tls": {"mode": "Secret", "secretName": "x"},
+            "podTemplate": {"spec": {"nodeSelector": {}}},
+        });
+        assert_eq!(pods(written.clone()), written);
+    }
+
+    #[test]
+    fn how_many_there_are_shapes_none() {
+        let scaled = json!({"autoscaling": {"maxReplicas": 3}, "failureMode": "FailClose", "updatePolicy": "Manual",
+            "metrics": {"serviceMonitor": true}});
+        assert_eq!(pods(scaled), json!({}));
+        assert_eq!(pods(json!({"replicas": 5})), json!({}));
+    }
 }

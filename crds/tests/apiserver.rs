@@ -109,7 +109,10 @@ async fn fills_in_the_defaults() {
         json!({
             "pools": [{"name": "qwen", "group": "inference.networking.k8s.io"}],
             "routing": picker_core::strategy::default_routing(),
-            "picker": {"failureMode": "FailOpen", "tls": {"mode": "SelfSigned"}},
+            "picker": {
+                "failureMode": "FailOpen", "tls": {"mode": "SelfSigned"},
+                "metrics": {"auth": false, "serviceMonitor": false}, "updatePolicy": "Automatic",
+            },
             "binding": "Takeover",
         })
     );

@@ -18,7 +18,7 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use crate::args::Args;
-use crate::build::Defaults;
+use crate::build::{Defaults, Limits};
 use crate::cache::{self, Cache, Requests, Scope, Triggers};
 use crate::http::{self, Health};
 use crate::lease::{Candidate, Leadership, Timing};
@@ -58,6 +58,10 @@ pub async fn run(args: Args) -> Result<()> {
             image: args.picker_image.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             allow_unsafe_pod_templates: args.allow_unsafe_pod_templates,
+            limits: Limits {
+                pod_metadata: args.allowed_pod_metadata.clone(),
+                image_prefixes: args.picker_image_prefix.clone(),
+            },
         },
         release_hold: args.release_hold,
         recorder: Recorder::new(

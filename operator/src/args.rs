@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 
+use crate::build::limits;
+
 /// Makes endpoint pickers out of RoutingStrategies and binds them to InferencePools.
 ///
 /// Finds the API server as kubectl does: by KUBECONFIG, ~/.kube/config, or the pod it runs in.
@@ -53,6 +55,16 @@ pub struct Args {
     #[arg(long)]
     pub allow_unsafe_pod_templates: bool,
 
+    /// Let spec.picker.podTemplate set labels and annotations with this prefix (example.com), or with this very
+    /// key (example.com/name). Repeatable, in place of the default; an empty one allows none. Those without a
+    /// prefix are always allowed.
+    #[arg(long, value_name = "PREFIX", default_values = limits::POD_METADATA)]
+    pub allowed_pod_metadata: Vec<String>,
+
+    /// Take only images that begin so in spec.picker.image. Repeatable. Default: any image.
+    #[arg(long, value_name = "PREFIX")]
+    pub picker_image_prefix: Vec<String>,
+
     /// Form of the log on standard error. What is logged says RUST_LOG; default: info.
     #[arg(long, value_enum, default_value = "text")]
     pub log_format: LogFormat,
@@ -80,6 +92,17 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Args::command().debug_assert();
+    }
+
+    #[test]
+    fn limits_are_repeatable_and_replace_the_default() {
+        let parse = |line: &[&str]| Args::try_parse_from([&["operator"], line].concat()).unwrap();
+        assert_eq!(parse(&[]).allowed_pod_metadata, limits::POD_METADATA);
+        let args = parse(&["--allowed-pod-metadata=a", "--allowed-pod-metadata=b.io/c"]);
+        assert_eq!(args.allowed_pod_metadata, ["a", "b.io/c"]);
+        assert_eq!(parse(&["--allowed-pod-metadata="]).allowed_pod_metadata, [""]);
+        let args = parse(&["--picker-image-prefix=a/", "--picker-image-prefix=b/"]);
+        assert_eq!(args.picker_image_prefix, ["a/", "b/"]);
     }
 
     #[test]

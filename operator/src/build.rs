@@ -8,8 +8,11 @@ use serde_json::{Value, json};
 use crate::kinds::{Kind, Object};
 use crate::names;
 
+pub mod auth;
 pub mod deployment;
 pub mod hpa;
+pub mod limits;
+pub mod monitor;
 pub mod overlay;
 pub mod pdb;
 pub mod rbac;
@@ -18,6 +21,7 @@ pub mod service_account;
 #[cfg(test)]
 mod tests;
 
+pub use limits::Limits;
 pub use overlay::OverlayError;
 
 /// Port of the Service and the container for ext_proc.
@@ -39,6 +43,8 @@ pub struct Defaults {
     pub version: String,
     /// Whether pod templates may say anything, and not only where and how large pickers run.
     pub allow_unsafe_pod_templates: bool,
+    /// What else authors of strategies may ask for.
+    pub limits: Limits,
 }
 
 /// Everything that the objects of one pool depend on.
@@ -127,6 +133,9 @@ pub fn objects(input: &Input<'_>) -> Result<Vec<Object>, OverlayError> {
     }
     if let Some(autoscaling) = &input.picker.autoscaling {
         objects.push(hpa::build(input, autoscaling)?);
+    }
+    if input.picker.metrics.service_monitor {
+        objects.push(monitor::build(input)?);
     }
     Ok(objects)
 }

@@ -58,13 +58,18 @@ impl Cache {
     pub fn is_ready(&self) -> bool {
         self.strategies.is_listed()
             && self.pods.is_listed()
-            && self.owned.values().all(|index| index.is_listed())
+            && self.owned.values().all(|index| index.is_decided())
             && self.pools.values().all(|index| index.is_decided())
     }
 
     /// Whether pools of `group` can exist and are known.
     pub fn serves(&self, group: PoolGroup) -> bool {
         self.pools.get(&group).is_some_and(|index| index.is_listed())
+    }
+
+    /// Whether objects of `kind` can exist and are known.
+    pub fn has(&self, kind: Kind) -> bool {
+        self.owned.get(&kind).is_some_and(|index| index.is_listed())
     }
 
     /// UIDs of all that is known, pods aside.

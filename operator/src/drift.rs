@@ -3,6 +3,10 @@
 use kube::core::DynamicObject;
 use serde_json::Value;
 
+mod excess;
+
+pub use excess::{Excess, excess};
+
 /// Annotation with a hash of what was applied. It differs when a field was taken out of what is
 /// wanted, which can't be seen in the object.
 pub const APPLIED: &str = "waypost.dev/applied";
@@ -16,8 +20,8 @@ pub fn seal(wanted: &mut DynamicObject) {
 }
 
 /// Path of the first field of `wanted` (see [`seal`]) that `live` doesn't have as wanted; `None` when
-/// nothing has to be done. Fields that `wanted` doesn't mention belong to others; entries of a list that it
-/// does mention don't.
+/// nothing has to be done. Fields that `wanted` doesn't mention belong to others, but for those that [`excess`]
+/// finds; entries of a list that it does mention don't.
 pub fn find(live: &DynamicObject, wanted: &DynamicObject) -> Option<String> {
     let part = |metadata: &Option<_>| serde_json::to_value(metadata).unwrap_or_default();
     let (live_meta, wanted_meta) = (&live.metadata, &wanted.metadata);
@@ -45,8 +49,14 @@ pub(crate) fn differs(path: &str, live: &Value, wanted: &Value) -> Option<String
             let mut differing = wanted.iter().filter_map(|(name, wanted)| {
                 differs(&join(path, name), live.get(name).unwrap_or(&Value::Null), wanted)
             });
-            let foreign =
-                || live.keys().find(|name| !wanted.contains_key(*name)).map(|name| join(path, name));
+            let is_added = |name: &str, value: &Value| {
+                !wanted.contains_key(name)
+                    && (is_map_of_strings(last(path)) || !is_empty(value) && !excess::is_default(name, value))
+            };
+            let foreign = || {
+                let mut added = live.iter().filter(|(name, value)| is_added(name, value));
+                added.next().map(|(name, _)| join(path, name))
+            };
             differing.next().or_else(|| if is_whole(path) { foreign() } else { None })
         }
         (_, wanted) if is_empty(wanted) => (!is_empty(live) && !wanted.is_null()).then(|| path.to_owned()),
@@ -66,31 +76,22 @@ pub(crate) fn differs(path: &str, live: &Value, wanted: &Value) -> Option<String
     }
 }
 
-/// Whether `live` has entries in a list with keys that `wanted` doesn't have in it. Applying leaves them,
-/// since they are another manager's.
-pub fn has_foreign_entries(live: &DynamicObject, wanted: &DynamicObject) -> bool {
-    foreign("", &live.data, &wanted.data)
-}
-
-fn foreign(path: &str, live: &Value, wanted: &Value) -> bool {
-    match (live, wanted) {
-        (Value::Object(live), Value::Object(wanted)) => wanted.iter().any(|(name, wanted)| {
-            live.get(name).is_some_and(|live| foreign(&join(path, name), live, wanted))
-        }),
-        (Value::Array(live), Value::Array(wanted)) => {
-            let Some(key) = key_of(path, wanted) else { return false };
-            live.iter().any(|live| match wanted.iter().find(|wanted| same(&live[key], &wanted[key])) {
-                Some(wanted) => foreign(&format!("{path}[]"), live, wanted),
-                None => true,
-            })
-        }
-        _ => false,
-    }
-}
-
-/// Maps that the API server replaces as a whole.
+/// Objects in which nobody else has a say: maps and lists that the API server replaces as a whole, and what
+/// gives or limits rights.
 fn is_whole(path: &str) -> bool {
-    matches!(path.rsplit('.').next(), Some("selector" | "matchLabels" | "nodeSelector"))
+    let field = last(path);
+    is_map_of_strings(field)
+        || ["capabilities", "roleRef", "rules", "seccompProfile", "securityContext", "subjects"]
+            .contains(&field)
+}
+
+/// The last field of a path, without an index.
+fn last(path: &str) -> &str {
+    path.rsplit('.').next().and_then(|last| last.split('[').next()).unwrap_or_default()
+}
+
+fn is_map_of_strings(field: &str) -> bool {
+    ["matchLabels", "nodeSelector", "selector"].contains(&field)
 }
 
 fn join(path: &str, name: &str) -> String {

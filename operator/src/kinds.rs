@@ -4,7 +4,7 @@ use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
-use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Role, RoleBinding};
 use kube::Resource;
 use kube::core::{ApiResource, DynamicObject};
 use serde::Serialize;
@@ -28,11 +28,16 @@ pub enum Kind {
     HorizontalPodAutoscaler,
     /// An accepted routing.
     ControllerRevision,
+    /// Lets the pickers of a strategy ask who reads their metrics. Of the cluster, so that nothing in a
+    /// namespace can own it.
+    ClusterRoleBinding,
+    /// Tells the Prometheus operator of the pickers. May not be installed.
+    ServiceMonitor,
 }
 
 impl Kind {
     /// All of them. What is named by others comes before these.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::ServiceAccount,
         Self::Role,
         Self::RoleBinding,
@@ -41,6 +46,8 @@ impl Kind {
         Self::PodDisruptionBudget,
         Self::HorizontalPodAutoscaler,
         Self::ControllerRevision,
+        Self::ClusterRoleBinding,
+        Self::ServiceMonitor,
     ];
 
     /// Group, version and plural.
@@ -57,7 +64,30 @@ impl Kind {
             Self::PodDisruptionBudget => of::<PodDisruptionBudget>(),
             Self::HorizontalPodAutoscaler => of::<HorizontalPodAutoscaler>(),
             Self::ControllerRevision => of::<ControllerRevision>(),
+            Self::ClusterRoleBinding => of::<ClusterRoleBinding>(),
+            Self::ServiceMonitor => ApiResource {
+                group: "monitoring.coreos.com".to_owned(),
+                version: "v1".to_owned(),
+                api_version: "monitoring.coreos.com/v1".to_owned(),
+                kind: "ServiceMonitor".to_owned(),
+                plural: "servicemonitors".to_owned(),
+            },
         }
+    }
+
+    /// Whether its objects are in a namespace.
+    pub fn is_namespaced(self) -> bool {
+        self != Self::ClusterRoleBinding
+    }
+
+    /// Whether it may not be installed.
+    pub fn is_optional(self) -> bool {
+        self == Self::ServiceMonitor
+    }
+
+    /// Whether there is one object of it for each pool.
+    pub fn is_of_a_pool(self) -> bool {
+        !matches!(self, Self::ControllerRevision | Self::ClusterRoleBinding)
     }
 }
 

@@ -7,6 +7,8 @@ use serde_json::Value;
 
 /// Label with the name of the strategy that an object belongs to.
 pub const STRATEGY: &str = "waypost.dev/strategy";
+/// Label of an object of the cluster with the namespace of the strategy that it belongs to.
+pub const NAMESPACE: &str = "waypost.dev/namespace";
 /// Label with the name of the pool that an object serves, cut to what a label can hold.
 pub const POOL: &str = "waypost.dev/pool";
 /// Label by which the operator finds its own objects.
@@ -48,6 +50,12 @@ fn is_dns1035(name: &str) -> bool {
 pub fn label(name: &str) -> String {
     let cut = &name[..name.len().min(MAX_LABEL)];
     cut.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).to_owned()
+}
+
+/// Name of what belongs to a strategy and to no namespace: neither of the two names has a colon in it, so
+/// that no other strategy comes to the same, and each has at most 63 characters.
+pub fn cluster(namespace: &str, strategy: &str) -> String {
+    format!("waypost:{namespace}:{strategy}")
 }
 
 /// The labels by which a picker Deployment finds its pods: they never change, as its selector can't.
@@ -92,6 +100,13 @@ mod tests {
         for name in [a, b] {
             assert!(name.len() <= MAX_LABEL && is_dns1035(&name), "{name}");
         }
+    }
+
+    #[test]
+    fn strategies_of_two_namespaces_stay_apart_in_the_cluster() {
+        assert_eq!(cluster("llm", "chat"), "waypost:llm:chat");
+        assert_ne!(cluster("a-b", "c"), cluster("a", "b-c"));
+        assert!(cluster(&"n".repeat(63), &"s".repeat(63)).len() <= 253);
     }
 
     #[test]

@@ -116,7 +116,10 @@ impl Writer {
     }
 
     fn owned(&self, kind: Kind, namespace: &str) -> Api<Tolerant<DynamicObject>> {
-        self.api(&kind.resource(), namespace)
+        match kind.is_namespaced() {
+            true => self.api(&kind.resource(), namespace),
+            false => Api::all_with(self.client.clone(), &kind.resource()),
+        }
     }
 
     /// Reads an object of ours past the caches.
@@ -183,18 +186,25 @@ impl Writer {
         readable(self.write("apply", &kind, api.patch(object.name(), &params, &patch)).await?)
     }
 
-    /// Makes the lists of `live` those of `wanted`, entries of others or not, which applying would not.
+    /// Takes out of `live` what applying leaves, since it is another manager's: `content` is a merge patch.
     ///
     /// # Errors
-    /// As [`Writer::apply`].
-    pub async fn clear(&self, wanted: &Object, live: &DynamicObject) -> Result<(), WriteError> {
-        let mut patch = json!({"metadata": {
-            "uid": live.metadata.uid, "resourceVersion": live.metadata.resource_version,
-        }});
-        patch["spec"] = wanted.content.data["spec"].clone();
+    /// As [`Writer::apply`], and a conflict when `live` is not its present state.
+    pub async fn take_out(
+        &self,
+        kind: Kind,
+        live: &DynamicObject,
+        content: &Value,
+    ) -> Result<(), WriteError> {
+        let Some(name) = &live.metadata.name else { return Ok(()) };
+        let mut patch = content.clone();
+        patch["metadata"]["uid"] = live.metadata.uid.clone().into();
+        patch["metadata"]["resourceVersion"] = live.metadata.resource_version.clone().into();
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        let (api, kind) = (self.owned(wanted.kind, wanted.namespace()), wanted.kind.resource().kind);
-        self.write("patch", &kind, api.patch(wanted.name(), &params, &Patch::Merge(&patch))).await.map(drop)
+        let api = self.owned(kind, live.metadata.namespace.as_deref().unwrap_or_default());
+        self.write("patch", &kind.resource().kind, api.patch(name, &params, &Patch::Merge(&patch)))
+            .await
+            .map(drop)
     }
 
     /// Deletes an object if it is still the one with `uid`. One that is gone is no error.
@@ -202,12 +212,10 @@ impl Writer {
     /// # Errors
     /// As [`Writer::apply`].
     pub async fn delete(&self, kind: Kind, object: &DynamicObject) -> Result<(), WriteError> {
-        let (Some(namespace), Some(name)) = (&object.metadata.namespace, &object.metadata.name) else {
-            return Ok(());
-        };
+        let Some(name) = &object.metadata.name else { return Ok(()) };
         let preconditions = Preconditions { uid: object.metadata.uid.clone(), resource_version: None };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
-        let api = self.owned(kind, namespace);
+        let api = self.owned(kind, object.metadata.namespace.as_deref().unwrap_or_default());
         match self.write("delete", &kind.resource().kind, api.delete(name, &params)).await {
             Err(error) if !error.is_gone() && !error.is_conflict() => Err(error),
             _ => Ok(()),

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 
 use crds::{PickerSpec, PoolGroup};
-use operator::build::{Defaults, Input, objects};
+use operator::build::{Defaults, Input, Limits, objects};
 use operator::kinds::Kind;
 use operator::names;
 use serde_json::Value;
@@ -42,8 +42,12 @@ fn given(rules: &[Value], group: &str, resource: &str, verb: &str) -> bool {
 #[test]
 fn the_operator_holds_what_it_gives() {
     let rules = operator_rules();
-    let defaults =
-        Defaults { image: "x".to_owned(), version: "1".to_owned(), allow_unsafe_pod_templates: false };
+    let defaults = Defaults {
+        image: "x".to_owned(),
+        version: "1".to_owned(),
+        allow_unsafe_pod_templates: false,
+        limits: Limits::default(),
+    };
     let picker = PickerSpec::default();
     let mut missing = Vec::new();
     for group in PoolGroup::ALL {
@@ -94,4 +98,37 @@ fn nobody_reads_secrets() {
         !resources.iter().any(|r| r == "secrets" || r == "*")
             && !strings(rule, "verbs").iter().any(|verb| verb == "*")
     }));
+}
+
+/// The one right that it gives without holding it, and the one way to do so.
+#[test]
+fn it_binds_one_cluster_role_and_gives_nothing_else_away() {
+    let powerful = |rule: &Value| {
+        let verbs = strings(rule, "verbs");
+        ["bind", "escalate", "impersonate"].iter().any(|verb| verbs.iter().any(|v| v == verb))
+    };
+    let rules: Vec<Value> = operator_rules().into_iter().filter(powerful).collect();
+    let binding = operator::build::auth::binding("llm", "chat", "1", &["qwen-picker"]).unwrap();
+    let role = &binding.content.data["roleRef"]["name"];
+    assert_eq!(
+        rules,
+        [serde_json::json!({
+            "apiGroups": ["rbac.authorization.k8s.io"], "resources": ["clusterroles"],
+            "resourceNames": [role], "verbs": ["bind"],
+        })]
+    );
+}
+
+/// Every kind that may come later is looked for.
+#[test]
+fn the_operator_sees_which_kinds_are_installed() {
+    let rules = operator_rules();
+    let seen = rules.iter().find(|rule| strings(rule, "resources") == ["customresourcedefinitions"]).unwrap();
+    let mut wanted: Vec<String> =
+        PoolGroup::ALL.iter().map(|group| format!("inferencepools.{}", group.group())).collect();
+    wanted.extend(Kind::ALL.into_iter().filter(|kind| kind.is_optional()).map(|kind| {
+        let resource = kind.resource();
+        format!("{}.{}", resource.plural, resource.group)
+    }));
+    assert_eq!(strings(seen, "resourceNames"), wanted);
 }

@@ -27,7 +27,8 @@ struct Drift {
 }
 
 fn drifts() -> [Drift; 3] {
-    let pod = json!({"spec": {"terminationGracePeriodSeconds": 5}});
+    // What is changed, and what is added, which applying would leave.
+    let pod = json!({"spec": {"terminationGracePeriodSeconds": 5, "nodeSelector": {"added": "by-hand"}}});
     let port = json!({"name": "ext-proc", "port": 9999, "targetPort": "ext-proc", "protocol": "TCP"});
     // A key more, and no pod is selected.
     let selector = json!({"app.kubernetes.io/instance": "another", "added": "by-hand"});
@@ -35,14 +36,19 @@ fn drifts() -> [Drift; 3] {
         Drift {
             api_version: "apps/v1",
             kind: "Deployment",
-            edit: json!({"spec": {"replicas": 3, "template": pod}}),
+            edit: json!({"spec": {"replicas": 3, "paused": true, "template": pod}}),
             fields: &["/spec"],
         },
         Drift {
             api_version: "v1",
             kind: "Service",
-            edit: json!({"spec": {"ports": [port], "selector": selector}}),
-            fields: &["/spec/ports", "/spec/selector"],
+            edit: json!({"spec": {"ports": [port], "selector": selector, "sessionAffinity": "ClientIP"}}),
+            fields: &[
+                "/spec/ports",
+                "/spec/selector",
+                "/spec/sessionAffinity",
+                "/spec/sessionAffinityConfig",
+            ],
         },
         Drift {
             api_version: "rbac.authorization.k8s.io/v1",

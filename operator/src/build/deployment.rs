@@ -16,31 +16,40 @@ const CERT_PATH: &str = "/etc/waypost/tls";
 /// The Deployment of a pool's pickers. Nothing of `spec.routing` is in it: a change of routing must not
 /// roll it.
 pub(super) fn build(input: &Input<'_>) -> Result<Object, OverlayError> {
+    if let Some(image) =
+        input.picker.image.as_ref().filter(|image| !input.defaults.limits.allows_image(image))
+    {
+        let prefixes = input.defaults.limits.image_prefixes.join(", ");
+        return Err(OverlayError::Image { image: image.clone(), prefixes });
+    }
+    let template = overlay::lay(template(input), &input.picker.pod_template, input.defaults)?;
+    let as_built = template.to_string();
     let mut spec = json!({
         "selector": {"matchLabels": names::selector(input.name)},
         // A new picker is ready before an old one goes.
         "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
-        "template": overlay::lay(
-            template(input),
-            &input.picker.pod_template,
-            input.defaults.allow_unsafe_pod_templates,
-        )?,
+        "template": template,
     });
     // Under an autoscaler the field is not ours.
     if input.picker.autoscaling.is_none() {
         spec["replicas"] = input.least_replicas().into();
     }
     let mut object = input.object(Kind::Deployment, json!({"spec": spec}))?;
-    object.content.metadata.annotations.get_or_insert_default().insert(ASKED.to_owned(), asked(input));
+    let annotations = object.content.metadata.annotations.get_or_insert_default();
+    annotations.insert(ASKED.to_owned(), asked(input));
+    annotations.insert(TEMPLATE.to_owned(), as_built);
     Ok(object)
 }
 
-/// Annotation with a hash of what the strategy asks of its pickers. Where it is the same and the Deployment
-/// is not, the operator's release has changed.
+/// Annotation with a hash of what the strategy asks of its pods. Where it is the same and the template is
+/// not, the operator's release has changed.
 pub const ASKED: &str = "waypost.dev/asked";
+/// Annotation with the pod template as it was built. The one in the Deployment has what the API server and
+/// others added, or changed; this one can be kept, and put back, by a release that would build another.
+pub const TEMPLATE: &str = "waypost.dev/template";
 
 fn asked(input: &Input<'_>) -> String {
-    picker_core::config::revision(&json!([input.picker, input.strategy, input.pool, input.group]))
+    picker_core::config::revision(&json!([input.picker.pods(), input.strategy, input.pool, input.group]))
 }
 
 fn template(input: &Input<'_>) -> Value {
@@ -57,7 +66,13 @@ fn template(input: &Input<'_>) -> Value {
         "containers": [container(input)],
     });
     if input.picker.tls.mode == TlsMode::Secret {
-        let secret = json!({"secretName": input.picker.tls.secret_name});
+        // Only a certificate and its key: naming a Secret here must not be a way to have others of its keys
+        // in a pod.
+        let item = |key: &str| json!({"key": key, "path": key});
+        let secret = json!({
+            "secretName": input.picker.tls.secret_name,
+            "items": [item("tls.crt"), item("tls.key")],
+        });
         pod["volumes"] = json!([{"name": "tls", "secret": secret}]);
     }
     json!({
@@ -123,6 +138,9 @@ fn args(input: &Input<'_>) -> Vec<String> {
         TlsMode::SelfSigned => {}
         TlsMode::Secret => args.push(format!("--cert-path={CERT_PATH}")),
         TlsMode::Disabled => args.push("--secure-serving=false".to_owned()),
+    }
+    if input.picker.metrics.auth {
+        args.push("--metrics-endpoint-auth=true".to_owned());
     }
     args
 }

@@ -1,10 +1,11 @@
 //! Lays a user's pod template over ours, by the rules of Kubernetes' strategic merge: objects merge,
 //! lists whose entries have a key merge by it, other lists are replaced, null and `$patch: delete` delete,
-//! `$patch: replace` replaces. (kubectl takes nulls out before it sends them.)
+//! `$patch: replace` replaces. One thing differs: `args` are added to ours, without which no picker works. (kubectl takes nulls out before it sends them.)
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde_json::{Map, Value};
 
+use super::Defaults;
 use crate::drift;
 use crate::names;
 
@@ -28,6 +29,20 @@ pub enum OverlayError {
          RoutingStrategy doesn't have; an operator with --allow-unsafe-pod-templates takes it"
     )]
     Unsafe(String),
+    /// A label or an annotation that may give power.
+    #[error(
+        "spec.picker.podTemplate.{0}: not allowed, since labels and annotations with a prefix may say what runs \
+         in a pod; an operator with --allowed-pod-metadata takes those that it names"
+    )]
+    Metadata(String),
+    /// An image from elsewhere.
+    #[error("spec.picker.image: {image} is not allowed; this operator takes images under {prefixes}")]
+    Image {
+        /// The image.
+        image: String,
+        /// What the operator takes.
+        prefixes: String,
+    },
     /// Our container was taken out.
     #[error("spec.picker.podTemplate.spec.containers: the container called picker must stay")]
     NoPicker,
@@ -47,13 +62,13 @@ const OWN_LABELS: [&str; 6] = [
 pub(super) fn lay(
     base: Value,
     overlay: &Map<String, Value>,
-    unsafe_too: bool,
+    defaults: &Defaults,
 ) -> Result<Value, OverlayError> {
     if overlay.is_empty() {
         return Ok(base);
     }
-    if !unsafe_too && let Some(path) = safe::violation(overlay) {
-        return Err(OverlayError::Unsafe(path));
+    if !defaults.allow_unsafe_pod_templates {
+        safe::check(overlay, own_args(&base), &defaults.limits)?;
     }
     let labels = overlay.get("metadata").and_then(|m| m.get("labels"));
     if let Some(own) = OWN_LABELS.into_iter().find(|own| labels.is_some_and(|l| l.get(own).is_some())) {
@@ -72,6 +87,11 @@ pub(super) fn lay(
         Some(path) => Err(OverlayError::Unknown(path)),
         None => Ok(merged),
     }
+}
+
+/// The arguments of our container.
+fn own_args(base: &Value) -> &[Value] {
+    base.pointer("/spec/containers/0/args").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
 fn merge(field: &str, base: &mut Value, overlay: &Value) {
@@ -101,6 +121,10 @@ fn merge(field: &str, base: &mut Value, overlay: &Value) {
                     base.push(entry.clone());
                 }
             }
+        }
+        (Value::Array(base), Value::Array(overlay)) if field == "args" => {
+            let more: Vec<_> = overlay.iter().filter(|arg| !base.contains(arg)).cloned().collect();
+            base.extend(more);
         }
         (base, overlay) => *base = overlay.clone(),
     }
@@ -152,7 +176,13 @@ mod tests {
 
     fn laid(overlay: Value) -> Result<Value, String> {
         let Value::Object(overlay) = overlay else { panic!("not a mapping") };
-        lay(base(), &overlay, true).map_err(|e| e.to_string())
+        let defaults = Defaults {
+            image: String::new(),
+            version: String::new(),
+            allow_unsafe_pod_templates: true,
+            limits: Default::default(),
+        };
+        lay(base(), &overlay, &defaults).map_err(|e| e.to_string())
     }
 
     #[test]
@@ -163,7 +193,7 @@ mod tests {
                 "nodeSelector": {"pool": "cpu"},
                 "tolerations": [{"key": "a", "operator": "Exists"}],
                 "containers": [
-                    {"name": "picker", "args": ["z"], "env": [{"name": "RUST_LOG", "value": "debug"}]},
+                    {"name": "picker", "args": ["y", "z"], "env": [{"name": "RUST_LOG", "value": "debug"}]},
                     {"name": "sidecar", "image": "b"},
                 ],
             },
@@ -176,7 +206,7 @@ mod tests {
                     "nodeSelector": {"pool": "cpu"},
                     "tolerations": [{"key": "a", "operator": "Exists"}],
                     "containers": [
-                        {"name": "picker", "image": "a", "args": ["z"], "env": [
+                        {"name": "picker", "image": "a", "args": ["x", "y", "z"], "env": [
                             {"name": "POD_NAME", "value": "p"}, {"name": "RUST_LOG", "value": "debug"},
                         ]},
                         {"name": "sidecar", "image": "b"},

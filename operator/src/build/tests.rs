@@ -7,6 +7,7 @@ fn defaults() -> Defaults {
         image: "waypost-picker:1.2.3".to_owned(),
         version: "1.2.3".to_owned(),
         allow_unsafe_pod_templates: false,
+        limits: Limits::default(),
     }
 }
 
@@ -46,9 +47,10 @@ fn everything_that_can_be_asked_for() {
         "autoscaling": {"minReplicas": 2, "maxReplicas": 6, "targetCPUUtilizationPercentage": 60},
         "resources": {"requests": {"cpu": "500m"}},
         "failureMode": "FailClose",
+        "metrics": {"auth": true, "serviceMonitor": true},
         "tls": {"mode": "Secret", "secretName": "picker-tls"},
         "podTemplate": {
-            "metadata": {"annotations": {"example.com/team": "llm"}},
+            "metadata": {"annotations": {"team": "llm"}},
             "spec": {
                 "nodeSelector": {"kubernetes.io/os": "linux"},
                 "containers": [{"name": "picker", "env": [{"name": "RUST_LOG", "value": "debug"}]}],
@@ -73,4 +75,69 @@ fn plaintext_only_is_a_flag() {
     let tls = Tls { mode: TlsMode::Disabled, secret_name: None };
     let text = yaml("qwen3-32b", PoolGroup::V1, &PickerSpec { tls, ..PickerSpec::default() });
     assert!(text.contains("--secure-serving=false"), "{text}");
+}
+
+/// An upgrade is told from an edit by this, so that a new default must not move it.
+#[test]
+fn what_is_asked_does_not_depend_on_defaults_nor_on_how_many() {
+    let asked = |picker: Value| {
+        let text = yaml("qwen3-32b", PoolGroup::V1, &serde_json::from_value(picker).unwrap());
+        text.lines().find(|line| line.contains(deployment::ASKED)).unwrap().to_owned()
+    };
+    let plain = asked(json!({}));
+    assert_eq!(
+        asked(json!({"failureMode": "FailOpen", "tls": {"mode": "SelfSigned"}, "updatePolicy": "Automatic"})),
+        plain
+    );
+    assert_eq!(asked(json!({"replicas": 7, "updatePolicy": "Manual"})), plain);
+    assert_ne!(asked(json!({"image": "pinned"})), plain);
+}
+
+#[test]
+fn pickers_may_ask_who_reads_their_metrics() {
+    let binding = auth::binding("llm", "chat", "1.2.3", &["qwen-picker", "llama-picker"]).unwrap();
+    insta::assert_snapshot!(serde_saphyr::to_string(&binding.content).unwrap());
+}
+
+#[test]
+fn of_a_secret_pods_see_the_certificate_and_its_key() {
+    let tls = Tls { mode: TlsMode::Secret, secret_name: Some("any".to_owned()) };
+    let text = yaml("qwen3-32b", PoolGroup::V1, &PickerSpec { tls, ..PickerSpec::default() });
+    let deployment = text.split("---\n").find(|object| object.contains("kind: Deployment")).unwrap();
+    let deployment: Value = serde_saphyr::from_str(deployment).unwrap();
+    let items = json!([{"key": "tls.crt", "path": "tls.crt"}, {"key": "tls.key", "path": "tls.key"}]);
+    assert_eq!(
+        deployment["spec"]["template"]["spec"]["volumes"],
+        json!([{"name": "tls", "secret": {"secretName": "any", "items": items}}])
+    );
+}
+
+#[test]
+fn an_image_from_elsewhere_is_refused_by_the_name_of_its_field() {
+    let mut defaults = defaults();
+    defaults.limits.image_prefixes = vec!["registry.example.com/".to_owned(), "ghcr.io/waypost/".to_owned()];
+    let refused = |image: Option<&str>| {
+        let picker = PickerSpec { image: image.map(str::to_owned), ..PickerSpec::default() };
+        let input = Input {
+            strategy: "chat",
+            uid: "u",
+            namespace: "llm",
+            pool: "qwen",
+            group: PoolGroup::V1,
+            name: "qwen-picker",
+            picker: &picker,
+            defaults: &defaults,
+        };
+        objects(&input).err().map(|error| error.to_string())
+    };
+    // That of the operator's release is the installer's choice.
+    assert_eq!(refused(None), None);
+    assert_eq!(refused(Some("registry.example.com/picker:1")), None);
+    assert_eq!(
+        refused(Some("evil/picker")).as_deref(),
+        Some(
+            "spec.picker.image: evil/picker is not allowed; this operator takes images under registry.example.com/, \
+             ghcr.io/waypost/"
+        )
+    );
 }

@@ -2,7 +2,6 @@
 
 use std::future::Future;
 
-use crds::PoolGroup;
 use futures::StreamExt as _;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::core::{ApiResource, DynamicObject};
@@ -15,10 +14,12 @@ use super::tolerant::Tolerant;
 use super::watch::events;
 use super::watches::readable;
 
-/// Tells whether pools of `group` are installed, whenever that changes. `None` until it is known.
+/// Tells whether the kind that the definition called `name` is of is served in `version`, whenever that
+/// changes. `None` until it is known.
 pub(super) async fn watch_definition(
     client: Client,
-    group: PoolGroup,
+    name: String,
+    version: &str,
     installed: watch::Sender<Option<bool>>,
 ) {
     // Read as plain JSON: a definition's schema is large and of no interest.
@@ -26,9 +27,7 @@ pub(super) async fn watch_definition(
         client,
         &ApiResource::erase::<CustomResourceDefinition>(&()),
     );
-    let config =
-        watcher::Config::default().fields(&format!("metadata.name=inferencepools.{}", group.group()));
-    let version = group.api_version().rsplit('/').next().unwrap_or_default();
+    let config = watcher::Config::default().fields(&format!("metadata.name={name}"));
     let tell = |now: bool| {
         installed.send_if_modified(|known| known.replace(now) != Some(now));
     };

@@ -67,12 +67,12 @@ impl Triggers {
     /// An object of the operator changed. One that is gone may have stood in another strategy's way.
     pub(super) fn owned(&self, old: Option<&DynamicObject>, new: Option<&DynamicObject>) {
         for object in [old, new].into_iter().flatten() {
-            let namespace = object.metadata.namespace.as_deref().unwrap_or_default();
+            let label = |name| object.metadata.labels.as_ref().and_then(|l| l.get(name)).map(String::as_str);
+            let namespace =
+                object.metadata.namespace.as_deref().or(label(names::NAMESPACE)).unwrap_or_default();
             if new.is_none() {
                 self.namespace(namespace);
-            } else if let Some(strategy) =
-                object.metadata.labels.as_ref().and_then(|l| l.get(names::STRATEGY))
-            {
+            } else if let Some(strategy) = label(names::STRATEGY) {
                 self.named(namespace, strategy);
             }
         }
@@ -180,6 +180,19 @@ mod tests {
         .unwrap();
         triggers.owned(None, Some(&object));
         assert_eq!(asked(&mut requests), ["code"]);
+        triggers.owned(Some(&object), None);
+        assert_eq!(asked(&mut requests), ["chat", "code"]);
+    }
+
+    #[test]
+    fn an_object_of_the_cluster_says_whose_it_is() {
+        let (triggers, mut requests) = triggers();
+        let labels = json!({names::STRATEGY: "code", names::NAMESPACE: "llm"});
+        let object: DynamicObject =
+            serde_json::from_value(json!({"metadata": {"name": "waypost:llm:code", "labels": labels}}))
+                .unwrap();
+        triggers.owned(None, Some(&object));
+        assert_eq!(requests.try_recv().unwrap(), ObjectRef::new("code").within("llm"));
         triggers.owned(Some(&object), None);
         assert_eq!(asked(&mut requests), ["chat", "code"]);
     }

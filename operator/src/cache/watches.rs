@@ -18,7 +18,7 @@ use super::gate::{watch_definition, while_installed};
 use super::lenient::{Lenient, PoolKind, PoolOf};
 use super::tolerant::Tolerant;
 use super::watch::{events, follow, key};
-use super::{Cache, PodFacts, Triggers};
+use super::{Cache, Index, PodFacts, Triggers};
 use crate::kinds::Kind;
 use crate::names;
 
@@ -39,8 +39,10 @@ impl Scope {
 
     fn dynamic(&self, client: &Client, kind: Kind) -> Api<Tolerant<DynamicObject>> {
         match &self.0 {
-            Some(namespace) => Api::namespaced_with(client.clone(), namespace, &kind.resource()),
-            None => Api::all_with(client.clone(), &kind.resource()),
+            Some(namespace) if kind.is_namespaced() => {
+                Api::namespaced_with(client.clone(), namespace, &kind.resource())
+            }
+            _ => Api::all_with(client.clone(), &kind.resource()),
         }
     }
 }
@@ -56,12 +58,31 @@ pub fn run(
     let mut tasks = JoinSet::new();
     strategies(&mut tasks, scope.api(client), cache, store, triggers);
     for kind in Kind::ALL {
-        owned(&mut tasks, scope.dynamic(client, kind), kind, cache, triggers);
+        let api = scope.dynamic(client, kind);
+        if kind.is_optional() {
+            let (installed, is_installed) = watch::channel(None);
+            let resource = kind.resource();
+            let client = client.clone();
+            tasks.spawn(async move {
+                watch_definition(
+                    client,
+                    format!("{}.{}", resource.plural, resource.group),
+                    &resource.version,
+                    installed,
+                )
+                .await;
+            });
+            optional(&mut tasks, api, kind, is_installed, cache, triggers);
+        } else {
+            owned(&mut tasks, api, kind, cache, triggers);
+        }
     }
     pods(&mut tasks, scope.api(client), cache, triggers);
     for group in PoolGroup::ALL {
         let (installed, is_installed) = watch::channel(None);
-        tasks.spawn(watch_definition(client.clone(), group, installed));
+        let version = group.api_version().rsplit('/').next().unwrap_or_default();
+        let name = format!("inferencepools.{}", group.group());
+        tasks.spawn(watch_definition(client.clone(), name, version, installed));
         match group {
             PoolGroup::V1 => {
                 let api = scope.api::<Tolerant<PoolOf<InferencePool>>>(client);
@@ -105,24 +126,56 @@ fn owned(
 ) {
     let Some(index) = cache.owned.get(&kind).cloned() else { return };
     let triggers = triggers.clone();
+    tasks.spawn(async move { follow_owned(api, &index, &triggers, || {}).await });
+}
+
+/// As `owned`, of a kind that may not be installed, or not yet.
+fn optional(
+    tasks: &mut JoinSet<()>,
+    api: Api<Tolerant<DynamicObject>>,
+    kind: Kind,
+    installed: watch::Receiver<Option<bool>>,
+    cache: &Cache,
+    triggers: &Triggers,
+) {
+    let Some(index) = cache.owned.get(&kind).cloned() else { return };
+    let triggers = triggers.clone();
+    tasks.spawn(async move {
+        let start = || {
+            let (api, index, triggers) = (api.clone(), Arc::clone(&index), triggers.clone());
+            async move {
+                let is_new = !index.is_listed();
+                let listed = || {
+                    if is_new {
+                        triggers.all();
+                    }
+                };
+                follow_owned(api, &index, &triggers, listed).await;
+            }
+        };
+        let absent = || {
+            index.absent();
+            triggers.all();
+        };
+        while_installed(installed, start, absent).await;
+    });
+}
+
+async fn follow_owned(
+    api: Api<Tolerant<DynamicObject>>,
+    index: &Index<DynamicObject>,
+    triggers: &Triggers,
+    listed: impl Fn() + Send,
+) {
     let config =
         watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY, names::MANAGED_BY_WAYPOST));
     let trim = |mut object: DynamicObject| {
         object.metadata.managed_fields = None;
         object
     };
-    tasks.spawn(async move {
-        let changed = |old: Option<&DynamicObject>, new: Option<&DynamicObject>| triggers.owned(old, new);
-        follow(
-            readable(events(api, config)),
-            &index,
-            |o: &DynamicObject| key(&o.metadata),
-            trim,
-            changed,
-            || {},
-        )
-        .await;
-    });
+    let changed = |old: Option<&DynamicObject>, new: Option<&DynamicObject>| triggers.owned(old, new);
+    let key = |object: &DynamicObject| key(&object.metadata);
+    follow(readable(events(api, config)), index, key, trim, changed, listed).await;
 }
 
 /// The events of what can be read. What can't is said, and is as if it were not there.

@@ -17,9 +17,12 @@ use crate::kinds::Kind;
 use crate::names;
 use crate::write::WriteError;
 
+pub(super) mod auth;
 mod bind;
 mod make;
 mod orphans;
+#[cfg(test)]
+mod testing;
 
 /// What was done, and what could not be.
 #[derive(Debug, Default)]
@@ -37,6 +40,8 @@ pub(super) struct Done {
     /// Deployments that were written now, as the API server returned them: the caches still have the
     /// former ones, whose rollouts say nothing about these.
     pub deployments: BTreeMap<String, DynamicObject>,
+    /// Pickers whose pods an earlier release of the operator built, and that stay so for now.
+    pub postponed: Vec<String>,
     /// How each pool that the strategy drives stands.
     pub standings: BTreeMap<(PoolGroup, String), Standing>,
     /// Pools whose reference was replaced now, and by the name of what was there before.
@@ -93,6 +98,8 @@ pub(super) async fn apply(
     }
     match &built {
         Ok(built) => {
+            // Pickers that ask may do so from their start.
+            auth::apply(context, snapshot, valid, &mut done).await;
             for (picker, objects) in built {
                 make::all(context, snapshot, picker, objects, &mut done).await;
             }

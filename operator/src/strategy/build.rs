@@ -6,7 +6,7 @@ use super::dereference::Snapshot;
 use super::validate::Valid;
 use crate::build::{Defaults, Input, OverlayError, objects};
 use crate::drift;
-use crate::kinds::Object;
+use crate::kinds::{Kind, Object};
 
 /// The objects of each pool that the strategy drives, by the name that they share, ready to be applied.
 pub(super) type Built = Result<BTreeMap<String, Vec<Object>>, OverlayError>;
@@ -26,6 +26,8 @@ pub(super) fn build(snapshot: &Snapshot, valid: &Valid, defaults: &Defaults) -> 
             defaults,
         };
         let mut objects = objects(&input)?;
+        // The status says what is left out.
+        objects.retain(|object| object.kind != Kind::ServiceMonitor || snapshot.monitors);
         for object in &mut objects {
             drift::seal(&mut object.content);
         }

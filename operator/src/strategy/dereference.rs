@@ -20,6 +20,8 @@ pub(super) struct Snapshot {
     pub pools: Vec<Arc<Pool>>,
     /// The groups whose pools are not known, since their API is not installed.
     pub unserved: Vec<PoolGroup>,
+    /// Whether ServiceMonitors can be made.
+    pub monitors: bool,
     /// Objects that carry the strategy's label.
     pub owned: Vec<(Kind, Arc<DynamicObject>)>,
     /// All pods of its namespace.
@@ -87,7 +89,22 @@ impl Snapshot {
 
     /// Whether `object` belongs to this very strategy, not to a former one of the same name.
     pub fn owns(&self, object: &DynamicObject) -> bool {
-        object.metadata.owner_references.iter().flatten().any(|owner| owner.uid == self.uid())
+        let label = |name| object.metadata.labels.as_ref().and_then(|l| l.get(name)).map(String::as_str);
+        match object.metadata.namespace {
+            Some(_) => object.metadata.owner_references.iter().flatten().any(|owner| owner.uid == self.uid()),
+            // No owner reference leads from the cluster into a namespace. A former strategy of the same name
+            // had the same one.
+            None => {
+                label(names::MANAGED_BY) == Some(names::MANAGED_BY_WAYPOST)
+                    && label(names::NAMESPACE) == Some(self.namespace())
+                    && label(names::STRATEGY) == Some(self.name())
+            }
+        }
+    }
+
+    /// Name of what it has outside of its namespace.
+    pub fn cluster_name(&self) -> String {
+        names::cluster(self.namespace(), self.name())
     }
 
     /// The ready pickers of this strategy: the pods of its Deployments. Whoever may make a pod can give it any
@@ -115,11 +132,15 @@ pub(super) fn dereference(strategy: Arc<RoutingStrategy>, cache: &Cache, memory:
         let objects = index.within(&namespace).into_iter().filter(|object| labelled(object));
         objects.map(|object| (*kind, object)).collect::<Vec<_>>()
     });
+    let of_cluster = Kind::ALL.into_iter().filter(|kind| !kind.is_namespaced()).filter_map(|kind| {
+        Some((kind, cache.owned.get(&kind)?.get("", &names::cluster(&namespace, &name))?))
+    });
     let uid = strategy.metadata.uid.clone();
     let mut others = cache.strategies.within(&namespace);
     others.retain(|other| other.metadata.uid != uid);
     Snapshot {
-        owned: owned.collect(),
+        monitors: cache.has(Kind::ServiceMonitor),
+        owned: owned.chain(of_cluster).collect(),
         others,
         pools: cache.pools_of(&namespace),
         unserved: PoolGroup::ALL.into_iter().filter(|group| !cache.serves(*group)).collect(),

@@ -104,6 +104,9 @@ fn turned(old: &RoutingStrategyStatus, new: &RoutingStrategyStatus) -> Vec<Happe
                 happenings.push(Happening::warning(reason, condition.message.clone()));
             }
         }
+        if condition.reason == "UpgradePending" && !same {
+            happenings.push(Happening::normal("UpgradePending", condition.message.clone()));
+        }
         if condition.type_ == "Programmed" && !same && condition.status == "True" {
             happenings.push(Happening::normal("RevisionProgrammed", condition.message.clone()));
         }
@@ -193,6 +196,16 @@ mod tests {
         let new = status("a", &[("Ready", "False", "Releasing", "not given back yet: pool x: no")]);
         assert_eq!(turned(&old, &new), [Happening::warning("Releasing", "not given back yet: pool x: no")]);
         assert_eq!(turned(&new, &new), []);
+    }
+
+    #[test]
+    fn an_upgrade_that_waits_is_told_once() {
+        let old = status("a", &[("Available", "True", "Available", "")]);
+        let new = status("a", &[("Available", "True", "UpgradePending", "as an earlier release made them")]);
+        let told = [Happening::normal("UpgradePending", "as an earlier release made them")];
+        assert_eq!(turned(&old, &new), told);
+        assert_eq!(turned(&new, &new), []);
+        assert_eq!(turned(&new, &old), []);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use kube::runtime::controller::Action;
 use serde_json::{Map, Value, json};
 use tracing::{info, warn};
 
-use super::apply::{Done, serves_a_pool};
+use super::apply::{Done, auth, serves_a_pool};
 use super::claims::{claims, holder};
 use super::dereference::Snapshot;
 use super::record::{ANNOTATION, Record};
@@ -135,8 +135,9 @@ fn blocked(pool: &Pool, error: WriteError, done: &mut Done) {
     done.failed(error);
 }
 
-/// Takes the finalizer away when the strategy holds no pool of the namespace any more, which is asked of the
-/// API server itself. Returns the name of a pool that is in the way.
+/// Takes the finalizer away, and what no owner reference would remove with the strategy, when the strategy holds
+/// no pool of the namespace any more, which is asked of the API server itself. Returns the name of a pool that is
+/// in the way.
 pub(super) async fn finish(context: &Context, snapshot: &Snapshot) -> Result<Option<String>, WriteError> {
     for group in crds::PoolGroup::ALL.into_iter().filter(|group| context.cache.serves(*group)) {
         let pools = context.writer.pools(group, snapshot.namespace()).await?;
@@ -145,6 +146,7 @@ pub(super) async fn finish(context: &Context, snapshot: &Snapshot) -> Result<Opt
             return Ok(Some(pool.name().to_owned()));
         }
     }
+    auth::remove(context, snapshot).await?;
     context.writer.remove_finalizer(&snapshot.strategy, FINALIZER).await?;
     Ok(None)
 }

@@ -46,6 +46,11 @@ impl Rollout {
         self.overdue
     }
 
+    /// Whether pods of an older template are being replaced.
+    pub fn is_rolling(&self) -> bool {
+        !self.stuck && (!self.observed || self.updated < self.wanted || self.total > self.updated)
+    }
+
     /// Whether the Deployment controller has given up.
     pub fn is_stuck(&self) -> bool {
         self.stuck

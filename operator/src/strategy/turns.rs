@@ -1,63 +1,91 @@
 //! A new release of the operator changes every picker: they are rolled out one Deployment at a time.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use kube::core::DynamicObject;
 use serde_json::Value;
 
-use crate::build::deployment::ASKED;
+use super::rollout::Rollout;
+use crate::build::deployment::{ASKED, TEMPLATE};
+use crate::drift;
 
 /// Longest time that one rollout keeps others waiting: one that is stuck must not stop the rest.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Whose turn it is.
 #[derive(Debug, Default)]
-pub(super) struct Turns(Mutex<Option<(String, Instant)>>);
+pub(super) struct Turns(Mutex<State>);
+
+#[derive(Debug, Default)]
+struct State {
+    turn: Option<Turn>,
+    /// When the first turn of this process was asked for.
+    asked: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Turn {
+    uid: String,
+    /// The template before the turn.
+    before: Option<Value>,
+    since: Instant,
+}
 
 impl Turns {
-    /// Asks for the turn of the Deployment with `uid`. `is_done` tells whether the one whose turn it is has
-    /// come to its end.
-    pub fn take(&self, uid: &str, now: Instant, is_done: impl Fn(&str) -> bool) -> bool {
-        let mut turn = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*turn {
-            Some((other, since))
-                if other != uid && now.duration_since(*since) < LONGEST && !is_done(other) =>
-            {
-                false
+    /// Asks for the turn of the Deployment `live`, one of `all`.
+    pub fn take(&self, live: &DynamicObject, all: &[Arc<DynamicObject>], now: Instant) -> bool {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = live.metadata.uid.as_deref().unwrap_or_default();
+        let free = match &state.turn {
+            Some(turn) if turn.uid == own => return true,
+            Some(turn) => now.duration_since(turn.since) >= LONGEST || turn.is_over(all),
+            // Whoever led before may have begun a rollout that goes on.
+            None => {
+                let since = *state.asked.get_or_insert(now);
+                now.duration_since(since) >= LONGEST
+                    || !all.iter().any(|d| d.metadata.uid != live.metadata.uid && Rollout::of(d).is_rolling())
             }
-            Some((own, _)) if own == uid => true,
-            _ => {
-                *turn = Some((uid.to_owned(), now));
-                true
-            }
+        };
+        if free {
+            state.turn = Some(Turn { uid: own.to_owned(), before: as_built(live), since: now });
         }
+        free
     }
 }
 
-/// Whether only the operator's release makes `wanted` another rollout than `live`: the strategy asks for the
-/// same, and the pods would be others.
-pub(super) fn is_upgrade(live: &DynamicObject, wanted: &DynamicObject) -> bool {
-    let asked =
-        |object: &DynamicObject| object.metadata.annotations.as_ref().and_then(|a| a.get(ASKED)).cloned();
-    asked(live).is_some() && asked(live) == asked(wanted) && image(live) != image(wanted)
+impl Turn {
+    fn is_over(&self, all: &[Arc<DynamicObject>]) -> bool {
+        let holder = all.iter().find(|d| d.metadata.uid.as_ref() == Some(&self.uid));
+        holder.is_none_or(|d| as_built(d) != self.before && Rollout::of(d).is_complete())
+    }
 }
 
-/// The image of the picker.
-pub(super) fn image(deployment: &DynamicObject) -> Option<&Value> {
-    let containers = deployment.data.pointer("/spec/template/spec/containers")?.as_array()?;
-    containers.iter().find(|container| container["name"] == "picker")?.get("image")
+fn annotation<'a>(object: &'a DynamicObject, name: &str) -> Option<&'a String> {
+    object.metadata.annotations.as_ref()?.get(name)
 }
 
-/// `wanted` with the image of `live`.
-pub(super) fn postponed(live: &DynamicObject, wanted: &DynamicObject) -> DynamicObject {
+/// The pod template of a Deployment as it was built.
+fn as_built(deployment: &DynamicObject) -> Option<Value> {
+    serde_json::from_str(annotation(deployment, TEMPLATE)?).ok()
+}
+
+/// `wanted` with the pod template that `live` was built with, if only the operator's release makes it another:
+/// the strategy asks for the same.
+pub(super) fn postponed(live: &DynamicObject, wanted: &DynamicObject) -> Option<DynamicObject> {
+    if annotation(live, ASKED)? != annotation(wanted, ASKED)? {
+        return None;
+    }
+    let before = as_built(live)?;
+    if wanted.data.pointer("/spec/template")? == &before {
+        return None;
+    }
     let mut postponed = wanted.clone();
-    let containers =
-        postponed.data.pointer_mut("/spec/template/spec/containers").and_then(Value::as_array_mut);
-    for container in containers.into_iter().flatten().filter(|container| container["name"] == "picker") {
-        container["image"] = image(live).cloned().unwrap_or_default();
-    }
-    postponed
+    let annotations = postponed.metadata.annotations.get_or_insert_default();
+    annotations.insert(TEMPLATE.to_owned(), annotation(live, TEMPLATE)?.clone());
+    *postponed.data.pointer_mut("/spec/template")? = before;
+    drift::seal(&mut postponed);
+    Some(postponed)
 }
 
 #[cfg(test)]
@@ -66,31 +94,84 @@ mod tests {
 
     use super::*;
 
-    fn deployment(asked: &str, image: &str) -> DynamicObject {
-        serde_json::from_value(json!({
-            "metadata": {"name": "x", "annotations": {ASKED: asked}},
-            "spec": {"template": {"spec": {"containers": [{"name": "picker", "image": image}]}}},
+    fn deployment(uid: &str, asked: &str, template: Value) -> DynamicObject {
+        let mut object = serde_json::from_value(json!({
+            "metadata": {"name": "x", "uid": uid, "generation": 2,
+                "annotations": {ASKED: asked, TEMPLATE: template.to_string()}},
+            "spec": {"replicas": 2, "template": template},
         }))
-        .unwrap()
+        .unwrap();
+        drift::seal(&mut object);
+        object
+    }
+
+    fn picker(image: &str, probe: u8) -> Value {
+        json!({"spec": {"containers": [{"name": "picker", "image": image, "readinessProbe": {"periodSeconds": probe}}]}})
+    }
+
+    fn with_status(mut deployment: DynamicObject, updated: u8, total: u8) -> Arc<DynamicObject> {
+        deployment.data["status"] = json!({
+            "observedGeneration": 2, "replicas": total, "updatedReplicas": updated, "readyReplicas": 2,
+        });
+        Arc::new(deployment)
     }
 
     #[test]
     fn one_at_a_time() {
         let (turns, start) = (Turns::default(), Instant::now());
-        assert!(turns.take("a", start, |_| false));
-        assert!(turns.take("a", start, |_| false));
-        assert!(!turns.take("b", start, |_| false));
-        assert!(turns.take("b", start, |uid| uid == "a"));
-        assert!(!turns.take("c", start + LONGEST / 2, |_| false));
-        assert!(turns.take("c", start + LONGEST, |_| false));
+        let at_rest = |uid| with_status(deployment(uid, "", picker("a", 1)), 2, 2);
+        let (a, b, c) = (at_rest("a"), at_rest("b"), at_rest("c"));
+        let before = [a.clone(), b.clone(), c.clone()];
+        assert!(turns.take(&a, &before, start));
+        assert!(turns.take(&a, &before, start));
+        // The cache doesn't show yet what was written.
+        assert!(!turns.take(&b, &before, start));
+        let rolling = [with_status(deployment("a", "", picker("a", 2)), 1, 3), b.clone(), c.clone()];
+        assert!(!turns.take(&b, &rolling, start));
+        let rolled = [with_status(deployment("a", "", picker("a", 2)), 2, 2), b.clone(), c.clone()];
+        assert!(turns.take(&b, &rolled, start));
+        assert!(!turns.take(&c, &rolled, start + LONGEST / 2));
+        assert!(turns.take(&c, &rolled, start + LONGEST));
+    }
+
+    #[test]
+    fn a_rollout_of_whoever_led_before_is_waited_for() {
+        let (turns, start) = (Turns::default(), Instant::now());
+        let own = with_status(deployment("own", "", picker("a", 1)), 2, 2);
+        let all = [own.clone(), with_status(deployment("other", "", picker("a", 2)), 1, 3)];
+        assert!(!turns.take(&own, &all, start));
+        assert!(!turns.take(&own, &all, start + LONGEST / 2));
+        assert!(turns.take(&own, &all, start + LONGEST));
+    }
+
+    #[test]
+    fn a_release_that_changes_anything_of_the_pods_is_an_upgrade() {
+        let live = deployment("x", "asked", picker("pinned", 1));
+        let mut stored = live.clone();
+        // What others do to the live template is no part of what was built.
+        stored.data["spec"]["template"]["spec"]["restartPolicy"] = "Always".into();
+        stored.data["spec"]["template"]["spec"]["hostNetwork"] = true.into();
+        let wanted = deployment("x", "asked", picker("pinned", 2));
+        assert_eq!(postponed(&stored, &wanted).as_ref(), Some(&live));
+        assert_eq!(postponed(&stored, &live), None);
+    }
+
+    #[test]
+    fn what_does_not_roll_is_not_postponed() {
+        let live = deployment("x", "asked", picker("a", 1));
+        let mut wanted = deployment("x", "asked", picker("a", 2));
+        wanted.data["spec"]["replicas"] = 5.into();
+        let postponed = postponed(&live, &wanted).unwrap();
+        assert_eq!(postponed.data["spec"]["replicas"], json!(5));
+        assert_eq!(postponed.data["spec"]["template"], live.data["spec"]["template"]);
     }
 
     #[test]
     fn what_the_strategy_asks_for_is_no_upgrade() {
-        let live = deployment("asked", "picker:1");
-        assert!(is_upgrade(&live, &deployment("asked", "picker:2")));
-        assert!(!is_upgrade(&live, &deployment("asked", "picker:1")));
-        assert!(!is_upgrade(&live, &deployment("other", "picker:2")));
-        assert_eq!(postponed(&live, &deployment("asked", "picker:2")), live);
+        let live = deployment("x", "asked", picker("a", 1));
+        assert_eq!(postponed(&live, &deployment("x", "other", picker("b", 1))), None);
+        let mut older = live.clone();
+        older.metadata.annotations.as_mut().unwrap().remove(TEMPLATE);
+        assert_eq!(postponed(&older, &deployment("x", "asked", picker("b", 1))), None);
     }
 }

@@ -90,7 +90,8 @@ pub(super) async fn all(
             }
         }
     }
-    if !takes && snapshot.has_finalizer() && release::held(context, snapshot).is_empty() {
+    let auth = snapshot.strategy.spec.picker.metrics.auth;
+    if !takes && !auth && snapshot.has_finalizer() && release::held(context, snapshot).is_empty() {
         match release::finish(context, snapshot).await {
             Ok(None) => {}
             Ok(Some(_)) => done.look_again(release::FINISH_AGAIN),

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crds::UpdatePolicy;
 use kube::core::DynamicObject;
 use tracing::{info, warn};
 
@@ -10,7 +11,6 @@ use crate::drift;
 use crate::kinds::{Kind, Object};
 use crate::strategy::Context;
 use crate::strategy::dereference::Snapshot;
-use crate::strategy::rollout::Rollout;
 use crate::strategy::turns;
 use crate::write::WriteError;
 
@@ -75,24 +75,30 @@ async fn one(
         let what = if going { "is being deleted" } else { "is not this strategy's; rename or delete it" };
         return Ok(Some(format!("{kind} {} {what}", wanted.name())));
     }
-    let waiting = waits_for_its_turn(context, wanted, &live);
-    if waiting.is_some() {
-        done.look_again(TURN_AGAIN);
-    }
+    let waiting = waits_for_its_turn(context, snapshot, wanted, &live, done);
     let wanted = waiting.as_ref().unwrap_or(wanted);
-    let Some(path) = drift::find(&live, &wanted.content) else { return Ok(None) };
+    let excess = drift::excess(wanted.kind, &live, &wanted.content);
+    let path = drift::find(&live, &wanted.content).or_else(|| Some(excess.as_ref()?.path.clone()));
+    let Some(path) = path else { return Ok(None) };
     let (uid, version) = state(&live);
     let hash = seal_of(&wanted.content);
     if context.memory.is_settled(uid, version, hash) {
         return Ok(None);
     }
-    hand_over_replicas(context, snapshot, wanted, &live).await?;
-    if drift::has_foreign_entries(&live, &wanted.content) {
-        context.writer.clear(wanted, &live).await?;
+    if path.starts_with("roleRef") {
+        // It can't be changed.
+        context.writer.delete(wanted.kind, &live).await?;
+    } else {
+        hand_over_replicas(context, snapshot, wanted, &live).await?;
+        if let Some(excess) = &excess {
+            context.writer.take_out(wanted.kind, &live, &excess.patch).await?;
+        }
     }
     let stored = context.writer.apply(wanted).await?;
     info!(kind, name = wanted.name(), path, "changed");
-    if let Some(path) = drift::find(&stored, &wanted.content) {
+    let left = drift::find(&stored, &wanted.content)
+        .or_else(|| drift::excess(wanted.kind, &stored, &wanted.content).map(|excess| excess.path));
+    if let Some(path) = left {
         warn!(kind, name = wanted.name(), path, "the API server stores this otherwise than applied");
         let (uid, version) = state(&stored);
         context.memory.settle(uid, version, hash);
@@ -109,21 +115,25 @@ fn note(wanted: &Object, stored: DynamicObject, done: &mut Done) {
 }
 
 /// A Deployment that only a new release of the operator would roll, as it is to be until its turn comes.
-fn waits_for_its_turn(context: &Context, wanted: &Object, live: &DynamicObject) -> Option<Object> {
-    if wanted.kind != Kind::Deployment || !turns::is_upgrade(live, &wanted.content) {
+fn waits_for_its_turn(
+    context: &Context,
+    snapshot: &Snapshot,
+    wanted: &Object,
+    live: &DynamicObject,
+    done: &mut Done,
+) -> Option<Object> {
+    if wanted.kind != Kind::Deployment {
         return None;
     }
-    let deployments = context.cache.owned.get(&Kind::Deployment)?;
-    let is_done = |uid: &str| {
-        let all = deployments.all();
-        let other = all.iter().find(|d| d.metadata.uid.as_deref() == Some(uid));
-        other.is_none_or(|d| turns::image(d) == turns::image(&wanted.content) && Rollout::of(d).is_complete())
-    };
-    if context.memory.turns.take(state(live).0, Instant::now(), is_done) {
-        return None;
+    let content = turns::postponed(live, &wanted.content)?;
+    if snapshot.strategy.spec.picker.update_policy == UpdatePolicy::Automatic {
+        let all = context.cache.owned.get(&Kind::Deployment)?.all();
+        if context.memory.turns.take(live, &all, Instant::now()) {
+            return None;
+        }
+        done.look_again(TURN_AGAIN);
     }
-    let mut content = turns::postponed(live, &wanted.content);
-    drift::seal(&mut content);
+    done.postponed.push(wanted.name().to_owned());
     Some(Object { kind: wanted.kind, content })
 }
 
@@ -151,3 +161,6 @@ async fn hand_over_replicas(
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,6 @@ use kube::core::DynamicObject;
 use tracing::info;
 
 use super::{Done, serves_a_pool};
-use crate::kinds::Kind;
 use crate::names;
 use crate::strategy::build::Built;
 use crate::strategy::dereference::Snapshot;
@@ -30,7 +29,7 @@ pub(super) async fn remove(
     owned.sort_by_key(|(kind, _)| Reverse(*kind));
     for (kind, live) in owned {
         let name = live.metadata.name.as_deref().unwrap_or_default();
-        if *kind == Kind::ControllerRevision
+        if !kind.is_of_a_pool()
             || !snapshot.owns(live)
             || live.metadata.deletion_timestamp.is_some()
             // Pools that are not known are not gone.

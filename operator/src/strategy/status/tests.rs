@@ -240,6 +240,38 @@ fn a_rollout_that_is_overdue_needs_a_hand() {
 }
 
 #[test]
+fn an_upgrade_that_waits_is_said_and_ready() {
+    let (mut snapshot, mut done) = well();
+    done.postponed = vec!["qwen-picker".to_owned(), "x-picker".to_owned()];
+    let valid = validate(&snapshot, |_| Ok(()));
+    let status = compute(&snapshot, &valid, &done, at(0));
+    let message = |until: &str| {
+        format!(
+            "every wanted picker is ready; UpgradePending: the pods of qwen-picker and 1 more are as an earlier \
+             release made them until {until}"
+        )
+    };
+    assert_eq!(said(&status, "Available"), is("True", "UpgradePending", &message("their turn comes")));
+    assert_eq!(said(&status, "Ready").0, "True");
+    Arc::make_mut(&mut snapshot.strategy).spec.picker.update_policy = crds::UpdatePolicy::Manual;
+    let status = compute(&snapshot, &valid, &done, at(0));
+    let message = message("spec.picker is changed, or its updatePolicy");
+    assert_eq!(said(&status, "Available"), is("True", "UpgradePending", &message));
+}
+
+#[test]
+fn a_missing_kind_of_monitors_is_said_and_ready() {
+    let (mut snapshot, done) = well();
+    Arc::make_mut(&mut snapshot.strategy).spec.picker.metrics.service_monitor = true;
+    let valid = validate(&snapshot, |_| Ok(()));
+    let available = |snapshot: &Snapshot| said(&compute(snapshot, &valid, &done, at(0)), "Available");
+    assert_eq!(available(&snapshot), is("True", "Available", "every wanted picker is ready"));
+    snapshot.monitors = false;
+    let message = "every wanted picker is ready; no ServiceMonitor is made before monitoring.coreos.com/v1 is installed";
+    assert_eq!(available(&snapshot), is("True", "Available", message));
+}
+
+#[test]
 fn a_name_that_is_taken_needs_a_hand() {
     let (snapshot, mut done) = well();
     done.taken.insert("qwen-picker".to_owned(), "Service qwen-picker is not this strategy's".to_owned());

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crds::PickerStatus;
+use crds::{PickerStatus, UpdatePolicy};
 use picker_core::config::ErrorKind;
 
 use crate::strategy::apply::Done;
@@ -19,7 +19,7 @@ pub(super) fn of(snapshot: &Snapshot, valid: &Valid, done: &Done, revision: Opti
         accepted: accepted(snapshot, valid, done),
         pools_bound: pools_bound(snapshot, valid, done),
         has_endpoints: has_endpoints(snapshot, valid),
-        available: available(snapshot, valid, done),
+        available: with_notes(available(snapshot, valid, done), snapshot, done),
         programmed: programmed(snapshot, valid, revision),
         contested: contested(done),
         unfinished: unfinished(done),
@@ -163,6 +163,31 @@ fn available(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
         }
     }
     Verdict::good("Available", "every wanted picker is ready")
+}
+
+/// `available` with what else is to be known of the pickers.
+fn with_notes(mut available: Verdict, snapshot: &Snapshot, done: &Done) -> Verdict {
+    if snapshot.strategy.spec.picker.metrics.service_monitor && !snapshot.monitors {
+        let message = "no ServiceMonitor is made before monitoring.coreos.com/v1 is installed";
+        available = Verdict { message: format!("{}; {message}", available.message), ..available };
+    }
+    let Some(first) = done.postponed.first() else { return available };
+    let more = match done.postponed.len() {
+        1 => String::new(),
+        all => format!(" and {} more", all - 1),
+    };
+    let until = match snapshot.strategy.spec.picker.update_policy {
+        UpdatePolicy::Automatic => "their turn comes",
+        UpdatePolicy::Manual => "spec.picker is changed, or its updatePolicy",
+    };
+    let message = format!(
+        "{}; UpgradePending: the pods of {first}{more} are as an earlier release made them until {until}",
+        available.message
+    );
+    match available.holds {
+        true => Verdict::good("UpgradePending", message),
+        false => Verdict::bad(available.reason, message),
+    }
 }
 
 /// Ready pickers of the wanted ones.

@@ -48,6 +48,7 @@ pub(crate) fn snapshot() -> Snapshot {
         others: Vec::new(),
         pools: vec![Arc::new(pool("qwen", "old-epp"))],
         unserved: Vec::new(),
+        monitors: true,
         owned: Vec::new(),
         pods: Vec::new(),
         kept: None,
