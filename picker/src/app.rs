@@ -97,6 +97,7 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
         view,
         traffic: metrics.traffic.clone(),
         max_body: args.max_request_body,
+        body_timeout: args.body_timeout,
         held: Budget::new(args.max_held_bytes),
     };
     let mut routes = Routes::builder();

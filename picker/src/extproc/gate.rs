@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::Stream;
 use picker_core::Hot;
@@ -27,6 +28,8 @@ pub struct Gate {
     /// The longest request body that is held for a decision, in bytes; a longer one is refused with 413. A
     /// body that no plugin reads is not held, and not limited.
     pub max_body: usize,
+    /// How long a body that is held may take for each 16 KiB of it; a slower one is refused with 408.
+    pub body_timeout: Duration,
     /// What all bodies that are held may take together. A request whose body finds no room is refused with 503.
     pub held: Budget,
 }

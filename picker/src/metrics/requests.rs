@@ -30,6 +30,8 @@ pub enum Reason {
     BadBody,
     /// The body is longer than the cap.
     TooLarge,
+    /// The rest of a body that is held doesn't come.
+    TooSlow,
     /// The bodies that are held leave no room for another one.
     Overloaded,
     /// No strategy has been compiled yet.
@@ -42,13 +44,14 @@ pub enum Reason {
 
 impl Reason {
     /// All of them, in the order of their rows.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Routed,
         Self::Nothing,
         Self::NoEndpoints,
         Self::AllFiltered,
         Self::BadBody,
         Self::TooLarge,
+        Self::TooSlow,
         Self::Overloaded,
         Self::NoStrategy,
         Self::ClientClosed,
@@ -60,6 +63,7 @@ impl Reason {
         match self {
             Self::Routed | Self::Nothing => 200,
             Self::BadBody => 400,
+            Self::TooSlow => 408,
             Self::TooLarge => 413,
             Self::AllFiltered => 429,
             Self::ClientClosed => 499,
@@ -77,6 +81,7 @@ impl Reason {
             Self::AllFiltered => "all-filtered",
             Self::BadBody => "bad-body",
             Self::TooLarge => "body-too-large",
+            Self::TooSlow => "body-too-slow",
             Self::Overloaded => "overloaded",
             Self::NoStrategy => "no-strategy",
             Self::ClientClosed => "client-closed",
@@ -164,6 +169,7 @@ pub(super) fn status(reason: Reason) -> &'static str {
     match reason.status() {
         200 => "200",
         400 => "400",
+        408 => "408",
         413 => "413",
         429 => "429",
         499 => "499",
