@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::index::{MAX_BYTES, MAX_CAPACITY, PrefixIndex, chain};
+use crate::index::{MAX_CAPACITY, Memory, PrefixIndex, chain};
 use crate::plugin::{BuildCx, BuildError, Plugin, Producer, ProducerId, Role, Roles};
 use crate::request::Request;
 use crate::schedule::Produced;
@@ -45,7 +45,8 @@ pub struct Params {
     /// request goes. 0 means that `maxPrefixBlocksToMatch` says it.
     max_prefix_tokens_to_match: u32,
     /// How many blocks a server is believed to keep, least recently used first out, when it doesn't
-    /// report it or `autoTune` is off. Memory: 12 bytes per block and server, at most 256 MiB in all.
+    /// report it or `autoTune` is off. Memory: 12 bytes per block and server, at most 256 MiB in all
+    /// for all instances together.
     #[schemars(range(min = 1, max = 1_048_576))]
     lru_capacity_per_server: u32,
 }
@@ -107,6 +108,7 @@ impl Plugin for ApproxPrefixCacheProducer {
             ));
         }
         let shape = format!("block={block_tokens} capacity={capacity} autoTune={auto_tune}");
+        let memory = cx.shared_state(Memory::default);
         let producer = Self {
             id: cx.own_id(),
             auto_tune,
@@ -114,7 +116,7 @@ impl Plugin for ApproxPrefixCacheProducer {
             max_blocks: params.max_prefix_blocks_to_match,
             max_tokens: params.max_prefix_tokens_to_match,
             capacity,
-            index: cx.state(Shape(shape), || PrefixIndex::new(MAX_BYTES)),
+            index: cx.state(Shape(shape), || PrefixIndex::new(memory)),
         };
         let needs = if auto_tune { Needs::BODY | Needs::SCRAPE } else { Needs::BODY };
         Ok(Roles { producer: Some(Arc::new(producer)), needs, ..Roles::default() })

@@ -2,9 +2,12 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::Scope;
 use crate::plugin::ProducerId;
 use crate::request::Text;
 use crate::schedule::PrefixMatch;
+use crate::store::StateStore;
+use crate::strategy::compile;
 use crate::view::Signals;
 use crate::view::testing::{build, request, unknown, view};
 
@@ -83,7 +86,7 @@ fn capacity(#[case] parameters: Value, #[case] cache: (u32, u32), #[case] expect
         max_blocks: 0,
         max_tokens: 0,
         capacity: params.lru_capacity_per_server,
-        index: Arc::new(PrefixIndex::new(MAX_BYTES)),
+        index: Arc::new(PrefixIndex::new(Arc::default())),
     };
     assert_eq!(producer.capacity(&servers(&[cache]), 0, 64), expected);
 }
@@ -124,4 +127,18 @@ fn scraping_is_needed_only_to_tune() {
     let needs = |parameters| build(KIND, parameters).unwrap().needs;
     assert_eq!(needs(json!({})), Needs::BODY | Needs::SCRAPE);
     assert_eq!(needs(json!({"autoTune": false})), Needs::BODY);
+}
+
+#[test]
+fn all_instances_of_a_strategy_share_one_memory() {
+    let routing = json!({
+        "plugins": [{"type": KIND, "name": "a"}, {"type": KIND, "name": "b"}, {"type": "random-picker"}],
+        "schedulingProfiles": [{"name": "default", "plugins": [{"pluginRef": "random-picker"}]}],
+    });
+    let store = StateStore::default();
+    let compiled = compile(&routing, Scope::Resource, &store).unwrap();
+    store.commit(compiled.staging);
+    let memory: Arc<Memory> = store.get(KIND, "").unwrap();
+    // The store, this test, and two indexes.
+    assert_eq!(Arc::strong_count(&memory), 4);
 }
