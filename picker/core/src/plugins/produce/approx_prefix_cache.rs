@@ -28,7 +28,8 @@ const DEFAULT_BLOCK_TOKENS: u32 = 16;
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Params {
     /// Whether block size and capacity follow what the model servers report about their KV caches, where
-    /// they do: the largest block size of the pool, and for each server its own number of tokens.
+    /// they do: the block size that most servers of the pool have (of several the largest), and for each
+    /// server its own number of tokens.
     auto_tune: bool,
     /// Tokens per block, in which prompts are compared. A token is estimated as 4 bytes of the request.
     /// Values below 64 count as 64. Default: 16.
@@ -126,7 +127,7 @@ impl Plugin for ApproxPrefixCacheProducer {
 impl ApproxPrefixCacheProducer {
     /// Tokens per block for all endpoints of `view`: one size, so that one chain of hashes serves all.
     fn block_tokens(&self, view: &View) -> u32 {
-        let reported = if self.auto_tune { view.block_size.iter().copied().max().unwrap_or(0) } else { 0 };
+        let reported = if self.auto_tune { view.usual_block_size } else { 0 };
         let tokens = if reported > 0 { reported } else { self.block_tokens };
         tokens.clamp(MIN_BLOCK_TOKENS, MAX_BLOCK_TOKENS)
     }

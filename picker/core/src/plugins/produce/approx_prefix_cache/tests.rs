@@ -47,7 +47,9 @@ fn launch(producer: &dyn Producer, request: &Request, view: &View, chosen: usize
 #[case::tokens_before_bytes(json!({"blockSize": 1000, "blockSizeTokens": 80}), &[], 80)]
 #[case::reported(json!({"blockSizeTokens": 100}), &[(128, 10), (0, 0)], 128)]
 #[case::reported_and_small(json!({"blockSizeTokens": 100}), &[(16, 10)], 64)]
-#[case::the_largest(json!({}), &[(128, 10), (256, 10), (16, 10)], 256)]
+#[case::that_of_most(json!({}), &[(128, 10), (256, 10), (128, 10)], 128)]
+#[case::the_largest_of_several(json!({}), &[(128, 10), (256, 10), (16, 10)], 256)]
+#[case::beyond_belief(json!({"blockSizeTokens": 100}), &[(u32::MAX, 10), (16_385, 10)], 100)]
 #[case::reported_but_not_tuned(json!({"autoTune": false, "blockSizeTokens": 100}), &[(128, 10)], 100)]
 fn block_size(#[case] parameters: Value, #[case] caches: &[(u32, u32)], #[case] expected: u32) {
     let produced = find(&*producer(parameters), &request("m", &"x".repeat(2000)), &servers(caches));
@@ -75,7 +77,8 @@ fn longest_prefix(#[case] parameters: Value, #[case] expected: usize) {
 #[case::given(json!({"lruCapacityPerServer": 5}), (16, 0), 5)]
 #[case::reported_in_its_own_blocks(json!({}), (16, 8000), 2000)]
 #[case::reported_and_tiny(json!({}), (16, 1), 1)]
-#[case::reported_and_huge(json!({}), (4_000_000, u32::MAX), 1 << 20)]
+#[case::reported_and_huge(json!({}), (16_384, u32::MAX), 1 << 20)]
+#[case::reported_and_beyond_belief(json!({}), (16_385, u32::MAX), 31_250)]
 #[case::reported_but_not_tuned(json!({"autoTune": false}), (16, 8000), 31_250)]
 fn capacity(#[case] parameters: Value, #[case] cache: (u32, u32), #[case] expected: u32) {
     let params: Params = serde_json::from_value(parameters).unwrap();
