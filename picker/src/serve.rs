@@ -37,15 +37,17 @@ pub struct Serve {
 }
 
 impl Default for Serve {
-    /// Plaintext, connections of 60 s and until their last stream ends, handshakes of 10 s, 10,000 connections.
+    /// Plaintext, connections of 60 s and until their last stream ends, handshakes of 10 s, 4,096 connections,
+    /// and 256 of one address: an Envoy has one for each of its worker threads, which are as many as its machine
+    /// has cores, and those that were told to go are no longer counted for it.
     fn default() -> Self {
         Self {
             tls: None,
             connection_age: Some(Duration::from_secs(60)),
             linger: None,
             handshake: Duration::from_secs(10),
-            connections: 10_000,
-            per_peer: 10_000,
+            connections: 4096,
+            per_peer: 256,
         }
     }
 }

@@ -38,14 +38,16 @@ pub struct Gate {
 #[derive(Clone, Debug)]
 pub struct Service(Arc<Gate>);
 
-/// A message that carries a whole body carries a little more; and a body over the limit should still come
-/// in, to be refused by name.
-const SPARE: usize = 4 << 20;
+/// A message that carries a whole body carries a little more; and a body that is over the limit by little
+/// should still come in, to be refused by name. One that is over by more is refused by name where the request
+/// says its length or comes in chunks; of the rest, which `BUFFERED` gateways alone send, the message fails
+/// before it takes memory, and the gateway answers as without a picker.
+const SPARE: usize = 1 << 20;
 
 impl Service {
     /// The gRPC service of `gate`.
     pub fn new(gate: Arc<Gate>) -> ExternalProcessorServer<Self> {
-        let limit = gate.max_body.saturating_mul(2).saturating_add(SPARE);
+        let limit = gate.max_body.saturating_add(SPARE);
         ExternalProcessorServer::new(Self(gate)).max_decoding_message_size(limit)
     }
 }
