@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 pub mod auth;
+pub mod server;
 #[cfg(test)]
 mod tests;
 
@@ -34,8 +35,10 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// The pages. With `auth`, metrics and debug pages are for those that the API server allows.
+    /// The pages. With `auth`, metrics and debug pages are for those that the API server allows, and that of
+    /// readiness says no more than whether the picker is ready: what is wrong with a routing quotes it.
     pub fn router(self, auth: Option<Arc<auth::Auth>>) -> Router {
+        let open = auth.is_none();
         let guarded = Router::new()
             .route("/metrics", get(metrics_page))
             .route("/debug/strategy", get(strategy_page))
@@ -44,7 +47,10 @@ impl Admin {
             Some(auth) => guarded.layer(middleware::from_fn_with_state(auth, auth::guard)),
             None => guarded,
         };
-        guarded.route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready_page)).with_state(self)
+        guarded
+            .route("/healthz", get(|| async { "ok\n" }))
+            .route("/readyz", get(move |state| ready_page(state, open)))
+            .with_state(self)
     }
 }
 
@@ -55,12 +61,16 @@ async fn metrics_page(State(admin): State<Admin>) -> Response {
     }
 }
 
-async fn ready_page(State(admin): State<Admin>) -> Response {
+async fn ready_page(State(admin): State<Admin>, open: bool) -> Response {
     match admin.readiness.state() {
         ready::State::Ready => "ok\n".into_response(),
         ready::State::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response(),
         ready::State::Starting(missing) => {
-            let text = format!("not ready, waiting for:\n{}\n", missing.join("\n"));
+            let text = if open {
+                format!("not ready, waiting for:\n{}\n", missing.join("\n"))
+            } else {
+                "not ready; the log says why\n".to_owned()
+            };
             (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
         }
     }

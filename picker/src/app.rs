@@ -28,7 +28,7 @@ use crate::serve::Serve;
 use crate::source::{self, Desk};
 use crate::tls;
 use crate::watch::Wanted;
-use crate::{health, view};
+use crate::{admin, health, view};
 
 /// How often certificate files are looked at.
 const CERTIFICATES: Duration = Duration::from_secs(1);
@@ -70,7 +70,7 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
     };
     let router = admin.router(auth);
     tasks.spawn(async move {
-        let _ = axum::serve(pages, router).await;
+        admin::server::run(pages, router).await;
         "metrics and debug pages"
     });
     // Not those of the traffic: streams may go on for minutes after its end was announced, and a process that
@@ -78,7 +78,7 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
     let never = CancellationToken::new();
     let routes = Routes::new(health::service(readiness.subscribe(), never.clone()));
     tasks.spawn(async move {
-        Serve::default().run(probes, routes, never).await;
+        Serve::for_probes().run(probes, routes, never).await;
         "health"
     });
 
@@ -97,6 +97,7 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
         view,
         traffic: metrics.traffic.clone(),
         max_body: args.max_request_body,
+        body_timeout: args.body_timeout,
         held: Budget::new(args.max_held_bytes),
     };
     let mut routes = Routes::builder();

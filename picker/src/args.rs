@@ -128,8 +128,12 @@ pub struct ServeArgs {
     /// Longest request body that a decision waits for; a longer one is refused with status 413
     #[arg(long, value_name = "BYTES", help_heading = "Serving", default_value_t = 16 << 20)]
     pub max_request_body: usize,
+    /// How long a request body that a decision waits for may take for each 16 KiB of it; a slower one is
+    /// refused with status 408
+    #[arg(long, value_name = "DURATION", help_heading = "Serving", default_value = "30s", value_parser = value::duration)]
+    pub body_timeout: Duration,
     /// Most bytes that the bodies of all requests take while they wait for decisions; a request for which
-    /// there is no room is refused with status 503
+    /// there is no room is refused with status 503. An eighth is kept for bodies of up to 256 KiB
     #[arg(long, value_name = "BYTES", help_heading = "Serving", default_value_t = 256 << 20)]
     pub max_held_bytes: usize,
     /// How long requests are taken after SIGTERM, while gateways learn that this picker goes

@@ -2,6 +2,7 @@
 //! end.
 
 mod connection;
+pub mod guests;
 mod preface;
 #[cfg(test)]
 mod tests;
@@ -14,6 +15,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
+use guests::Guests;
+
 /// How connections are served.
 #[derive(Clone)]
 pub struct Serve {
@@ -23,33 +26,52 @@ pub struct Serve {
     /// until its last stream ends. Gateways keep one connection to one replica otherwise, whatever its
     /// load.
     pub connection_age: Option<Duration>,
+    /// The longest it lives on then, if there is a limit.
+    pub linger: Option<Duration>,
     /// The longest a connection may take to end its TLS handshake and to say that it speaks HTTP/2.
     pub handshake: Duration,
     /// The most connections at once. Further ones wait, and are taken when others end.
     pub connections: usize,
+    /// The most connections of one address that take new streams. A further one is closed.
+    pub per_peer: usize,
 }
 
 impl Default for Serve {
-    /// Plaintext, connections of 60 s, handshakes of 10 s, 10,000 connections.
+    /// Plaintext, connections of 60 s and until their last stream ends, handshakes of 10 s, 4,096 connections,
+    /// and 256 of one address: an Envoy has one for each of its worker threads, which are as many as its machine
+    /// has cores, and those that were told to go are no longer counted for it.
     fn default() -> Self {
         Self {
             tls: None,
             connection_age: Some(Duration::from_secs(60)),
+            linger: None,
             handshake: Duration::from_secs(10),
-            connections: 10_000,
+            connections: 4096,
+            per_peer: 256,
         }
     }
 }
 
 /// The pause after a failed accept, which is mostly the lack of a file descriptor.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 impl Serve {
+    /// For probes: short connections of few, so that nobody keeps those of a kubelet away by holding many.
+    pub fn for_probes() -> Self {
+        Self {
+            connection_age: Some(Duration::from_secs(15)),
+            linger: Some(Duration::from_secs(15)),
+            connections: 1024,
+            per_peer: 32,
+            ..Self::default()
+        }
+    }
+
     /// Serves `routes` until `closing` is cancelled; then takes no more connections, tells the open ones to
     /// go elsewhere, and returns when the last stream has ended. To end it sooner, drop the future.
     pub async fn run(self, listener: TcpListener, routes: Routes, closing: CancellationToken) {
         let routes = routes.prepare();
-        let mut connections = JoinSet::new();
+        let (guests, mut connections) = (Guests::new(self.per_peer), JoinSet::new());
         loop {
             tokio::select! {
                 biased;
@@ -57,9 +79,13 @@ impl Serve {
                 Some(ended) = connections.join_next() => log_panic(ended),
                 accepted = listener.accept(), if connections.len() < self.connections => match accepted {
                     Ok((io, peer)) => {
+                        let Some(seat) = guests.seat(peer.ip()) else {
+                            tracing::debug!(%peer, "a connection too many of this peer");
+                            continue;
+                        };
                         let (serve, routes, closing) = (self.clone(), routes.clone(), closing.clone());
                         connections.spawn(async move {
-                            if let Err(error) = serve.connection(io, routes, closing).await {
+                            if let Err(error) = serve.connection(io, routes, closing, seat).await {
                                 tracing::debug!(%peer, error, "a connection ended");
                             }
                         });

@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crds::PickerStatus;
-use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -16,6 +16,7 @@ use crate::metrics::Metrics;
 use crate::source::Installed;
 use crate::source::kube::{Stored, StrategyRef};
 use crate::watch::events::{Pauses, chain};
+use crate::watch::lean::Texts;
 
 #[cfg(test)]
 mod tests;
@@ -126,12 +127,7 @@ fn turn(replicas: usize) -> Duration {
     PER_REPLICA.mul_f64(replicas as f64 * rand::random::<f64>())
 }
 
-async fn write(
-    api: &Api<DynamicObject>,
-    strategy: &str,
-    pod: &str,
-    entry: &PickerStatus,
-) -> Result<(), kube::Error> {
+async fn write(api: &Api<Texts>, strategy: &str, pod: &str, entry: &PickerStatus) -> Result<(), kube::Error> {
     let patch = Patch::Merge(patch(pod, entry));
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     api.patch_status(strategy, &params, &patch).await.map(drop)

@@ -7,6 +7,7 @@
 //! ```
 
 pub mod events;
+pub mod lean;
 pub mod pods;
 pub mod pool;
 pub mod publish;

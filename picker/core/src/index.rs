@@ -13,25 +13,31 @@ use crate::endpoint::Endpoint;
 use crate::view::{Candidates, View};
 
 pub mod chain;
+mod memory;
 mod table;
 
 #[cfg(test)]
 mod tests;
 
-use table::Table;
+pub use memory::Memory;
+use table::{LINE, Table};
 
-/// The most memory that the tables of one index take: a quarter of what a picker's pod has by default. When
+/// The most memory that the tables of all indexes take: a quarter of what a picker's pod has by default. When
 /// they come near it, new ones get smaller.
 pub const MAX_BYTES: usize = 256 << 20;
 
 /// The most blocks that one endpoint is believed to keep: 64 M tokens, in 12 MiB.
 pub const MAX_CAPACITY: u32 = 1 << 20;
 
+/// A table that got less than it wanted, because others had the memory, is made anew when it could be so many
+/// times as large. What it knew is forgotten, which is a small part of what it can know then.
+const GROWTH: usize = 4;
+
 /// Prefix tables of all endpoints.
 #[derive(Debug)]
 pub struct PrefixIndex {
     directory: ArcSwap<Directory>,
-    max_bytes: usize,
+    memory: Arc<Memory>,
 }
 
 #[derive(Debug, Default)]
@@ -50,6 +56,11 @@ struct Entry {
     table: Table,
 }
 
+/// Whether `table` got little, and could be much larger now.
+fn grows(table: &Table, view: &View, memory: &Memory) -> bool {
+    table.is_short() && memory.share(memory.free(), view.len()) >= GROWTH * table.bytes().max(LINE)
+}
+
 impl Directory {
     fn get(&self, slot: u32, key: u64) -> Option<&Table> {
         self.by_slot.get(slot as usize)?.as_ref().filter(|e| e.key == key).map(|e| &e.table)
@@ -62,7 +73,7 @@ impl Directory {
 
     /// The same with a table for `endpoint`, which keeps `capacity` blocks, and without those of
     /// endpoints that are not in `view`, unless it is behind.
-    fn tidied(&self, view: &View, endpoint: &Endpoint, capacity: u32, max_bytes: usize) -> Self {
+    fn tidied(&self, view: &View, endpoint: &Endpoint, capacity: u32, memory: &Arc<Memory>) -> Self {
         let mut by_slot = self.by_slot.to_vec();
         by_slot.resize(by_slot.len().max(view.slots), None);
         if view.built_at >= self.tidied {
@@ -76,11 +87,16 @@ impl Directory {
         let used = |by_slot: &[Option<Entry>]| by_slot.iter().flatten().count();
         let place = &by_slot[endpoint.slot as usize];
         // A request that was decided before the slot changed hands must not take it back.
-        if place.as_ref().is_none_or(|e| e.key < endpoint.key) {
-            // To each endpoint without a table the same, and as much again to those that come later.
-            let without = view.len().saturating_sub(used(&by_slot)).max(1);
-            let free = max_bytes.saturating_sub(bytes(&by_slot));
-            let table = Table::new(capacity, free / without / 2);
+        let without = match place {
+            Some(e) if e.key > endpoint.key => None,
+            Some(e) if e.key == endpoint.key => grows(&e.table, view, memory).then_some(view.len()),
+            _ => Some(view.len().saturating_sub(used(&by_slot))),
+        };
+        if let Some(without) = without {
+            // Tables that are left out here are given back when this takes the old one's place.
+            let soon = self.bytes - bytes(&by_slot);
+            let share = memory.share(memory.free() + soon, without);
+            let table = Table::new(capacity, |wanted| memory.grant(wanted.min(share / LINE * LINE), soon));
             by_slot[endpoint.slot as usize] = Some(Entry { key: endpoint.key, table });
         }
         Self {
@@ -92,10 +108,17 @@ impl Directory {
     }
 }
 
+impl Drop for PrefixIndex {
+    fn drop(&mut self) {
+        self.memory.leave();
+    }
+}
+
 impl PrefixIndex {
-    /// An empty index whose tables take at most `max_bytes`.
-    pub fn new(max_bytes: usize) -> Self {
-        Self { directory: ArcSwap::default(), max_bytes }
+    /// An empty index whose tables take what there is of `memory`.
+    pub fn new(memory: Arc<Memory>) -> Self {
+        memory.join();
+        Self { directory: ArcSwap::default(), memory }
     }
 
     /// Memory of all tables, in bytes.
@@ -134,8 +157,9 @@ impl PrefixIndex {
         }
         let endpoint = &view.endpoints[chosen];
         let mut directory = self.directory.load();
-        if directory.get(endpoint.slot, endpoint.key).is_none() || directory.untidy(view) {
-            self.directory.rcu(|old| Arc::new(old.tidied(view, endpoint, capacity, self.max_bytes)));
+        let table = directory.get(endpoint.slot, endpoint.key);
+        if table.is_none_or(|table| grows(table, view, &self.memory)) || directory.untidy(view) {
+            self.directory.rcu(|old| Arc::new(old.tidied(view, endpoint, capacity, &self.memory)));
             directory = self.directory.load();
         }
         if let Some(table) = directory.get(endpoint.slot, endpoint.key) {

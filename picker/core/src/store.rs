@@ -73,6 +73,17 @@ impl Staging {
         state
     }
 
+    /// The state that all instances of type `kind` share, of whatever shape they are.
+    pub fn shared<S: State>(&mut self, kind: &'static str, make: impl FnOnce() -> S) -> Arc<S> {
+        // No instance is without a name.
+        let key = (kind, String::new());
+        let kept = self.new.get(&key).or_else(|| self.old.get(&key));
+        let kept = kept.and_then(|(_, state)| state.clone().downcast::<S>().ok());
+        let state = kept.unwrap_or_else(|| Arc::new(make()));
+        self.new.insert(key, (Shape(String::new()), state.clone()));
+        state
+    }
+
     /// Names of instances whose state could not be kept because their shape changed.
     pub fn resets(&self) -> &[String] {
         &self.resets
@@ -103,6 +114,17 @@ mod tests {
         assert!(Arc::ptr_eq(&a, &same));
         assert_eq!((*reshaped, *other_type), (4, 5));
         assert_eq!(second.resets(), ["b"]);
+    }
+
+    #[test]
+    fn instances_of_a_type_share_a_state_and_later_ones_have_it_too() {
+        let store = StateStore::default();
+        let mut first = store.stage();
+        let [a, b] = [1, 2].map(|n| first.shared("index", || n));
+        let other = first.shared("table", || 3);
+        store.commit(first);
+        let again = store.stage().shared("index", || 4);
+        assert_eq!([*a, *b, *other, *again], [1, 1, 3, 1]);
     }
 
     #[test]

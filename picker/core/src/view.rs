@@ -14,6 +14,10 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+/// The largest number of tokens per KV-cache block that is believed. Most engines have 16 to 256; with models
+/// that are only partly transformers vLLM comes to several thousand.
+pub const MAX_BLOCK_SIZE: u32 = 16 << 10;
+
 /// What one scrape of a model server said. `None` means that the server did not say.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Signals {
@@ -65,8 +69,10 @@ pub struct View {
     pub running: Box<[f32]>,
     /// Share of the KV cache in use, 0 to 1.
     pub kv_usage: Box<[f32]>,
-    /// Tokens per KV-cache block; 0 when unknown. Doesn't go stale: it is a property of the server.
+    /// Tokens per KV-cache block, up to [`MAX_BLOCK_SIZE`]; 0 when unknown. Doesn't go stale: it is a property of the server.
     pub block_size: Box<[u32]>,
+    /// The block size that most endpoints have, of several the largest; 0 when none is known.
+    pub usual_block_size: u32,
     /// KV-cache blocks; 0 when unknown. Doesn't go stale.
     pub num_blocks: Box<[u32]>,
     /// LoRA adapters, where known and fresh.
@@ -89,6 +95,7 @@ impl View {
             running: Box::default(),
             kv_usage: Box::default(),
             block_size: Box::default(),
+            usual_block_size: 0,
             num_blocks: Box::default(),
             lora: Box::default(),
             slots: 0,
@@ -106,11 +113,16 @@ impl View {
                 .map(|(_, r)| if fresh(r) { pick(&r.signals).unwrap_or(f32::NAN) } else { f32::NAN })
                 .collect()
         };
+        // One that can't be true is as good as none.
+        let block_size =
+            |r: &Reading| r.signals.block_size.filter(|size| *size <= MAX_BLOCK_SIZE).unwrap_or(0);
+        let block_size: Box<[u32]> = rows.iter().map(|(_, r)| block_size(r)).collect();
         Self {
             waiting: number(|s| s.waiting),
             running: number(|s| s.running),
             kv_usage: number(|s| s.kv_usage),
-            block_size: rows.iter().map(|(_, r)| r.signals.block_size.unwrap_or(0)).collect(),
+            usual_block_size: usual(&block_size),
+            block_size,
             num_blocks: rows.iter().map(|(_, r)| r.signals.num_blocks.unwrap_or(0)).collect(),
             lora: rows.iter().map(|(_, r)| r.signals.lora.clone().filter(|_| fresh(r))).collect(),
             slots: rows.iter().map(|(e, _)| e.slot as usize + 1).max().unwrap_or(0),
@@ -130,6 +142,15 @@ impl View {
     pub fn is_empty(&self) -> bool {
         self.endpoints.is_empty()
     }
+}
+
+/// The most frequent of `sizes` that is not 0, of several the largest; 0 without any.
+fn usual(sizes: &[u32]) -> u32 {
+    let mut sorted: Vec<u32> = sizes.iter().copied().filter(|size| *size > 0).collect();
+    sorted.sort_unstable();
+    let runs = sorted.chunk_by(|a, b| a == b);
+    // The last of several maxima.
+    runs.max_by_key(|run| run.len()).map_or(0, |run| run[0])
 }
 
 fn hash_of_labels(rows: &[(Arc<Endpoint>, Reading)]) -> u64 {

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::extract::{Request, State};
@@ -24,10 +24,15 @@ use crate::watch::events::chain;
 
 /// How long an answer of the API server is good for.
 const GOOD_FOR: Duration = Duration::from_secs(60);
-/// Answers that are remembered; clients choose the tokens.
+/// How long a token that was allowed has turns of its own when it is asked for again.
+const REGULAR: Duration = Duration::from_secs(3600);
+/// Answers that are remembered, of those that allow and of the others; clients choose the tokens.
 const REMEMBERED: usize = 256;
-/// Questions to the API server at once; anybody can ask with a token of their own making.
+/// Questions to the API server at once about tokens that were allowed before, and about others; anybody can ask
+/// with a token of their own making.
 const AT_ONCE: usize = 4;
+/// How many may wait for such a turn. Further ones are sent away.
+const LINE: usize = 16;
 /// The longest that someone waits for an answer, and for their turn to ask.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -38,10 +43,67 @@ mod tests;
 #[derive(Clone)]
 pub struct Auth {
     client: Client,
-    answers: Arc<Mutex<HashMap<u64, (Verdict, Instant)>>>,
+    answers: Arc<Mutex<Answers>>,
     /// Keyed at random, so that nobody can make two tokens of one hash.
     hasher: RandomState,
-    turns: Arc<Semaphore>,
+    regulars: Arc<Semaphore>,
+    strangers: Arc<Semaphore>,
+    /// Places for strangers, in their turn and in line.
+    places: Arc<Semaphore>,
+}
+
+/// What the API server said, by hash of token and path, and when. Nobody can fill those that allow with tokens of
+/// their own making.
+#[derive(Debug, Default)]
+struct Answers {
+    allowed: HashMap<u64, Instant>,
+    refused: HashMap<u64, (Verdict, Instant)>,
+}
+
+impl Answers {
+    /// The answer that is still good.
+    fn get(&self, key: u64, now: Instant) -> Option<Verdict> {
+        let good = |at: &Instant| now.duration_since(*at) < GOOD_FOR;
+        let allowed = self.allowed.get(&key).filter(|at| good(at)).map(|_| Verdict::Allowed);
+        allowed.or_else(|| self.refused.get(&key).filter(|(_, at)| good(at)).map(|(verdict, _)| *verdict))
+    }
+
+    fn is_regular(&self, key: u64, now: Instant) -> bool {
+        self.allowed.get(&key).is_some_and(|at| now.duration_since(*at) < REGULAR)
+    }
+
+    fn insert(&mut self, key: u64, verdict: Verdict, now: Instant) {
+        self.allowed.remove(&key);
+        self.refused.remove(&key);
+        match verdict {
+            Verdict::Allowed => {
+                make_room(&mut self.allowed, |at| *at);
+                self.allowed.insert(key, now);
+            }
+            _ => {
+                make_room(&mut self.refused, |(_, at)| *at);
+                self.refused.insert(key, (verdict, now));
+            }
+        }
+    }
+}
+
+/// Takes the oldest of `answers` out when there are as many as are remembered.
+fn make_room<T>(answers: &mut HashMap<u64, T>, at: impl Fn(&T) -> Instant) {
+    if answers.len() >= REMEMBERED
+        && let Some(oldest) = answers.iter().min_by_key(|(_, answer)| at(answer)).map(|(key, _)| *key)
+    {
+        answers.remove(&oldest);
+    }
+}
+
+/// Why there is no verdict.
+#[derive(Debug)]
+enum Failed {
+    /// Too many strangers wait for one.
+    Busy,
+    /// The API server doesn't answer.
+    Away(kube::Error),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,34 +126,42 @@ impl Auth {
             client,
             answers: Arc::default(),
             hasher: RandomState::new(),
-            turns: Arc::new(Semaphore::new(AT_ONCE)),
+            regulars: Arc::new(Semaphore::new(AT_ONCE)),
+            strangers: Arc::new(Semaphore::new(AT_ONCE)),
+            places: Arc::new(Semaphore::new(AT_ONCE + LINE)),
         }
     }
 
-    async fn verdict(&self, token: &str, path: &str) -> Result<Verdict, kube::Error> {
+    async fn verdict(&self, token: &str, path: &str) -> Result<Verdict, Failed> {
         let key = self.hasher.hash_one((token, path));
         let now = Instant::now();
-        {
-            let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-            answers.retain(|_, (_, until)| *until > now);
-            if let Some((verdict, _)) = answers.get(&key) {
-                return Ok(*verdict);
+        let regular = {
+            let answers = self.answers();
+            if let Some(verdict) = answers.get(key, now) {
+                return Ok(verdict);
             }
-        }
+            answers.is_regular(key, now)
+        };
+        let (turns, _place) = if regular {
+            (&self.regulars, None)
+        } else {
+            (&self.strangers, Some(self.places.try_acquire().map_err(|_| Failed::Busy)?))
+        };
         let in_turn = async {
             // It is never closed.
-            let _turn = self.turns.acquire().await;
+            let _turn = turns.acquire().await;
             self.ask(token, path).await
         };
-        let verdict = timeout(PATIENCE, in_turn).await.map_err(|e| kube::Error::Service(e.into()))??;
-        let mut answers = self.answers.lock().unwrap_or_else(PoisonError::into_inner);
-        if answers.len() >= REMEMBERED
-            && let Some(oldest) = answers.iter().min_by_key(|(_, (_, until))| *until).map(|(key, _)| *key)
-        {
-            answers.remove(&oldest);
-        }
-        answers.insert(key, (verdict, now + GOOD_FOR));
+        let verdict = match timeout(PATIENCE, in_turn).await {
+            Ok(verdict) => verdict.map_err(Failed::Away)?,
+            Err(late) => return Err(Failed::Away(kube::Error::Service(late.into()))),
+        };
+        self.answers().insert(key, verdict, now);
         Ok(verdict)
+    }
+
+    fn answers(&self) -> MutexGuard<'_, Answers> {
+        self.answers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn ask(&self, token: &str, path: &str) -> Result<Verdict, kube::Error> {
@@ -134,7 +204,10 @@ pub async fn guard(State(auth): State<Arc<Auth>>, request: Request, next: Next) 
         Ok(Verdict::Forbidden) => {
             (StatusCode::FORBIDDEN, "the bearer may not get this path\n").into_response()
         }
-        Err(error) => {
+        Err(Failed::Busy) => {
+            (StatusCode::SERVICE_UNAVAILABLE, "too many ask at once; try again later\n").into_response()
+        }
+        Err(Failed::Away(error)) => {
             tracing::warn!(error = chain(&error), "the API server can't say who may see metrics");
             (StatusCode::SERVICE_UNAVAILABLE, "the API server can't say who may see this\n").into_response()
         }

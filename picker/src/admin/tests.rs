@@ -4,6 +4,7 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use super::*;
+use crate::fake_api::{self, Answer};
 use crate::metrics::StrategyMetrics;
 use crate::source::{Desk, Offer};
 use crate::view;
@@ -27,6 +28,9 @@ async fn the_pages() {
         installed: desk.installed(),
         view: view::empty(),
     };
+    let (client, _) = fake_api::client(|_| Answer::Error(503));
+    let guarded = admin.clone().router(Some(Arc::new(auth::Auth::new(client))));
+    assert_eq!(get(&guarded, "/readyz").await, (503, "not ready; the log says why\n".to_owned()));
     let router = admin.router(None);
     assert_eq!(get(&router, "/healthz").await, (200, "ok\n".to_owned()));
     let starting = "not ready, waiting for:\nthe picker has only just started\n";

@@ -33,6 +33,7 @@ fn defaults() -> ServeArgs {
         secure_serving: true,
         cert_path: None,
         max_request_body: 16 << 20,
+        body_timeout: Duration::from_secs(30),
         max_held_bytes: 256 << 20,
         drain_timeout: Duration::from_secs(30),
         metrics_endpoint_auth: false,

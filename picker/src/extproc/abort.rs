@@ -5,6 +5,7 @@
 //! | 503 | `rejected-no-endpoints` | no endpoint is ready, or none of those that the gateway allows |
 //! | 429 | `rejected-saturated` | there are endpoints, and the filters took all of them out |
 //! | 400 | `rejected-bad-body` | path and content type claim a known JSON format, and the body is not of it |
+//! | 408 | `rejected-body-too-slow` | a part of the body is held for a decision, and the rest doesn't come in time |
 //! | 413 | `rejected-body-too-large` | the body is longer than the limit |
 //! | 503 | `rejected-overloaded` | the bodies that are held for decisions are longer than the limit of all together |
 //! | 503 | `rejected-no-strategy` | no strategy has been compiled yet |
@@ -39,6 +40,10 @@ impl Abort {
             Reason::TooLarge,
             format!("the request body is longer than {limit} bytes; send a shorter one"),
         )
+    }
+
+    pub(super) fn too_slow() -> Self {
+        Self::new(Reason::TooSlow, "the rest of the request body did not come in time; send it faster")
     }
 
     pub(super) fn overloaded() -> Self {
@@ -86,6 +91,7 @@ fn dropped(reason: Reason) -> &'static str {
         Reason::AllFiltered => "rejected-saturated",
         Reason::BadBody => "rejected-bad-body",
         Reason::TooLarge => "rejected-body-too-large",
+        Reason::TooSlow => "rejected-body-too-slow",
         Reason::Overloaded => "rejected-overloaded",
         Reason::NoStrategy => "rejected-no-strategy",
         Reason::Routed | Reason::Nothing | Reason::ClientClosed | Reason::Protocol => reason.name(),

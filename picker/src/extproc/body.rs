@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures::Stream;
 use picker_proto::processing_request::Request;
 use picker_proto::{ProcessingRequest, StreamedBodyResponse};
+use tokio::time::{Instant, timeout_at};
 use tonic::Status;
 
 use super::gate::Gate;
@@ -16,6 +17,10 @@ use super::wire::Wire;
 
 /// The most bytes of a body in one message of full duplex: every gateway takes them.
 const PIECE: usize = 62_000;
+
+/// A body that is held has to bring this many more bytes within each [`Gate::body_timeout`]. Chunks would
+/// not do as a measure: a byte now and then would hold 16 MiB for ever.
+const PACE: usize = 16 << 10;
 
 /// What was read of a request's body.
 #[derive(Debug, Default)]
@@ -64,6 +69,8 @@ pub(super) enum Unread {
     TooLarge,
     /// The bodies of all requests together are longer than theirs.
     Overloaded,
+    /// What was read of the body takes memory, and the rest doesn't come.
+    TooSlow,
     /// The gateway or its client has gone.
     Gone,
     /// Something else came: the gateway has answered the client by itself.
@@ -106,8 +113,14 @@ where
     }
     let (mut gathered, mut held) = (Gathered::default(), gate.held.share());
     let mut messages = 0;
+    // Nothing is held yet, so there is no hurry; and a body of a single message needs no clock.
+    let (mut due, mut pace) = (None, 1);
     let end = loop {
-        let Some(message) = wire.next().await? else { return Err(Unread::Gone) };
+        let next = match due {
+            None => wire.next().await?,
+            Some(due) => timeout_at(due, wire.next()).await.map_err(|_| Unread::TooSlow)??,
+        };
+        let Some(message) = next else { return Err(Unread::Gone) };
         head.learn(message.metadata_context.as_ref());
         match message.request {
             Some(Request::RequestBody(body)) => {
@@ -125,6 +138,10 @@ where
                 }
                 if gathered.len() >= enough {
                     break End::Open;
+                }
+                if gathered.len() >= pace {
+                    pace = gathered.len() + PACE;
+                    due = Some(Instant::now() + gate.body_timeout);
                 }
             }
             Some(Request::RequestTrailers(_)) => break End::Trailers,

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::Stream;
 use picker_core::Hot;
@@ -27,6 +28,8 @@ pub struct Gate {
     /// The longest request body that is held for a decision, in bytes; a longer one is refused with 413. A
     /// body that no plugin reads is not held, and not limited.
     pub max_body: usize,
+    /// How long a body that is held may take for each 16 KiB of it; a slower one is refused with 408.
+    pub body_timeout: Duration,
     /// What all bodies that are held may take together. A request whose body finds no room is refused with 503.
     pub held: Budget,
 }
@@ -35,14 +38,16 @@ pub struct Gate {
 #[derive(Clone, Debug)]
 pub struct Service(Arc<Gate>);
 
-/// A message that carries a whole body carries a little more; and a body over the limit should still come
-/// in, to be refused by name.
-const SPARE: usize = 4 << 20;
+/// A message that carries a whole body carries a little more; and a body that is over the limit by little
+/// should still come in, to be refused by name. One that is over by more is refused by name where the request
+/// says its length or comes in chunks; of the rest, which `BUFFERED` gateways alone send, the message fails
+/// before it takes memory, and the gateway answers as without a picker.
+const SPARE: usize = 1 << 20;
 
 impl Service {
     /// The gRPC service of `gate`.
     pub fn new(gate: Arc<Gate>) -> ExternalProcessorServer<Self> {
-        let limit = gate.max_body.saturating_mul(2).saturating_add(SPARE);
+        let limit = gate.max_body.saturating_add(SPARE);
         ExternalProcessorServer::new(Self(gate)).max_decoding_message_size(limit)
     }
 }

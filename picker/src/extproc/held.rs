@@ -2,21 +2,29 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bytes that all exchanges share.
+/// Bodies of up to this many bytes may take what is kept for small ones: hardly a prompt is longer.
+const SMALL: usize = 256 << 10;
+/// This part of a budget is kept for small bodies.
+const KEPT: usize = 8;
+
+/// Bytes that all exchanges share. An eighth of them is kept for small bodies, so that a few long uploads
+/// that get stuck refuse nobody but each other.
 #[derive(Debug)]
 pub struct Budget {
-    free: AtomicUsize,
+    common: AtomicUsize,
+    kept: AtomicUsize,
 }
 
 impl Budget {
     /// A budget of so many bytes.
     pub fn new(bytes: usize) -> Self {
-        Self { free: AtomicUsize::new(bytes) }
+        let kept = bytes / KEPT;
+        Self { common: AtomicUsize::new(bytes - kept), kept: AtomicUsize::new(kept) }
     }
 
     /// A share that has nothing yet.
     pub(super) fn share(&self) -> Share<'_> {
-        Share { budget: self, bytes: 0 }
+        Share { budget: self, common: 0, kept: 0 }
     }
 }
 
@@ -24,24 +32,35 @@ impl Budget {
 #[derive(Debug)]
 pub(super) struct Share<'a> {
     budget: &'a Budget,
-    bytes: usize,
+    common: usize,
+    kept: usize,
 }
 
 impl Share<'_> {
     /// Takes so many more bytes, or none and returns false when there are not enough.
     pub(super) fn take(&mut self, bytes: usize) -> bool {
-        let less = |free: usize| free.checked_sub(bytes);
-        let taken = self.budget.free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok();
+        if take(&self.budget.common, bytes) {
+            self.common += bytes;
+            return true;
+        }
+        let small = self.common + self.kept + bytes <= SMALL;
+        let taken = small && take(&self.budget.kept, bytes);
         if taken {
-            self.bytes += bytes;
+            self.kept += bytes;
         }
         taken
     }
 }
 
+fn take(free: &AtomicUsize, bytes: usize) -> bool {
+    let less = |free: usize| free.checked_sub(bytes);
+    free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
+}
+
 impl Drop for Share<'_> {
     fn drop(&mut self) {
-        self.budget.free.fetch_add(self.bytes, Ordering::Relaxed);
+        self.budget.common.fetch_add(self.common, Ordering::Relaxed);
+        self.budget.kept.fetch_add(self.kept, Ordering::Relaxed);
     }
 }
 
@@ -51,13 +70,25 @@ mod tests {
 
     #[test]
     fn what_is_taken_is_given_back_once() {
-        let budget = Budget::new(10);
+        let budget = Budget::new(16);
         let (mut one, mut two) = (budget.share(), budget.share());
-        assert_eq!([one.take(4), one.take(3), two.take(4), two.take(3)], [true, true, false, true]);
-        assert!(!one.take(1));
+        assert_eq!([one.take(8), one.take(5), two.take(4), two.take(1)], [true, true, false, true]);
+        // What is kept for small bodies.
+        assert_eq!([one.take(2), two.take(1)], [true, false]);
         drop(one);
-        assert_eq!([two.take(8), two.take(7)], [false, true]);
+        assert_eq!([two.take(14), two.take(13), two.take(2)], [false, true, true]);
         drop(two);
-        assert_eq!(budget.free.into_inner(), 10);
+        assert_eq!([budget.common.into_inner(), budget.kept.into_inner()], [14, 2]);
+    }
+
+    #[test]
+    fn long_bodies_leave_room_for_small_ones() {
+        let budget = Budget::new(16 * SMALL);
+        let (mut long, mut longer) = (budget.share(), budget.share());
+        assert_eq!([long.take(14 * SMALL), longer.take(SMALL + 1)], [true, false]);
+        let (mut one, mut two, mut three) = (budget.share(), budget.share(), budget.share());
+        assert_eq!([one.take(SMALL - 1), one.take(1), one.take(1)], [true, true, false]);
+        // There is an end to that, too.
+        assert_eq!([two.take(SMALL), three.take(1)], [true, false]);
     }
 }

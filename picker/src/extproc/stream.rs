@@ -61,6 +61,9 @@ where
         Err(Unread::Overloaded) => {
             return refuse(&mut wire, &mut account, None, &Abort::overloaded()).await;
         }
+        Err(Unread::TooSlow) => {
+            return refuse(&mut wire, &mut account, None, &Abort::too_slow()).await;
+        }
         Err(Unread::Answered(message)) => {
             return Tail::new(modes, None, End::Body).run(&mut wire, Some(*message), &mut account).await;
         }

@@ -25,8 +25,10 @@ use crate::view;
 
 /// The limit of bodies in these tests.
 const MAX_BODY: usize = 200_000;
-/// The limit of all bodies together.
-const MAX_HELD: usize = 2 * MAX_BODY;
+/// The limit of all bodies together: there is room for two of the longest, and an eighth is for small ones.
+const MAX_HELD: usize = 2 * MAX_BODY * 8 / 7;
+/// The longest that a body may take for each 16 KiB.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Reads bodies: the adapter `blue` is on the second endpoint, so its requests go there.
 fn by_adapter() -> Value {
@@ -73,6 +75,7 @@ impl Fixture {
             view: shared,
             traffic: metrics.traffic.clone(),
             max_body: MAX_BODY,
+            body_timeout: BODY_TIMEOUT,
             held: Budget::new(MAX_HELD),
         };
         Self { gate: Arc::new(gate), metrics }

@@ -74,6 +74,32 @@ fn requests_have_bounded_labels() {
     "#);
 }
 
+#[tokio::test(start_paused = true)]
+async fn names_that_nobody_uses_make_room_when_there_is_none() {
+    let metrics = Metrics::new(view::empty());
+    let requests = &metrics.traffic.requests;
+    let models = || {
+        let all = lines(&metrics, &["waypost_picker_requests_total"]);
+        all.lines().map(|line| line.split('"').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    requests.count(Some("real"), Reason::Routed);
+    models();
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    assert_eq!(models(), ["real"]);
+
+    (0..999).for_each(|i| requests.count(Some(&format!("invented-{i}")), Reason::Routed));
+    requests.count(Some("real"), Reason::Routed);
+    requests.count(Some("new"), Reason::Routed);
+    assert_eq!(models().len(), 1000 + 1);
+    tokio::time::advance(Duration::from_secs(599)).await;
+    requests.count(Some("real"), Reason::Routed);
+    assert_eq!(models().len(), 1000 + 1);
+    tokio::time::advance(Duration::from_secs(1)).await;
+    assert_eq!(models(), ["real", "other"]);
+    requests.count(Some("new"), Reason::Routed);
+    assert_eq!(models(), ["new", "real", "other"]);
+}
+
 #[test]
 fn statuses_are_those_of_the_labels() {
     for reason in Reason::ALL {

@@ -18,6 +18,9 @@ use crate::watch::roster::Target;
 /// The longest pause before an endpoint that can't be scraped is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// The least time between two lines about one endpoint: there are servers that fail every other time.
+const QUIET: Duration = Duration::from_secs(60);
+
 /// How endpoints are scraped.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -76,7 +79,7 @@ async fn follow(
     let mut connection = Connection::new(target.endpoint.address);
     let mut scanner = Scanner::default();
     let mut pause = spread(target.endpoint.key, interval);
-    let mut failing = false;
+    let (mut failing, mut told) = (false, Told::default());
     loop {
         let started = Instant::now();
         let done = timeout(deadline, connection.scrape(&mut scanner)).await;
@@ -86,14 +89,17 @@ async fn follow(
                 scraping.duration.observe(ended - started);
                 target.readout.record(scanner.finish(hint), ended.into_std());
                 if std::mem::take(&mut failing) {
-                    tracing::info!(endpoint = target.endpoint.name, "metrics are read again");
                     pause = interval;
+                }
+                if told.is_news(failing, ended) {
+                    tracing::info!(endpoint = target.endpoint.name, "metrics are read again");
                 }
             }
             Err(failure) => {
                 scanner.reset();
                 scraping.errors.get_or_create(&crate::metrics::Failure { reason: failure.name() }).inc();
-                if !std::mem::replace(&mut failing, true) {
+                failing = true;
+                if told.is_news(failing, Instant::now()) {
                     let address = target.endpoint.destination.as_str();
                     tracing::info!(endpoint = target.endpoint.name, address, %failure, "metrics can't be read");
                 }
@@ -103,6 +109,24 @@ async fn follow(
         scraped.notify_one();
         sleep_until(started + pause).await;
         pause = if failing { (pause * 2).clamp(interval, LONGEST_PAUSE.max(interval)) } else { interval };
+    }
+}
+
+/// What the log has of an endpoint.
+#[derive(Debug, Default)]
+struct Told {
+    failing: bool,
+    at: Option<Instant>,
+}
+
+impl Told {
+    /// Whether the log should say that it fails, or that it no longer does.
+    fn is_news(&mut self, failing: bool, now: Instant) -> bool {
+        let news = failing != self.failing && self.at.is_none_or(|at| now.duration_since(at) >= QUIET);
+        if news {
+            *self = Self { failing, at: Some(now) };
+        }
+        news
     }
 }
 

@@ -9,13 +9,14 @@ use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use super::Serve;
+use super::guests::Seat;
 use super::preface::Prompt;
 use crate::extproc::authority::Authority;
 
@@ -26,7 +27,8 @@ const MAX_STREAMS: u32 = 100_000;
 const STREAM_WINDOW: u32 = 256 << 10;
 
 /// `h2` closes a connection on which too many small frames lie unread, and counts them against half of this
-/// window: streamed tokens of thousands of requests are just that.
+/// window: streamed tokens of thousands of requests are just that. Bounded are the connections instead
+/// ([`Serve::per_peer`]).
 const CONNECTION_WINDOW: u32 = 64 << 20;
 
 /// How many streams may be reset by the gateway before they were looked at; hyper takes 20 for an attack,
@@ -48,6 +50,7 @@ impl Serve {
         io: TcpStream,
         routes: Routes,
         closing: CancellationToken,
+        seat: Seat,
     ) -> Result<(), String> {
         let deadline = Instant::now() + self.handshake;
         let opened = tokio::select! {
@@ -66,7 +69,15 @@ impl Serve {
             () = sleep_until(age.unwrap_or_else(Instant::now)), if age.is_some() => {}
         }
         connection.as_mut().graceful_shutdown();
-        connection.await.map_err(|e| chain(&e))
+        // Its peer opens another one now.
+        drop(seat);
+        let ended = match self.linger {
+            Some(linger) => {
+                timeout(linger, connection).await.map_err(|_| "it lived on for too long".to_owned())?
+            }
+            None => connection.await,
+        };
+        ended.map_err(|e| chain(&e))
     }
 
     async fn open(&self, io: TcpStream) -> io::Result<Io> {

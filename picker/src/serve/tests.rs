@@ -162,6 +162,26 @@ async fn connections_over_the_limit_wait_for_a_place() {
 }
 
 #[tokio::test]
+async fn a_peer_with_too_many_connections_gets_no_further_one() {
+    let running = start(Serve { per_peer: 1, ..Serve::default() }).await;
+    let mut first = running.plaintext().await;
+    first.check(liveness()).await.unwrap();
+    let mut second = TcpStream::connect(running.address).await.unwrap();
+    let closed = tokio::time::timeout(Duration::from_secs(5), second.read(&mut [0])).await;
+    assert!(matches!(closed, Ok(Ok(0) | Err(_))), "{closed:?}");
+    first.check(liveness()).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_connection_lives_on_no_longer_than_it_may() {
+    let age = Some(Duration::from_millis(20));
+    let running = start(Serve { connection_age: age, linger: age, ..Serve::default() }).await;
+    let mut held = running.plaintext().await.watch(readiness()).await.unwrap().into_inner();
+    let ended = async { while let Ok(Some(_)) = held.message().await {} };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.expect("an end");
+}
+
+#[tokio::test]
 async fn an_old_connection_sends_new_streams_away_and_keeps_its_own() {
     let running = start(Serve { connection_age: Some(Duration::from_millis(20)), ..Serve::default() }).await;
     let io = TcpStream::connect(running.address).await.unwrap();

@@ -63,7 +63,10 @@ pub struct Discovered {
 /// # Errors
 /// When it has no list of endpoints at all. A bad entry is no error.
 pub fn parse(text: &str) -> Result<Discovered, String> {
-    let file: File = serde_saphyr::from_str(text).map_err(|e| format!("no list `endpoints`: {e}"))?;
+    // The path is in the routing, so it may lead to any file: nothing of its text comes into the log.
+    let options = serde_saphyr::options! { with_snippet: false };
+    let file: File = serde_saphyr::from_str_with_options(text, options)
+        .map_err(|e| format!("no list `endpoints`: {e}"))?;
     let mut discovered = Discovered::default();
     let mut seen = BTreeSet::new();
     for (i, value) in file.endpoints.iter().enumerate() {

@@ -19,7 +19,12 @@ pub async fn find(
 ) -> Result<Option<Value>, kube::Error> {
     let api: Api<ControllerRevision> = Api::namespaced(client.clone(), namespace);
     for name in slots(strategy) {
-        let body = api.get_opt(&name).await?.as_ref().and_then(routing);
+        let slot = match api.get_opt(&name).await {
+            // Somebody else's, or nested too deep: not what was accepted, and no reason to pass over the rest.
+            Err(kube::Error::SerdeError(_)) => continue,
+            slot => slot?,
+        };
+        let body = slot.as_ref().and_then(routing);
         if let Some(body) = body.filter(|body| revision(&body.0) == wanted) {
             return Ok(Some(body.0));
         }
@@ -33,6 +38,7 @@ mod tests {
 
     use super::*;
     use crate::fake_api::{self, Answer};
+    use crate::watch::lean::deep;
 
     #[tokio::test]
     async fn the_slot_of_the_revision_is_found_by_name() {
@@ -40,6 +46,9 @@ mod tests {
         let (wanted, stored) = (revision(&routing), routing.clone());
         let label = wanted.clone();
         let (client, log) = fake_api::client(move |asked| match asked.what.rsplit('/').next() {
+            Some("chat-routing-0") => Answer::Object(json!({
+                "metadata": {"name": "chat-routing-0"}, "revision": 1, "data": deep(),
+            })),
             Some("chat-routing-1") => Answer::Object(json!({
                 "metadata": {"name": "chat-routing-1", "labels": {crds::history::REVISION_LABEL: "other"}},
                 "revision": 1, "data": stored,

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ::kube::api::{ApiResource, DynamicObject};
+use ::kube::api::ApiResource;
 use ::kube::runtime::watcher::{self, Event};
 use ::kube::{Api, Client};
 use crds::{PickerStatus, RoutingStrategy};
 use picker_core::config::Scope;
-use serde::Deserialize as _;
+use serde::Deserialize;
+use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use super::{Desk, Offer, history};
 use crate::metrics::Metrics;
 use crate::watch::events::{Events, chain};
+use crate::watch::lean::{Text, Texts};
 
 #[cfg(test)]
 mod tests;
@@ -33,7 +35,7 @@ pub struct StrategyRef {
 impl StrategyRef {
     /// Access to strategies of its namespace. Read without a schema of our own: a field of a newer
     /// release must not keep this one from serving.
-    pub fn api(&self, client: Client) -> Api<DynamicObject> {
+    pub fn api(&self, client: Client) -> Api<Texts> {
         Api::namespaced_with(client, &self.namespace, &ApiResource::erase::<RoutingStrategy>(&()))
     }
 }
@@ -104,14 +106,46 @@ pub async fn run(
 
 /// Brings the routing of `object`. Returns the revision to serve in its place, when it is refused and
 /// nothing serves yet.
-fn take(object: &DynamicObject, desk: &Desk) -> Option<String> {
-    let routing = &object.data["spec"]["routing"];
+fn take(object: &Texts, desk: &Desk) -> Option<String> {
+    let routing = &routing(object);
     let offer = Offer { routing, scope: Scope::Resource, generation: object.metadata.generation };
     if desk.offer(offer) || desk.installed().borrow().revision.is_some() {
         return None;
     }
-    let accepted = object.data["status"]["revision"].as_str()?;
-    (Some(accepted) != desk.installed().borrow().offered.as_deref()).then(|| accepted.to_owned())
+    let accepted = &status(object).revision?;
+    (Some(accepted) != desk.installed().borrow().offered.as_ref()).then(|| accepted.to_owned())
+}
+
+/// The routing of `object`. In the place of one that can't be read, because it is nested too deep, stands the
+/// reason: that doesn't compile either, and so is refused like any other bad edit.
+fn routing(object: &Texts) -> Value {
+    #[derive(Default, Deserialize)]
+    struct Spec {
+        #[serde(default)]
+        routing: Text,
+    }
+    let spec = object.spec.read::<Option<Spec>>();
+    let routing = spec.and_then(|spec| spec.unwrap_or_default().routing.read());
+    routing.unwrap_or_else(|why| Value::String(format!("unreadable: {why}")))
+}
+
+/// What is read of the status; a field that can't be read is like none.
+#[derive(Debug, Default)]
+struct Status {
+    revision: Option<String>,
+    pickers: Map<String, Value>,
+}
+
+fn status(object: &Texts) -> Status {
+    let mut status = object.status.read::<Value>().unwrap_or_default();
+    let mut take = |field: &str| status.get_mut(field).map(Value::take);
+    Status {
+        revision: take("revision").and_then(|revision| Some(revision.as_str()?.to_owned())),
+        pickers: match take("pickers") {
+            Some(Value::Object(pickers)) => pickers,
+            _ => Map::new(),
+        },
+    }
 }
 
 /// Serves the accepted `revision` from the history. Returns when that is done, or is hopeless.
@@ -134,10 +168,9 @@ async fn rescue(client: &Client, strategy: &StrategyRef, desk: &Desk, revision: 
     }
 }
 
-fn tell(stored: &watch::Sender<Stored>, object: &DynamicObject) {
-    let pickers = object.data["status"]["pickers"].as_object().into_iter().flatten();
-    let readable =
-        pickers.filter_map(|(pod, entry)| Some((pod.clone(), PickerStatus::deserialize(entry).ok()?)));
+fn tell(stored: &watch::Sender<Stored>, object: &Texts) {
+    let pickers = status(object).pickers.into_iter();
+    let readable = pickers.filter_map(|(pod, entry)| Some((pod, PickerStatus::deserialize(entry).ok()?)));
     let new = Stored { pickers: Some(readable.collect()) };
     stored.send_if_modified(|old| {
         let changed = *old != new;

@@ -5,13 +5,17 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Pod;
+use kube::api::ApiResource;
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
 use picker_core::endpoint::{EndpointId, EndpointSpec, Labels};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use tokio::sync::watch;
 
 use super::Wanted;
 use super::events::Events;
+use super::lean::Lean;
 use super::pool::{Members, PoolState};
 use crate::metrics::Metrics;
 
@@ -20,6 +24,25 @@ mod tests;
 
 /// Annotations that limit a pod to some of its pool's ports, `"8000,8001"`.
 const ACTIVE_PORTS: [&str; 2] = ["inference.networking.k8s.io/active-ports", "llm-d.ai/active-ports"];
+
+/// A pod, as far as it is looked at.
+pub type SeenPod = Lean<IgnoredAny, Option<PodStatus>>;
+
+/// What a pod's status says of serving.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PodStatus {
+    #[serde(rename = "podIP")]
+    pod_ip: Option<String>,
+    conditions: Option<Vec<Condition>>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+struct Condition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+}
 
 /// A pod that may serve: ready, and not about to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,9 +58,9 @@ pub struct ReadyPod {
 
 impl ReadyPod {
     /// What `pod` offers, or `None` when it must not be named now.
-    pub fn read(pod: &Pod) -> Option<Self> {
+    pub fn read(pod: &SeenPod) -> Option<Self> {
         let status = pod.status.as_ref()?;
-        let ready = status.conditions.iter().flatten().any(|c| c.type_ == "Ready" && c.status == "True");
+        let ready = status.conditions.iter().flatten().any(|c| c.kind == "Ready" && c.status == "True");
         if !ready || pod.metadata.deletion_timestamp.is_some() {
             return None;
         }
@@ -78,7 +101,7 @@ pub struct Pods {
 
 impl Pods {
     /// Takes in an event. Returns whether the ready pods may have changed.
-    pub fn apply(&mut self, event: watcher::Event<Pod>) -> bool {
+    pub fn apply(&mut self, event: watcher::Event<SeenPod>) -> bool {
         match event {
             watcher::Event::Init => {
                 self.listing.clear();
@@ -107,7 +130,7 @@ impl Pods {
     }
 
     /// Takes `pod` out, unless a younger one of its name has taken its place.
-    fn remove(&mut self, pod: &Pod) -> bool {
+    fn remove(&mut self, pod: &SeenPod) -> bool {
         let name = pod.name_any();
         let same =
             self.known.get(&name).is_some_and(|known| Some(&*known.uid) == pod.metadata.uid.as_deref());
@@ -129,7 +152,7 @@ pub async fn run(
     metrics: &Metrics,
     wanted: watch::Sender<Wanted>,
 ) {
-    let api: Api<Pod> = Api::namespaced(client, namespace);
+    let api: Api<SeenPod> = Api::namespaced_with(client, namespace, &ApiResource::erase::<Pod>(&()));
     while !wanted.is_closed() {
         let state = pool.borrow_and_update().clone();
         match state {
@@ -147,7 +170,7 @@ pub async fn run(
 /// Watches the pods of `present` until the pool's selector changes or the pool is gone. The pods of a
 /// former selector stay until those of the new one are listed.
 async fn follow(
-    api: &Api<Pod>,
+    api: &Api<SeenPod>,
     mut present: Members,
     pool: &mut watch::Receiver<PoolState>,
     metrics: &Metrics,

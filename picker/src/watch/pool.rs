@@ -1,13 +1,14 @@
 //! The InferencePool: which pods, and which of their ports.
 
 use crds::{InferencePool, InferencePoolV1Alpha2, PoolGroup};
-use kube::api::{ApiResource, DynamicObject};
+use kube::api::ApiResource;
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use smallvec::SmallVec;
 use tokio::sync::watch;
 
 use super::events::Events;
+use super::lean::Texts;
 use crate::metrics::Metrics;
 
 #[cfg(test)]
@@ -75,14 +76,15 @@ impl PoolRef {
     }
 
     /// What `object` says. One that can't be read is a pool without endpoints, not a watch that fails.
-    fn read(&self, object: DynamicObject) -> PoolState {
+    fn read(&self, object: Texts) -> PoolState {
+        let Texts { metadata, spec, .. } = object;
         let pool = match self.group {
-            PoolGroup::V1 => object.try_parse().map(|pool: InferencePool| crds::Pool::from(&pool)),
+            PoolGroup::V1 => spec.read().map(|spec| crds::Pool::from(&InferencePool { metadata, spec })),
             PoolGroup::V1Alpha2 => {
-                object.try_parse().map(|pool: InferencePoolV1Alpha2| crds::Pool::from(&pool))
+                spec.read().map(|spec| crds::Pool::from(&InferencePoolV1Alpha2 { metadata, spec }))
             }
         };
-        match pool.map_err(|e| e.to_string()).and_then(|pool| Members::of(&pool)) {
+        match pool.and_then(|pool| Members::of(&pool)) {
             Ok(members) => PoolState::Present(members),
             Err(error) => {
                 tracing::warn!(
@@ -97,7 +99,7 @@ impl PoolRef {
     }
 
     /// The state after `event`, if it tells one. `listed` is what the list under way has shown so far.
-    fn next_state(&self, event: watcher::Event<DynamicObject>, listed: &mut PoolState) -> Option<PoolState> {
+    fn next_state(&self, event: watcher::Event<Texts>, listed: &mut PoolState) -> Option<PoolState> {
         match event {
             watcher::Event::Init => {
                 *listed = PoolState::Absent;
@@ -116,7 +118,7 @@ impl PoolRef {
 
 /// Watches the pool and tells its state, until the receivers are gone.
 pub async fn run(client: Client, pool: PoolRef, metrics: &Metrics, state: watch::Sender<PoolState>) {
-    let api: Api<DynamicObject> = Api::namespaced_with(client, &pool.namespace, &pool.resource());
+    let api: Api<Texts> = Api::namespaced_with(client, &pool.namespace, &pool.resource());
     let only = watcher::Config::default().fields(&format!("metadata.name={}", pool.name));
     let mut events = Events::of(api, only, metrics, "pool");
     let mut listed = PoolState::Absent;

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::MAX_CAPACITY;
+use super::memory::Grant;
 
 /// Entries in a bucket: 64 bytes, the cache line of today's servers.
 const WAYS: usize = 8;
@@ -24,11 +25,16 @@ const ROOM: f64 = 1.5;
 #[repr(align(64))]
 struct Bucket([AtomicU64; WAYS]);
 
+/// Bytes of a bucket.
+pub(super) const LINE: usize = size_of::<Bucket>();
+
 /// Clones share their blocks.
 #[derive(Clone, Debug)]
 pub(super) struct Table {
     clock: Arc<Clock>,
     buckets: Arc<[Bucket]>,
+    /// Whether it got less memory than it wanted.
+    short: bool,
 }
 
 #[derive(Debug)]
@@ -37,6 +43,8 @@ struct Clock {
     now: AtomicU32,
     /// Age at which an entry has been pushed out.
     capacity: AtomicU32,
+    /// The memory of the buckets.
+    _grant: Grant,
 }
 
 /// An entry as it lies in its cell; 0 is an empty one.
@@ -64,14 +72,23 @@ fn tag(hash: u64) -> u32 {
 }
 
 impl Table {
-    /// A table for `capacity` blocks, or as many as `max_bytes` allow, which may be none.
-    pub fn new(capacity: u32, max_bytes: usize) -> Self {
+    /// A table for `capacity` blocks, or as many as the bytes allow that `grant` grants of those it is asked
+    /// for, which may be none.
+    pub fn new(capacity: u32, grant: impl FnOnce(usize) -> Grant) -> Self {
         let wanted = (f64::from(capacity.clamp(1, MAX_CAPACITY)) * ROOM / WAYS as f64).ceil() as usize;
-        let buckets = wanted.min(max_bytes / size_of::<Bucket>());
+        let grant = grant(wanted * LINE);
+        let buckets = grant.bytes() / LINE;
+        let capacity = AtomicU32::new(capacity);
         Self {
-            clock: Arc::new(Clock { now: AtomicU32::new(0), capacity: AtomicU32::new(capacity) }),
+            clock: Arc::new(Clock { now: AtomicU32::new(0), capacity, _grant: grant }),
             buckets: (0..buckets).map(|_| Bucket::default()).collect(),
+            short: buckets < wanted,
         }
+    }
+
+    /// Whether it got less memory than it wanted.
+    pub fn is_short(&self) -> bool {
+        self.short
     }
 
     /// Memory of the entries.

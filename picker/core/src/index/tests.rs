@@ -21,6 +21,10 @@ fn chain_no(n: u64, len: usize) -> Vec<u64> {
     out
 }
 
+fn index() -> PrefixIndex {
+    PrefixIndex::new(Arc::default())
+}
+
 fn matched(index: &PrefixIndex, view: &View, hashes: &[u64]) -> Vec<u32> {
     let mut out = vec![99];
     index.matches(hashes, view, &Candidates::of(view, None), &mut out);
@@ -34,7 +38,7 @@ proptest! {
     fn agrees_with_a_naive_model_while_nothing_is_pushed_out(
         steps in prop::collection::vec((0..4_usize, prop::collection::vec(0..3_u8, 1..12)), 1..40),
     ) {
-        let (view, index) = (unknown(4), PrefixIndex::new(MAX_BYTES));
+        let (view, index) = (unknown(4), index());
         let mut seen: [Vec<Vec<u8>>; 4] = Default::default();
         for (endpoint, prompt) in steps {
             let hashes = chain_of(&prompt);
@@ -54,7 +58,7 @@ proptest! {
 
 #[test]
 fn only_candidates_are_looked_up() {
-    let (view, index) = (unknown(3), PrefixIndex::new(MAX_BYTES));
+    let (view, index) = (unknown(3), index());
     let hashes = chain_of(&[1, 2, 3]);
     (0..3).for_each(|n| index.insert(&view, n, 100, &hashes));
     let mut candidates = Candidates::of(&view, None);
@@ -68,7 +72,7 @@ fn only_candidates_are_looked_up() {
 
 #[test]
 fn a_new_endpoint_in_an_old_slot_starts_with_nothing() {
-    let (mut slots, index, hashes) = (Slots::default(), PrefixIndex::new(MAX_BYTES), chain_of(&[1, 2]));
+    let (mut slots, index, hashes) = (Slots::default(), index(), chain_of(&[1, 2]));
     let old = Arc::new(slots.admit(spec(0)));
     let before = view_of([old.clone()]);
     index.insert(&before, 0, 100, &hashes);
@@ -88,7 +92,7 @@ fn the_memory_of_endpoints_that_are_gone_is_given_back() {
     let mut slots = Slots::default();
     let endpoints: Vec<_> = (0..10).map(|n| Arc::new(slots.admit(spec(n)))).collect();
     let (all, one) = (view_of(endpoints.clone()), view_of(endpoints[..1].to_vec()));
-    let (index, hashes) = (PrefixIndex::new(MAX_BYTES), chain_of(&[1, 2]));
+    let (index, hashes) = (index(), chain_of(&[1, 2]));
     (0..10).for_each(|n| index.insert(&all, n, 1000, &hashes));
     let each = index.bytes() / 10;
     index.insert(&one, 0, 1000, &hashes);
@@ -101,7 +105,7 @@ fn a_view_that_is_behind_takes_nothing_from_newer_endpoints() {
     let mut slots = Slots::default();
     let endpoints: Vec<Arc<Endpoint>> = (0..2).map(|n| Arc::new(slots.admit(spec(n)))).collect();
     let (behind, current) = (view_of(endpoints[..1].to_vec()), view_of(endpoints));
-    let (index, hashes) = (PrefixIndex::new(MAX_BYTES), chain_of(&[1, 2]));
+    let (index, hashes) = (index(), chain_of(&[1, 2]));
     (0..2).for_each(|n| index.insert(&current, n, 1000, &hashes));
     let before = index.directory.load_full();
     index.insert(&behind, 0, 1000, &hashes);
@@ -111,7 +115,7 @@ fn a_view_that_is_behind_takes_nothing_from_newer_endpoints() {
 
 #[test]
 fn ten_million_blocks_on_64_endpoints_take_120_megabytes() {
-    let (view, index) = (unknown(64), PrefixIndex::new(MAX_BYTES));
+    let (view, index) = (unknown(64), index());
     (0..64).for_each(|n| index.insert(&view, n, 156_250, &chain_of(&[1])));
     // 156,250 blocks, half as much room again, 8 bytes each, in whole buckets of 64 bytes.
     assert_eq!(index.bytes(), 64 * 29_297 * 64);
@@ -119,7 +123,7 @@ fn ten_million_blocks_on_64_endpoints_take_120_megabytes() {
 
 #[test]
 fn large_caches_take_a_quarter_of_a_gibibyte_at_most() {
-    let (view, index) = (unknown(32), PrefixIndex::new(MAX_BYTES));
+    let (view, index) = (unknown(32), index());
     let hashes = chain_of(&[1, 2]);
     (0..32).for_each(|n| index.insert(&view, n, MAX_CAPACITY, &hashes));
     assert!(index.bytes() <= 256 << 20, "{}", index.bytes());
@@ -129,7 +133,7 @@ fn large_caches_take_a_quarter_of_a_gibibyte_at_most() {
 #[test]
 fn memory_is_shared_fairly_when_it_is_short() {
     let max = 1 << 20;
-    let (view, index) = (unknown(64), PrefixIndex::new(max));
+    let (view, index) = (unknown(64), PrefixIndex::new(Arc::new(Memory::new(max))));
     let hashes = chain_of(&[1, 2, 3]);
     let mut sizes = Vec::new();
     for n in 0..64 {
@@ -146,7 +150,7 @@ fn memory_is_shared_fairly_when_it_is_short() {
 #[test]
 fn memory_never_passes_its_limit() {
     let (max, hashes, mut slots) = (10_000, chain_of(&[1, 2, 3]), Slots::default());
-    let index = PrefixIndex::new(max);
+    let index = PrefixIndex::new(Arc::new(Memory::new(max)));
     let mut endpoints = Vec::new();
     for n in 0..100 {
         endpoints.push(Arc::new(slots.admit(spec(n))));
@@ -156,8 +160,41 @@ fn memory_never_passes_its_limit() {
 }
 
 #[test]
+fn all_indexes_share_one_memory() {
+    let (view, hashes) = (unknown(16), chain_of(&[1, 2]));
+    let memory = Arc::new(Memory::new(1 << 20));
+    let indexes: [_; 8] = std::array::from_fn(|_| PrefixIndex::new(memory.clone()));
+    for n in 0..16 {
+        indexes.iter().for_each(|index| index.insert(&view, n, MAX_CAPACITY, &hashes));
+        assert!(memory.taken() <= 1 << 20, "{}", memory.taken());
+    }
+    let bytes: Vec<_> = indexes.iter().map(PrefixIndex::bytes).collect();
+    assert_eq!(bytes.iter().sum::<usize>(), memory.taken());
+    assert_eq!(indexes.each_ref().map(|index| matched(index, &view, &hashes)), [const { [2; 16] }; 8]);
+    drop(indexes);
+    assert_eq!(memory.taken(), 0);
+}
+
+#[test]
+fn an_index_that_found_no_memory_grows_when_there_is_some() {
+    let (view, hashes) = (unknown(4), chain_of(&[1, 2]));
+    let memory = Arc::new(Memory::new(1 << 20));
+    let taken = memory.grant(1 << 20, 0);
+    let index = PrefixIndex::new(memory.clone());
+    index.insert(&view, 0, MAX_CAPACITY, &hashes);
+    assert_eq!((index.bytes(), matched(&index, &view, &hashes)), (0, vec![0; 4]));
+    drop(taken);
+    index.insert(&view, 0, MAX_CAPACITY, &hashes);
+    assert_eq!((index.bytes(), matched(&index, &view, &hashes)), ((1 << 20) / 8, vec![2, 0, 0, 0]));
+    // And stays what it is then.
+    let before = index.directory.load_full();
+    index.insert(&view, 0, MAX_CAPACITY, &hashes);
+    assert!(Arc::ptr_eq(&before, &index.directory.load_full()));
+}
+
+#[test]
 fn nothing_is_lost_when_many_write_at_once() {
-    let (view, index) = (unknown(4), PrefixIndex::new(MAX_BYTES));
+    let (view, index) = (unknown(4), index());
     thread::scope(|scope| {
         for t in 0..8 {
             let (view, index) = (&view, &index);
@@ -180,7 +217,7 @@ fn nothing_is_lost_when_many_write_at_once() {
 
 #[test]
 fn readers_and_writers_of_a_table_that_is_too_small_disturb_nobody() {
-    let (view, index) = (unknown(2), PrefixIndex::new(MAX_BYTES));
+    let (view, index) = (unknown(2), index());
     thread::scope(|scope| {
         for t in 0..4 {
             let (view, index) = (&view, &index);

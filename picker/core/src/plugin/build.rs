@@ -49,6 +49,12 @@ impl BuildCx<'_> {
     pub fn state<S: State>(&mut self, shape: Shape, make: impl FnOnce() -> S) -> Arc<S> {
         self.staging.state(self.kind, self.name, shape, make)
     }
+
+    /// State that all instances of this type share, and that outlives a change of strategy as long as there
+    /// is one of them; `make` is called when there is none yet.
+    pub fn shared_state<S: State>(&mut self, make: impl FnOnce() -> S) -> Arc<S> {
+        self.staging.shared(self.kind, make)
+    }
 }
 
 /// The producers of a configuration, the default ones added as they are asked for.

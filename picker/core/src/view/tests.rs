@@ -1,6 +1,6 @@
 use std::time::{Duration, Instant};
 
-use super::testing::{spec, unknown, view_of};
+use super::testing::{spec, unknown, view, view_of};
 use super::*;
 use crate::endpoint::Slots;
 
@@ -33,6 +33,20 @@ fn columns_follow_the_order_of_ids_and_unknown_or_stale_numbers_are_nan() {
     assert_eq!(view.lora.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, false]);
     assert_eq!(*view.places, [(1, 2), (2, 3), (0, 1)]);
     assert_eq!((view.slots, view.len(), view.is_empty()), (3, 3, false));
+}
+
+#[test]
+fn the_usual_block_size_is_that_of_most_servers() {
+    let usual = |sizes: &[u32]| {
+        let view = view(sizes.iter().map(|&size| Signals { block_size: Some(size), ..Signals::default() }));
+        (view.usual_block_size, view.block_size.to_vec())
+    };
+    assert_eq!(usual(&[]), (0, vec![]));
+    assert_eq!(usual(&[0, 0, 16]), (16, vec![0, 0, 16]));
+    assert_eq!(usual(&[16, 32, 16, 64]), (16, vec![16, 32, 16, 64]));
+    assert_eq!(usual(&[32, 16, 64, 64, 32]), (64, vec![32, 16, 64, 64, 32]));
+    // Nobody has such blocks.
+    assert_eq!(usual(&[u32::MAX, 16_385, 16_384]), (16_384, vec![0, 0, 16_384]));
 }
 
 #[test]

@@ -39,7 +39,8 @@ proptest! {
             _ => messages.push(trailers()),
         }
         let answers = fixture.gate.clone().process(stream::iter(messages.into_iter().map(Ok)));
-        let answers: Vec<_> = futures::executor::block_on(answers.map(Result::unwrap).collect());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let answers: Vec<_> = runtime.block_on(answers.map(Result::unwrap).collect());
 
         let routed = Routed { destination, revision: fixture.revision(), removed: Vec::new() };
         prop_assert_eq!(&answers[0], &routed.in_headers());

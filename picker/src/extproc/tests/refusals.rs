@@ -11,12 +11,13 @@ use picker_proto::{
     HeaderMap, ImmediateResponse, Kind, ListValue, ProcessingRequest, ProcessingResponse, Value,
 };
 use serde_json::json;
+use tokio::time::{Instant, timeout};
 use tonic::Code;
 
 use super::client::Picker;
 use super::client::Step::{Get, Send};
 use super::words::*;
-use super::{Fixture, MAX_BODY, MAX_HELD, at_random, by_adapter};
+use super::{BODY_TIMEOUT, Fixture, MAX_BODY, at_random, by_adapter};
 
 const RED: &str = "10.0.0.1:8000";
 
@@ -192,6 +193,12 @@ async fn bodies_over_the_limit() {
             Get(too_large()),
         ])
         .await;
+    // Over by more than a message may carry besides a body: nothing is read of it.
+    let mut stream = picker.open().await;
+    stream.send(first(chat(), false, Buffered, NoBody)).await;
+    stream.play(vec![Get(go_on_headers())]).await;
+    stream.send(body(vec![b' '; MAX_BODY + (1 << 20) + 1], true)).await;
+    assert_eq!(stream.get().await.unwrap_err().code(), Code::OutOfRange);
     // As announced, before a byte of them.
     let mut announced = chat();
     announced.headers.extend(HeaderMap::from_iter([("content-length", (MAX_BODY + 1).to_string())]).headers);
@@ -200,7 +207,11 @@ async fn bodies_over_the_limit() {
     }
     assert_eq!(
         counted(&picker),
-        r#"waypost_picker_requests_total{model="",status="413",reason="body-too-large"} 4"#
+        [
+            r#"waypost_picker_requests_total{model="",status="413",reason="body-too-large"} 4"#,
+            r#"waypost_picker_requests_total{model="",status="499",reason="client-closed"} 1"#,
+        ]
+        .join("\n")
     );
     // One that no plugin reads is not held, and not limited.
     let fixture = Fixture::new(Some(at_random()), &[RED]);
@@ -220,7 +231,7 @@ async fn bodies_that_are_held_at_once() {
     let begin = || {
         let (tx, rx) = futures::channel::mpsc::unbounded();
         tx.unbounded_send(Ok(first(chat(), false, FullDuplexStreamed, FullDuplexStreamed))).unwrap();
-        tx.unbounded_send(Ok(body(vec![b' '; MAX_HELD / 2], false))).unwrap();
+        tx.unbounded_send(Ok(body(vec![b' '; MAX_BODY], false))).unwrap();
         (tx, fixture.gate.clone().process(rx))
     };
     let (_waits, mut waiting) = begin();
@@ -243,6 +254,51 @@ async fn bodies_that_are_held_at_once() {
     assert!(poll!(fourth.next()).is_pending());
     let (_refused, mut fifth) = begin();
     assert!(matches!(poll!(fifth.next()), Poll::Ready(Some(Ok(answer))) if answer == overloaded));
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_get_stuck_while_they_are_held() {
+    let fixture = Fixture::new(Some(by_adapter()), &[RED]);
+    let message = "the rest of the request body did not come in time; send it faster";
+    let error =
+        json!({"error": {"message": message, "type": "invalid_request_error", "code": "body-too-slow"}});
+    let too_slow = refusal(408, "rejected-body-too-slow", error, "waypost_body-too-slow");
+    let begin = || {
+        let (tx, rx) = futures::channel::mpsc::unbounded();
+        tx.unbounded_send(Ok(first(chat(), false, FullDuplexStreamed, FullDuplexStreamed))).unwrap();
+        (tx, fixture.gate.clone().process(rx))
+    };
+    // Nothing is held: it may take its time.
+    let (silent, mut waiting) = begin();
+    assert!(timeout(10 * BODY_TIMEOUT, waiting.next()).await.is_err());
+    // A chunk now and then is not enough.
+    let began = Instant::now();
+    let drip = async {
+        loop {
+            silent.unbounded_send(Ok(body(" ", false))).unwrap();
+            tokio::time::sleep(BODY_TIMEOUT / 3 * 2).await;
+        }
+    };
+    tokio::select! {
+        () = drip => unreachable!("it never ends"),
+        answer = waiting.next() => assert_eq!(answer.unwrap().unwrap(), too_slow),
+    }
+    assert!(waiting.next().await.is_none());
+    assert_eq!(began.elapsed(), BODY_TIMEOUT);
+    // 16 KiB each time are.
+    let (steady, mut waiting) = begin();
+    for _ in 0..10 {
+        steady.unbounded_send(Ok(body(vec![b' '; 16 << 10], false))).unwrap();
+        assert!(timeout(BODY_TIMEOUT / 3 * 2, waiting.next()).await.is_err());
+    }
+    drop(waiting);
+    assert_eq!(
+        fixture.lines("waypost_picker_requests_total"),
+        [
+            r#"waypost_picker_requests_total{model="",status="408",reason="body-too-slow"} 1"#,
+            r#"waypost_picker_requests_total{model="",status="499",reason="client-closed"} 1"#,
+        ]
+    );
 }
 
 #[tokio::test]

@@ -95,6 +95,20 @@ async fn an_endpoint_that_cannot_be_scraped_was_attempted_and_is_unknown() {
 }
 
 #[test]
+fn an_endpoint_is_in_the_log_once_a_minute_at_most() {
+    let (start, mut told) = (Instant::now(), Told::default());
+    // Twenty scrapes a second, of which every other one fails.
+    let times = (0..2401).map(|n| (n % 2 == 1, Duration::from_millis(50 * n)));
+    let lines: Vec<_> = times.filter(|(failing, at)| told.is_news(*failing, start + *at)).collect();
+    let seconds = Duration::from_secs_f64;
+    assert_eq!(lines, [(true, seconds(0.05)), (false, seconds(60.1))]);
+    // What stays as it is comes into it in the end.
+    let later = [(false, 120.0), (true, 120.1), (true, 150.0), (true, 180.0)];
+    let later = later.map(|(failing, at)| told.is_news(failing, start + seconds(at)));
+    assert_eq!(later, [false, true, false, false]);
+}
+
+#[test]
 fn first_pauses_differ_and_are_half_an_interval_at_least() {
     let interval = Duration::from_millis(50);
     let pauses: Vec<_> = (1..=100).map(|key| spread(key, interval)).collect();

@@ -95,3 +95,21 @@ async fn a_watched_file_changes_the_endpoints_and_a_broken_one_does_not() {
     drop(installed);
     task.await.unwrap();
 }
+
+#[test]
+fn nothing_of_another_file_is_told() {
+    for text in [
+        "s3cret",
+        "root:x:s3cret:0\n",
+        "s3cret: [",
+        "{s3cret",
+        "endpoints: s3cret",
+        "- s3cret\n",
+        "endpoints: *s3cret",
+        "endpoints: !s3cret a",
+        "a: \"\\q s3cret\"",
+    ] {
+        let error = parse(text).unwrap_err();
+        assert!(!error.contains("s3cret"), "{text}: {error}");
+    }
+}

@@ -1,17 +1,22 @@
 use std::sync::Arc;
 
-use ::kube::core::ObjectMeta;
 use picker_core::config::revision;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::fake_api::{self, Answer};
 use crate::metrics::StrategyMetrics;
+use crate::watch::lean::deep;
 
-fn object(routing: Value, status: Value) -> DynamicObject {
-    let metadata = ObjectMeta { generation: Some(4), ..ObjectMeta::default() };
-    let data = json!({"spec": {"routing": routing}, "status": status});
-    DynamicObject { types: None, metadata, data }
+fn json(routing: Value, status: Value) -> Value {
+    json!({
+        "metadata": {"name": "chat", "generation": 4, "managedFields": [{"fieldsV1": deep()}]},
+        "spec": {"routing": routing}, "status": status,
+    })
+}
+
+fn object(routing: Value, status: Value) -> Texts {
+    serde_json::from_str(&json(routing, status).to_string()).unwrap()
 }
 
 fn desk() -> Desk {
@@ -45,6 +50,20 @@ fn a_bad_routing_at_the_start_asks_for_the_accepted_one() {
 }
 
 #[test]
+fn a_routing_that_is_nested_too_deep_is_refused_like_any_other() {
+    let good = json!({"plugins": [{"type": "queue-scorer"}]});
+    let unreadable = json!({"plugins": [{"type": "queue-scorer", "parameters": deep()}]});
+    let accepted = revision(&good);
+    let desk = desk();
+    let object = object(unreadable, json!({"revision": accepted}));
+    assert_eq!(take(&object, &desk), Some(accepted));
+    let installed = desk.installed().borrow().clone();
+    assert_eq!(installed.generation, Some(4));
+    let error = installed.error.unwrap();
+    assert!(error.contains("unreadable: recursion limit exceeded"), "{error}");
+}
+
+#[test]
 fn the_entries_of_all_pickers_are_read() {
     let stored = watch::Sender::<Stored>::default();
     let status = json!({"pickers": {"a": {"revision": "r1", "generation": 3}, "b": {}, "c": 7}});
@@ -58,10 +77,9 @@ fn the_entries_of_all_pickers_are_read() {
 
 #[tokio::test(start_paused = true)]
 async fn the_accepted_routing_serves_as_soon_as_the_history_answers() {
-    let (good, bad) = (json!({"plugins": [{"type": "queue-scorer"}]}), json!({"plugins": [{"type": "x"}]}));
+    let good = json!({"plugins": [{"type": "queue-scorer"}]});
     let accepted = revision(&good);
-    let mut strategy = object(bad.clone(), json!({"revision": accepted}));
-    strategy.metadata.name = Some("chat".to_owned());
+    let strategy = json(json!({"plugins": deep()}), json!({"revision": accepted}));
     let list = json!({"metadata": {"resourceVersion": "7"}, "items": [strategy]});
     let slot = json!({
         "metadata": {"name": "chat-routing-0", "labels": {crds::history::REVISION_LABEL: accepted}},
@@ -90,7 +108,7 @@ async fn the_accepted_routing_serves_as_soon_as_the_history_answers() {
         serves = serves => {
             let serves = serves.unwrap();
             assert_eq!(serves.revision, Some(accepted));
-            assert_eq!(serves.offered, Some(revision(&bad)));
+            assert_ne!(serves.offered, serves.revision);
             assert!(serves.error.is_some());
         }
     }

@@ -5,9 +5,10 @@ use serde_json::json;
 use super::*;
 use crate::fake_api::{self, Answer};
 use crate::view;
+use crate::watch::lean::deep;
 
 /// A ready pod, with changes as a mapping of its top-level fields.
-fn pod(name: &str, uid: &str, ip: &str, changes: &str) -> Pod {
+fn json(name: &str, uid: &str, ip: &str, changes: &str) -> serde_json::Value {
     let text = format!(
         "metadata:\n  name: {name}\n  namespace: llm\n  uid: {uid}\n  labels: {{app: vllm}}\n\
          status:\n  podIP: {ip}\n  conditions:\n  - {{type: ContainersReady, status: 'False'}}\n  - {{type: Ready, status: 'True'}}\n"
@@ -15,7 +16,14 @@ fn pod(name: &str, uid: &str, ip: &str, changes: &str) -> Pod {
     let mut value: serde_json::Value = serde_saphyr::from_str(&text).unwrap();
     let changes: serde_json::Value = serde_saphyr::from_str(changes).unwrap();
     merge(&mut value, changes);
-    serde_json::from_value(value).unwrap()
+    // As a hostile neighbour may make it.
+    value["metadata"]["managedFields"] = json!([{"manager": "m", "fieldsV1": deep()}]);
+    value["spec"] = deep();
+    value
+}
+
+fn pod(name: &str, uid: &str, ip: &str, changes: &str) -> SeenPod {
+    serde_json::from_str(&json(name, uid, ip, changes).to_string()).unwrap()
 }
 
 fn merge(into: &mut serde_json::Value, from: serde_json::Value) {
@@ -39,7 +47,7 @@ fn spec(name: &str, uid: &str, address: &str, rank: u8) -> EndpointSpec {
     }
 }
 
-fn endpoints(pod: &Pod, ports: &[u16]) -> Vec<EndpointSpec> {
+fn endpoints(pod: &SeenPod, ports: &[u16]) -> Vec<EndpointSpec> {
     ReadyPod::read(pod).map(|pod| pod.endpoints(ports).collect()).unwrap_or_default()
 }
 
@@ -95,7 +103,7 @@ fn a_watch_keeps_the_pods_up_to_date() {
     use watcher::Event::{Apply, Delete, Init, InitApply, InitDone};
     let mut pods = Pods::default();
     let (a, b) = (pod("a", "u1", "10.0.0.1", "{}"), pod("b", "u2", "10.0.0.2", "{}"));
-    let unready = |pod: &Pod| {
+    let unready = |pod: &SeenPod| {
         let mut pod = pod.clone();
         pod.status = None;
         pod
@@ -140,7 +148,7 @@ fn a_late_word_about_a_former_pod_does_not_remove_its_successor() {
     assert_eq!(names(&pods), ["a/new"]);
 }
 
-fn listed(pods: &[&Pod]) -> Answer {
+fn listed(pods: &[&serde_json::Value]) -> Answer {
     Answer::Object(json!({
         "apiVersion": "v1", "kind": "PodList", "metadata": {"resourceVersion": "7"}, "items": pods,
     }))
@@ -152,7 +160,7 @@ fn addresses(wanted: &Wanted) -> Vec<String> {
 
 #[tokio::test(start_paused = true)]
 async fn endpoints_follow_the_pool() {
-    let (a, b) = (pod("a", "u1", "10.0.0.1", "{}"), pod("b", "u2", "10.0.0.2", "{}"));
+    let (a, b) = (json("a", "u1", "10.0.0.1", "{}"), json("b", "u2", "10.0.0.2", "{}"));
     let (client, log) = fake_api::client(move |asked| match asked.what.as_str() {
         what if what.contains("watch=true") => Answer::Silence,
         what if what.contains("labelSelector=app%3Done") => listed(&[&a]),

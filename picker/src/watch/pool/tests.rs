@@ -1,15 +1,16 @@
 use serde_json::json;
 
 use super::*;
+use crate::watch::lean::deep;
 
 fn pool(group: PoolGroup) -> PoolRef {
     PoolRef { group, namespace: "llm".to_owned(), name: "qwen".to_owned() }
 }
 
-fn object(pool: &PoolRef, spec: serde_json::Value) -> DynamicObject {
-    let mut object = DynamicObject::new(&pool.name, &pool.resource());
-    object.data = json!({"spec": spec});
-    object
+fn object(pool: &PoolRef, spec: serde_json::Value) -> Texts {
+    let metadata = json!({"name": pool.name, "managedFields": [{"fieldsV1": deep()}]});
+    let object = json!({"metadata": metadata, "spec": spec, "status": deep()});
+    serde_json::from_str(&object.to_string()).unwrap()
 }
 
 fn members(selector: &str, ports: &[u16]) -> PoolState {
@@ -52,6 +53,7 @@ fn a_pool_that_cannot_be_used_has_no_endpoints() {
         json!({"selector": {"matchLabels": {"app": "vllm"}}}),
         json!({"selector": {"matchLabels": {"app": "vllm"}}, "targetPorts": [{"number": 0}]}),
         json!({"selector": {"matchLabels": {"app": "vllm"}}, "targetPorts": [{"number": 99999}]}),
+        json!({"selector": {"matchLabels": {"app": "vllm"}}, "targetPorts": [{"number": deep()}]}),
         json!("nonsense"),
     ] {
         assert_eq!(pool.read(object(&pool, spec.clone())), PoolState::Absent, "{spec}");

@@ -4,10 +4,19 @@ use std::thread;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::*;
+use crate::index::Memory;
 
 /// The hash of a block that stands alone.
 fn block(n: u64) -> u64 {
     xxh3_64_with_seed(&n.to_le_bytes(), 3)
+}
+
+fn table_of(capacity: u32) -> Table {
+    table_in(capacity, usize::MAX)
+}
+
+fn table_in(capacity: u32, bytes: usize) -> Table {
+    Table::new(capacity, |wanted| Arc::new(Memory::new(bytes)).grant(wanted, 0))
 }
 
 fn holds(table: &Table, n: u64) -> bool {
@@ -17,7 +26,7 @@ fn holds(table: &Table, n: u64) -> bool {
 #[test]
 fn the_least_recently_used_blocks_are_pushed_out() {
     let capacity = 10_000;
-    let table = Table::new(capacity, usize::MAX);
+    let table = table_of(capacity);
     let all = 5 * u64::from(capacity);
     (0..all).for_each(|n| table.insert(capacity, &[block(n)]));
 
@@ -32,7 +41,7 @@ fn the_least_recently_used_blocks_are_pushed_out() {
 
 #[test]
 fn a_block_that_is_used_stays() {
-    let table = Table::new(1000, usize::MAX);
+    let table = table_of(1000);
     for n in 1..20_000 {
         if n % 100 == 0 {
             table.insert(1000, &[block(0)]);
@@ -44,7 +53,7 @@ fn a_block_that_is_used_stays() {
 
 #[test]
 fn a_chain_that_is_longer_than_the_capacity_keeps_its_beginning() {
-    let table = Table::new(64, usize::MAX);
+    let table = table_of(64);
     let chain: Vec<_> = (0..200).map(block).collect();
     table.insert(64, &chain);
     assert_eq!(table.depth(&chain, 1), 64);
@@ -52,10 +61,10 @@ fn a_chain_that_is_longer_than_the_capacity_keeps_its_beginning() {
 
 #[test]
 fn the_guess_changes_the_work_and_not_the_result() {
-    let table = Table::new(1000, usize::MAX);
+    let table = table_of(1000);
     let chain: Vec<_> = (0..50).map(block).collect();
     for held in [0, 1, 2, 25, 49, 50] {
-        let table = Table { clock: table.clock.clone(), buckets: Table::new(1000, usize::MAX).buckets };
+        let table = Table { clock: table.clock.clone(), ..table_of(1000) };
         table.insert(1000, &chain[..held]);
         let found: Vec<_> = (0..60).map(|guess| table.depth(&chain, guess)).collect();
         assert_eq!(found, [held; 60]);
@@ -65,7 +74,7 @@ fn the_guess_changes_the_work_and_not_the_result() {
 
 #[test]
 fn a_smaller_capacity_takes_effect_at_once() {
-    let table = Table::new(1000, usize::MAX);
+    let table = table_of(1000);
     (0..500).for_each(|n| table.insert(1000, &[block(n)]));
     assert!((0..500).all(|n| holds(&table, n)));
     table.insert(100, &[block(500)]);
@@ -74,7 +83,7 @@ fn a_smaller_capacity_takes_effect_at_once() {
 
 #[test]
 fn the_clock_may_wrap() {
-    let table = Table::new(100, usize::MAX);
+    let table = table_of(100);
     table.clock.now.store(u32::MAX - 20, Ordering::Relaxed);
     for n in 0..500 {
         table.insert(100, &[block(n)]);
@@ -85,15 +94,15 @@ fn the_clock_may_wrap() {
 
 #[test]
 fn a_table_takes_no_more_memory_than_it_may() {
-    assert_eq!(Table::new(1, usize::MAX).bytes(), 64);
-    assert_eq!(Table::new(1000, usize::MAX).bytes(), 188 * 64);
-    assert_eq!(Table::new(u32::MAX, usize::MAX).bytes(), 12 << 20);
-    assert_eq!(Table::new(u32::MAX, 1000).bytes(), 15 * 64);
+    assert_eq!(table_of(1).bytes(), 64);
+    assert_eq!(table_of(1000).bytes(), 188 * 64);
+    assert_eq!(table_of(u32::MAX).bytes(), 12 << 20);
+    assert_eq!(table_in(u32::MAX, 1000).bytes(), 15 * 64);
 }
 
 #[test]
 fn a_table_without_memory_holds_nothing() {
-    let table = Table::new(1000, 63);
+    let table = table_in(1000, 63);
     table.insert(1000, &[block(1)]);
     assert_eq!((table.bytes(), holds(&table, 1)), (0, false));
 }
@@ -102,7 +111,7 @@ fn a_table_without_memory_holds_nothing() {
 fn threads_that_write_to_one_bucket_lose_nothing() {
     const THREADS: u64 = WAYS as u64;
     let barrier = Barrier::new(WAYS);
-    let tables: Vec<_> = (0..500).map(|_| Table::new(1, usize::MAX)).collect();
+    let tables: Vec<_> = (0..500).map(|_| table_of(1)).collect();
     thread::scope(|scope| {
         for t in 0..THREADS {
             let (barrier, tables) = (&barrier, &tables);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::index::{MAX_BYTES, MAX_CAPACITY, PrefixIndex, chain};
+use crate::index::{MAX_CAPACITY, Memory, PrefixIndex, chain};
 use crate::plugin::{BuildCx, BuildError, Plugin, Producer, ProducerId, Role, Roles};
 use crate::request::Request;
 use crate::schedule::Produced;
@@ -28,7 +28,8 @@ const DEFAULT_BLOCK_TOKENS: u32 = 16;
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Params {
     /// Whether block size and capacity follow what the model servers report about their KV caches, where
-    /// they do: the largest block size of the pool, and for each server its own number of tokens.
+    /// they do: the block size that most servers of the pool have (of several the largest), and for each
+    /// server its own number of tokens.
     auto_tune: bool,
     /// Tokens per block, in which prompts are compared. A token is estimated as 4 bytes of the request.
     /// Values below 64 count as 64. Default: 16.
@@ -45,7 +46,8 @@ pub struct Params {
     /// request goes. 0 means that `maxPrefixBlocksToMatch` says it.
     max_prefix_tokens_to_match: u32,
     /// How many blocks a server is believed to keep, least recently used first out, when it doesn't
-    /// report it or `autoTune` is off. Memory: 12 bytes per block and server, at most 256 MiB in all.
+    /// report it or `autoTune` is off. Memory: 12 bytes per block and server, at most 256 MiB in all
+    /// for all instances together.
     #[schemars(range(min = 1, max = 1_048_576))]
     lru_capacity_per_server: u32,
 }
@@ -107,6 +109,7 @@ impl Plugin for ApproxPrefixCacheProducer {
             ));
         }
         let shape = format!("block={block_tokens} capacity={capacity} autoTune={auto_tune}");
+        let memory = cx.shared_state(Memory::default);
         let producer = Self {
             id: cx.own_id(),
             auto_tune,
@@ -114,7 +117,7 @@ impl Plugin for ApproxPrefixCacheProducer {
             max_blocks: params.max_prefix_blocks_to_match,
             max_tokens: params.max_prefix_tokens_to_match,
             capacity,
-            index: cx.state(Shape(shape), || PrefixIndex::new(MAX_BYTES)),
+            index: cx.state(Shape(shape), || PrefixIndex::new(memory)),
         };
         let needs = if auto_tune { Needs::BODY | Needs::SCRAPE } else { Needs::BODY };
         Ok(Roles { producer: Some(Arc::new(producer)), needs, ..Roles::default() })
@@ -124,7 +127,7 @@ impl Plugin for ApproxPrefixCacheProducer {
 impl ApproxPrefixCacheProducer {
     /// Tokens per block for all endpoints of `view`: one size, so that one chain of hashes serves all.
     fn block_tokens(&self, view: &View) -> u32 {
-        let reported = if self.auto_tune { view.block_size.iter().copied().max().unwrap_or(0) } else { 0 };
+        let reported = if self.auto_tune { view.usual_block_size } else { 0 };
         let tokens = if reported > 0 { reported } else { self.block_tokens };
         tokens.clamp(MIN_BLOCK_TOKENS, MAX_BLOCK_TOKENS)
     }

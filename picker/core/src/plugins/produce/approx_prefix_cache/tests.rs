@@ -2,9 +2,12 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::config::Scope;
 use crate::plugin::ProducerId;
 use crate::request::Text;
 use crate::schedule::PrefixMatch;
+use crate::store::StateStore;
+use crate::strategy::compile;
 use crate::view::Signals;
 use crate::view::testing::{build, request, unknown, view};
 
@@ -44,7 +47,9 @@ fn launch(producer: &dyn Producer, request: &Request, view: &View, chosen: usize
 #[case::tokens_before_bytes(json!({"blockSize": 1000, "blockSizeTokens": 80}), &[], 80)]
 #[case::reported(json!({"blockSizeTokens": 100}), &[(128, 10), (0, 0)], 128)]
 #[case::reported_and_small(json!({"blockSizeTokens": 100}), &[(16, 10)], 64)]
-#[case::the_largest(json!({}), &[(128, 10), (256, 10), (16, 10)], 256)]
+#[case::that_of_most(json!({}), &[(128, 10), (256, 10), (128, 10)], 128)]
+#[case::the_largest_of_several(json!({}), &[(128, 10), (256, 10), (16, 10)], 256)]
+#[case::beyond_belief(json!({"blockSizeTokens": 100}), &[(u32::MAX, 10), (16_385, 10)], 100)]
 #[case::reported_but_not_tuned(json!({"autoTune": false, "blockSizeTokens": 100}), &[(128, 10)], 100)]
 fn block_size(#[case] parameters: Value, #[case] caches: &[(u32, u32)], #[case] expected: u32) {
     let produced = find(&*producer(parameters), &request("m", &"x".repeat(2000)), &servers(caches));
@@ -72,7 +77,8 @@ fn longest_prefix(#[case] parameters: Value, #[case] expected: usize) {
 #[case::given(json!({"lruCapacityPerServer": 5}), (16, 0), 5)]
 #[case::reported_in_its_own_blocks(json!({}), (16, 8000), 2000)]
 #[case::reported_and_tiny(json!({}), (16, 1), 1)]
-#[case::reported_and_huge(json!({}), (4_000_000, u32::MAX), 1 << 20)]
+#[case::reported_and_huge(json!({}), (16_384, u32::MAX), 1 << 20)]
+#[case::reported_and_beyond_belief(json!({}), (16_385, u32::MAX), 31_250)]
 #[case::reported_but_not_tuned(json!({"autoTune": false}), (16, 8000), 31_250)]
 fn capacity(#[case] parameters: Value, #[case] cache: (u32, u32), #[case] expected: u32) {
     let params: Params = serde_json::from_value(parameters).unwrap();
@@ -83,7 +89,7 @@ fn capacity(#[case] parameters: Value, #[case] cache: (u32, u32), #[case] expect
         max_blocks: 0,
         max_tokens: 0,
         capacity: params.lru_capacity_per_server,
-        index: Arc::new(PrefixIndex::new(MAX_BYTES)),
+        index: Arc::new(PrefixIndex::new(Arc::default())),
     };
     assert_eq!(producer.capacity(&servers(&[cache]), 0, 64), expected);
 }
@@ -124,4 +130,18 @@ fn scraping_is_needed_only_to_tune() {
     let needs = |parameters| build(KIND, parameters).unwrap().needs;
     assert_eq!(needs(json!({})), Needs::BODY | Needs::SCRAPE);
     assert_eq!(needs(json!({"autoTune": false})), Needs::BODY);
+}
+
+#[test]
+fn all_instances_of_a_strategy_share_one_memory() {
+    let routing = json!({
+        "plugins": [{"type": KIND, "name": "a"}, {"type": KIND, "name": "b"}, {"type": "random-picker"}],
+        "schedulingProfiles": [{"name": "default", "plugins": [{"pluginRef": "random-picker"}]}],
+    });
+    let store = StateStore::default();
+    let compiled = compile(&routing, Scope::Resource, &store).unwrap();
+    store.commit(compiled.staging);
+    let memory: Arc<Memory> = store.get(KIND, "").unwrap();
+    // The store, this test, and two indexes.
+    assert_eq!(Arc::strong_count(&memory), 4);
 }
