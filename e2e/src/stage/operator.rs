@@ -13,6 +13,7 @@ use serde_json::json;
 
 use super::process::process;
 use super::{OPERATOR as NAME, OPERATOR_NAMESPACE, PATIENCE, Stage};
+use crate::kubectl::is_ready;
 use crate::until;
 
 /// Selects its pods.
@@ -30,7 +31,8 @@ impl Stage {
     /// When no operator runs.
     pub async fn operator_program(&self, folder: &Path) -> Result<PathBuf> {
         let pods = self.kubectl().pods(OPERATOR_NAMESPACE, PODS).await?;
-        let pod = pods.first().context("no operator runs")?;
+        // One of a former rollout may still be on its way out.
+        let pod = pods.iter().find(|pod| is_ready(pod)).context("no operator runs")?;
         let running = format!("/proc/{}/exe", process(pod)?.pid());
         let program = folder.join("operator");
         std::fs::copy(running, &program).with_context(|| format!("copying to {}", program.display()))?;

@@ -5,7 +5,7 @@ use futures::Stream;
 use picker_proto::processing_request::Request;
 use picker_proto::{ProcessingRequest, StreamedBodyResponse};
 use tokio::time::{Instant, timeout_at};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::gate::Gate;
 use super::gathered::Gathered;
@@ -79,9 +79,13 @@ pub(super) enum Unread {
     Failed(Status),
 }
 
+/// A message that is longer than any may be can only be a body.
 impl From<Status> for Unread {
     fn from(status: Status) -> Self {
-        Self::Failed(status)
+        match status.code() {
+            Code::OutOfRange => Self::TooLarge,
+            _ => Self::Failed(status),
+        }
     }
 }
 

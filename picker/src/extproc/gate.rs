@@ -38,10 +38,8 @@ pub struct Gate {
 #[derive(Clone, Debug)]
 pub struct Service(Arc<Gate>);
 
-/// A message that carries a whole body carries a little more; and a body that is over the limit by little
-/// should still come in, to be refused by name. One that is over by more is refused by name where the request
-/// says its length or comes in chunks; of the rest, which `BUFFERED` gateways alone send, the message fails
-/// before it takes memory, and the gateway answers as without a picker.
+/// A message that carries a whole body carries a little more. One that is longer still fails before it takes
+/// memory, and its request is refused as one whose body is too long.
 const SPARE: usize = 1 << 20;
 
 impl Service {
