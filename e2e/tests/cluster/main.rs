@@ -9,6 +9,7 @@ mod dialects;
 mod drift;
 mod edits;
 mod guide;
+mod metrics_auth;
 mod picker_ends;
 mod quiet;
 mod rights;
