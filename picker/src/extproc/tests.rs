@@ -2,6 +2,7 @@
 
 mod chunking;
 mod client;
+mod frames;
 mod counts;
 mod many;
 mod modes;

@@ -228,8 +228,9 @@ async fn bodies_that_are_held_at_once() {
     assert!(poll!(waiting.next()).is_pending());
     assert!(poll!(asking.next()).is_pending());
     // There is no room for a third one, until one of them has gone on.
-    let (_refused, mut third) = begin();
+    let (refused, mut third) = begin();
     assert!(matches!(poll!(third.next()), Poll::Ready(Some(Ok(answer))) if answer == overloaded));
+    drop(refused);
     assert!(third.next().await.is_none());
     asks.unbounded_send(Ok(trailers())).unwrap();
     while let Poll::Ready(Some(answer)) = poll!(asking.next()) {
@@ -243,6 +244,38 @@ async fn bodies_that_are_held_at_once() {
     assert!(poll!(fourth.next()).is_pending());
     let (_refused, mut fifth) = begin();
     assert!(matches!(poll!(fifth.next()), Poll::Ready(Some(Ok(answer))) if answer == overloaded));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_a_refused_request_is_read_for_a_while() {
+    let fixture = Fixture::new(Some(by_adapter()), &[RED]);
+    let refused = || {
+        let (tx, rx) = futures::channel::mpsc::unbounded();
+        tx.unbounded_send(Ok(first(chat(), false, FullDuplexStreamed, FullDuplexStreamed))).unwrap();
+        tx.unbounded_send(Ok(body(vec![b' '; MAX_BODY + 1], false))).unwrap();
+        (tx, fixture.gate.clone().process(rx))
+    };
+    let (rest, mut answers) = refused();
+    assert_eq!(answers.next().await.unwrap().unwrap(), too_large());
+    for _ in 0..3 {
+        rest.unbounded_send(Ok(body("more", false))).unwrap();
+        assert!(poll!(answers.next()).is_pending());
+    }
+    drop(rest);
+    assert!(answers.next().await.is_none());
+
+    let (_never_ends, mut answers) = refused();
+    assert_eq!(answers.next().await.unwrap().unwrap(), too_large());
+    let began = tokio::time::Instant::now();
+    assert!(answers.next().await.is_none());
+    assert_eq!(began.elapsed().as_secs(), 5);
+    // It holds on to nothing meanwhile.
+    let strategy = std::sync::Arc::downgrade(&fixture.gate.hot.current().unwrap());
+    let (_rest, mut answers) = refused();
+    assert_eq!(answers.next().await.unwrap().unwrap(), too_large());
+    assert!(poll!(answers.next()).is_pending());
+    fixture.gate.hot.offer(&at_random(), picker_core::config::Scope::Resource);
+    assert!(strategy.upgrade().is_none());
 }
 
 #[tokio::test]
