@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use crds::PoolGroup;
+use http::uri::PathAndQuery;
 
 mod foreign;
 mod normalise;
@@ -75,6 +76,13 @@ pub enum Encoder {
     Console,
 }
 
+/// How model servers are asked for their metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scheme {
+    /// In plaintext.
+    Http,
+}
+
 /// How to serve.
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct ServeArgs {
@@ -142,6 +150,15 @@ pub struct ServeArgs {
     /// Time from one scrape of a model server to the next; at least 50ms
     #[arg(long, value_name = "DURATION", help_heading = "Scraping", default_value = "50ms", value_parser = value::duration)]
     pub refresh_metrics_interval: Duration,
+    /// Path of the metrics of model servers. Without: /metrics, and where that says nothing /prometheus/metrics
+    #[arg(long, value_name = "PATH", help_heading = "Scraping", value_parser = value::path)]
+    pub model_server_metrics_path: Option<PathAndQuery>,
+    /// Port of the metrics of model servers; 0 is the port that serves requests
+    #[arg(long, value_name = "PORT", help_heading = "Scraping", default_value_t = 0)]
+    pub model_server_metrics_port: u16,
+    /// Scheme of the metrics of model servers
+    #[arg(long, value_name = "SCHEME", help_heading = "Scraping", default_value = "http")]
+    pub model_server_metrics_scheme: Scheme,
     /// Age at which what a model server said counts as unknown
     #[arg(long, value_name = "DURATION", help_heading = "Scraping", default_value = "2s", value_parser = value::duration)]
     pub metrics_staleness_threshold: Duration,

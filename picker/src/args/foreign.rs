@@ -38,9 +38,6 @@ const FLAGS: &[(&str, Takes)] = &[
     ("kv-cache-usage-percentage-metric", Value),
     ("lora-info-metric", Value),
     ("model-server-metrics-https-insecure-skip-verify", Bool),
-    ("model-server-metrics-path", Value),
-    ("model-server-metrics-port", Value),
-    ("model-server-metrics-scheme", Value),
     ("total-queued-requests-metric", Value),
     ("total-running-requests-metric", Value),
     // GIE 0.x.

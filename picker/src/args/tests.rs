@@ -38,6 +38,9 @@ fn defaults() -> ServeArgs {
         metrics_endpoint_auth: false,
         refresh_metrics_interval: Duration::from_millis(50),
         metrics_staleness_threshold: Duration::from_secs(2),
+        model_server_metrics_path: None,
+        model_server_metrics_port: 0,
+        model_server_metrics_scheme: Scheme::Http,
         verbosity: 2,
         zap_encoder: Encoder::Console,
         zap_log_level: None,
@@ -175,6 +178,23 @@ fn pods_without_a_pool() {
     assert_eq!(args, expected);
 }
 
+#[test]
+fn metrics_in_another_place() {
+    let args = serve(&[
+        "--model-server-metrics-path=/stats",
+        "-modelServerMetricsPort",
+        "8002",
+        "--model-server-metrics-scheme",
+        "http",
+    ]);
+    let expected = ServeArgs {
+        model_server_metrics_path: Some("/stats".parse().unwrap()),
+        model_server_metrics_port: 8002,
+        ..defaults()
+    };
+    assert_eq!(args, expected);
+}
+
 #[rstest]
 #[case(&["--config-file", "a", "--config-text", "b"], "cannot be used with")]
 #[case(&["--strategy", "a/b", "--config-text", "b"], "cannot be used with")]
@@ -185,6 +205,8 @@ fn pods_without_a_pool() {
 #[case(&["--drain-timeout", "soon"], "write one like 50ms, 2s or 1m30s")]
 #[case(&["--secure-serving=perhaps"], "must be true or false")]
 #[case(&["--grpc-port", "99999"], "99999 is not in 0..=65535")]
+#[case(&["--model-server-metrics-scheme=https"], "'https' for '--model-server-metrics-scheme <SCHEME>'")]
+#[case(&["--model-server-metrics-path", "metrics"], "must be a path, and begin with /")]
 #[case(&["--no-such-flag"], "unexpected argument '--no-such-flag'")]
 fn what_is_wrong_is_said(#[case] line: &[&str], #[case] part: &str) {
     let error = cli(line).unwrap_err().to_string();
