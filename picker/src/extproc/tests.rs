@@ -7,6 +7,7 @@ mod counts;
 mod many;
 mod modes;
 mod refusals;
+mod swaps;
 mod words;
 
 use std::net::SocketAddr;
