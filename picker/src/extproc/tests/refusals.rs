@@ -202,6 +202,16 @@ async fn bodies_over_the_limit() {
         counted(&picker),
         r#"waypost_picker_requests_total{model="",status="413",reason="body-too-large"} 4"#
     );
+    // Of which the gateway shows the beginning only.
+    let only = Routed { destination: RED, revision: picker.fixture.revision(), removed: Vec::new() };
+    picker
+        .play(vec![
+            Send(first(announced.clone(), false, BufferedPartial, NoBody)),
+            Get(go_on_headers()),
+            Send(body(vec![b' '; 1000], false)),
+            Get(only.in_body()),
+        ])
+        .await;
     // One that no plugin reads is not held, and not limited.
     let fixture = Fixture::new(Some(at_random()), &[RED]);
     let only = Routed { destination: RED, revision: fixture.revision(), removed: Vec::new() };
@@ -299,6 +309,16 @@ async fn a_part_of_a_kind_to_come_is_passed_over() {
             Send(ProcessingRequest::default()),
             Send(response_headers("text/plain", true)),
             Get(go_on_response_headers()),
+        ])
+        .await;
+    picker
+        .play(vec![
+            Send(first(chat(), false, FullDuplexStreamed, NoBody)),
+            Send(body(ask("blue").slice(..20), false)),
+            Send(ProcessingRequest::default()),
+            Send(body(ask("blue").slice(20..), true)),
+            Get(only.in_headers()),
+            Get(echo(ask("blue"), true)),
         ])
         .await;
 }
