@@ -7,7 +7,7 @@ use std::time::{Instant, SystemTime};
 use picker_core::config::{Scope, revision};
 use picker_core::hot::Outcome;
 use picker_core::plugins::discover::FileDiscovery;
-use picker_core::{Hot, Needs};
+use picker_core::{Hot, Needs, Strategy};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -50,6 +50,25 @@ pub struct Installed {
     pub error: Option<String>,
 }
 
+/// A strategy that has begun to serve.
+struct Swap {
+    strategy: Arc<Strategy>,
+    routing: Arc<Value>,
+    since: SystemTime,
+    resets: Vec<String>,
+}
+
+impl Swap {
+    fn tell(self, state: &mut Installed) {
+        state.revision = Some(self.strategy.revision.clone());
+        state.routing = Some(self.routing);
+        state.since = Some(self.since);
+        state.resets = self.resets;
+        state.scrape = self.strategy.needs.has(Needs::SCRAPE);
+        state.discovery.clone_from(&self.strategy.discovery);
+    }
+}
+
 /// The desk.
 #[derive(Debug)]
 pub struct Desk {
@@ -83,18 +102,21 @@ impl Desk {
             });
             return false;
         }
-        let outcome = self.install(offer.routing, offer.scope);
-        let error = match outcome {
-            Ok(()) => None,
+        let (swap, error) = match self.install(offer.routing, offer.scope) {
+            Ok(swap) => (swap, None),
             Err(error) => {
                 self.metrics.refused();
                 let serving = self.hot.revision();
                 tracing::error!(revision = offered, serving, error, "the routing is refused");
-                Some(error)
+                (None, Some(error))
             }
         };
         let accepted = error.is_none();
+        // All at once: nobody sees a new revision beside the generation of an old one.
         self.tell(|state| {
+            if let Some(swap) = swap {
+                swap.tell(state);
+            }
             state.offered = Some(offered);
             state.generation = offer.generation;
             state.error = error;
@@ -106,15 +128,23 @@ impl Desk {
     /// The refusal stands. Returns whether it serves now.
     pub fn rescue(&self, routing: &Value, scope: Scope) -> bool {
         let rescued = self.install(routing, scope);
-        match &rescued {
-            Ok(()) => tracing::warn!(
-                revision = revision(routing),
-                "serving the revision that was accepted last, because the present one is refused"
-            ),
-            Err(error) => tracing::error!(error, "the revision that was accepted last is refused too"),
-        }
         self.metrics.refused();
-        rescued.is_ok()
+        match rescued {
+            Ok(swap) => {
+                tracing::warn!(
+                    revision = revision(routing),
+                    "serving the revision that was accepted last, because the present one is refused"
+                );
+                if let Some(swap) = swap {
+                    self.tell(|state| swap.tell(state));
+                }
+                true
+            }
+            Err(error) => {
+                tracing::error!(error, "the revision that was accepted last is refused too");
+                false
+            }
+        }
     }
 
     /// Tells that nothing could be brought, and why. What serves goes on.
@@ -131,7 +161,8 @@ impl Desk {
         });
     }
 
-    fn install(&self, routing: &Value, scope: Scope) -> Result<(), String> {
+    /// Returns what to tell of a swap, when there was one.
+    fn install(&self, routing: &Value, scope: Scope) -> Result<Option<Swap>, String> {
         let before = self.hot.revision();
         let started = Instant::now();
         let outcome = self.hot.offer(routing, scope);
@@ -140,10 +171,10 @@ impl Desk {
             Outcome::Refused(errors) => Err(errors.to_string()),
             Outcome::Unchanged => {
                 self.metrics.unchanged();
-                Ok(())
+                Ok(None)
             }
             Outcome::Swapped { resets } => {
-                let Some(strategy) = self.hot.current() else { return Ok(()) };
+                let Some(strategy) = self.hot.current() else { return Ok(None) };
                 self.metrics.swapped(&strategy.revision, now);
                 tracing::info!(
                     revision = strategy.revision,
@@ -152,15 +183,7 @@ impl Desk {
                     micros = started.elapsed().as_micros() as u64,
                     "a routing serves"
                 );
-                self.tell(|state| {
-                    state.revision = Some(strategy.revision.clone());
-                    state.routing = Some(Arc::new(routing.clone()));
-                    state.since = Some(now);
-                    state.resets = resets;
-                    state.scrape = strategy.needs.has(Needs::SCRAPE);
-                    state.discovery.clone_from(&strategy.discovery);
-                });
-                Ok(())
+                Ok(Some(Swap { strategy, routing: Arc::new(routing.clone()), since: now, resets }))
             }
         }
     }

@@ -33,6 +33,31 @@ fn a_good_routing_serves() {
     assert_eq!(installed(&desk), expected);
 }
 
+/// Looks at what is installed at the very moment when it changes.
+struct Look(watch::Receiver<Installed>, std::sync::Mutex<Vec<Installed>>);
+
+impl std::task::Wake for Look {
+    fn wake(self: Arc<Self>) {
+        self.1.lock().unwrap().push(self.0.borrow().clone());
+    }
+}
+
+#[test]
+fn a_swap_is_told_all_at_once() {
+    let desk = desk();
+    let routing = json!({"plugins": [{"type": "queue-scorer"}]});
+    let look = Arc::new(Look(desk.installed(), Default::default()));
+    let mut follow = desk.installed();
+    {
+        let mut changed = std::pin::pin!(follow.changed());
+        let waker = look.clone().into();
+        assert!(changed.as_mut().poll(&mut std::task::Context::from_waker(&waker)).is_pending());
+        assert!(desk.offer(offer(&routing, 1)));
+    }
+    assert_eq!(*look.1.lock().unwrap(), [follow.borrow().clone()]);
+    assert_eq!(follow.borrow().generation, Some(1));
+}
+
 #[test]
 fn scraping_is_asked_for_only_by_those_who_need_it() {
     let desk = desk();
