@@ -12,6 +12,8 @@ use rustc_hash::FxHashMap;
 /// Models with a row of their own; further ones are counted as `other`, because clients choose the names. So
 /// are those for which no request was ever routed.
 const MODELS: usize = 1000;
+/// The row of those without one, and so of a model of that name.
+const OTHER: &str = "other";
 /// Bytes of a model's name that the label keeps.
 const NAME: usize = 128;
 
@@ -108,6 +110,9 @@ impl Requests {
             return add(&self.0.unnamed, reason);
         };
         let model = &model[..model.floor_char_boundary(NAME)];
+        if model == OTHER {
+            return add(&self.0.other, reason);
+        }
         if let Some(row) = self.0.models.load().get(model) {
             return add(row, reason);
         }
@@ -145,7 +150,7 @@ impl Collector for Requests {
         let models = self.0.models.load();
         let mut rows: Vec<(&str, &Row)> = models.iter().map(|(model, row)| (&**model, &**row)).collect();
         rows.sort_unstable_by_key(|(model, _)| *model);
-        rows.extend([("", &self.0.unnamed), ("other", &self.0.other)]);
+        rows.extend([("", &self.0.unnamed), (OTHER, &self.0.other)]);
         for (model, row) in rows {
             for reason in Reason::ALL {
                 let count = row[reason as usize].load(Ordering::Relaxed);
