@@ -12,7 +12,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use document::{Document, revision};
+pub use document::{API_VERSIONS, Document, revision};
 pub use error::{ConfigError, ErrorKind, Errors};
 pub use read::Scope;
 
