@@ -115,14 +115,18 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
         "serving"
     );
 
-    let life = async {
-        let (served, ()) = tokio::join!(server, signals.drained(&readiness, args.drain_timeout, &closing));
-        served
+    let ending = async {
+        signals.drained(&readiness, args.drain_timeout, &closing).await;
+        signals.again().await;
     };
     tokio::select! {
-        served = life => {
+        served = server => {
             served.context("serving failed")?;
             tracing::info!("the last stream has ended");
+            Ok(())
+        }
+        () = ending => {
+            tracing::warn!("another signal: the streams that are left are cut off");
             Ok(())
         }
         Some(ended) = tasks.join_next() => bail!("{} ended", ended.context("a task failed")?),

@@ -197,6 +197,21 @@ async fn both_ports_answer_probes_by_every_name() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_after_the_drain_ends_it_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("endpoints.yaml"), "endpoints: [{name: a, address: 127.0.0.1, port: 1}]\n");
+    write(&dir.path().join("config.yaml"), &config("queue-scorer"));
+    let mut picker = Picker::start(dir.path(), &["--drain-timeout", "0"]);
+    picker.until("/readyz", "ok");
+    let _stream = a_stream(&picker).await;
+    picker.signal("TERM");
+    picker.closes().await;
+    assert_eq!(picker.get("/readyz"), "draining\n");
+    picker.signal("TERM");
+    assert!(picker.end().success());
+}
+
 #[test]
 fn without_the_api_server_it_is_not_ready_and_says_why() {
     let dir = tempfile::tempdir().unwrap();
