@@ -20,7 +20,7 @@ mod endpoints;
 
 use crate::admin::Admin;
 use crate::admin::auth::Auth;
-use crate::args::ServeArgs;
+use crate::args::{ServeArgs, TlsVersion};
 use crate::drain::Signals;
 use crate::extproc::{Budget, Gate, Service};
 use crate::metrics::Metrics;
@@ -98,6 +98,7 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
         view,
         traffic: metrics.traffic.clone(),
         max_body: args.max_request_body,
+        subset_filter: !args.disable_endpoint_subset_filter,
         held: Budget::new(args.max_held_bytes),
     };
     let mut routes = Routes::builder();
@@ -174,7 +175,11 @@ fn certificate(args: &ServeArgs, tasks: &mut Tasks) -> Result<Option<tokio_rustl
         }
         None => tls::Certificate::self_signed(["localhost".to_owned()])?,
     };
-    Ok(Some(certificate.acceptor()?))
+    let versions = match args.tls_min_version {
+        TlsVersion::V12 => rustls::ALL_VERSIONS,
+        TlsVersion::V13 => &[&rustls::version::TLS13],
+    };
+    Ok(Some(certificate.acceptor(versions)?))
 }
 
 /// Listens on `port` of all addresses, IPv6 and IPv4, or IPv4 alone where there is no IPv6.

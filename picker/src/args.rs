@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use crds::PoolGroup;
 use http::uri::PathAndQuery;
+use smallvec::SmallVec;
 
 mod foreign;
 mod normalise;
@@ -14,9 +15,11 @@ mod normalise;
 mod tests;
 mod value;
 
+pub use foreign::consequence;
 pub use normalise::{Normalised, normalise};
 
 use crate::source::kube::StrategyRef;
+use crate::watch::pool::MOST_PORTS;
 
 /// Waypost's endpoint picker: answers a gateway's question, over ext_proc, which model server a request
 /// should go to. How it decides comes from a RoutingStrategy or an EndpointPickerConfig, and changes
@@ -76,6 +79,17 @@ pub enum Encoder {
     Console,
 }
 
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TlsVersion {
+    /// 1.2.
+    #[value(name = "1.2", aliases = ["VersionTLS12", "TLS12", "TLSv1.2"])]
+    V12,
+    /// 1.3.
+    #[value(name = "1.3", aliases = ["VersionTLS13", "TLS13", "TLSv1.3"])]
+    V13,
+}
+
 /// How model servers are asked for their metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Scheme {
@@ -117,6 +131,9 @@ pub struct ServeArgs {
     /// Ports of those pods, one to eight
     #[arg(long, value_name = "PORT", help_heading = "Endpoints", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
     pub endpoint_target_ports: Vec<u16>,
+    /// Whether endpoints are chosen that the gateway's subset hint doesn't name
+    #[arg(long, value_name = "BOOL", help_heading = "Endpoints", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::boolean)]
+    pub disable_endpoint_subset_filter: bool,
 
     /// Port of ext_proc, TLS and plaintext
     #[arg(long, value_name = "PORT", help_heading = "Serving", default_value_t = 9002)]
@@ -133,6 +150,9 @@ pub struct ServeArgs {
     /// Directory with tls.crt and tls.key, read again when they change. Without: a certificate made at start
     #[arg(long, value_name = "DIR", help_heading = "Serving")]
     pub cert_path: Option<PathBuf>,
+    /// The oldest version of TLS that is taken
+    #[arg(long, value_name = "VERSION", help_heading = "Serving", default_value = "1.2")]
+    pub tls_min_version: TlsVersion,
     /// Longest request body that a decision waits for; a longer one is refused with status 413
     #[arg(long, value_name = "BYTES", help_heading = "Serving", default_value_t = 16 << 20)]
     pub max_request_body: usize,
@@ -175,6 +195,23 @@ pub struct ServeArgs {
 }
 
 impl ServeArgs {
+    /// `--endpoint-target-ports`, each once.
+    ///
+    /// # Errors
+    /// When there are more than a pod may have.
+    pub fn target_ports(&self) -> Result<SmallVec<[u16; MOST_PORTS]>, String> {
+        let mut ports = SmallVec::new();
+        for port in &self.endpoint_target_ports {
+            if !ports.contains(port) {
+                ports.push(*port);
+            }
+        }
+        match ports.len() {
+            0..=MOST_PORTS => Ok(ports),
+            many => Err(format!("--endpoint-target-ports: at most {MOST_PORTS} ports, and these are {many}")),
+        }
+    }
+
     /// The namespace of the pool and its pods.
     pub fn namespace(&self) -> &str {
         let strategy = self.strategy.as_ref().map(|strategy| strategy.namespace.as_str());

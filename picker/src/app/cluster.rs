@@ -111,7 +111,7 @@ pub(super) fn find_endpoints(
         }
         (None, selector) => {
             let selector = selector.clone().unwrap_or_default();
-            let ports = args.endpoint_target_ports.iter().copied().take(pool::MOST_PORTS).collect();
+            let ports = args.target_ports().map_err(anyhow::Error::msg)?;
             members.send_replace(PoolState::Present(Members { selector, ports }));
             tasks.spawn(async move {
                 // Nothing changes them, and their receiver wants a sender.

@@ -27,11 +27,13 @@ fn defaults() -> ServeArgs {
         pool_group: PoolGroup::V1,
         endpoint_selector: None,
         endpoint_target_ports: Vec::new(),
+        disable_endpoint_subset_filter: false,
         grpc_port: 9002,
         grpc_health_port: 9003,
         metrics_port: 9090,
         secure_serving: true,
         cert_path: None,
+        tls_min_version: TlsVersion::V12,
         max_request_body: 16 << 20,
         max_held_bytes: 256 << 20,
         drain_timeout: Duration::from_secs(30),
@@ -178,6 +180,32 @@ fn pods_without_a_pool() {
     assert_eq!(args, expected);
 }
 
+#[rstest]
+#[case::in_order(&["8001,8000", "80"], Ok(&[8001, 8000, 80][..]))]
+#[case::each_once(&["8000,8001,8000"], Ok(&[8000, 8001][..]))]
+#[case::as_many_as_a_pool_has(&["1,2,3,4,5,6,7,8,1"], Ok(&[1, 2, 3, 4, 5, 6, 7, 8][..]))]
+#[case::too_many(&["1,2,3,4,5,6,7,8,9"], Err("--endpoint-target-ports: at most 8 ports, and these are 9"))]
+fn ports_of_pods(#[case] given: &[&str], #[case] expected: Result<&[u16], &str>) {
+    let line: Vec<_> = given.iter().flat_map(|ports| ["--endpoint-target-ports", *ports]).collect();
+    let ports = serve(&line).target_ports();
+    assert_eq!(ports.as_deref().map_err(String::as_str), expected);
+}
+
+#[rstest]
+#[case("1.2", TlsVersion::V12)]
+#[case("1.3", TlsVersion::V13)]
+#[case("VersionTLS13", TlsVersion::V13)]
+fn the_oldest_tls(#[case] text: &str, #[case] tls_min_version: TlsVersion) {
+    assert_eq!(serve(&["--tls-min-version", text]), ServeArgs { tls_min_version, ..defaults() });
+}
+
+#[test]
+fn flags_of_safety_that_change_nothing_are_told_apart() {
+    let (_, ignored) = cli(&["--metrics-client-ca-file", "ca", "--metrics-cert-dir=d", "--tracing"]).unwrap();
+    let told: Vec<_> = ignored.iter().map(|flag| consequence(flag).is_some()).collect();
+    assert_eq!(told, [true, true, false]);
+}
+
 #[test]
 fn metrics_in_another_place() {
     let args = serve(&[
@@ -200,6 +228,7 @@ fn metrics_in_another_place() {
 #[case(&["--strategy", "a/b", "--config-text", "b"], "cannot be used with")]
 #[case(&["--pool-name", "a", "--endpoint-selector", "b", "--endpoint-target-ports", "1"], "cannot be used with")]
 #[case(&["--endpoint-selector", "b"], "--endpoint-target-ports")]
+#[case(&["--tls-min-version=1.1"], "[possible values: 1.2, 1.3]")]
 #[case(&["--strategy", "chat"], "must be NAMESPACE/NAME")]
 #[case(&["--pool-group", "example.com"], "must be inference.networking.k8s.io or inference.networking.x-k8s.io")]
 #[case(&["--drain-timeout", "soon"], "write one like 50ms, 2s or 1m30s")]

@@ -27,6 +27,8 @@ pub struct Gate {
     /// The longest request body that is held for a decision, in bytes; a longer one is refused with 413. A
     /// body that no plugin reads is not held, and not limited.
     pub max_body: usize,
+    /// Whether only endpoints are chosen that the gateway's subset hint names, where it has one.
+    pub subset_filter: bool,
     /// What all bodies that are held may take together. A request whose body finds no room is refused with 503.
     pub held: Budget,
 }

@@ -84,7 +84,8 @@ where
     };
     let began = Instant::now();
     let view = gate.view.load_full();
-    let flight = match strategy.route(&request, &view, head.subset.as_deref(), &mut Cx::live()) {
+    let subset = head.subset.as_deref().filter(|_| gate.subset_filter);
+    let flight = match strategy.route(&request, &view, subset, &mut Cx::live()) {
         Ok(flight) => flight,
         Err(refusal) => {
             drop((strategy, view, body));

@@ -75,6 +75,7 @@ impl Fixture {
             view: shared,
             traffic: metrics.traffic.clone(),
             max_body: MAX_BODY,
+            subset_filter: true,
             held: Budget::new(MAX_HELD),
         };
         Self { gate: Arc::new(gate), metrics }

@@ -90,6 +90,20 @@ async fn a_subset_that_allows_nobody() {
 }
 
 #[tokio::test]
+async fn a_subset_that_is_not_looked_at() {
+    let mut fixture = Fixture::new(Some(at_random()), &[RED]);
+    std::sync::Arc::get_mut(&mut fixture.gate).unwrap().subset_filter = false;
+    let only = Routed { destination: RED, revision: fixture.revision(), removed: Vec::new() };
+    let headers = with_metadata(
+        first(chat(), true, NoBody, NoBody),
+        "envoy.lb.subset_hint",
+        "x-gateway-destination-endpoint-subset",
+        string("10.9.9.9:8000"),
+    );
+    Picker::start(fixture).await.play(vec![Send(headers), Get(only.in_headers())]).await;
+}
+
+#[tokio::test]
 async fn filters_that_take_everybody_out() {
     let routing = json!({
         "plugins": [
