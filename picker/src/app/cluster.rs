@@ -10,7 +10,7 @@ use super::{Tasks, api};
 use crate::args::ServeArgs;
 use crate::metrics::Metrics;
 use crate::source::kube::{Stored, StrategyRef};
-use crate::source::{self, Desk, discovery};
+use crate::source::{self, Desk, Source, discovery};
 use crate::status;
 use crate::watch::pool::{Members, PoolRef, PoolState};
 use crate::watch::{Wanted, pods, pool};
@@ -78,7 +78,7 @@ pub(super) fn find_endpoints(
     tasks: &mut Tasks,
 ) -> Result<()> {
     let by_cluster = args.pool_name.is_some() || args.endpoint_selector.is_some();
-    if desk.installed().borrow().discovery.is_some() || !by_cluster {
+    if desk.settle(by_cluster) == Source::File {
         if desk.installed().borrow().revision.is_some() && desk.installed().borrow().discovery.is_none() {
             bail!(
                 "there are no endpoints: name a pool with --pool-name, pods with --endpoint-selector, or a \

@@ -228,6 +228,7 @@ fn metrics_in_another_place() {
 #[case(&["--strategy", "a/b", "--config-text", "b"], "cannot be used with")]
 #[case(&["--pool-name", "a", "--endpoint-selector", "b", "--endpoint-target-ports", "1"], "cannot be used with")]
 #[case(&["--endpoint-selector", "b"], "--endpoint-target-ports")]
+#[case(&["--strategy", "a/b"], "<--pool-name <NAME>|--endpoint-selector <SELECTOR>>")]
 #[case(&["--tls-min-version=1.1"], "[possible values: 1.2, 1.3]")]
 #[case(&["--strategy", "chat"], "must be NAMESPACE/NAME")]
 #[case(&["--pool-group", "example.com"], "must be inference.networking.k8s.io or inference.networking.x-k8s.io")]

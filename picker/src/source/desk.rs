@@ -1,7 +1,7 @@
 //! Takes offered routings to [`Hot`] and tells what became of them: to the log, to metrics, to whoever
 //! follows [`Installed`].
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use picker_core::config::{Scope, revision};
@@ -50,12 +50,38 @@ pub struct Installed {
     pub error: Option<String>,
 }
 
+/// Where a picker's endpoints come from, for as long as it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The pods of the cluster.
+    Cluster,
+    /// The file that the routing's `dataLayer.discovery` names.
+    File,
+}
+
 /// A strategy that has begun to serve.
 struct Swap {
     strategy: Arc<Strategy>,
     routing: Arc<Value>,
     since: SystemTime,
     resets: Vec<String>,
+}
+
+impl Source {
+    /// Why `routing` can't serve with endpoints from here.
+    fn refuses(self, routing: &Value) -> Option<&'static str> {
+        match (self, routing["dataLayer"]["discovery"].is_null()) {
+            (Self::Cluster, false) => Some(
+                "dataLayer.discovery: this picker began with endpoints from the cluster; to read them from a file \
+                 it needs a restart",
+            ),
+            (Self::File, true) => Some(
+                "dataLayer.discovery: this picker began with endpoints from a file, and without this there are \
+                 none; to take them from the cluster it needs a restart, with --pool-name or --endpoint-selector",
+            ),
+            _ => None,
+        }
+    }
 }
 
 impl Swap {
@@ -75,17 +101,28 @@ pub struct Desk {
     hot: Arc<Hot>,
     metrics: StrategyMetrics,
     state: watch::Sender<Installed>,
+    /// `None` until it is settled. Held through a swap, so that none slips in while it is.
+    source: Mutex<Option<Source>>,
 }
 
 impl Desk {
     /// A desk in front of `hot`.
     pub fn new(hot: Arc<Hot>, metrics: StrategyMetrics) -> Self {
-        Self { hot, metrics, state: watch::Sender::default() }
+        Self { hot, metrics, state: watch::Sender::default(), source: Mutex::default() }
     }
 
     /// Follows what serves.
     pub fn installed(&self) -> watch::Receiver<Installed> {
         self.state.subscribe()
+    }
+
+    /// Settles where endpoints come from: from where the routing that serves says, or, before there is one,
+    /// from the cluster if `cluster` says that flags name a pool or pods. A routing that wants something else
+    /// is refused from now on.
+    pub fn settle(&self, cluster: bool) -> Source {
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_file = self.state.borrow().discovery.is_some() || !cluster;
+        *source.insert(if by_file { Source::File } else { Source::Cluster })
     }
 
     /// Brings a routing. Returns whether it serves now. What was brought last, and was refused, is not
@@ -163,6 +200,14 @@ impl Desk {
 
     /// Returns what to tell of a swap, when there was one.
     fn install(&self, routing: &Value, scope: Scope) -> Result<Option<Swap>, String> {
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(message) = source.and_then(|source| source.refuses(routing)) {
+            // What else is wrong with it comes first.
+            return match Hot::default().offer(routing, scope) {
+                Outcome::Refused(errors) => Err(errors.to_string()),
+                Outcome::Unchanged | Outcome::Swapped { .. } => Err(message.to_owned()),
+            };
+        }
         let before = self.hot.revision();
         let started = Instant::now();
         let outcome = self.hot.offer(routing, scope);
