@@ -101,7 +101,13 @@ pub enum Scheme {
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct ServeArgs {
     /// RoutingStrategy to follow. Its status tells what this picker serves
-    #[arg(long, value_name = "NAMESPACE/NAME", help_heading = "Strategy", group = "config", requires = "endpoints")]
+    #[arg(
+        long,
+        value_name = "NAMESPACE/NAME",
+        help_heading = "Strategy",
+        group = "config",
+        requires = "endpoints"
+    )]
     pub strategy: Option<StrategyRef>,
     /// EndpointPickerConfig to follow; a change of the file takes effect while the picker runs
     #[arg(long, value_name = "FILE", help_heading = "Strategy", group = "config")]
@@ -126,7 +132,13 @@ pub struct ServeArgs {
     #[arg(long, value_name = "GROUP", help_heading = "Endpoints", default_value = PoolGroup::V1.group(), value_parser = value::pool_group)]
     pub pool_group: PoolGroup,
     /// Label selector of the pods that are the endpoints, in place of a pool
-    #[arg(long, value_name = "SELECTOR", help_heading = "Endpoints", group = "endpoints", requires = "endpoint_target_ports")]
+    #[arg(
+        long,
+        value_name = "SELECTOR",
+        help_heading = "Endpoints",
+        group = "endpoints",
+        requires = "endpoint_target_ports"
+    )]
     pub endpoint_selector: Option<String>,
     /// Ports of those pods, one to eight
     #[arg(long, value_name = "PORT", help_heading = "Endpoints", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]

@@ -137,7 +137,9 @@ fn is_config(text: &str) -> bool {
     match serde_saphyr::from_str::<Value>(text) {
         Ok(Value::Object(fields)) => match fields.get("kind") {
             Some(kind) => kind == KIND,
-            None => mentioned || fields.get("apiVersion").is_some_and(|v| API_VERSIONS.iter().any(|a| v == a)),
+            None => {
+                mentioned || fields.get("apiVersion").is_some_and(|v| API_VERSIONS.iter().any(|a| v == a))
+            }
         },
         // Prose may mention it.
         Ok(_) => false,

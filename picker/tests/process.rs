@@ -186,9 +186,13 @@ async fn both_ports_answer_probes_by_every_name() {
     picker.until("/readyz", "ok");
     for port in [picker.grpc, picker.health] {
         let mut health = health(port).await;
-        for service in
-            ["", "liveness", "readiness", "inference-extension", "envoy.service.ext_proc.v3.ExternalProcessor"]
-        {
+        for service in [
+            "",
+            "liveness",
+            "readiness",
+            "inference-extension",
+            "envoy.service.ext_proc.v3.ExternalProcessor",
+        ] {
             let answer = health.check(HealthCheckRequest { service: service.into() }).await.unwrap();
             assert_eq!(answer.get_ref().status(), ServingStatus::Serving, "{service} on {port}");
         }

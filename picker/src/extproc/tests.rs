@@ -2,8 +2,8 @@
 
 mod chunking;
 mod client;
-mod frames;
 mod counts;
+mod frames;
 mod many;
 mod modes;
 mod refusals;

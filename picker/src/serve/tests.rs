@@ -124,7 +124,9 @@ fn readiness() -> HealthCheckRequest {
 #[tokio::test]
 async fn one_port_speaks_tls_and_plaintext() {
     let certificate = Certificate::self_signed(["picker.ns.svc".to_owned()]).unwrap();
-    let running = start(Serve { tls: Some(certificate.acceptor(rustls::ALL_VERSIONS).unwrap()), ..Serve::default() }).await;
+    let running =
+        start(Serve { tls: Some(certificate.acceptor(rustls::ALL_VERSIONS).unwrap()), ..Serve::default() })
+            .await;
     // A client that says nothing holds up nobody.
     let _silent = TcpStream::connect(running.address).await.unwrap();
     for mut client in [running.tls().await, running.plaintext().await] {

@@ -64,7 +64,11 @@ impl Gateway {
             (1, "picker"),
             (15 + 16, "application/grpc"),
         ] {
-            if name < 15 { block.put_u8(name) } else { block.put_slice(&[15, name - 15]) }
+            if name < 15 {
+                block.put_u8(name)
+            } else {
+                block.put_slice(&[15, name - 15])
+            }
             block.put_u8(value.len() as u8);
             block.put_slice(value.as_bytes());
         }

@@ -89,10 +89,13 @@ async fn failures_have_names() {
 
 /// What a server has at which path, changeable, and the paths that it was asked for.
 #[derive(Clone, Default)]
-struct Pages(Arc<Mutex<(Vec<(&'static str, &'static str)>, Vec<String>)>>);
+struct Pages(Arc<Mutex<(Vec<Page>, Vec<String>)>>);
+
+/// A path, and what stands there.
+type Page = (&'static str, &'static str);
 
 impl Pages {
-    fn show(&self, pages: &[(&'static str, &'static str)]) {
+    fn show(&self, pages: &[Page]) {
         self.0.lock().unwrap().0 = pages.to_vec();
     }
 

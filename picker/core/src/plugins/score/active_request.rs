@@ -31,7 +31,12 @@ pub struct Params {
 
 impl Default for Params {
     fn default() -> Self {
-        Self { idle_threshold: 0, max_busy_score: 1.0, request_timeout: None, in_flight_load_producer_name: None }
+        Self {
+            idle_threshold: 0,
+            max_busy_score: 1.0,
+            request_timeout: None,
+            in_flight_load_producer_name: None,
+        }
     }
 }
 

@@ -68,7 +68,8 @@ impl Compiler<'_> {
                 self.fail(format!("{path}.pluginRef"), ErrorKind::Invalid, message);
             }
         }
-        let picker = picker.or_else(|| first_picker(declared, instances)).unwrap_or_else(plugins::pick::default);
+        let picker =
+            picker.or_else(|| first_picker(declared, instances)).unwrap_or_else(plugins::pick::default);
         Profile { name: spec.name.clone(), filters: filters.into(), scorers: scorers.into(), picker }
     }
 
