@@ -14,12 +14,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
+mod api;
 mod cluster;
 mod endpoints;
 
 use crate::admin::Admin;
 use crate::admin::auth::Auth;
-use crate::args::ServeArgs;
+use crate::args::{ServeArgs, TlsVersion};
 use crate::drain::Signals;
 use crate::extproc::{Budget, Gate, Service};
 use crate::metrics::Metrics;
@@ -98,6 +99,7 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
         traffic: metrics.traffic.clone(),
         max_body: args.max_request_body,
         body_timeout: args.body_timeout,
+        subset_filter: !args.disable_endpoint_subset_filter,
         held: Budget::new(args.max_held_bytes),
     };
     let mut routes = Routes::builder();
@@ -115,14 +117,18 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
         "serving"
     );
 
-    let life = async {
-        let (served, ()) = tokio::join!(server, signals.drained(&readiness, args.drain_timeout, &closing));
-        served
+    let ending = async {
+        signals.drained(&readiness, args.drain_timeout, &closing).await;
+        signals.again().await;
     };
     tokio::select! {
-        served = life => {
+        served = server => {
             served.context("serving failed")?;
             tracing::info!("the last stream has ended");
+            Ok(())
+        }
+        () = ending => {
+            tracing::warn!("another signal: the streams that are left are cut off");
             Ok(())
         }
         Some(ended) = tasks.join_next() => bail!("{} ended", ended.context("a task failed")?),
@@ -170,7 +176,11 @@ fn certificate(args: &ServeArgs, tasks: &mut Tasks) -> Result<Option<tokio_rustl
         }
         None => tls::Certificate::self_signed(["localhost".to_owned()])?,
     };
-    Ok(Some(certificate.acceptor()?))
+    let versions = match args.tls_min_version {
+        TlsVersion::V12 => rustls::ALL_VERSIONS,
+        TlsVersion::V13 => &[&rustls::version::TLS13],
+    };
+    Ok(Some(certificate.acceptor(versions)?))
 }
 
 /// Listens on `port` of all addresses, IPv6 and IPv4, or IPv4 alone where there is no IPv6.

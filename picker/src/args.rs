@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use crds::PoolGroup;
+use http::uri::PathAndQuery;
+use smallvec::SmallVec;
 
 mod foreign;
 mod normalise;
@@ -13,9 +15,11 @@ mod normalise;
 mod tests;
 mod value;
 
+pub use foreign::consequence;
 pub use normalise::{Normalised, normalise};
 
 use crate::source::kube::StrategyRef;
+use crate::watch::pool::MOST_PORTS;
 
 /// Waypost's endpoint picker: answers a gateway's question, over ext_proc, which model server a request
 /// should go to. How it decides comes from a RoutingStrategy or an EndpointPickerConfig, and changes
@@ -75,11 +79,35 @@ pub enum Encoder {
     Console,
 }
 
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TlsVersion {
+    /// 1.2.
+    #[value(name = "1.2", aliases = ["VersionTLS12", "TLS12", "TLSv1.2"])]
+    V12,
+    /// 1.3.
+    #[value(name = "1.3", aliases = ["VersionTLS13", "TLS13", "TLSv1.3"])]
+    V13,
+}
+
+/// How model servers are asked for their metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Scheme {
+    /// In plaintext.
+    Http,
+}
+
 /// How to serve.
 #[derive(Clone, Debug, PartialEq, Args)]
 pub struct ServeArgs {
     /// RoutingStrategy to follow. Its status tells what this picker serves
-    #[arg(long, value_name = "NAMESPACE/NAME", help_heading = "Strategy", group = "config")]
+    #[arg(
+        long,
+        value_name = "NAMESPACE/NAME",
+        help_heading = "Strategy",
+        group = "config",
+        requires = "endpoints"
+    )]
     pub strategy: Option<StrategyRef>,
     /// EndpointPickerConfig to follow; a change of the file takes effect while the picker runs
     #[arg(long, value_name = "FILE", help_heading = "Strategy", group = "config")]
@@ -89,7 +117,7 @@ pub struct ServeArgs {
     pub config_text: Option<String>,
 
     /// InferencePool whose pods are the endpoints
-    #[arg(long, value_name = "NAME", help_heading = "Endpoints", conflicts_with = "endpoint_selector")]
+    #[arg(long, value_name = "NAME", help_heading = "Endpoints", group = "endpoints")]
     pub pool_name: Option<String>,
     /// Namespace of the pool and its pods. Default: that of the strategy, or "default"
     #[arg(
@@ -104,11 +132,20 @@ pub struct ServeArgs {
     #[arg(long, value_name = "GROUP", help_heading = "Endpoints", default_value = PoolGroup::V1.group(), value_parser = value::pool_group)]
     pub pool_group: PoolGroup,
     /// Label selector of the pods that are the endpoints, in place of a pool
-    #[arg(long, value_name = "SELECTOR", help_heading = "Endpoints", requires = "endpoint_target_ports")]
+    #[arg(
+        long,
+        value_name = "SELECTOR",
+        help_heading = "Endpoints",
+        group = "endpoints",
+        requires = "endpoint_target_ports"
+    )]
     pub endpoint_selector: Option<String>,
     /// Ports of those pods, one to eight
     #[arg(long, value_name = "PORT", help_heading = "Endpoints", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
     pub endpoint_target_ports: Vec<u16>,
+    /// Whether endpoints are chosen that the gateway's subset hint doesn't name
+    #[arg(long, value_name = "BOOL", help_heading = "Endpoints", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::boolean)]
+    pub disable_endpoint_subset_filter: bool,
 
     /// Port of ext_proc, TLS and plaintext
     #[arg(long, value_name = "PORT", help_heading = "Serving", default_value_t = 9002)]
@@ -125,6 +162,9 @@ pub struct ServeArgs {
     /// Directory with tls.crt and tls.key, read again when they change. Without: a certificate made at start
     #[arg(long, value_name = "DIR", help_heading = "Serving")]
     pub cert_path: Option<PathBuf>,
+    /// The oldest version of TLS that is taken
+    #[arg(long, value_name = "VERSION", help_heading = "Serving", default_value = "1.2")]
+    pub tls_min_version: TlsVersion,
     /// Longest request body that a decision waits for; a longer one is refused with status 413
     #[arg(long, value_name = "BYTES", help_heading = "Serving", default_value_t = 16 << 20)]
     pub max_request_body: usize,
@@ -146,6 +186,15 @@ pub struct ServeArgs {
     /// Time from one scrape of a model server to the next; at least 50ms
     #[arg(long, value_name = "DURATION", help_heading = "Scraping", default_value = "50ms", value_parser = value::duration)]
     pub refresh_metrics_interval: Duration,
+    /// Path of the metrics of model servers. Without: /metrics, and where that says nothing /prometheus/metrics
+    #[arg(long, value_name = "PATH", help_heading = "Scraping", value_parser = value::path)]
+    pub model_server_metrics_path: Option<PathAndQuery>,
+    /// Port of the metrics of model servers; 0 is the port that serves requests
+    #[arg(long, value_name = "PORT", help_heading = "Scraping", default_value_t = 0)]
+    pub model_server_metrics_port: u16,
+    /// Scheme of the metrics of model servers
+    #[arg(long, value_name = "SCHEME", help_heading = "Scraping", default_value = "http")]
+    pub model_server_metrics_scheme: Scheme,
     /// Age at which what a model server said counts as unknown
     #[arg(long, value_name = "DURATION", help_heading = "Scraping", default_value = "2s", value_parser = value::duration)]
     pub metrics_staleness_threshold: Duration,
@@ -162,6 +211,23 @@ pub struct ServeArgs {
 }
 
 impl ServeArgs {
+    /// `--endpoint-target-ports`, each once.
+    ///
+    /// # Errors
+    /// When there are more than a pod may have.
+    pub fn target_ports(&self) -> Result<SmallVec<[u16; MOST_PORTS]>, String> {
+        let mut ports = SmallVec::new();
+        for port in &self.endpoint_target_ports {
+            if !ports.contains(port) {
+                ports.push(*port);
+            }
+        }
+        match ports.len() {
+            0..=MOST_PORTS => Ok(ports),
+            many => Err(format!("--endpoint-target-ports: at most {MOST_PORTS} ports, and these are {many}")),
+        }
+    }
+
     /// The namespace of the pool and its pods.
     pub fn namespace(&self) -> &str {
         let strategy = self.strategy.as_ref().map(|strategy| strategy.namespace.as_str());

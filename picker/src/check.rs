@@ -4,12 +4,14 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use picker_core::Hot;
-use picker_core::config::{Document, Errors, Scope};
+use picker_core::config::{API_VERSIONS, Document, Errors, Scope};
 use picker_core::hot::Outcome;
 use serde_json::Value;
 
 #[cfg(test)]
 mod tests;
+
+const KIND: &str = "EndpointPickerConfig";
 
 /// Everything compiles.
 pub const GOOD: u8 = 0;
@@ -114,19 +116,34 @@ fn subjects(document: Value) -> Vec<Subject> {
             }),
             scope: Scope::Resource,
         }],
-        Some("EndpointPickerConfig") => {
-            vec![config("EndpointPickerConfig".to_owned(), &document.to_string())]
-        }
+        Some(KIND) => vec![config(KIND.to_owned(), &document.to_string())],
         Some("ConfigMap") => {
             let entries = document["data"].as_object().into_iter().flatten();
             let texts = entries.filter_map(|(key, text)| Some((key, text.as_str()?)));
-            let configs = texts.filter(|(_, text)| text.contains("kind: EndpointPickerConfig"));
+            let configs = texts.filter(|(_, text)| is_config(text));
             configs.map(|(key, text)| config(format!("ConfigMap {name}, {key}"), text)).collect()
         }
         Some("List") => {
             document["items"].as_array().cloned().into_iter().flatten().flat_map(subjects).collect()
         }
         _ => Vec::new(),
+    }
+}
+
+/// Whether a text in a ConfigMap is an EndpointPickerConfig, or was to become one: whoever forgot its kind, or
+/// broke its YAML, wants to know.
+fn is_config(text: &str) -> bool {
+    let mentioned = text.contains(KIND);
+    match serde_saphyr::from_str::<Value>(text) {
+        Ok(Value::Object(fields)) => match fields.get("kind") {
+            Some(kind) => kind == KIND,
+            None => {
+                mentioned || fields.get("apiVersion").is_some_and(|v| API_VERSIONS.iter().any(|a| v == a))
+            }
+        },
+        // Prose may mention it.
+        Ok(_) => false,
+        Err(_) => mentioned,
     }
 }
 

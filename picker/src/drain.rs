@@ -4,6 +4,8 @@
 //! 2. For the drain time requests are still taken: not every gateway has heard.
 //! 3. Connections are told to go away (GOAWAY), and no new ones are taken.
 //! 4. Streams end with their responses, and then the process does.
+//!
+//! A signal while it drains cuts the drain time out, and one after that ends the process at once.
 
 use std::io;
 use std::time::Duration;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use picker::args::{Cli, Command, ServeArgs, normalise};
+use picker::args::{Cli, Command, ServeArgs, consequence, normalise};
 use picker::{app, catalogue, check, logging};
 use tokio::runtime::Builder;
 
@@ -25,6 +25,11 @@ fn serve(args: ServeArgs, ignored: &[String]) -> ExitCode {
     logging::init(&args);
     if !ignored.is_empty() {
         tracing::warn!(flags = ignored.join(" "), "these flags change nothing in this release");
+    }
+    for flag in ignored {
+        if let Some(consequence) = consequence(flag) {
+            tracing::warn!(flag, "{consequence}");
+        }
     }
     // The one provider of cryptography in the process; a second installation would be a fault elsewhere.
     let _ = rustls::crypto::ring::default_provider().install_default();

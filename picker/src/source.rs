@@ -7,4 +7,4 @@ pub mod history;
 pub mod kube;
 pub mod text;
 
-pub use desk::{Desk, Installed, Offer};
+pub use desk::{Desk, Installed, Offer, Source};

@@ -9,11 +9,11 @@ mod files;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use rustls::ServerConfig;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
+use rustls::{ServerConfig, SupportedProtocolVersion};
 use tokio_rustls::TlsAcceptor;
 
 pub use files::{Change, Files};
@@ -70,13 +70,16 @@ impl Certificate {
         Ok(Self::new(certified(vec![made.cert.der().clone()], key)?))
     }
 
-    /// An acceptor of TLS 1.2 and 1.3 that offers HTTP/2 and shows this certificate.
+    /// An acceptor of `versions` of TLS that offers HTTP/2 and shows this certificate.
     ///
     /// # Errors
-    /// When the cryptography in use supports neither version.
-    pub fn acceptor(self: &Arc<Self>) -> Result<TlsAcceptor, TlsError> {
+    /// When the cryptography in use supports none of them.
+    pub fn acceptor(
+        self: &Arc<Self>,
+        versions: &[&'static SupportedProtocolVersion],
+    ) -> Result<TlsAcceptor, TlsError> {
         let mut config = ServerConfig::builder_with_provider(provider())
-            .with_safe_default_protocol_versions()?
+            .with_protocol_versions(versions)?
             .with_no_client_auth()
             .with_cert_resolver(self.clone());
         config.alpn_protocols = vec![b"h2".to_vec()];

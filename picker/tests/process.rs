@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 
 use picker_proto::external_processor_client::ExternalProcessorClient;
 use picker_proto::processing_request::Request;
-use picker_proto::{HeaderMap, HttpHeaders, ProcessingRequest};
+use picker_proto::{HeaderMap, HttpHeaders, ProcessingRequest, ProcessingResponse};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::transport::Endpoint;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Streaming};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
@@ -30,10 +31,15 @@ struct Picker {
 
 impl Picker {
     fn start(dir: &Path, flags: &[&str]) -> Self {
+        Self::start_with(dir, &[&["--config-file", "config.yaml"], flags].concat())
+    }
+
+    fn start_with(dir: &Path, flags: &[&str]) -> Self {
         let [grpc, health, pages] = free_ports();
         let child = Command::new(env!("CARGO_BIN_EXE_picker"))
             .current_dir(dir)
-            .args(["--config-file", "config.yaml", "--grpc-port", &grpc.to_string()])
+            .env("KUBECONFIG", dir.join("kubeconfig"))
+            .args(["--grpc-port", &grpc.to_string()])
             .args(["--grpc-health-port", &health.to_string(), "--metrics-port", &pages.to_string()])
             .args(flags)
             .spawn()
@@ -142,14 +148,8 @@ fn it_serves_from_a_file_follows_its_changes_and_ends_gracefully() {
     assert!(asked.elapsed() >= Duration::from_secs(2));
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn it_can_be_probed_until_the_last_stream_has_ended() {
-    let dir = tempfile::tempdir().unwrap();
-    write(&dir.path().join("endpoints.yaml"), "endpoints: [{name: a, address: 127.0.0.1, port: 1}]\n");
-    write(&dir.path().join("config.yaml"), &config("queue-scorer"));
-    let mut picker = Picker::start(dir.path(), &["--drain-timeout", "0"]);
-    picker.until("/readyz", "ok");
-
+/// Opens a stream on which a request is under way.
+async fn a_stream(picker: &Picker) -> (mpsc::Sender<ProcessingRequest>, Streaming<ProcessingResponse>) {
     let mut gateway =
         ExternalProcessorClient::connect(format!("http://127.0.0.1:{}", picker.grpc)).await.unwrap();
     let (requests, rx) = mpsc::channel(1);
@@ -158,23 +158,109 @@ async fn it_can_be_probed_until_the_last_stream_has_ended() {
     requests.send(ProcessingRequest::from(Request::RequestHeaders(headers))).await.unwrap();
     let mut answers = gateway.process(ReceiverStream::new(rx)).await.unwrap().into_inner();
     assert!(answers.message().await.unwrap().is_some());
+    (requests, answers)
+}
 
+impl Picker {
+    /// Waits until no connection is taken on the port of gateways.
+    async fn closes(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while TcpStream::connect(("127.0.0.1", self.grpc)).is_ok() {
+            assert!(Instant::now() < deadline, "it still takes connections");
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+async fn health(port: u16) -> HealthClient<Channel> {
+    let probes = Endpoint::from_shared(format!("http://127.0.0.1:{port}")).unwrap();
+    HealthClient::new(probes.connect().await.unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn both_ports_answer_probes_by_every_name() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("endpoints.yaml"), "endpoints: []\n");
+    write(&dir.path().join("config.yaml"), &config("queue-scorer"));
+    let picker = Picker::start(dir.path(), &[]);
+    picker.until("/readyz", "ok");
+    for port in [picker.grpc, picker.health] {
+        let mut health = health(port).await;
+        for service in [
+            "",
+            "liveness",
+            "readiness",
+            "inference-extension",
+            "envoy.service.ext_proc.v3.ExternalProcessor",
+        ] {
+            let answer = health.check(HealthCheckRequest { service: service.into() }).await.unwrap();
+            assert_eq!(answer.get_ref().status(), ServingStatus::Serving, "{service} on {port}");
+        }
+        let unknown = health.check(HealthCheckRequest { service: "unknown".into() }).await.unwrap_err();
+        assert_eq!(unknown.code(), Code::NotFound);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signal_after_the_drain_ends_it_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("endpoints.yaml"), "endpoints: [{name: a, address: 127.0.0.1, port: 1}]\n");
+    write(&dir.path().join("config.yaml"), &config("queue-scorer"));
+    let mut picker = Picker::start(dir.path(), &["--drain-timeout", "0"]);
+    picker.until("/readyz", "ok");
+    let _stream = a_stream(&picker).await;
+    picker.signal("TERM");
+    picker.closes().await;
+    assert_eq!(picker.get("/readyz"), "draining\n");
+    picker.signal("TERM");
+    assert!(picker.end().success());
+}
+
+#[test]
+fn without_the_api_server_it_is_not_ready_and_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    // A port at which nobody listens.
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let kubeconfig = format!(
+        "apiVersion: v1
+kind: Config
+clusters: [{{name: c, cluster: {{server: 'http://{closed}'}}}}]
+users: [{{name: u, user: {{}}}}]
+contexts: [{{name: c, context: {{cluster: c, user: u}}}}]
+current-context: c
+"
+    );
+    write(&dir.path().join("kubeconfig"), &kubeconfig);
+    let mut picker = Picker::start_with(dir.path(), &["--strategy", "llm/chat", "--pool-name", "qwen"]);
+    picker.until("/metrics", "waypost_picker_watch_up{watch=\"strategy\"} 0");
+    assert_eq!(
+        picker.until("/readyz", "not ready"),
+        "not ready, waiting for:\na routing: the API server has not told it yet\nthe list of endpoints\n"
+    );
+    picker.signal("INT");
+    assert!(picker.end().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_can_be_probed_until_the_last_stream_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    write(&dir.path().join("endpoints.yaml"), "endpoints: [{name: a, address: 127.0.0.1, port: 1}]\n");
+    write(&dir.path().join("config.yaml"), &config("queue-scorer"));
+    let mut picker = Picker::start(dir.path(), &["--drain-timeout", "0"]);
+    picker.until("/readyz", "ok");
+
+    let stream = a_stream(&picker).await;
     picker.signal("TERM");
     picker.until("/readyz", "draining");
-    let deadline = Instant::now() + PATIENCE;
-    while TcpStream::connect(("127.0.0.1", picker.grpc)).is_ok() {
-        assert!(Instant::now() < deadline, "it still takes connections");
-        tokio::task::yield_now().await;
-    }
-    let probes = Endpoint::from_shared(format!("http://127.0.0.1:{}", picker.health)).unwrap();
-    let mut health = HealthClient::new(probes.connect().await.unwrap());
+    picker.closes().await;
+    let mut health = health(picker.health).await;
     for (service, expected) in
         [("liveness", ServingStatus::Serving), ("readiness", ServingStatus::NotServing)]
     {
         let answer = health.check(HealthCheckRequest { service: service.into() }).await.unwrap();
         assert_eq!(answer.get_ref().status(), expected, "{service}");
     }
-    drop((requests, answers));
+    drop(stream);
     assert!(picker.end().success());
 }
 

@@ -12,7 +12,7 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use document::{Document, MAX_ROUTING, revision};
+pub use document::{API_VERSIONS, Document, MAX_ROUTING, revision};
 pub use error::{ConfigError, ErrorKind, Errors};
 pub use read::Scope;
 

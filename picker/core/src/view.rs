@@ -220,6 +220,11 @@ impl Candidates {
         self.0.retain(|i| keep(*i as usize));
     }
 
+    /// Puts those first for which `key` is smallest, equal ones in the order of the view.
+    pub fn sort_by_key<K: Ord>(&mut self, mut key: impl FnMut(usize) -> K) {
+        self.0.sort_unstable_by_key(|i| (key(*i as usize), *i));
+    }
+
     /// The positions.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = usize> + '_ {
         self.0.iter().map(|&i| i as usize)

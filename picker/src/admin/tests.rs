@@ -4,14 +4,21 @@ use http_body_util::BodyExt;
 use tower::ServiceExt;
 
 use super::*;
-use crate::fake_api::{self, Answer};
+use crate::fake_api::{self, Answer, Asked};
 use crate::metrics::StrategyMetrics;
 use crate::source::{Desk, Offer};
 use crate::view;
 use picker_core::config::Scope;
 
 async fn get(router: &Router, path: &str) -> (u16, String) {
-    let request = Request::get(path).body(Body::empty()).unwrap();
+    get_as(router, path, None).await
+}
+
+async fn get_as(router: &Router, path: &str, authorization: Option<&str>) -> (u16, String) {
+    let mut request = Request::get(path).body(Body::empty()).unwrap();
+    if let Some(value) = authorization {
+        request.headers_mut().insert(header::AUTHORIZATION, value.parse().unwrap());
+    }
     let response = router.clone().oneshot(request).await.unwrap();
     let status = response.status().as_u16();
     let body = response.into_body().collect().await.unwrap().to_bytes();
@@ -56,4 +63,96 @@ async fn the_pages() {
             "error": null, "routing": routing,
         })
     );
+}
+
+fn guarded(answer: impl Fn(&Asked) -> Answer + Clone + Send + Sync + 'static) -> (Router, fake_api::Log) {
+    let (client, log) = fake_api::client(answer);
+    let admin = Admin {
+        metrics: Arc::new(Metrics::new(view::empty())),
+        readiness: Readiness::default(),
+        installed: Desk::new(Arc::default(), StrategyMetrics::default()).installed(),
+        view: view::empty(),
+    };
+    (admin.router(Some(Arc::new(auth::Auth::new(client)))), log)
+}
+
+const GUARDED: [&str; 3] = ["/metrics", "/debug/strategy", "/debug/endpoints"];
+const WHO: &str = "POST /apis/authentication.k8s.io/v1/tokenreviews?";
+const MAY: &str = "POST /apis/authorization.k8s.io/v1/subjectaccessreviews?";
+
+/// An API server that knows the token `prometheus`, and lets it see all but debug pages.
+fn knows_prometheus(asked: &Asked) -> Answer {
+    match asked.what.as_str() {
+        WHO if asked.body["spec"]["token"] == "prometheus" => Answer::Object(json!({"status": {
+            "authenticated": true,
+            "user": {"username": "prometheus", "uid": "u1", "groups": ["scrapers"], "extra": {"pod": ["p"]}},
+        }})),
+        WHO => Answer::Object(json!({"status": {"authenticated": false}})),
+        MAY => {
+            let path = &asked.body["spec"]["nonResourceAttributes"]["path"];
+            Answer::Object(json!({"status": {"allowed": path == "/metrics"}}))
+        }
+        other => panic!("{other}"),
+    }
+}
+
+#[tokio::test]
+async fn a_bearer_that_may_sees_the_page() {
+    let (router, log) = guarded(knows_prometheus);
+    let (status, page) = get_as(&router, "/metrics", Some("Bearer prometheus")).await;
+    assert_eq!((status, page.ends_with("# EOF\n")), (200, true));
+    let mut asked = log.lock().unwrap().clone();
+    for review in &mut asked {
+        let body = review.body.as_object_mut().unwrap();
+        body.retain(|field, _| field == "spec" || field == "kind");
+    }
+    let asked: Vec<_> = asked.into_iter().map(|review| (review.what, review.body)).collect();
+    let may = json!({"kind": "SubjectAccessReview", "spec": {
+        "user": "prometheus",
+        "uid": "u1",
+        "groups": ["scrapers"],
+        "extra": {"pod": ["p"]},
+        "nonResourceAttributes": {"path": "/metrics", "verb": "get"},
+    }});
+    assert_eq!(
+        asked,
+        [
+            (WHO.to_owned(), json!({"kind": "TokenReview", "spec": {"token": "prometheus"}})),
+            (MAY.to_owned(), may)
+        ]
+    );
+}
+
+#[tokio::test]
+async fn others_see_no_guarded_page() {
+    let (router, log) = guarded(knows_prometheus);
+    for path in GUARDED {
+        for (authorization, expected) in [
+            (None, (401, "a bearer token is needed\n")),
+            (Some("Basic cHJvbWV0aGV1cw=="), (401, "a bearer token is needed\n")),
+            (Some("Bearer made-up"), (401, "the token is not valid\n")),
+        ] {
+            let (status, text) = get_as(&router, path, authorization).await;
+            assert_eq!((status, text.as_str()), expected, "{path} {authorization:?}");
+        }
+    }
+    // Whoever may see one page may not see all.
+    for path in &GUARDED[1..] {
+        let forbidden = (403, "the bearer may not get this path\n".to_owned());
+        assert_eq!(get_as(&router, path, Some("Bearer prometheus")).await, forbidden, "{path}");
+    }
+    // Probes have no token, and nobody is asked for them.
+    let asked = log.lock().unwrap().len();
+    assert_eq!(get(&router, "/healthz").await.0, 200);
+    assert_eq!(get(&router, "/readyz").await.0, 503);
+    assert_eq!(log.lock().unwrap().len(), asked);
+}
+
+#[tokio::test]
+async fn when_the_api_server_fails_nobody_sees_a_guarded_page() {
+    let (router, _) = guarded(|_| Answer::Error(500));
+    for path in GUARDED {
+        let failed = (503, "the API server can't say who may see this\n".to_owned());
+        assert_eq!(get_as(&router, path, Some("Bearer prometheus")).await, failed, "{path}");
+    }
 }

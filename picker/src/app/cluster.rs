@@ -1,28 +1,19 @@
 //! The tasks that follow the cluster, and those that do without one.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use kube::client::ClientBuilder;
 use kube::{Client, Config};
 use tokio::sync::watch;
-use tokio::time::timeout;
-use tower::BoxError;
-use tower::util::MapFutureLayer;
 
-use super::Tasks;
+use super::{Tasks, api};
 use crate::args::ServeArgs;
 use crate::metrics::Metrics;
 use crate::source::kube::{Stored, StrategyRef};
-use crate::source::{self, Desk, discovery};
+use crate::source::{self, Desk, Source, discovery};
 use crate::status;
 use crate::watch::pool::{Members, PoolRef, PoolState};
 use crate::watch::{Wanted, pods, pool};
-
-/// The longest that the API server may take to begin an answer. One that fell off the network would be
-/// waited for until TCP gives up, which takes a quarter of an hour.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A client for the cluster that the process runs in or that a kubeconfig names; `None` when no flag asks
 /// for a cluster. The API server need not answer yet.
@@ -35,12 +26,7 @@ pub(super) async fn client(args: &ServeArgs) -> Result<Option<Client>> {
         return Ok(None);
     }
     match Config::infer().await {
-        Ok(mut config) => {
-            // Watches and reports try again by their own rules. The client's, on top of them, would keep an
-            // edit waiting for many seconds after the API server is back.
-            config.default_retry = false;
-            Ok(Some(patient(config).context("cannot make a client for the cluster")?))
-        }
+        Ok(config) => Ok(Some(api::client(config).context("cannot make a client for the cluster")?)),
         // Manifests for file-discovery name a pool, too: only who needs the cluster fails, later.
         Err(error) if args.strategy.is_none() && !args.metrics_endpoint_auth => {
             tracing::warn!(%error, "there is no cluster");
@@ -48,15 +34,6 @@ pub(super) async fn client(args: &ServeArgs) -> Result<Option<Client>> {
         }
         Err(error) => Err(error).context("there is no cluster to follow; set KUBECONFIG, or run in a pod"),
     }
-}
-
-/// A client whose every request fails when its answer doesn't begin in time. A watch, once begun, goes on.
-fn patient(config: Config) -> kube::Result<Client> {
-    Ok(ClientBuilder::try_from(config)?.with_layer(&MapFutureLayer::new(in_time)).build())
-}
-
-async fn in_time<T>(answer: impl Future<Output = Result<T, BoxError>>) -> Result<T, BoxError> {
-    timeout(PATIENCE, answer).await?
 }
 
 /// Follows the RoutingStrategy, and reports what is served into its status.
@@ -101,7 +78,7 @@ pub(super) fn find_endpoints(
     tasks: &mut Tasks,
 ) -> Result<()> {
     let by_cluster = args.pool_name.is_some() || args.endpoint_selector.is_some();
-    if desk.installed().borrow().discovery.is_some() || !by_cluster {
+    if desk.settle(by_cluster) == Source::File {
         if desk.installed().borrow().revision.is_some() && desk.installed().borrow().discovery.is_none() {
             bail!(
                 "there are no endpoints: name a pool with --pool-name, pods with --endpoint-selector, or a \
@@ -134,7 +111,7 @@ pub(super) fn find_endpoints(
         }
         (None, selector) => {
             let selector = selector.clone().unwrap_or_default();
-            let ports = args.endpoint_target_ports.iter().copied().take(pool::MOST_PORTS).collect();
+            let ports = args.target_ports().map_err(anyhow::Error::msg)?;
             members.send_replace(PoolState::Present(Members { selector, ports }));
             tasks.spawn(async move {
                 // Nothing changes them, and their receiver wants a sender.
@@ -149,28 +126,4 @@ pub(super) fn find_endpoints(
         "following the pods"
     });
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use k8s_openapi::api::core::v1::Pod;
-    use kube::Api;
-    use kube::api::ListParams;
-    use tokio::net::TcpListener;
-    use tokio::time::Instant;
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn an_api_server_that_never_answers_is_given_up() {
-        // Connections are made, and nobody takes them.
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let server = format!("http://{}", listener.local_addr().unwrap());
-        let api: Api<Pod> = Api::namespaced(patient(Config::new(server.parse().unwrap())).unwrap(), "llm");
-        let (began, all) = (Instant::now(), ListParams::default());
-        let failed =
-            timeout(Duration::from_secs(3600), api.list(&all)).await.expect("it gives up").unwrap_err();
-        assert!(matches!(failed, kube::Error::Service(_)), "{failed:?}");
-        assert_eq!(began.elapsed().as_secs(), PATIENCE.as_secs());
-    }
 }

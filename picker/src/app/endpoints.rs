@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 use super::Tasks;
 use crate::args::ServeArgs;
 use crate::metrics::Metrics;
+use crate::scrape::connection::Place;
 use crate::scrape::poll;
 use crate::source::Desk;
 use crate::view::SharedView;
@@ -29,6 +30,8 @@ pub(super) fn start(
     tasks: &mut Tasks,
 ) -> watch::Receiver<Progress> {
     let interval = args.refresh_metrics_interval.max(FLOOR);
+    let port = Some(args.model_server_metrics_port).filter(|port| *port > 0);
+    let place = Place::new(args.model_server_metrics_path.clone(), port);
     let scrape = watch::Sender::new(false);
     let targets = watch::Sender::default();
     let progress = watch::Sender::default();
@@ -38,7 +41,7 @@ pub(super) fn start(
     let poll = poll::run(
         targets.subscribe(),
         scrape.subscribe(),
-        poll::Settings { interval, deadline: DEADLINE },
+        poll::Settings { interval, deadline: DEADLINE, place },
         metrics.scraping.clone(),
         rung.clone(),
     );

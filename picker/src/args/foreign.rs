@@ -15,7 +15,6 @@ use Takes::{Bool, Value};
 const FLAGS: &[(&str, Takes)] = &[
     // llm-d router 0.10 and GIE 1.x: parts that this picker doesn't have, or does without a switch.
     ("allow-experimental-plugins", Bool),
-    ("disable-endpoint-subset-filter", Bool),
     ("emit-endpoint-scores", Bool),
     ("enable-cert-reload", Bool),
     ("enable-grpc-stream-metrics", Bool),
@@ -28,7 +27,6 @@ const FLAGS: &[(&str, Takes)] = &[
     ("metrics-client-ca-file", Value),
     ("refresh-prometheus-metrics-interval", Value),
     ("tls-cipher-suites", Value),
-    ("tls-min-version", Value),
     ("tracing", Bool),
     ("zap-devel", Bool),
     ("zap-stacktrace-level", Value),
@@ -38,9 +36,6 @@ const FLAGS: &[(&str, Takes)] = &[
     ("kv-cache-usage-percentage-metric", Value),
     ("lora-info-metric", Value),
     ("model-server-metrics-https-insecure-skip-verify", Bool),
-    ("model-server-metrics-path", Value),
-    ("model-server-metrics-port", Value),
-    ("model-server-metrics-scheme", Value),
     ("total-queued-requests-metric", Value),
     ("total-running-requests-metric", Value),
     // GIE 0.x.
@@ -51,4 +46,16 @@ const FLAGS: &[(&str, Takes)] = &[
 /// What the flag called `name` takes, if it is one of another picker.
 pub(super) fn takes(name: &str) -> Option<Takes> {
     FLAGS.iter().find(|(flag, _)| *flag == name).map(|(_, takes)| *takes)
+}
+
+/// What it means that the flag called `--name` changes nothing, where somebody's safety may rest on it.
+pub fn consequence(flag: &str) -> Option<&'static str> {
+    match flag {
+        "--metrics-client-ca-file" => Some(
+            "metrics are served without TLS, and no client certificate is asked for: use --metrics-endpoint-auth, \
+             or a NetworkPolicy, to keep others out",
+        ),
+        "--metrics-cert-dir" => Some("metrics are served without TLS, so scrape them with the scheme http"),
+        _ => None,
+    }
 }

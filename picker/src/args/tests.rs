@@ -27,11 +27,13 @@ fn defaults() -> ServeArgs {
         pool_group: PoolGroup::V1,
         endpoint_selector: None,
         endpoint_target_ports: Vec::new(),
+        disable_endpoint_subset_filter: false,
         grpc_port: 9002,
         grpc_health_port: 9003,
         metrics_port: 9090,
         secure_serving: true,
         cert_path: None,
+        tls_min_version: TlsVersion::V12,
         max_request_body: 16 << 20,
         body_timeout: Duration::from_secs(30),
         max_held_bytes: 256 << 20,
@@ -39,6 +41,9 @@ fn defaults() -> ServeArgs {
         metrics_endpoint_auth: false,
         refresh_metrics_interval: Duration::from_millis(50),
         metrics_staleness_threshold: Duration::from_secs(2),
+        model_server_metrics_path: None,
+        model_server_metrics_port: 0,
+        model_server_metrics_scheme: Scheme::Http,
         verbosity: 2,
         zap_encoder: Encoder::Console,
         zap_log_level: None,
@@ -177,15 +182,62 @@ fn pods_without_a_pool() {
 }
 
 #[rstest]
+#[case::in_order(&["8001,8000", "80"], Ok(&[8001, 8000, 80][..]))]
+#[case::each_once(&["8000,8001,8000"], Ok(&[8000, 8001][..]))]
+#[case::as_many_as_a_pool_has(&["1,2,3,4,5,6,7,8,1"], Ok(&[1, 2, 3, 4, 5, 6, 7, 8][..]))]
+#[case::too_many(&["1,2,3,4,5,6,7,8,9"], Err("--endpoint-target-ports: at most 8 ports, and these are 9"))]
+fn ports_of_pods(#[case] given: &[&str], #[case] expected: Result<&[u16], &str>) {
+    let line: Vec<_> = given.iter().flat_map(|ports| ["--endpoint-target-ports", *ports]).collect();
+    let ports = serve(&line).target_ports();
+    assert_eq!(ports.as_deref().map_err(String::as_str), expected);
+}
+
+#[rstest]
+#[case("1.2", TlsVersion::V12)]
+#[case("1.3", TlsVersion::V13)]
+#[case("VersionTLS13", TlsVersion::V13)]
+fn the_oldest_tls(#[case] text: &str, #[case] tls_min_version: TlsVersion) {
+    assert_eq!(serve(&["--tls-min-version", text]), ServeArgs { tls_min_version, ..defaults() });
+}
+
+#[test]
+fn flags_of_safety_that_change_nothing_are_told_apart() {
+    let (_, ignored) = cli(&["--metrics-client-ca-file", "ca", "--metrics-cert-dir=d", "--tracing"]).unwrap();
+    let told: Vec<_> = ignored.iter().map(|flag| consequence(flag).is_some()).collect();
+    assert_eq!(told, [true, true, false]);
+}
+
+#[test]
+fn metrics_in_another_place() {
+    let args = serve(&[
+        "--model-server-metrics-path=/stats",
+        "-modelServerMetricsPort",
+        "8002",
+        "--model-server-metrics-scheme",
+        "http",
+    ]);
+    let expected = ServeArgs {
+        model_server_metrics_path: Some("/stats".parse().unwrap()),
+        model_server_metrics_port: 8002,
+        ..defaults()
+    };
+    assert_eq!(args, expected);
+}
+
+#[rstest]
 #[case(&["--config-file", "a", "--config-text", "b"], "cannot be used with")]
 #[case(&["--strategy", "a/b", "--config-text", "b"], "cannot be used with")]
 #[case(&["--pool-name", "a", "--endpoint-selector", "b", "--endpoint-target-ports", "1"], "cannot be used with")]
 #[case(&["--endpoint-selector", "b"], "--endpoint-target-ports")]
+#[case(&["--strategy", "a/b"], "<--pool-name <NAME>|--endpoint-selector <SELECTOR>>")]
+#[case(&["--tls-min-version=1.1"], "[possible values: 1.2, 1.3]")]
 #[case(&["--strategy", "chat"], "must be NAMESPACE/NAME")]
 #[case(&["--pool-group", "example.com"], "must be inference.networking.k8s.io or inference.networking.x-k8s.io")]
 #[case(&["--drain-timeout", "soon"], "write one like 50ms, 2s or 1m30s")]
 #[case(&["--secure-serving=perhaps"], "must be true or false")]
 #[case(&["--grpc-port", "99999"], "99999 is not in 0..=65535")]
+#[case(&["--model-server-metrics-scheme=https"], "'https' for '--model-server-metrics-scheme <SCHEME>'")]
+#[case(&["--model-server-metrics-path", "metrics"], "must be a path, and begin with /")]
 #[case(&["--no-such-flag"], "unexpected argument '--no-such-flag'")]
 fn what_is_wrong_is_said(#[case] line: &[&str], #[case] part: &str) {
     let error = cli(line).unwrap_err().to_string();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crds::PoolGroup;
+use http::uri::PathAndQuery;
 
 /// A duration like `50ms`, `1m30s` or `0`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -39,6 +40,12 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
         "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(false),
         _ => Err("must be true or false".to_owned()),
     }
+}
+
+/// The path of a page, `/metrics`.
+pub(super) fn path(text: &str) -> Result<PathAndQuery, String> {
+    let path = Some(text).filter(|text| text.starts_with('/')).and_then(|text| text.parse().ok());
+    path.ok_or_else(|| "must be a path, and begin with /".to_owned())
 }
 
 /// The group of a pool.

@@ -84,3 +84,44 @@ fn what_cannot_be_checked_is_another_code() {
     let (code, out) = check("a: [");
     assert_eq!(code, BAD, "{out}");
 }
+
+#[test]
+fn configs_in_a_config_map_are_found_however_they_are_written() {
+    let text = r#"
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: plugins}
+data:
+  quoted: |
+    apiVersion: llm-d.ai/v1alpha1
+    "kind": "EndpointPickerConfig"
+    plugins: [{type: nope}]
+  json: '{"apiVersion": "llm-d.ai/v1alpha1", "kind": "EndpointPickerConfig"}'
+  kindless: |
+    apiVersion: llm-d.ai/v1alpha1
+  broken: |
+    kind:   EndpointPickerConfig
+    plugins: [
+  prose: holds an EndpointPickerConfig
+  service: |
+    kind: Service
+    metadata: {name: EndpointPickerConfig}
+"#;
+    let (code, out) = check(text);
+    let subjects: Vec<_> =
+        out.lines().map(|line| line.split(": ").take(2).collect::<Vec<_>>().join(": ")).collect();
+    assert_eq!(
+        (code, subjects),
+        (
+            BAD,
+            [
+                "ConfigMap plugins, quoted: plugins[0].type",
+                "ConfigMap plugins, json: ok, revision 1349cde127705c16",
+                "ConfigMap plugins, kindless: kind",
+                "ConfigMap plugins, broken: no YAML",
+            ]
+            .map(str::to_owned)
+            .into()
+        )
+    );
+}

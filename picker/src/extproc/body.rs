@@ -109,7 +109,8 @@ where
         Wait::EarlyChunks => (true, EARLY),
     };
     let limit = gate.max_body;
-    if wait != Wait::EarlyChunks && head.content_length().is_some_and(|length| length > limit) {
+    // Only the beginning of a long body may be shown.
+    if !partial && head.content_length().is_some_and(|length| length > limit) {
         return Err(Unread::TooLarge);
     }
     if enough == 0 {
@@ -149,7 +150,9 @@ where
                 }
             }
             Some(Request::RequestTrailers(_)) => break End::Trailers,
-            _ => return Err(Unread::Answered(Box::new(message))),
+            // A part that this version does not know can't be answered.
+            None => {}
+            Some(_) => return Err(Unread::Answered(Box::new(message))),
         }
     };
     let shown = match wait {

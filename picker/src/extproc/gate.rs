@@ -30,6 +30,8 @@ pub struct Gate {
     pub max_body: usize,
     /// How long a body that is held may take for each 16 KiB of it; a slower one is refused with 408.
     pub body_timeout: Duration,
+    /// Whether only endpoints are chosen that the gateway's subset hint names, where it has one.
+    pub subset_filter: bool,
     /// What all bodies that are held may take together. A request whose body finds no room is refused with 503.
     pub held: Budget,
 }

@@ -1,13 +1,14 @@
 //! One exchange, told from its beginning to its end.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::Stream;
 use picker_core::request::{Content, Headers, Request};
 use picker_core::{Cx, parse};
 use picker_proto::ProcessingRequest;
 use picker_proto::processing_request::Request as Part;
+use tokio::time::timeout;
 use tonic::Status;
 
 use super::abort::Abort;
@@ -20,6 +21,9 @@ use super::reply::{self, Route, Side};
 use super::tail::Tail;
 use super::wire::Wire;
 use crate::metrics::Reason;
+
+/// How long what is left of a refused request is read.
+const REST: Duration = Duration::from_secs(5);
 
 /// Answers every message of one exchange. One strategy decides, whatever takes its place meanwhile, and the
 /// request is booked on its endpoint until the response has ended or this future is dropped.
@@ -56,9 +60,11 @@ where
     let body = match body::read(&mut wire, &mut head, wait, &gate).await {
         Ok(body) => body,
         Err(Unread::TooLarge) => {
+            drop(strategy);
             return refuse(&mut wire, &mut account, None, &Abort::too_large(gate.max_body)).await;
         }
         Err(Unread::Overloaded) => {
+            drop(strategy);
             return refuse(&mut wire, &mut account, None, &Abort::overloaded()).await;
         }
         Err(Unread::TooSlow) => {
@@ -74,13 +80,20 @@ where
     let asked = Instant::now();
     let request = match understand(head.headers, &body) {
         Ok(request) => request,
-        Err(abort) => return refuse(&mut wire, &mut account, None, &abort).await,
+        Err(abort) => {
+            drop((strategy, body));
+            return refuse(&mut wire, &mut account, None, &abort).await;
+        }
     };
     let began = Instant::now();
     let view = gate.view.load_full();
-    let flight = match strategy.route(&request, &view, head.subset.as_deref(), &mut Cx::live()) {
+    let subset = head.subset.as_deref().filter(|_| gate.subset_filter);
+    let flight = match strategy.route(&request, &view, subset, &mut Cx::live()) {
         Ok(flight) => flight,
-        Err(refusal) => return refuse(&mut wire, &mut account, request.model(), &refusal.into()).await,
+        Err(refusal) => {
+            drop((strategy, view, body));
+            return refuse(&mut wire, &mut account, Some(request), &refusal.into()).await;
+        }
     };
     account.routed(request.model(), asked, began);
     drop((strategy, view));
@@ -137,17 +150,22 @@ where
     }
 }
 
-/// Lets the gateway answer, and ends the exchange.
+/// Lets the gateway answer, and reads on until it has no more to say: a stream that ends while its request
+/// still comes in is reset, and the frames that are on their way count against the whole connection.
 async fn refuse<S>(
     wire: &mut Wire<S>,
     account: &mut Account<'_>,
-    model: Option<&str>,
+    request: Option<Request>,
     abort: &Abort,
 ) -> Result<(), Status>
 where
     S: Stream<Item = Result<ProcessingRequest, Status>> + Unpin,
 {
-    account.refused(model, abort);
+    account.refused(request.as_ref().and_then(Request::model), abort);
+    drop(request);
     wire.send(abort.response()).await;
+    let rest = async { while let Ok(Some(_)) = wire.next().await {} };
+    // A gateway that never ends its side is not waited for.
+    let _ = timeout(REST, rest).await;
     Ok(())
 }

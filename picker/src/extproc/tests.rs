@@ -3,9 +3,11 @@
 mod chunking;
 mod client;
 mod counts;
+mod frames;
 mod many;
 mod modes;
 mod refusals;
+mod swaps;
 mod words;
 
 use std::net::SocketAddr;
@@ -76,6 +78,7 @@ impl Fixture {
             traffic: metrics.traffic.clone(),
             max_body: MAX_BODY,
             body_timeout: BODY_TIMEOUT,
+            subset_filter: true,
             held: Budget::new(MAX_HELD),
         };
         Self { gate: Arc::new(gate), metrics }

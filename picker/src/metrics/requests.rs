@@ -17,6 +17,8 @@ const MODELS: usize = 1000;
 /// When all rows are taken, those without a request for this long are given to others: clients that invent names
 /// would otherwise leave nothing but `other` of models to come.
 const IDLE: Duration = Duration::from_secs(600);
+/// The row of those without one, and so of a model of that name.
+const OTHER: &str = "other";
 /// Bytes of a model's name that the label keeps.
 const NAME: usize = 128;
 
@@ -153,6 +155,9 @@ impl Requests {
             return add(&self.0.unnamed, reason);
         };
         let model = &model[..model.floor_char_boundary(NAME)];
+        if model == OTHER {
+            return add(&self.0.other, reason);
+        }
         if let Some(row) = self.0.models.load().get(model) {
             return add(&row.counts, reason);
         }
@@ -208,7 +213,7 @@ impl Collector for Requests {
         let mut rows: Vec<(&str, &Counts)> =
             models.iter().map(|(model, row)| (&**model, &row.counts)).collect();
         rows.sort_unstable_by_key(|(model, _)| *model);
-        rows.extend([("", &self.0.unnamed), ("other", &self.0.other)]);
+        rows.extend([("", &self.0.unnamed), (OTHER, &self.0.other)]);
         for (model, counts) in rows {
             for reason in Reason::ALL {
                 let count = counts[reason as usize].load(Ordering::Relaxed);

@@ -54,11 +54,14 @@ fn requests_have_bounded_labels() {
     requests.count(Some(&"é".repeat(100)), Reason::Routed);
     // A name that only refusals have seen.
     requests.count(Some("invented"), Reason::AllFiltered);
+    // A name that is that of a row.
+    requests.count(Some("other"), Reason::Routed);
     insta::assert_snapshot!(lines(&metrics, &["waypost_picker_requests"]), @r#"
         waypost_picker_requests_total{model="llama",status="200",reason="routed"} 2
         waypost_picker_requests_total{model="llama",status="413",reason="body-too-large"} 1
         waypost_picker_requests_total{model="éééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé",status="200",reason="routed"} 1
         waypost_picker_requests_total{model="",status="503",reason="no-endpoints"} 2
+        waypost_picker_requests_total{model="other",status="200",reason="routed"} 1
         waypost_picker_requests_total{model="other",status="429",reason="all-filtered"} 1
     "#);
 
@@ -69,7 +72,7 @@ fn requests_have_bounded_labels() {
     assert_eq!(all.lines().count(), 1000 + 1 + 1 + 2);
     let other = lines(&metrics, &["waypost_picker_requests_total{model=\"other\""]);
     insta::assert_snapshot!(other, @r#"
-        waypost_picker_requests_total{model="other",status="200",reason="routed"} 1002
+        waypost_picker_requests_total{model="other",status="200",reason="routed"} 1003
         waypost_picker_requests_total{model="other",status="429",reason="all-filtered"} 1
     "#);
 }

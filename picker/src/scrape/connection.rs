@@ -1,19 +1,51 @@
 //! One keep-alive connection to one model server.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::header::{ACCEPT, HOST, USER_AGENT};
+use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use picker_core::view::Signals;
 use tokio::net::TcpStream;
 
+use super::engine::Engine;
 use super::scan::Scanner;
 
 /// The longest metrics text that is read, in bytes: five times what a server with all its histograms writes.
 const BODY_CAP: usize = 4 << 20;
+
+/// Where engines have their metrics: TensorRT-LLM's server tells its iterations in JSON at the first of them.
+const PATHS: [&str; 2] = ["/metrics", "/prometheus/metrics"];
+
+/// How often the other paths of a server are tried whose page is there and says nothing: each so many scrapes.
+const PROBE: u32 = 20;
+
+/// Where model servers have their metrics.
+#[derive(Clone, Debug)]
+pub struct Place {
+    paths: Arc<[PathAndQuery]>,
+    port: Option<u16>,
+}
+
+impl Default for Place {
+    /// On the serving port, where any of the known engines has them.
+    fn default() -> Self {
+        Self { paths: PATHS.into_iter().map(PathAndQuery::from_static).collect(), port: None }
+    }
+}
+
+impl Place {
+    /// At `path` alone, and on `port`; `None` is what [`Self::default`] says.
+    pub fn new(path: Option<PathAndQuery>, port: Option<u16>) -> Self {
+        let paths = path.map_or_else(|| Self::default().paths, |path| Arc::from([path]));
+        Self { paths, port }
+    }
+}
 
 /// Why a scrape failed.
 #[derive(Debug, thiserror::Error)]
@@ -55,25 +87,62 @@ type Open = (http1::SendRequest<Empty<Bytes>>, http1::Connection<TokioIo<TcpStre
 pub struct Connection {
     address: SocketAddr,
     host: HeaderValue,
+    paths: Arc<[PathAndQuery]>,
+    /// The one of them that was last found to say something.
+    path: usize,
+    /// Pages in a row that said nothing.
+    silent: u32,
     open: Option<Open>,
 }
 
 impl Connection {
-    /// A connection to `address`, not open yet.
-    pub fn new(address: SocketAddr) -> Self {
+    /// A connection to the metrics of the server at `address`, not open yet.
+    pub fn new(mut address: SocketAddr, place: Place) -> Self {
+        address.set_port(place.port.unwrap_or(address.port()));
         // An address is always a legal header value.
         let host = HeaderValue::from_str(&address.to_string()).unwrap_or(HeaderValue::from_static(""));
-        Self { address, host, open: None }
+        Self { address, host, paths: place.paths, path: 0, silent: 0, open: None }
     }
 
-    /// Fetches `/metrics` and feeds its text to `scanner`. After an error, or when dropped half way, the
+    /// Reads the metrics, with `scanner`. Where they are not, or say nothing, the other paths are tried, and
+    /// the one that says something is read from then on. After an error, or when dropped half way, the
     /// connection is closed and the scanner has read a part of a text.
     ///
     /// # Errors
     /// When there was no complete answer with status 200.
-    pub async fn scrape(&mut self, scanner: &mut Scanner) -> Result<(), Failure> {
+    pub async fn scrape(&mut self, scanner: &mut Scanner, hint: Option<Engine>) -> Result<Signals, Failure> {
+        let nothing = Signals::default();
+        let known = self.get(self.path, scanner).await.map(|()| scanner.finish(hint));
+        let elsewhere = match &known {
+            Ok(signals) if *signals == nothing => {
+                self.silent = self.silent.wrapping_add(1);
+                self.silent % PROBE == 1
+            }
+            Err(Failure::Status(StatusCode::NOT_FOUND)) => true,
+            _ => false,
+        };
+        if elsewhere {
+            let (first, count) = (self.path, self.paths.len());
+            for path in (1..count).map(|step| (first + step) % count) {
+                scanner.reset();
+                let other = self.get(path, scanner).await.map(|()| scanner.finish(hint));
+                if let Ok(signals) = other
+                    && signals != nothing
+                {
+                    (self.path, self.silent) = (path, 0);
+                    return Ok(signals);
+                }
+            }
+        } else if known.as_ref().is_ok_and(|signals| *signals != nothing) {
+            self.silent = 0;
+        }
+        known
+    }
+
+    /// Fetches the page at `path` and feeds its text to `scanner`.
+    async fn get(&mut self, path: usize, scanner: &mut Scanner) -> Result<(), Failure> {
         if let Some(open) = self.open.take() {
-            match self.exchange(open, scanner).await {
+            match self.exchange(open, path, scanner).await {
                 // Closed by the server while it was idle: no failure of the server.
                 Err(Failure::Broken(_)) => scanner.reset(),
                 other => return other,
@@ -82,15 +151,20 @@ impl Connection {
         let stream = TcpStream::connect(self.address).await.map_err(Failure::Connect)?;
         stream.set_nodelay(true).map_err(Failure::Connect)?;
         let open = http1::handshake(TokioIo::new(stream)).await?;
-        self.exchange(open, scanner).await
+        self.exchange(open, path, scanner).await
     }
 
     /// One request and its answer; keeps the connection if it can be used again.
-    async fn exchange(&mut self, (mut sender, mut wire): Open, scanner: &mut Scanner) -> Result<(), Failure> {
+    async fn exchange(
+        &mut self,
+        (mut sender, mut wire): Open,
+        path: usize,
+        scanner: &mut Scanner,
+    ) -> Result<(), Failure> {
         let mut closed = false;
         {
             // One task for both sides of the exchange: no wake-up from one to the other.
-            let mut fetch = std::pin::pin!(fetch(&mut sender, self.request(), scanner));
+            let mut fetch = std::pin::pin!(fetch(&mut sender, self.request(path), scanner));
             loop {
                 tokio::select! {
                     biased;
@@ -106,10 +180,10 @@ impl Connection {
         Ok(())
     }
 
-    fn request(&self) -> Request<Empty<Bytes>> {
+    fn request(&self, path: usize) -> Request<Empty<Bytes>> {
         let mut request = Request::new(Empty::new());
         *request.method_mut() = Method::GET;
-        *request.uri_mut() = http::Uri::from_static("/metrics");
+        *request.uri_mut() = self.paths[path].clone().into();
         let headers = request.headers_mut();
         headers.insert(HOST, self.host.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("text/plain;version=0.0.4"));

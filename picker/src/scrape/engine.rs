@@ -112,7 +112,7 @@ impl Found {
     pub fn signals(self, hint: Option<Engine>) -> Signals {
         let Self(mut engines) = self;
         if let Some(hint) = hint {
-            engines.swap(0, hint as usize);
+            engines[..=hint as usize].rotate_right(1);
         }
         engines.into_iter().map(Figures::signals).find(|s| *s != Signals::default()).unwrap_or_default()
     }

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::connection::{Connection, Failure};
+use super::connection::{Connection, Failure, Place};
 use super::engine::Engine;
 use super::scan::Scanner;
 use crate::metrics::Scraping;
@@ -28,6 +28,8 @@ pub struct Settings {
     pub interval: Duration,
     /// The longest that one may take.
     pub deadline: Duration,
+    /// Where their metrics are.
+    pub place: Place,
 }
 
 /// What makes a task useless when it changes.
@@ -75,19 +77,19 @@ async fn follow(
     scraping: Scraping,
     scraped: Arc<Notify>,
 ) {
-    let Settings { interval, deadline } = settings;
-    let mut connection = Connection::new(target.endpoint.address);
+    let Settings { interval, deadline, place } = settings;
+    let mut connection = Connection::new(target.endpoint.address, place);
     let mut scanner = Scanner::default();
     let mut pause = spread(target.endpoint.key, interval);
     let (mut failing, mut told) = (false, Told::default());
     loop {
         let started = Instant::now();
-        let done = timeout(deadline, connection.scrape(&mut scanner)).await;
+        let done = timeout(deadline, connection.scrape(&mut scanner, hint)).await;
         match done.unwrap_or(Err(Failure::Timeout)) {
-            Ok(()) => {
+            Ok(signals) => {
                 let ended = Instant::now();
                 scraping.duration.observe(ended - started);
-                target.readout.record(scanner.finish(hint), ended.into_std());
+                target.readout.record(signals, ended.into_std());
                 if std::mem::take(&mut failing) {
                     pause = interval;
                 }

@@ -101,6 +101,9 @@ fn builder() -> http2::Builder<TokioExecutor> {
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+        // Streams that end here before the gateway has sent all of its request are no attack of the gateway:
+        // after a thousand of them `h2` would close the connection, with every other stream on it.
+        .max_local_error_reset_streams(None)
         .keep_alive_interval(KEEPALIVE)
         .keep_alive_timeout(KEEPALIVE);
     builder

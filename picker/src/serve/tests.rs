@@ -2,7 +2,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hyper_util::rt::TokioIo;
+use rustls::SupportedProtocolVersion;
 use rustls::pki_types::ServerName;
+use rustls::version::{TLS12, TLS13};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -43,11 +45,19 @@ impl Running {
 
     /// As Envoy AI Gateway connects: any certificate, ALPN h2.
     async fn tls(&self) -> HealthClient<Channel> {
+        self.tls_of(rustls::ALL_VERSIONS).await.unwrap()
+    }
+
+    /// The same, with some versions only.
+    async fn tls_of(
+        &self,
+        versions: &'static [&'static SupportedProtocolVersion],
+    ) -> Result<HealthClient<Channel>, tonic::transport::Error> {
         let address = self.address;
         let connect = tower::service_fn(move |_: Uri| async move {
             let io = TcpStream::connect(address).await?;
             let mut config = rustls::ClientConfig::builder_with_provider(crate::tls::provider())
-                .with_safe_default_protocol_versions()
+                .with_protocol_versions(versions)
                 .unwrap()
                 .dangerous()
                 .with_custom_certificate_verifier(Arc::new(AnyCertificate))
@@ -58,9 +68,8 @@ impl Running {
             assert_eq!(io.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
             std::io::Result::Ok(TokioIo::new(io))
         });
-        HealthClient::new(
-            Endpoint::from_static("http://picker").connect_with_connector(connect).await.unwrap(),
-        )
+        let endpoint = Endpoint::from_static("http://picker");
+        Ok(HealthClient::new(endpoint.connect_with_connector(connect).await?))
     }
 }
 
@@ -115,12 +124,27 @@ fn readiness() -> HealthCheckRequest {
 #[tokio::test]
 async fn one_port_speaks_tls_and_plaintext() {
     let certificate = Certificate::self_signed(["picker.ns.svc".to_owned()]).unwrap();
-    let running = start(Serve { tls: Some(certificate.acceptor().unwrap()), ..Serve::default() }).await;
+    let running =
+        start(Serve { tls: Some(certificate.acceptor(rustls::ALL_VERSIONS).unwrap()), ..Serve::default() })
+            .await;
     // A client that says nothing holds up nobody.
     let _silent = TcpStream::connect(running.address).await.unwrap();
     for mut client in [running.tls().await, running.plaintext().await] {
         let answer = client.check(liveness()).await.unwrap();
         assert_eq!(answer.get_ref().status(), ServingStatus::Serving);
+    }
+}
+
+#[tokio::test]
+async fn old_versions_of_tls_can_be_refused() {
+    let certificate = Certificate::self_signed(["picker.ns.svc".to_owned()]).unwrap();
+    const OLD: &[&SupportedProtocolVersion] = &[&TLS12];
+    const NEW: &[&SupportedProtocolVersion] = &[&TLS13];
+    for (taken, expected) in [(rustls::ALL_VERSIONS, [true, true]), (NEW, [false, true])] {
+        let acceptor = certificate.acceptor(taken).unwrap();
+        let running = start(Serve { tls: Some(acceptor), ..Serve::default() }).await;
+        let connected = [running.tls_of(OLD).await.is_ok(), running.tls_of(NEW).await.is_ok()];
+        assert_eq!(connected, expected);
     }
 }
 

@@ -1,13 +1,13 @@
 //! Takes offered routings to [`Hot`] and tells what became of them: to the log, to metrics, to whoever
 //! follows [`Installed`].
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use picker_core::config::{Scope, revision};
 use picker_core::hot::Outcome;
 use picker_core::plugins::discover::FileDiscovery;
-use picker_core::{Hot, Needs};
+use picker_core::{Hot, Needs, Strategy};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -50,23 +50,79 @@ pub struct Installed {
     pub error: Option<String>,
 }
 
+/// Where a picker's endpoints come from, for as long as it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The pods of the cluster.
+    Cluster,
+    /// The file that the routing's `dataLayer.discovery` names.
+    File,
+}
+
+/// A strategy that has begun to serve.
+struct Swap {
+    strategy: Arc<Strategy>,
+    routing: Arc<Value>,
+    since: SystemTime,
+    resets: Vec<String>,
+}
+
+impl Source {
+    /// Why `routing` can't serve with endpoints from here.
+    fn refuses(self, routing: &Value) -> Option<&'static str> {
+        match (self, routing["dataLayer"]["discovery"].is_null()) {
+            (Self::Cluster, false) => Some(
+                "dataLayer.discovery: this picker began with endpoints from the cluster; to read them from a file \
+                 it needs a restart",
+            ),
+            (Self::File, true) => Some(
+                "dataLayer.discovery: this picker began with endpoints from a file, and without this there are \
+                 none; to take them from the cluster it needs a restart, with --pool-name or --endpoint-selector",
+            ),
+            _ => None,
+        }
+    }
+}
+
+impl Swap {
+    fn tell(self, state: &mut Installed) {
+        state.revision = Some(self.strategy.revision.clone());
+        state.routing = Some(self.routing);
+        state.since = Some(self.since);
+        state.resets = self.resets;
+        state.scrape = self.strategy.needs.has(Needs::SCRAPE);
+        state.discovery.clone_from(&self.strategy.discovery);
+    }
+}
+
 /// The desk.
 #[derive(Debug)]
 pub struct Desk {
     hot: Arc<Hot>,
     metrics: StrategyMetrics,
     state: watch::Sender<Installed>,
+    /// `None` until it is settled. Held through a swap, so that none slips in while it is.
+    source: Mutex<Option<Source>>,
 }
 
 impl Desk {
     /// A desk in front of `hot`.
     pub fn new(hot: Arc<Hot>, metrics: StrategyMetrics) -> Self {
-        Self { hot, metrics, state: watch::Sender::default() }
+        Self { hot, metrics, state: watch::Sender::default(), source: Mutex::default() }
     }
 
     /// Follows what serves.
     pub fn installed(&self) -> watch::Receiver<Installed> {
         self.state.subscribe()
+    }
+
+    /// Settles where endpoints come from: from where the routing that serves says, or, before there is one,
+    /// from the cluster if `cluster` says that flags name a pool or pods. A routing that wants something else
+    /// is refused from now on.
+    pub fn settle(&self, cluster: bool) -> Source {
+        let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        let by_file = self.state.borrow().discovery.is_some() || !cluster;
+        *source.insert(if by_file { Source::File } else { Source::Cluster })
     }
 
     /// Brings a routing. Returns whether it serves now. What was brought last, and was refused, is not
@@ -83,18 +139,21 @@ impl Desk {
             });
             return false;
         }
-        let outcome = self.install(offer.routing, offer.scope);
-        let error = match outcome {
-            Ok(()) => None,
+        let (swap, error) = match self.install(offer.routing, offer.scope) {
+            Ok(swap) => (swap, None),
             Err(error) => {
                 self.metrics.refused();
                 let serving = self.hot.revision();
                 tracing::error!(revision = offered, serving, error, "the routing is refused");
-                Some(error)
+                (None, Some(error))
             }
         };
         let accepted = error.is_none();
+        // All at once: nobody sees a new revision beside the generation of an old one.
         self.tell(|state| {
+            if let Some(swap) = swap {
+                swap.tell(state);
+            }
             state.offered = Some(offered);
             state.generation = offer.generation;
             state.error = error;
@@ -106,15 +165,23 @@ impl Desk {
     /// The refusal stands. Returns whether it serves now.
     pub fn rescue(&self, routing: &Value, scope: Scope) -> bool {
         let rescued = self.install(routing, scope);
-        match &rescued {
-            Ok(()) => tracing::warn!(
-                revision = revision(routing),
-                "serving the revision that was accepted last, because the present one is refused"
-            ),
-            Err(error) => tracing::error!(error, "the revision that was accepted last is refused too"),
-        }
         self.metrics.refused();
-        rescued.is_ok()
+        match rescued {
+            Ok(swap) => {
+                tracing::warn!(
+                    revision = revision(routing),
+                    "serving the revision that was accepted last, because the present one is refused"
+                );
+                if let Some(swap) = swap {
+                    self.tell(|state| swap.tell(state));
+                }
+                true
+            }
+            Err(error) => {
+                tracing::error!(error, "the revision that was accepted last is refused too");
+                false
+            }
+        }
     }
 
     /// Tells that nothing could be brought, and why. What serves goes on.
@@ -131,7 +198,16 @@ impl Desk {
         });
     }
 
-    fn install(&self, routing: &Value, scope: Scope) -> Result<(), String> {
+    /// Returns what to tell of a swap, when there was one.
+    fn install(&self, routing: &Value, scope: Scope) -> Result<Option<Swap>, String> {
+        let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(message) = source.and_then(|source| source.refuses(routing)) {
+            // What else is wrong with it comes first.
+            return match Hot::default().offer(routing, scope) {
+                Outcome::Refused(errors) => Err(errors.to_string()),
+                Outcome::Unchanged | Outcome::Swapped { .. } => Err(message.to_owned()),
+            };
+        }
         let before = self.hot.revision();
         let started = Instant::now();
         let outcome = self.hot.offer(routing, scope);
@@ -140,10 +216,10 @@ impl Desk {
             Outcome::Refused(errors) => Err(errors.to_string()),
             Outcome::Unchanged => {
                 self.metrics.unchanged();
-                Ok(())
+                Ok(None)
             }
             Outcome::Swapped { resets } => {
-                let Some(strategy) = self.hot.current() else { return Ok(()) };
+                let Some(strategy) = self.hot.current() else { return Ok(None) };
                 self.metrics.swapped(&strategy.revision, now);
                 tracing::info!(
                     revision = strategy.revision,
@@ -152,15 +228,7 @@ impl Desk {
                     micros = started.elapsed().as_micros() as u64,
                     "a routing serves"
                 );
-                self.tell(|state| {
-                    state.revision = Some(strategy.revision.clone());
-                    state.routing = Some(Arc::new(routing.clone()));
-                    state.since = Some(now);
-                    state.resets = resets;
-                    state.scrape = strategy.needs.has(Needs::SCRAPE);
-                    state.discovery.clone_from(&strategy.discovery);
-                });
-                Ok(())
+                Ok(Some(Swap { strategy, routing: Arc::new(routing.clone()), since: now, resets }))
             }
         }
     }

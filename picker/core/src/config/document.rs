@@ -33,7 +33,7 @@ impl Document {
         };
         let mut errors = Vec::new();
         let mut expect = |fields: &mut Map<String, Value>, name: &str, wanted: &[&str]| {
-            let wrong = match fields.remove(name) {
+            let wrong = match fields.shift_remove(name) {
                 Some(Value::String(s)) if wanted.contains(&s.as_str()) => return,
                 Some(other) => ConfigError::new(
                     name,

@@ -57,6 +57,21 @@ fn a_text_of_another_kind_is_refused_with_all_else_that_is_wrong_with_it() {
     );
 }
 
+#[test]
+fn errors_stand_in_the_order_of_the_text() {
+    let text = "apiVersion: llm-d.ai/v1alpha1
+kind: EndpointPickerConfig
+first: 1
+second: 2
+plugins: [{type: queue-scorer, third: 3}]
+fourth: 4
+";
+    let routing = Document::parse(text).unwrap().routing;
+    let errors = crate::strategy::compile(&routing, Scope::File, &Default::default()).err().unwrap();
+    let paths: Vec<_> = errors.0.iter().map(|error| error.path.as_str()).collect();
+    assert_eq!(paths, ["first", "second", "plugins[0].third", "fourth"]);
+}
+
 #[rstest]
 #[case::unclosed("plugins: [", "no YAML: line 1 column 10: unclosed bracket '['")]
 #[case::twice(

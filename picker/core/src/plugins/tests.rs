@@ -103,6 +103,12 @@ fn wrong_parameters_are_named() {
             "plugins[0].parameters.idleThreshold: invalid value: integer `-1`, expected u32",
         ),
         (
+            "active-request-scorer",
+            json!({"inFlightLoadProducerName": "mine"}),
+            "plugins[0].parameters.inFlightLoadProducerName: there is no producer called \"mine\"; requests are counted \
+             by the picker itself, as \"inflight-load-producer\"; leave this out",
+        ),
+        (
             "prefix-cache-scorer",
             json!({"matchLengthWeight": -0.1}),
             "plugins[0].parameters.matchLengthWeight: must lie between 0 and 1",
@@ -120,13 +126,13 @@ fn wrong_parameters_are_named() {
         ),
         (
             "approx-prefix-cache-producer",
-            json!({"blockSizeTokens": 0}),
-            "plugins[0].parameters.blockSizeTokens: must be 1 to 65536 tokens",
+            json!({"blockSizeTokens": -1}),
+            "plugins[0].parameters.blockSizeTokens: invalid value: integer `-1`, expected u32",
         ),
         (
             "approx-prefix-cache-producer",
             json!({"lruCapacityPerServer": 0}),
-            "plugins[0].parameters.lruCapacityPerServer: must be 1 to 1048576 blocks",
+            "plugins[0].parameters.lruCapacityPerServer: must be at least 1 block",
         ),
         (
             "max-score-picker",

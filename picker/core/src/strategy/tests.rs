@@ -1,9 +1,15 @@
+use std::time::Instant;
+
 use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
 use crate::config::{Document, ErrorKind, Errors, Scope};
+use crate::cx::Cx;
+use crate::schedule::Scored;
 use crate::store::StateStore;
+use crate::view::Candidates;
+use crate::view::testing::unknown;
 
 fn yaml(text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap()
@@ -315,6 +321,24 @@ fn a_producer_of_another_type_is_named() {
         errors(&routing, Scope::Resource),
         [error("plugins[0].parameters.prefixMatchInfoProducerName", ErrorKind::UnknownRef, message)]
     );
+}
+
+#[rstest]
+#[case::the_first_of_two(&["max-score-picker", "random-picker"], 2)]
+#[case::in_the_order_of_the_plugins(&["random-picker", "max-score-picker"], 1)]
+#[case::the_default_one(&[], 1)]
+fn a_profile_without_a_picker_takes_the_first_one_declared(#[case] pickers: &[&str], #[case] named: usize) {
+    let count = |kind: &str| if kind == "max-score-picker" { 2 } else { 1 };
+    let mut plugins = vec![json!({"type": "queue-scorer"})];
+    plugins.extend(pickers.iter().map(|kind| {
+        json!({"type": kind, "name": format!("my-{kind}"), "parameters": {"maxNumOfEndpoints": count(kind)}})
+    }));
+    let profiles = json!([{"name": "default", "plugins": [{"pluginRef": "queue-scorer"}]}]);
+    let strategy = compiled(&json!({"plugins": plugins, "schedulingProfiles": profiles}));
+    let view = unknown(3);
+    let scored = Scored { candidates: &Candidates::of(&view, None), totals: &[3.0, 2.0, 1.0] };
+    let picked = strategy.profiles[0].picker.pick(&mut Cx::new(Instant::now(), 1), scored);
+    assert_eq!(picked.len(), named);
 }
 
 #[test]

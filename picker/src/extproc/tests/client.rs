@@ -1,5 +1,6 @@
 //! A gateway's end of a connection.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use picker_proto::external_processor_client::ExternalProcessorClient;
@@ -26,6 +27,7 @@ pub enum Step {
 /// A picker that serves on a port of its own.
 pub struct Picker {
     pub fixture: Fixture,
+    pub address: SocketAddr,
     client: ExternalProcessorClient<Channel>,
     served: JoinHandle<()>,
 }
@@ -43,7 +45,7 @@ impl Picker {
         let routes = Routes::new(Service::new(fixture.gate.clone()));
         let served = tokio::spawn(Serve::default().run(listener, routes, CancellationToken::new()));
         let client = ExternalProcessorClient::connect(format!("http://{address}")).await.unwrap();
-        Self { fixture, client, served }
+        Self { fixture, address, client, served }
     }
 
     /// Opens a stream.

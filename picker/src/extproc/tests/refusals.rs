@@ -91,6 +91,20 @@ async fn a_subset_that_allows_nobody() {
 }
 
 #[tokio::test]
+async fn a_subset_that_is_not_looked_at() {
+    let mut fixture = Fixture::new(Some(at_random()), &[RED]);
+    std::sync::Arc::get_mut(&mut fixture.gate).unwrap().subset_filter = false;
+    let only = Routed { destination: RED, revision: fixture.revision(), removed: Vec::new() };
+    let headers = with_metadata(
+        first(chat(), true, NoBody, NoBody),
+        "envoy.lb.subset_hint",
+        "x-gateway-destination-endpoint-subset",
+        string("10.9.9.9:8000"),
+    );
+    Picker::start(fixture).await.play(vec![Send(headers), Get(only.in_headers())]).await;
+}
+
+#[tokio::test]
 async fn filters_that_take_everybody_out() {
     let routing = json!({
         "plugins": [
@@ -212,6 +226,16 @@ async fn bodies_over_the_limit() {
         counted(&picker),
         r#"waypost_picker_requests_total{model="",status="413",reason="body-too-large"} 5"#
     );
+    // Of which the gateway shows the beginning only.
+    let only = Routed { destination: RED, revision: picker.fixture.revision(), removed: Vec::new() };
+    picker
+        .play(vec![
+            Send(first(announced.clone(), false, BufferedPartial, NoBody)),
+            Get(go_on_headers()),
+            Send(body(vec![b' '; 1000], false)),
+            Get(only.in_body()),
+        ])
+        .await;
     // One that no plugin reads is not held, and not limited.
     let fixture = Fixture::new(Some(at_random()), &[RED]);
     let only = Routed { destination: RED, revision: fixture.revision(), removed: Vec::new() };
@@ -238,8 +262,9 @@ async fn bodies_that_are_held_at_once() {
     assert!(poll!(waiting.next()).is_pending());
     assert!(poll!(asking.next()).is_pending());
     // There is no room for a third one, until one of them has gone on.
-    let (_refused, mut third) = begin();
+    let (refused, mut third) = begin();
     assert!(matches!(poll!(third.next()), Poll::Ready(Some(Ok(answer))) if answer == overloaded));
+    drop(refused);
     assert!(third.next().await.is_none());
     asks.unbounded_send(Ok(trailers())).unwrap();
     while let Poll::Ready(Some(answer)) = poll!(asking.next()) {
@@ -282,8 +307,9 @@ async fn bodies_that_get_stuck_while_they_are_held() {
         () = drip => unreachable!("it never ends"),
         answer = waiting.next() => assert_eq!(answer.unwrap().unwrap(), too_slow),
     }
-    assert!(waiting.next().await.is_none());
     assert_eq!(began.elapsed(), BODY_TIMEOUT);
+    drop(silent);
+    assert!(waiting.next().await.is_none());
     // 16 KiB each time are.
     let (steady, mut waiting) = begin();
     for _ in 0..10 {
@@ -298,6 +324,38 @@ async fn bodies_that_get_stuck_while_they_are_held() {
             r#"waypost_picker_requests_total{model="",status="499",reason="client-closed"} 1"#,
         ]
     );
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_of_a_refused_request_is_read_for_a_while() {
+    let fixture = Fixture::new(Some(by_adapter()), &[RED]);
+    let refused = || {
+        let (tx, rx) = futures::channel::mpsc::unbounded();
+        tx.unbounded_send(Ok(first(chat(), false, FullDuplexStreamed, FullDuplexStreamed))).unwrap();
+        tx.unbounded_send(Ok(body(vec![b' '; MAX_BODY + 1], false))).unwrap();
+        (tx, fixture.gate.clone().process(rx))
+    };
+    let (rest, mut answers) = refused();
+    assert_eq!(answers.next().await.unwrap().unwrap(), too_large());
+    for _ in 0..3 {
+        rest.unbounded_send(Ok(body("more", false))).unwrap();
+        assert!(poll!(answers.next()).is_pending());
+    }
+    drop(rest);
+    assert!(answers.next().await.is_none());
+
+    let (_never_ends, mut answers) = refused();
+    assert_eq!(answers.next().await.unwrap().unwrap(), too_large());
+    let began = tokio::time::Instant::now();
+    assert!(answers.next().await.is_none());
+    assert_eq!(began.elapsed().as_secs(), 5);
+    // It holds on to nothing meanwhile.
+    let strategy = std::sync::Arc::downgrade(&fixture.gate.hot.current().unwrap());
+    let (_rest, mut answers) = refused();
+    assert_eq!(answers.next().await.unwrap().unwrap(), too_large());
+    assert!(poll!(answers.next()).is_pending());
+    fixture.gate.hot.offer(&at_random(), picker_core::config::Scope::Resource);
+    assert!(strategy.upgrade().is_none());
 }
 
 #[tokio::test]
@@ -321,6 +379,16 @@ async fn a_part_of_a_kind_to_come_is_passed_over() {
             Send(ProcessingRequest::default()),
             Send(response_headers("text/plain", true)),
             Get(go_on_response_headers()),
+        ])
+        .await;
+    picker
+        .play(vec![
+            Send(first(chat(), false, FullDuplexStreamed, NoBody)),
+            Send(body(ask("blue").slice(..20), false)),
+            Send(ProcessingRequest::default()),
+            Send(body(ask("blue").slice(20..), true)),
+            Get(only.in_headers()),
+            Get(echo(ask("blue"), true)),
         ])
         .await;
 }

@@ -1,4 +1,7 @@
-use picker_core::view::Signals;
+use std::sync::Mutex;
+
+use axum::Router;
+use axum::routing::get;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -49,11 +52,10 @@ async fn one_connection_serves_many_scrapes_and_is_made_again() {
         vec![last],
     ];
     let scrapes = async {
-        let mut connection = Connection::new(address);
+        let mut connection = Connection::new(address, Place::default());
         let mut scanner = Scanner::default();
         for expected in [1.0, 2.0, 3.0, 4.0] {
-            connection.scrape(&mut scanner).await.unwrap();
-            assert_eq!(scanner.finish(None), waiting(expected));
+            assert_eq!(connection.scrape(&mut scanner, None).await.unwrap(), waiting(expected));
         }
     };
     let (seen, ()) = tokio::join!(server(listener, answers), scrapes);
@@ -63,9 +65,13 @@ async fn one_connection_serves_many_scrapes_and_is_made_again() {
     assert_eq!(seen, [vec![request.clone(); 2], vec![request.clone()], vec![request]]);
 }
 
+async fn scrape(address: SocketAddr, place: Place) -> Result<Signals, Failure> {
+    Connection::new(address, place).scrape(&mut Scanner::default(), None).await
+}
+
 async fn failure(answer: String) -> &'static str {
     let (listener, address) = local().await;
-    let scrape = async { Connection::new(address).scrape(&mut Scanner::default()).await.unwrap_err().name() };
+    let scrape = async { scrape(address, Place::default()).await.unwrap_err().name() };
     tokio::join!(server(listener, vec![vec![answer]]), scrape).1
 }
 
@@ -78,5 +84,86 @@ async fn failures_have_names() {
     assert_eq!(failure(endless).await, "too-large");
     let (listener, address) = local().await;
     drop(listener);
-    assert_eq!(Connection::new(address).scrape(&mut Scanner::default()).await.unwrap_err().name(), "connect");
+    assert_eq!(scrape(address, Place::default()).await.unwrap_err().name(), "connect");
+}
+
+/// What a server has at which path, changeable, and the paths that it was asked for.
+#[derive(Clone, Default)]
+struct Pages(Arc<Mutex<(Vec<Page>, Vec<String>)>>);
+
+/// A path, and what stands there.
+type Page = (&'static str, &'static str);
+
+impl Pages {
+    fn show(&self, pages: &[Page]) {
+        self.0.lock().unwrap().0 = pages.to_vec();
+    }
+
+    fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap().1)
+    }
+
+    async fn serve(&self) -> (SocketAddr, tokio_util::task::AbortOnDropHandle<()>) {
+        let (listener, address) = local().await;
+        let pages = self.0.clone();
+        let answer = move |uri: http::Uri| async move {
+            let mut pages = pages.lock().unwrap();
+            pages.1.push(uri.path().to_owned());
+            let page = pages.0.iter().find(|(path, _)| *path == uri.path());
+            page.map(|(_, text)| *text).ok_or(StatusCode::NOT_FOUND)
+        };
+        let router = Router::new().fallback(get(answer));
+        let task = tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        (address, tokio_util::task::AbortOnDropHandle::new(task))
+    }
+}
+
+const VLLM: &str = "vllm:num_requests_waiting 1\n";
+const TRTLLM: &str = "trtllm_num_requests_waiting 2\n";
+const TRITON: &str = "nv_trt_llm_request_metrics{model=\"m\",request_type=\"waiting\",version=\"1\"} 3\n";
+const ITERATIONS: &str = "[]";
+
+#[tokio::test]
+async fn every_engine_has_its_metrics_somewhere() {
+    let pages = Pages::default();
+    let (address, _server) = pages.serve().await;
+    let (others, _absent) = Pages::default().serve().await;
+    let at = |path| Place::new(Some(PathAndQuery::from_static(path)), None);
+    for (engine, serves, address, place, expected) in [
+        ("vllm", ("/metrics", VLLM), address, Place::default(), waiting(1.0)),
+        ("trtllm-serve", ("/prometheus/metrics", TRTLLM), address, Place::default(), waiting(2.0)),
+        // Its metrics have a port of their own, beside that for requests.
+        ("triton", ("/metrics", TRITON), others, Place::new(None, Some(address.port())), waiting(3.0)),
+        ("behind a proxy", ("/engine/metrics", VLLM), address, at("/engine/metrics"), waiting(1.0)),
+    ] {
+        pages.show(&[serves]);
+        assert_eq!(scrape(address, place).await.unwrap(), expected, "{engine}");
+    }
+}
+
+#[tokio::test]
+async fn the_path_that_says_something_is_kept_until_it_says_no_more() {
+    let pages = Pages::default();
+    let (address, _server) = pages.serve().await;
+    let (mut connection, mut scanner) = (Connection::new(address, Place::default()), Scanner::default());
+    let mut next = async || connection.scrape(&mut scanner, None).await.map_err(|failure| failure.name());
+
+    pages.show(&[("/metrics", ITERATIONS), ("/prometheus/metrics", TRTLLM)]);
+    assert_eq!((next().await, next().await), (Ok(waiting(2.0)), Ok(waiting(2.0))));
+    assert_eq!(pages.asked(), ["/metrics", "/prometheus/metrics", "/prometheus/metrics"]);
+
+    pages.show(&[("/metrics", VLLM)]);
+    assert_eq!((next().await, next().await), (Ok(waiting(1.0)), Ok(waiting(1.0))));
+    assert_eq!(pages.asked(), ["/prometheus/metrics", "/metrics", "/metrics"]);
+
+    // Of a server that says nothing the other path is tried now and then.
+    pages.show(&[("/metrics", ITERATIONS)]);
+    for _ in 0..=PROBE {
+        assert_eq!(next().await, Ok(Signals::default()));
+    }
+    let other = pages.asked().iter().filter(|path| *path == "/prometheus/metrics").count();
+    assert_eq!(other, 2);
+
+    pages.show(&[]);
+    assert_eq!(next().await, Err("status"));
 }

@@ -31,7 +31,11 @@ struct Stage {
 fn stage() -> Stage {
     let (targets, wanted) = (watch::Sender::default(), watch::Sender::new(true));
     let (scraped, scraping) = (Arc::new(Notify::new()), Scraping::default());
-    let settings = Settings { interval: Duration::from_millis(1), deadline: Duration::from_secs(5) };
+    let settings = Settings {
+        interval: Duration::from_millis(1),
+        deadline: Duration::from_secs(5),
+        place: Place::default(),
+    };
     let run = run(targets.subscribe(), wanted.subscribe(), settings, scraping.clone(), scraped.clone());
     Stage { targets, wanted, scraped, scraping, _task: AbortOnDropHandle::new(tokio::spawn(run)) }
 }

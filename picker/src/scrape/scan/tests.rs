@@ -227,3 +227,17 @@ fn broken_lines_are_passed_over() {
                 vllm:num_requests_waiting\nvllm:num_requests_waiting{\nvllm:num_requests_running 4";
     assert_eq!(of(text), Signals { running: Some(4.0), ..Signals::default() });
 }
+
+#[test]
+fn behind_a_hint_the_engines_keep_their_order() {
+    let text = "sglang:num_queue_reqs 2\nvllm:num_requests_waiting 1\ntrtllm_num_requests_waiting 3\n";
+    for (hint, waiting) in [
+        (None, 1.0),
+        (Some(Engine::Triton), 1.0),
+        (Some(Engine::Sglang), 2.0),
+        (Some(Engine::TrtllmServe), 3.0),
+    ] {
+        let expected = Signals { waiting: Some(waiting), ..Signals::default() };
+        assert_eq!(scan(text.as_bytes(), hint), expected, "{hint:?}");
+    }
+}

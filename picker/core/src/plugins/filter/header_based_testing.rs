@@ -17,7 +17,8 @@ pub struct HeaderBasedTestingFilter;
 impl Plugin for HeaderBasedTestingFilter {
     const TYPE: &'static str = "header-based-testing-filter";
     const SUMMARY: &'static str = "For tests: keeps the endpoints that the request header test-epp-endpoint-selection names \
-         (addresses with or without port, separated by commas); without the header, none.";
+         (addresses separated by commas, in that order); without the header, none. An address without a port \
+         names all endpoints at it, one with a port that endpoint alone; ones that are no endpoints are passed over.";
     const ROLES: &'static [Role] = &[Role::Filter];
     type Params = NoParameters;
 
@@ -36,5 +37,7 @@ impl Filter for HeaderBasedTestingFilter {
             .filter_map(Address::parse)
             .collect();
         keep.retain(|i| wanted.iter().any(|w| w.names(view.endpoints[i].address)));
+        // An endpoint that is named twice has its first place.
+        keep.sort_by_key(|i| wanted.iter().position(|w| w.names(view.endpoints[i].address)));
     }
 }

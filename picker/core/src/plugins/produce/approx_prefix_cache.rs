@@ -32,8 +32,7 @@ pub struct Params {
     /// server its own number of tokens.
     auto_tune: bool,
     /// Tokens per block, in which prompts are compared. A token is estimated as 4 bytes of the request.
-    /// Values below 64 count as 64. Default: 16.
-    #[schemars(range(min = 1, max = 65536))]
+    /// Values below 64 count as 64, values above 65536 as 65536. Default: 16.
     block_size_tokens: Option<u32>,
     /// The former way to give the block size, in bytes. Used when `blockSizeTokens` is absent.
     #[schemars(extend("deprecated" = true))]
@@ -47,8 +46,8 @@ pub struct Params {
     max_prefix_tokens_to_match: u32,
     /// How many blocks a server is believed to keep, least recently used first out, when it doesn't
     /// report it or `autoTune` is off. Memory: 12 bytes per block and server, at most 256 MiB in all
-    /// for all instances together.
-    #[schemars(range(min = 1, max = 1_048_576))]
+    /// for all instances together. At least 1; values above 1048576 count as 1048576.
+    #[schemars(range(min = 1))]
     lru_capacity_per_server: u32,
 }
 
@@ -66,16 +65,13 @@ impl Default for Params {
 }
 
 impl Params {
-    fn block_tokens(&self) -> Result<u32, BuildError> {
-        let (field, tokens) = match (self.block_size_tokens, self.block_size) {
-            (Some(tokens), _) => ("blockSizeTokens", tokens),
-            (None, Some(bytes)) if bytes > 0 => ("blockSize", bytes.div_ceil(BYTES_PER_TOKEN)),
-            _ => ("blockSizeTokens", DEFAULT_BLOCK_TOKENS),
+    fn block_tokens(&self) -> u32 {
+        let tokens = match (self.block_size_tokens, self.block_size) {
+            (Some(tokens), _) => tokens,
+            (None, Some(bytes)) if bytes > 0 => bytes.div_ceil(BYTES_PER_TOKEN),
+            _ => DEFAULT_BLOCK_TOKENS,
         };
-        if !(1..=MAX_BLOCK_TOKENS).contains(&tokens) {
-            return Err(BuildError::invalid(field, format!("must be 1 to {MAX_BLOCK_TOKENS} tokens")));
-        }
-        Ok(tokens)
+        tokens.clamp(MIN_BLOCK_TOKENS, MAX_BLOCK_TOKENS)
     }
 }
 
@@ -100,14 +96,12 @@ impl Plugin for ApproxPrefixCacheProducer {
     type Params = Params;
 
     fn build(params: Params, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
-        let block_tokens = params.block_tokens()?;
+        let block_tokens = params.block_tokens();
         let Params { auto_tune, lru_capacity_per_server: capacity, .. } = params;
-        if !(1..=MAX_CAPACITY).contains(&capacity) {
-            return Err(BuildError::invalid(
-                "lruCapacityPerServer",
-                format!("must be 1 to {MAX_CAPACITY} blocks"),
-            ));
+        if capacity == 0 {
+            return Err(BuildError::invalid("lruCapacityPerServer", "must be at least 1 block"));
         }
+        let capacity = capacity.min(MAX_CAPACITY);
         let shape = format!("block={block_tokens} capacity={capacity} autoTune={auto_tune}");
         let memory = cx.shared_state(Memory::default);
         let producer = Self {

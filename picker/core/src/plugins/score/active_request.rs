@@ -8,6 +8,9 @@ use serde::Deserialize;
 use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, ScoreInput, Scorer};
 use crate::view::Candidates;
 
+/// What llm-d calls the producer whose work the picker does itself.
+const IN_FLIGHT: &str = "inflight-load-producer";
+
 /// Parameters of `active-request-scorer`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -21,11 +24,19 @@ pub struct Params {
     /// they end, however long they take.
     #[schemars(extend("deprecated" = true))]
     request_timeout: Option<String>,
+    /// Accepted for configurations that have it: where the counts come from. There is one source, the picker
+    /// itself, called `inflight-load-producer`.
+    in_flight_load_producer_name: Option<String>,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        Self { idle_threshold: 0, max_busy_score: 1.0, request_timeout: None }
+        Self {
+            idle_threshold: 0,
+            max_busy_score: 1.0,
+            request_timeout: None,
+            in_flight_load_producer_name: None,
+        }
     }
 }
 
@@ -47,6 +58,13 @@ impl Plugin for ActiveRequestScorer {
     fn build(params: Params, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
         if !(0.0..=1.0).contains(&params.max_busy_score) {
             return Err(BuildError::invalid("maxBusyScore", "must lie between 0 and 1"));
+        }
+        if let Some(name) = params.in_flight_load_producer_name.filter(|name| name != IN_FLIGHT) {
+            let message = format!(
+                "there is no producer called {name:?}; requests are counted by the picker itself, as {IN_FLIGHT:?}; \
+                 leave this out"
+            );
+            return Err(BuildError::unknown_ref("inFlightLoadProducerName", message));
         }
         let scorer = Self { idle: params.idle_threshold, max_busy_score: params.max_busy_score };
         Ok(Roles { scorer: Some(Arc::new(scorer)), ..Roles::default() })

@@ -12,7 +12,7 @@ impl Compiler<'_> {
     pub(super) fn profiles(&mut self, routing: &Routing, instances: &mut Instances) -> Vec<Profile> {
         if routing.scheduling_profiles.is_empty() {
             let spec = self.default_profile(&routing.plugins, instances);
-            return vec![self.profile("schedulingProfiles[0]", &spec, instances)];
+            return vec![self.profile("schedulingProfiles[0]", &spec, &routing.plugins, instances)];
         }
         let specs = &routing.scheduling_profiles;
         let mut profiles = Vec::with_capacity(specs.len());
@@ -22,12 +22,18 @@ impl Compiler<'_> {
                 let message = format!("{:?} is the name of an earlier profile", spec.name);
                 self.fail(format!("{path}.name"), ErrorKind::Duplicate, message);
             }
-            profiles.push(self.profile(&path, spec, instances));
+            profiles.push(self.profile(&path, spec, &routing.plugins, instances));
         }
         profiles
     }
 
-    fn profile(&mut self, path: &str, spec: &ProfileSpec, instances: &mut Instances) -> Profile {
+    fn profile(
+        &mut self,
+        path: &str,
+        spec: &ProfileSpec,
+        declared: &[PluginSpec],
+        instances: &mut Instances,
+    ) -> Profile {
         let (mut filters, mut scorers, mut picker) = (Vec::new(), Vec::new(), None::<Arc<dyn Picker>>);
         for (i, reference) in spec.plugins.iter().enumerate() {
             let path = format!("{path}.plugins[{i}]");
@@ -62,7 +68,8 @@ impl Compiler<'_> {
                 self.fail(format!("{path}.pluginRef"), ErrorKind::Invalid, message);
             }
         }
-        let picker = picker.unwrap_or_else(plugins::pick::default);
+        let picker =
+            picker.or_else(|| first_picker(declared, instances)).unwrap_or_else(plugins::pick::default);
         Profile { name: spec.name.clone(), filters: filters.into(), scorers: scorers.into(), picker }
     }
 
@@ -102,6 +109,15 @@ impl Compiler<'_> {
         }
         ProfileSpec { name: "default".to_owned(), plugins }
     }
+}
+
+/// The picker of profiles that name none: the first one that is declared.
+fn first_picker(declared: &[PluginSpec], instances: &mut Instances) -> Option<Arc<dyn Picker>> {
+    let position = declared.iter().enumerate().find_map(|(i, spec)| match instances.find(spec.name()) {
+        Found::Made(position, roles) if position == i && roles.picker.is_some() => Some(position),
+        _ => None,
+    })?;
+    instances.take_part(position)?.picker.clone()
 }
 
 fn takes_part(roles: &Roles) -> bool {

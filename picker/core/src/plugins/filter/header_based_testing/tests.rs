@@ -18,11 +18,12 @@ fn kept(value: Option<&'static str>) -> Vec<usize> {
 }
 
 #[test]
-fn keeps_what_the_header_names() {
+fn keeps_what_the_header_names_in_its_order() {
     for (value, expected) in [
         ("10.0.0.2", vec![2]),
         ("10.0.0.2:8000", vec![2]),
-        ("10.0.0.3, 10.0.0.1:8000 ,10.0.0.3", vec![1, 3]),
+        ("10.0.0.3, 10.0.0.1:8000 ,10.0.0.3", vec![3, 1]),
+        ("10.0.0.3:8000,10.0.0.2,10.0.0.1,10.0.0.3", vec![3, 2, 1]),
         ("10.0.0.2:8001", vec![]),
         ("256.256.256.256", vec![]),
         ("pod-1,10.0.0.0", vec![0]),

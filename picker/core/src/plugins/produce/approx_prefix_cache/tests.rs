@@ -43,6 +43,8 @@ fn launch(producer: &dyn Producer, request: &Request, view: &View, chosen: usize
 #[rstest]
 #[case::floor(json!({}), &[], 64)]
 #[case::given(json!({"blockSizeTokens": 100}), &[], 100)]
+#[case::given_and_small(json!({"blockSizeTokens": 0}), &[], 64)]
+#[case::given_and_huge(json!({"blockSizeTokens": 1_000_000}), &[], 1 << 16)]
 #[case::given_in_bytes(json!({"blockSize": 1000}), &[], 250)]
 #[case::tokens_before_bytes(json!({"blockSize": 1000, "blockSizeTokens": 80}), &[], 80)]
 #[case::reported(json!({"blockSizeTokens": 100}), &[(128, 10), (0, 0)], 128)]
@@ -85,7 +87,7 @@ fn capacity(#[case] parameters: Value, #[case] cache: (u32, u32), #[case] expect
     let producer = ApproxPrefixCacheProducer {
         id: ProducerId(0),
         auto_tune: params.auto_tune,
-        block_tokens: params.block_tokens().unwrap(),
+        block_tokens: params.block_tokens(),
         max_blocks: 0,
         max_tokens: 0,
         capacity: params.lru_capacity_per_server,
@@ -123,6 +125,11 @@ fn a_salt_keeps_prompts_apart() {
     launch(&*producer, &salted("a"), &view, 0);
     assert_eq!(found(&find(&*producer, &salted("a"), &view)).matched, [3]);
     assert_eq!(found(&find(&*producer, &salted("b"), &view)).matched, [0]);
+}
+
+#[test]
+fn a_capacity_beyond_the_most_counts_as_the_most() {
+    assert!(build(KIND, json!({"lruCapacityPerServer": 1_048_577})).is_ok());
 }
 
 #[test]

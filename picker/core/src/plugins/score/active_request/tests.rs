@@ -13,6 +13,7 @@ use crate::view::testing::{scores, unknown};
 #[case::idle_threshold(json!({"idleThreshold": 2}), &[0, 2, 3, 4], &[1.0, 1.0, 0.25, 0.0])]
 #[case::max_busy_score(json!({"maxBusyScore": 0.5}), &[0, 1, 4], &[1.0, 0.375, 0.0])]
 #[case::request_timeout_has_no_effect(json!({"requestTimeout": "2m"}), &[0, 1, 4], &[1.0, 0.75, 0.0])]
+#[case::the_one_source(json!({"inFlightLoadProducerName": "inflight-load-producer"}), &[0, 1, 4], &[1.0, 0.75, 0.0])]
 fn scores_by_requests_under_way(
     #[case] parameters: Value,
     #[case] in_flight: &[u32],
