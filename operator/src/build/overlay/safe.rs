@@ -34,10 +34,13 @@ const ENV: &[&str] = &["$patch", "name", "value"];
 /// configurations, endpoints or certificates: with them a picker shows what its author may not read, or sends
 /// requests where its author may not.
 const FLAGS: &[&str] = &[
+    "body-timeout",
     "drain-timeout",
     "max-held-bytes",
     "max-request-body",
     "metrics-staleness-threshold",
+    "model-server-metrics-path",
+    "model-server-metrics-port",
     "refresh-metrics-interval",
     "v",
     "zap-encoder",
@@ -201,7 +204,7 @@ mod tests {
 
     #[rstest]
     #[case(json!(["-v", "4"]), None)]
-    #[case(json!(["--v=4", "--zap-log-level", "debug", "--max-request-body=1", "--drain-timeout", "1m"]), None)]
+    #[case(json!(["--v=4", "--zap-log-level", "debug", "--max-request-body=1", "--drain-timeout", "1m", "--body-timeout=9s", "--model-server-metrics-port=8002"]), None)]
     // As older documentation said to.
     #[case(json!(["--strategy=llm/chat", "--cert-path=/etc/waypost/tls", "-v=4"]), None)]
     #[case(json!(null), None)]
