@@ -1,8 +1,14 @@
-//! The parts without a cluster.
+//! Checks and tests that cargo runs by itself.
+
+use std::path::Path;
 
 use super::cargo::cargo;
 use super::tally::Tally;
 use crate::Progress;
+use crate::shell::Run;
+
+/// As this program itself was built, so that nothing is compiled twice.
+const PROFILE: &str = "--profile=e2e";
 
 /// Formatting, lints and generated files.
 pub async fn lint(progress: &Progress, tally: &mut Tally) {
@@ -12,7 +18,10 @@ pub async fn lint(progress: &Progress, tally: &mut Tally) {
             "cargo clippy",
             &["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"],
         ),
-        ("crdgen --check", &["run", "--locked", "--quiet", "-p", "crds", "--bin", "crdgen", "--", "--check"]),
+        (
+            "crdgen --check",
+            &["run", PROFILE, "--locked", "--quiet", "-p", "crds", "--bin", "crdgen", "--", "--check"],
+        ),
     ];
     for (label, args) in checks {
         match progress.step(label, cargo(args).done()).await {
@@ -27,23 +36,33 @@ pub async fn lint(progress: &Progress, tally: &mut Tally) {
 
 /// Every test of the workspace that needs no cluster, or those with a name that contains one of `names`.
 pub async fn unit(progress: &Progress, names: &[String], tally: &mut Tally) {
-    let mut args = vec!["test", "--workspace", "--locked", "--no-fail-fast", "--"];
+    let mut args = vec!["test", PROFILE, "--workspace", "--locked", "--no-fail-fast", "--"];
     args.extend(names.iter().map(String::as_str));
-    let outcome = progress
-        .step("cargo test --workspace", cargo(&args).env("RUST_BACKTRACE", "0").output_of_both())
-        .await;
+    tests(progress, "cargo test --workspace", cargo(&args), tally).await;
+}
+
+/// What an API server makes of the RoutingStrategy definition: defaults, rules, the largest legal object.
+pub async fn definition(progress: &Progress, kubeconfig: &Path, tally: &mut Tally) {
+    let args = ["test", PROFILE, "--locked", "-p", "crds", "--test", "apiserver", "--", "--ignored"];
+    let run = cargo(&args).env("KUBECONFIG", kubeconfig);
+    tests(progress, "tests of the RoutingStrategy definition", run, tally).await;
+}
+
+/// Runs tests to their end, and counts them.
+async fn tests(progress: &Progress, label: &str, run: Run, tally: &mut Tally) {
+    let outcome = progress.step(label, run.env("RUST_BACKTRACE", "0").output_of_both()).await;
     let (said, ended_well) = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
             println!("{error:#}");
-            return tally.failed("cargo test --workspace");
+            return tally.failed(label);
         }
     };
     let Counts { passed, failed } = Counts::of(&said);
     progress.say(format_args!("{passed} passed, {} failed", failed.len()));
     tally.passed(passed);
     if failed.is_empty() && !ended_well {
-        tally.failed("cargo test --workspace (does it build?)");
+        tally.failed(format!("{label} (does it build?)"));
     }
     if !ended_well {
         println!("{}", failures(&said));

@@ -10,6 +10,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use super::cargo::cargo;
+use super::checks;
 use super::tally::Tally;
 use crate::Progress;
 use crate::shell;
@@ -25,9 +26,13 @@ pub async fn run(progress: &Progress, names: &[String], tally: &mut Tally) -> Re
     for program in &programs {
         stories.extend(listed(program, names).await?);
     }
-    ensure!(!stories.is_empty(), "no story has a name with {}", names.join(" or "));
+    let none = stories.is_empty() && !names.iter().any(|name| name == "definition");
+    ensure!(!none, "no story has a name with {}", names.join(" or "));
     // Once for all: each story finds everything in place.
     let ground = Ground::up(progress).await?;
+    if names.is_empty() || names.iter().any(|name| name == "definition") {
+        checks::definition(progress, &ground.cluster().kubeconfig(), tally).await;
+    }
     let figures = tempfile()?;
     for (at, (program, name)) in stories.iter().enumerate() {
         progress.say(format_args!("story {} of {}: {name}", at + 1, stories.len()));
