@@ -9,6 +9,9 @@ use picker::args::{Cli, Command, ServeArgs, consequence, normalise};
 use picker::{app, catalogue, check, logging};
 use tokio::runtime::Builder;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let normalised = normalise(std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()));
     let cli = Cli::parse_from(normalised.args);

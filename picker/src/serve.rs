@@ -4,6 +4,7 @@
 mod connection;
 pub mod guests;
 mod preface;
+mod streams;
 #[cfg(test)]
 mod tests;
 

@@ -116,7 +116,7 @@ where
     if enough == 0 {
         wire.send(reply::headers_before_body(&head.headers)).await;
     }
-    let (mut gathered, mut held) = (Gathered::default(), gate.held.share());
+    let (mut gathered, mut held) = (Gathered::expecting(head.content_length()), gate.held.share());
     let mut messages = 0;
     // Nothing is held yet, so there is no hurry; and a body of a single message needs no clock.
     let (mut due, mut pace) = (None, 1);

@@ -2,15 +2,24 @@
 
 use bytes::{Bytes, BytesMut};
 
+/// The most room that is made for a body by its announced length, which a client may make up.
+const AHEAD: usize = 1 << 20;
+
 /// The chunks so far: the first as it is, and a copy from the second one on, so that a flood of tiny chunks
 /// takes no more memory than their bytes.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     only: Bytes,
     copy: BytesMut,
+    announced: usize,
 }
 
 impl Gathered {
+    /// Chunks of a body of about so many bytes.
+    pub(super) fn expecting(announced: Option<usize>) -> Self {
+        Self { announced: announced.unwrap_or_default().min(AHEAD), ..Self::default() }
+    }
+
     pub(super) fn push(&mut self, chunk: Bytes) {
         if chunk.is_empty() {
             return;
@@ -18,6 +27,9 @@ impl Gathered {
         if self.len() == 0 {
             self.only = chunk;
             return;
+        }
+        if self.copy.is_empty() {
+            self.copy.reserve(self.announced);
         }
         self.copy.extend_from_slice(&std::mem::take(&mut self.only));
         self.copy.extend_from_slice(&chunk);
@@ -50,6 +62,22 @@ mod tests {
         }
         assert_eq!(gathered(&[chunk.clone(), chunk.clone(), chunk]).finish(), "chunkchunkchunk");
         assert_eq!(gathered(&[empty]).finish(), "");
+    }
+
+    #[test]
+    fn an_announced_body_is_copied_once() {
+        let chunk = Bytes::from(vec![7; 1000]);
+        let mut gathered = Gathered::expecting(Some(100_000));
+        gathered.push(chunk.clone());
+        gathered.push(chunk.clone());
+        let before = gathered.copy.as_ptr();
+        (0..98).for_each(|_| gathered.push(chunk.clone()));
+        assert_eq!(gathered.copy.as_ptr(), before);
+        // What is announced beyond reason is not believed.
+        let mut gathered = Gathered::expecting(Some(usize::MAX));
+        gathered.push(chunk.clone());
+        gathered.push(chunk);
+        assert!(gathered.copy.capacity() <= AHEAD + 2000, "{}", gathered.copy.capacity());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use hyper::server::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
@@ -18,6 +18,7 @@ use tonic::service::Routes;
 use super::Serve;
 use super::guests::Seat;
 use super::preface::Prompt;
+use super::streams::{Inbox, Together};
 use crate::extproc::authority::Authority;
 
 /// Every request at a gateway is a stream; hyper takes 200 at once by itself.
@@ -61,14 +62,16 @@ impl Serve {
         };
         let io = opened.map_err(|_| "no handshake in time".to_owned())?.map_err(|e| e.to_string())?;
         let io = TokioIo::new(Authority::new(Prompt::new(io, deadline)));
-        let mut connection = pin!(builder().serve_connection(io, TowerToHyperService::new(routes)));
+        let inbox = Inbox::default();
+        let connection = builder(inbox.clone()).serve_connection(io, TowerToHyperService::new(routes));
+        let mut connection = pin!(Together::new(Box::pin(connection), inbox));
         let age = self.connection_age.map(|age| Instant::now() + age.mul_f64(rand::random_range(0.9..1.1)));
         tokio::select! {
             ended = connection.as_mut() => return ended.map_err(|e| chain(&e)),
             () = closing.cancelled() => {}
             () = sleep_until(age.unwrap_or_else(Instant::now)), if age.is_some() => {}
         }
-        connection.as_mut().graceful_shutdown();
+        connection.connection().as_mut().graceful_shutdown();
         // Its peer opens another one now.
         drop(seat);
         let ended = match self.linger {
@@ -93,8 +96,8 @@ impl Serve {
     }
 }
 
-fn builder() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn builder(inbox: Inbox) -> http2::Builder<Inbox> {
+    let mut builder = http2::Builder::new(inbox);
     builder
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
