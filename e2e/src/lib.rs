@@ -12,6 +12,7 @@
 //! # Ok(()) }
 //! ```
 
+pub mod bench;
 pub mod cluster;
 pub mod crash;
 pub mod demo;

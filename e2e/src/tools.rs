@@ -3,8 +3,8 @@
 
 mod apt;
 mod envoy;
-mod go;
-mod locate;
+pub(crate) mod go;
+pub(crate) mod locate;
 mod lock;
 
 use std::path::PathBuf;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use anyhow::{Result, bail};
 use clap::{Parser, Subcommand};
+use e2e::bench::Bench;
 use e2e::demo::Demo;
 use e2e::images::Program;
 use e2e::suite::Suite;
@@ -31,6 +32,8 @@ enum Command {
     },
     /// Plays the whole story, to watch: a pool behind a real Envoy, and a strategy edited under load
     Demo(Demo),
+    /// Measures what a request costs the picker, against a server that decides nothing
+    Bench(Bench),
     /// Checks everything: lints, tests, fuzzing for a bounded time, and the stories on a real cluster
     Test(Suite),
 }
@@ -43,6 +46,7 @@ async fn main() -> ExitCode {
         Command::Down => Cluster::down(&progress).await,
         Command::Images { programs } => images(&programs, &progress).await,
         Command::Demo(demo) => demo.play(&progress).await,
+        Command::Bench(bench) => bench.run(&progress).await,
         Command::Test(suite) => test(&suite, &progress).await,
     };
     // The chain of causes, without the backtrace that a machine's RUST_BACKTRACE would add.

@@ -77,7 +77,8 @@ pub async fn installed(cache: &Path, wanted: &Installable, progress: &Progress) 
     Ok(program)
 }
 
-fn go() -> Result<Run> {
+/// A run of the Go command.
+pub fn go() -> Result<Run> {
     let Some(go) = locate::find("go")
         .or_else(|| Some("/usr/local/go/bin/go".into()).filter(|go: &PathBuf| go.is_file()))
     else {

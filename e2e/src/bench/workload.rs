@@ -1,0 +1,116 @@
+//! The rows of the table: how long the prompts are, and how the answers come.
+
+use std::fmt;
+
+use clap::ValueEnum;
+use serde_json::json;
+
+use super::exchange::Exchange;
+use crate::load::Prompts;
+
+/// Different requests of a row, asked one after the other again and again.
+const REQUESTS: u64 = 256;
+/// Conversations that they belong to.
+const FAMILIES: usize = 32;
+/// Bytes of a word of [`Prompts`], with its space.
+const WORD: usize = 5;
+
+/// A row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Row {
+    /// 4.4 KB chat, one JSON answer
+    Short,
+    /// 4.4 KB chat, 100 pieces of an event stream back
+    Stream,
+    /// 60 KB chat, one JSON answer
+    Long,
+    /// 220 KB chat, one JSON answer
+    Huge,
+}
+
+impl Row {
+    /// In the order of the table.
+    pub const ALL: [Self; 4] = [Self::Short, Self::Stream, Self::Long, Self::Huge];
+
+    /// Requests of this row when a short one has `requests`, so that all take about as long.
+    pub fn requests(self, requests: usize) -> usize {
+        match self {
+            Self::Short => requests,
+            Self::Stream => requests / 4,
+            Self::Long => requests / 2,
+            Self::Huge => requests / 4,
+        }
+    }
+
+    fn prompt(self) -> usize {
+        match self {
+            Self::Short | Self::Stream => 4_200,
+            Self::Long => 60_000,
+            Self::Huge => 220_000,
+        }
+    }
+}
+
+impl fmt::Display for Row {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Short => "4.4 KB, one JSON answer",
+            Self::Stream => "4.4 KB, 100 SSE chunks back",
+            Self::Long => "60 KB",
+            Self::Huge => "220 KB",
+        })
+    }
+}
+
+/// The exchanges of a row: two thirds of each prompt are the conversation's, the rest is its own.
+pub fn exchanges(row: Row) -> Vec<Exchange> {
+    let words = row.prompt() / WORD;
+    let prompts = Prompts::families(FAMILIES, words * 2 / 3, words / 3);
+    let (answer, content_type) = answer(row);
+    let exchange = |number| {
+        let body = json!({
+            "model": "sim-model",
+            "messages": [
+                {"role": "system", "content": "You are a helpful assistant. Answer shortly, and say what you don't know."},
+                {"role": "user", "content": prompts.prompt(number)},
+            ],
+            "max_tokens": 128,
+            "temperature": 0.7,
+            "stream": row == Row::Stream,
+        });
+        Exchange::new(body.to_string().as_bytes(), &answer, content_type)
+    };
+    (0..REQUESTS).map(exchange).collect()
+}
+
+fn answer(row: Row) -> (Vec<Vec<u8>>, &'static str) {
+    if row == Row::Stream {
+        let piece = |number| {
+            let event = json!({
+                "id": "chatcmpl-7f0c5b1e2d3a4958", "object": "chat.completion.chunk", "created": 1_790_000_000,
+                "model": "sim-model",
+                "choices": [{"index": 0, "delta": {"content": format!(" word{number}")}, "finish_reason": null}],
+            });
+            format!("data: {event}\n\n").into_bytes()
+        };
+        return ((0..100).map(piece).collect(), "text/event-stream");
+    }
+    let whole = json!({
+        "id": "chatcmpl-7f0c5b1e2d3a4958", "object": "chat.completion", "created": 1_790_000_000, "model": "sim-model",
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": "word ".repeat(64)}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 1100, "completion_tokens": 64, "total_tokens": 1164},
+    });
+    (vec![whole.to_string().into_bytes()], "application/json")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_have_the_length_of_their_row() {
+        let lengths: Vec<usize> = Row::ALL.iter().map(|row| exchanges(*row)[0].body / 1000).collect();
+        assert_eq!(lengths, [4, 4, 60, 220]);
+        assert_eq!(exchanges(Row::Stream)[0].pieces.len(), 100);
+    }
+}
