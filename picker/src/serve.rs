@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -33,25 +34,29 @@ pub struct Serve {
     pub handshake: Duration,
     /// The most connections at once. Further ones wait, and are taken when others end.
     pub connections: usize,
-    /// The most connections of one address that take new streams. A further one is closed.
+    /// The most connections of one address that take new streams, and a quarter of those that it may have in
+    /// all. A further one is closed.
     pub per_peer: usize,
 }
 
 impl Default for Serve {
-    /// Plaintext, connections of 60 s and until their last stream ends, handshakes of 10 s, 4,096 connections,
-    /// and 256 of one address: an Envoy has one for each of its worker threads, which are as many as its machine
-    /// has cores, and those that were told to go are no longer counted for it.
+    /// Plaintext, connections of 60 s and until their last stream ends, handshakes of 10 s, 8,192 connections,
+    /// and 1,024 of one address: an Envoy has one for each of its worker threads, which are as many as its
+    /// machine has cores, and all gateways behind one address translation are one peer.
     fn default() -> Self {
         Self {
             tls: None,
             connection_age: Some(Duration::from_secs(60)),
             linger: None,
             handshake: Duration::from_secs(10),
-            connections: 4096,
-            per_peer: 256,
+            connections: 8192,
+            per_peer: 1024,
         }
     }
 }
+
+/// How often the log tells of peers with too many connections.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
 
 /// The pause after a failed accept, which is mostly the lack of a file descriptor.
 pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -73,6 +78,7 @@ impl Serve {
     pub async fn run(self, listener: TcpListener, routes: Routes, closing: CancellationToken) {
         let routes = routes.prepare();
         let (guests, mut connections) = (Guests::new(self.per_peer), JoinSet::new());
+        let mut refused = None;
         loop {
             tokio::select! {
                 biased;
@@ -81,9 +87,15 @@ impl Serve {
                 accepted = listener.accept(), if connections.len() < self.connections => match accepted {
                     Ok((io, peer)) => {
                         let Some(seat) = guests.seat(peer.ip()) else {
-                            tracing::debug!(%peer, "a connection too many of this peer");
+                            if refused.is_none_or(|last: Instant| last.elapsed() >= TELL_AGAIN) {
+                                refused = Some(Instant::now());
+                                tracing::warn!(%peer, "closing a connection too many of this peer");
+                            }
                             continue;
                         };
+                        if connections.len() + 1 == self.connections {
+                            tracing::warn!(connections = self.connections, "no further connection is taken now");
+                        }
                         let (serve, routes, closing) = (self.clone(), routes.clone(), closing.clone());
                         connections.spawn(async move {
                             if let Err(error) = serve.connection(io, routes, closing, seat).await {

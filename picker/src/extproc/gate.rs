@@ -40,6 +40,10 @@ pub struct Gate {
 #[derive(Clone, Debug)]
 pub struct Service(Arc<Gate>);
 
+/// Bodies that nobody holds, of responses above all, come in one message from gateways that buffer, and have no
+/// limit of their own but this.
+const LARGEST: usize = 32 << 20;
+
 /// A message that carries a whole body carries a little more. One that is longer still fails before it takes
 /// memory, and its request is refused as one whose body is too long.
 const SPARE: usize = 1 << 20;
@@ -47,7 +51,7 @@ const SPARE: usize = 1 << 20;
 impl Service {
     /// The gRPC service of `gate`.
     pub fn new(gate: Arc<Gate>) -> ExternalProcessorServer<Self> {
-        let limit = gate.max_body.saturating_add(SPARE);
+        let limit = gate.max_body.max(LARGEST).saturating_add(SPARE);
         ExternalProcessorServer::new(Self(gate)).max_decoding_message_size(limit)
     }
 }

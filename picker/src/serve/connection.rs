@@ -51,7 +51,7 @@ impl Serve {
         io: TcpStream,
         routes: Routes,
         closing: CancellationToken,
-        seat: Seat,
+        mut seat: Seat,
     ) -> Result<(), String> {
         let deadline = Instant::now() + self.handshake;
         let opened = tokio::select! {
@@ -73,7 +73,7 @@ impl Serve {
         }
         connection.connection().as_mut().graceful_shutdown();
         // Its peer opens another one now.
-        drop(seat);
+        seat.lives_on();
         let ended = match self.linger {
             Some(linger) => {
                 timeout(linger, connection).await.map_err(|_| "it lived on for too long".to_owned())?

@@ -110,7 +110,9 @@ mod tests {
         let (inbox, ended) = (Inbox::default(), Arc::new(AtomicUsize::new(0)));
         let last = ended.clone();
         inbox.execute(async { panic!("on purpose") });
-        inbox.execute(async move { drop(last.fetch_add(1, Ordering::Relaxed)) });
+        inbox.execute(async move {
+            last.fetch_add(1, Ordering::Relaxed);
+        });
         let mut together = Together::new(pending::<()>(), inbox);
         assert!(poll!(&mut together).is_pending());
         assert_eq!((ended.load(Ordering::Relaxed), together.streams.len()), (1, 0));
