@@ -8,8 +8,8 @@ use kube::Resource;
 use kube::api::ObjectMeta;
 use picker_core::config::MAX_ROUTING;
 use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
 use super::lenient::{Lenient, fields, joined, without_managers};
 
@@ -89,9 +89,10 @@ fn raw(value: &Value) -> Option<Box<RawValue>> {
 impl Lenient for RoutingStrategy {
     type Kind = Self;
 
-    /// The strategy; where that can't be read, the strategy with the reason in the place of its routing and
-    /// without its pod template, which are the fields of any depth: it compiles to an error that says so. A
-    /// routing that is too long is not read at all.
+    /// The strategy; where that can't be read, the strategy with the reason in the place of its routing or its
+    /// pod template, which are the fields of any depth: neither compiles then, and the error says so. What can
+    /// be read of them stays, since pickers must not be built without it. A routing that is too long is not
+    /// read at all.
     fn read(text: &str) -> Result<Self, String> {
         let (text, _) = without_managers(text);
         if let Some(length) = routing_length(&text).filter(|length| *length > MAX_ROUTING) {
@@ -122,15 +123,21 @@ fn routing_length(text: &str) -> Option<usize> {
 }
 
 fn salvage(text: &str, why: &str) -> Option<RoutingStrategy> {
-    let mut object = fields(text)?;
-    let mut spec = fields(object.get("spec")?.get())?;
-    spec.insert("routing".to_owned(), raw(&Value::String(why.to_owned()))?);
-    if let Some(mut picker) = spec.get("picker").and_then(|picker| fields(picker.get())) {
-        picker.remove("podTemplate");
-        spec.insert("picker".to_owned(), joined(&picker)?);
-    }
-    object.insert("spec".to_owned(), joined(&spec)?);
-    serde_json::from_str(joined(&object)?.get()).ok()
+    let without = |routing: bool, template: bool| -> Option<RoutingStrategy> {
+        let mut object = fields(text)?;
+        let mut spec = fields(object.get("spec")?.get())?;
+        if routing {
+            spec.insert("routing".to_owned(), raw(&Value::String(why.to_owned()))?);
+        }
+        if template {
+            let mut picker = fields(spec.get("picker")?.get())?;
+            picker.insert("podTemplate".to_owned(), raw(&json!({"unreadable": why}))?);
+            spec.insert("picker".to_owned(), joined(&picker)?);
+        }
+        object.insert("spec".to_owned(), joined(&spec)?);
+        serde_json::from_str(joined(&object)?.get()).ok()
+    };
+    without(true, false).or_else(|| without(false, true)).or_else(|| without(true, true))
 }
 
 #[cfg(test)]
@@ -158,6 +165,19 @@ mod tests {
         format!("{}{}", r#"{"a":"#.repeat(200), "1".to_owned() + &"}".repeat(200))
     }
 
+    /// Pickers are not built without it: it is marked, and refused by its mark.
+    #[test]
+    fn a_pod_template_that_cannot_be_read_is_no_empty_one() {
+        let text = strategy("{}", "Takeover").replace(r#"{"x":1}"#, &deep());
+        let read = RoutingStrategy::read(&text).unwrap();
+        assert_eq!(read.spec.routing.0, json!({"plugins": [{"type": "a", "parameters": {}}]}));
+        let mark = read.spec.picker.pod_template["unreadable"].as_str().unwrap();
+        assert!(mark.starts_with("unreadable: recursion limit exceeded"), "{mark}");
+        let text = text.replace(r#""parameters":{}"#, &format!(r#""parameters":{}"#, deep()));
+        let read = RoutingStrategy::read(&text).unwrap();
+        assert!(read.spec.routing.0.is_string() && read.spec.picker.pod_template.contains_key("unreadable"));
+    }
+
     #[test]
     fn one_unreadable_strategy_hides_no_other() {
         let list = format!(
@@ -171,7 +191,8 @@ mod tests {
         assert_eq!(read[0].unwrap().spec.routing.0, json!({"plugins": [{"type": "a", "parameters": {}}]}));
         let salvaged = &read[1].unwrap().spec;
         assert!(salvaged.routing.0.as_str().unwrap().starts_with("unreadable: recursion limit exceeded"));
-        assert_eq!((salvaged.picker.replicas, salvaged.picker.pod_template.len()), (Some(3), 0));
+        assert_eq!(salvaged.picker.replicas, Some(3));
+        assert_eq!(Value::from(salvaged.picker.pod_template.clone()), json!({"x": 1}));
         assert_eq!(read[2], None);
         assert_eq!(list.items[2].meta().name.as_deref(), Some("chat"));
     }
