@@ -22,6 +22,13 @@ pub(super) fn build(input: &Input<'_>) -> Result<Object, OverlayError> {
         let prefixes = input.defaults.limits.image_prefixes.join(", ");
         return Err(OverlayError::Image { image: image.clone(), prefixes });
     }
+    // A right of the cluster, and with a ServiceMonitor the token of Prometheus, are for no image of anybody's.
+    if input.picker.metrics.auth
+        && input.picker.image.is_some()
+        && input.defaults.limits.image_prefixes.is_empty()
+    {
+        return Err(OverlayError::Auth);
+    }
     let template = overlay::lay(template(input), &input.picker.pod_template, input.defaults)?;
     let as_built = template.to_string();
     let mut spec = json!({

@@ -43,6 +43,12 @@ pub enum OverlayError {
         /// What the operator takes.
         prefixes: String,
     },
+    /// Metrics for those who may read them, from an image that nobody vouches for.
+    #[error(
+        "spec.picker.metrics.auth: with spec.picker.image it is for operators that limit the images (chart value \
+         pickerImagePrefixes): it gives pickers a right of the cluster"
+    )]
+    Auth,
     /// Our container was taken out.
     #[error("spec.picker.podTemplate.spec.containers: the container called picker must stay")]
     NoPicker,

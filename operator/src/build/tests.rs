@@ -1,4 +1,4 @@
-use crds::{Autoscaling, Tls, TlsMode};
+use crds::{Autoscaling, Metrics, Tls, TlsMode};
 
 use super::*;
 
@@ -13,7 +13,8 @@ fn defaults() -> Defaults {
 
 /// All objects of a picker, written as YAML.
 fn yaml(pool: &str, group: PoolGroup, picker: &PickerSpec) -> String {
-    let defaults = defaults();
+    let mut defaults = defaults();
+    defaults.limits.image_prefixes = vec!["example.com/".to_owned()];
     let name = names::picker(group, pool);
     let input = Input {
         strategy: "chat",
@@ -90,7 +91,7 @@ fn what_is_asked_does_not_depend_on_defaults_nor_on_how_many() {
         plain
     );
     assert_eq!(asked(json!({"replicas": 7, "updatePolicy": "Manual"})), plain);
-    assert_ne!(asked(json!({"image": "pinned"})), plain);
+    assert_ne!(asked(json!({"image": "example.com/pinned"})), plain);
 }
 
 #[test]
@@ -112,32 +113,45 @@ fn of_a_secret_pods_see_the_certificate_and_its_key() {
     );
 }
 
+/// What is said against pickers of `image`, with metrics for those who may read them or for all.
+fn refused(image: Option<&str>, auth: bool, defaults: &Defaults) -> Option<String> {
+    let metrics = Metrics { auth, ..Metrics::default() };
+    let picker = PickerSpec { image: image.map(str::to_owned), metrics, ..PickerSpec::default() };
+    let input = Input {
+        strategy: "chat",
+        uid: "u",
+        namespace: "llm",
+        pool: "qwen",
+        group: PoolGroup::V1,
+        name: "qwen-picker",
+        picker: &picker,
+        defaults,
+    };
+    objects(&input).err().map(|error| error.to_string())
+}
+
 #[test]
 fn an_image_from_elsewhere_is_refused_by_the_name_of_its_field() {
     let mut defaults = defaults();
     defaults.limits.image_prefixes = vec!["registry.example.com/".to_owned(), "ghcr.io/waypost/".to_owned()];
-    let refused = |image: Option<&str>| {
-        let picker = PickerSpec { image: image.map(str::to_owned), ..PickerSpec::default() };
-        let input = Input {
-            strategy: "chat",
-            uid: "u",
-            namespace: "llm",
-            pool: "qwen",
-            group: PoolGroup::V1,
-            name: "qwen-picker",
-            picker: &picker,
-            defaults: &defaults,
-        };
-        objects(&input).err().map(|error| error.to_string())
-    };
     // That of the operator's release is the installer's choice.
-    assert_eq!(refused(None), None);
-    assert_eq!(refused(Some("registry.example.com/picker:1")), None);
+    for image in [None, Some("registry.example.com/picker:1")] {
+        assert_eq!(refused(image, true, &defaults), None);
+    }
     assert_eq!(
-        refused(Some("evil/picker")).as_deref(),
+        refused(Some("evil/picker"), false, &defaults).as_deref(),
         Some(
             "spec.picker.image: evil/picker is not allowed; this operator takes images under registry.example.com/, \
              ghcr.io/waypost/"
         )
     );
+}
+
+#[test]
+fn a_right_of_the_cluster_is_for_no_image_of_anybody() {
+    let defaults = defaults();
+    assert_eq!(refused(None, true, &defaults), None);
+    assert_eq!(refused(Some("any"), false, &defaults), None);
+    let said = refused(Some("any"), true, &defaults).unwrap();
+    assert!(said.starts_with("spec.picker.metrics.auth: with spec.picker.image"), "{said}");
 }
