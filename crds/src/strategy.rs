@@ -92,8 +92,9 @@ pub struct RoutingStrategySpec {
     #[schemars(extend("default" = {}))]
     pub picker: PickerSpec,
     /// How the pools come to use the pickers. Takeover: their endpointPickerRef is set, also where
-    /// another manager holds another value, and set back when the strategy is deleted. Cooperative: it is
-    /// set only where no other manager holds another value. Observe: pools are never written.
+    /// another manager holds another value, and set back when the strategy is deleted or no longer claims
+    /// the pool. Cooperative: it is set only where the pool names no other picker. Observe: pools are never
+    /// written.
     #[serde(default)]
     #[schemars(extend("default" = "Takeover"))]
     pub binding: Binding,

@@ -16,7 +16,7 @@ const LONGEST: Duration = Duration::from_secs(600);
 /// Set to keep the namespace of a failed story.
 const KEEP: &str = "WAYPOST_KEEP";
 
-/// Plays `story` in a namespace of its own, as the test of row `row` of the table of bars.
+/// Plays `story` in a namespace of its own, as the test of row `row` of the table of promises.
 ///
 /// # Panics
 /// When the story fails or one of its bars did not hold; what can be seen of the namespace is printed before.

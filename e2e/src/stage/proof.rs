@@ -22,7 +22,7 @@ struct Notes {
 /// One line of the final table.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Figure {
-    /// Row of the table of bars; 0 for a test of the harness itself.
+    /// Row of the table of promises; 0 for a test of the harness itself.
     pub row: u8,
     /// What is to hold.
     pub bar: String,

@@ -82,7 +82,7 @@ pub fn go() -> Result<Run> {
     let Some(go) = locate::find("go")
         .or_else(|| Some("/usr/local/go/bin/go".into()).filter(|go: &PathBuf| go.is_file()))
     else {
-        bail!("Go is not on this machine: install 1.24 or later (https://go.dev/dl), then run this again");
+        bail!("Go is not on this machine: install 1.26 or later (https://go.dev/dl), then run this again");
     };
     Ok(run(go).env("CGO_ENABLED", "0"))
 }

@@ -1,4 +1,5 @@
-//! What must be seen to hold on a real cluster with real Envoys: one module for each row of the table of bars.
+//! What must be seen to hold on a real cluster with real Envoys: one module for each promise. CONTRIBUTING.md
+//! has the table of their rows.
 //!
 //! The tests need a cluster and take minutes, so plain `cargo test` leaves them out: `cargo xtask test` runs them, or
 //! `cargo xtask test --only e2e NAME` some of them.

@@ -28,7 +28,7 @@ fn strategy(auth: bool) -> Strategy {
 fn metrics_are_for_those_who_may_read_them() {
     let bar = "spec.picker.metrics.auth: metrics and debug pages are for bearers whom the API server allows; its \
                ClusterRoleBinding goes when it is turned off, and with the strategy";
-    // Without a row of its own in the table of bars.
+    // Without a row of its own in the table of promises.
     stage::play(0, bar, async |stage| {
         let told = told(stage).await;
         // Of the cluster, and so not the stage's to take away.

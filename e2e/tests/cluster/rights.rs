@@ -93,7 +93,7 @@ const PATHS_NOT: &[&str] = &["/metrics", "/logs/", "/debug/pprof/"];
 fn a_picker_may_do_its_work_and_nothing_else() {
     let bar = "a picker's ServiceAccount may read its pods, pool and strategy and tell its status, and nothing else: no \
                Secrets, no other strategy, no write to a pool, no other namespace, nothing of the cluster";
-    // Without a row of its own in the table of bars.
+    // Without a row of its own in the table of promises.
     stage::play(0, bar, async |stage| {
         for name in ["chat", "other"] {
             stage.pool(name).await?;

@@ -21,7 +21,7 @@ nor against a server: it gets the mean score of the others.
 `picker plugins [TYPE…]` shows the same in a terminal, `picker plugins -o json` as JSON schemas.
 ";
 
-/// The sections, in the order in which a request meets their plugins.
+/// The sections, those that strategies name most often first.
 const SECTIONS: [(&str, Role); 6] = [
     ("Filters", Role::Filter),
     ("Scorers", Role::Scorer),

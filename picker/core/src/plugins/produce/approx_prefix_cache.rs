@@ -32,7 +32,7 @@ pub struct Params {
     /// server its own number of tokens.
     auto_tune: bool,
     /// Tokens per block, in which prompts are compared. A token is estimated as 4 bytes of the request.
-    /// Values below 64 count as 64, values above 65536 as 65536. Default: 16.
+    /// Values below 64 count as 64, and so does its absence; values above 65536 as 65536.
     block_size_tokens: Option<u32>,
     /// The former way to give the block size, in bytes. Used when `blockSizeTokens` is absent.
     #[schemars(extend("deprecated" = true))]
