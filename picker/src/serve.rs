@@ -1,6 +1,7 @@
 //! Serving gRPC to gateways: one port for TLS and plaintext HTTP/2, connections of limited age, a graceful
 //! end.
 
+pub mod accept;
 mod connection;
 pub mod guests;
 mod preface;
@@ -11,13 +12,11 @@ mod tests;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::task::JoinSet;
-use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
-use guests::Guests;
+use accept::{Bounds, accept};
 
 /// How connections are served.
 #[derive(Clone)]
@@ -32,11 +31,8 @@ pub struct Serve {
     pub linger: Option<Duration>,
     /// The longest a connection may take to end its TLS handshake and to say that it speaks HTTP/2.
     pub handshake: Duration,
-    /// The most connections at once. Further ones wait, and are taken when others end.
-    pub connections: usize,
-    /// The most connections of one address that take new streams, and a quarter of those that it may have in
-    /// all. A further one is closed.
-    pub per_peer: usize,
+    /// How many connections there may be.
+    pub bounds: Bounds,
 }
 
 impl Default for Serve {
@@ -49,17 +45,10 @@ impl Default for Serve {
             connection_age: Some(Duration::from_secs(60)),
             linger: None,
             handshake: Duration::from_secs(10),
-            connections: 8192,
-            per_peer: 1024,
+            bounds: Bounds { connections: 8192, per_peer: 1024 },
         }
     }
 }
-
-/// How often the log tells of peers with too many connections.
-const TELL_AGAIN: Duration = Duration::from_secs(60);
-
-/// The pause after a failed accept, which is mostly the lack of a file descriptor.
-pub(crate) const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 impl Serve {
     /// For probes: short connections of few, so that nobody keeps those of a kubelet away by holding many.
@@ -67,8 +56,7 @@ impl Serve {
         Self {
             connection_age: Some(Duration::from_secs(15)),
             linger: Some(Duration::from_secs(15)),
-            connections: 1024,
-            per_peer: 32,
+            bounds: Bounds { connections: 1024, per_peer: 32 },
             ..Self::default()
         }
     }
@@ -76,49 +64,15 @@ impl Serve {
     /// Serves `routes` until `closing` is cancelled; then takes no more connections, tells the open ones to
     /// go elsewhere, and returns when the last stream has ended. To end it sooner, drop the future.
     pub async fn run(self, listener: TcpListener, routes: Routes, closing: CancellationToken) {
-        let routes = routes.prepare();
-        let (guests, mut connections) = (Guests::new(self.per_peer), JoinSet::new());
-        let mut refused = None;
-        loop {
-            tokio::select! {
-                biased;
-                () = closing.cancelled() => break,
-                Some(ended) = connections.join_next() => log_panic(ended),
-                accepted = listener.accept(), if connections.len() < self.connections => match accepted {
-                    Ok((io, peer)) => {
-                        let Some(seat) = guests.seat(peer.ip()) else {
-                            if refused.is_none_or(|last: Instant| last.elapsed() >= TELL_AGAIN) {
-                                refused = Some(Instant::now());
-                                tracing::warn!(%peer, "closing a connection too many of this peer");
-                            }
-                            continue;
-                        };
-                        if connections.len() + 1 == self.connections {
-                            tracing::warn!(connections = self.connections, "no further connection is taken now");
-                        }
-                        let (serve, routes, closing) = (self.clone(), routes.clone(), closing.clone());
-                        connections.spawn(async move {
-                            if let Err(error) = serve.connection(io, routes, closing, seat).await {
-                                tracing::debug!(%peer, error, "a connection ended");
-                            }
-                        });
-                    }
-                    Err(error) => {
-                        tracing::warn!(%error, "cannot accept a connection");
-                        tokio::time::sleep(ACCEPT_PAUSE).await;
-                    }
-                },
+        let (routes, bounds, end) = (routes.prepare(), self.bounds, closing.clone());
+        let serve = |io, peer, seat| {
+            let connection = self.clone().connection(io, routes.clone(), end.clone(), seat);
+            async move {
+                if let Err(error) = connection.await {
+                    tracing::debug!(%peer, error, "a connection ended");
+                }
             }
-        }
-        drop(listener);
-        while let Some(ended) = connections.join_next().await {
-            log_panic(ended);
-        }
-    }
-}
-
-fn log_panic(ended: Result<(), tokio::task::JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "serving a connection failed");
+        };
+        accept(listener, bounds, closing, serve).await;
     }
 }

@@ -13,12 +13,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use crate::serve::ACCEPT_PAUSE;
-use crate::serve::guests::{Guests, Seat};
+use crate::serve::accept::{Bounds, accept};
+use crate::serve::guests::Seat;
 
 /// The longest that a request's headers may take, and the longest pause between two requests.
 const HEADERS: Duration = Duration::from_secs(10);
@@ -26,30 +26,13 @@ const HEADERS: Duration = Duration::from_secs(10);
 const AGE: Duration = Duration::from_secs(60);
 /// The longest that its last answer may take then.
 const LAST: Duration = Duration::from_secs(10);
-/// The most connections; further ones wait.
-const CONNECTIONS: usize = 256;
-/// The most of one address; further ones are closed.
-const PER_PEER: usize = 32;
+/// How many connections there may be.
+const BOUNDS: Bounds = Bounds { connections: 256, per_peer: 32 };
 
 /// Serves `router`. Never ends by itself.
 pub async fn run(listener: TcpListener, router: Router) {
-    let (guests, mut connections) = (Guests::new(PER_PEER), JoinSet::new());
-    loop {
-        tokio::select! {
-            Some(_) = connections.join_next() => {}
-            accepted = listener.accept(), if connections.len() < CONNECTIONS => match accepted {
-                Ok((io, peer)) => {
-                    if let Some(seat) = guests.seat(peer.ip()) {
-                        connections.spawn(connection(io, router.clone(), seat));
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "cannot accept a connection");
-                    sleep(ACCEPT_PAUSE).await;
-                }
-            },
-        }
-    }
+    let never = CancellationToken::new();
+    accept(listener, BOUNDS, never, |io, _, seat| connection(io, router.clone(), seat)).await;
 }
 
 async fn connection(io: TcpStream, router: Router, _seat: Seat) {
@@ -96,7 +79,7 @@ mod tests {
     async fn one_peer_cannot_take_all_places() {
         let (address, _served) = start().await;
         let mut held = Vec::new();
-        for _ in 0..PER_PEER {
+        for _ in 0..BOUNDS.per_peer {
             held.push(TcpStream::connect(address).await.unwrap());
         }
         let mut over = TcpStream::connect(address).await.unwrap();

@@ -29,7 +29,7 @@ const STREAM_WINDOW: u32 = 256 << 10;
 
 /// `h2` closes a connection on which too many small frames lie unread, and counts them against half of this
 /// window: streamed tokens of thousands of requests are just that. Bounded are the connections instead
-/// ([`Serve::per_peer`]).
+/// ([`Bounds::per_peer`](super::accept::Bounds::per_peer)).
 const CONNECTION_WINDOW: u32 = 64 << 20;
 
 /// How many streams may be reset by the gateway before they were looked at; hyper takes 20 for an attack,

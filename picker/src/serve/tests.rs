@@ -168,7 +168,9 @@ async fn a_connection_that_only_begins_is_closed_at_the_deadline() {
 
 #[tokio::test]
 async fn connections_over_the_limit_wait_for_a_place() {
-    let running = start(Serve { connections: 1, ..Serve::default() }).await;
+    let running =
+        start(Serve { bounds: Bounds { connections: 1, ..Serve::default().bounds }, ..Serve::default() })
+            .await;
     let mut first = running.plaintext().await;
     first.check(liveness()).await.unwrap();
     let address = running.address;
@@ -187,7 +189,8 @@ async fn connections_over_the_limit_wait_for_a_place() {
 
 #[tokio::test]
 async fn a_peer_with_too_many_connections_gets_no_further_one() {
-    let running = start(Serve { per_peer: 1, ..Serve::default() }).await;
+    let running =
+        start(Serve { bounds: Bounds { per_peer: 1, ..Serve::default().bounds }, ..Serve::default() }).await;
     let mut first = running.plaintext().await;
     first.check(liveness()).await.unwrap();
     let mut second = TcpStream::connect(running.address).await.unwrap();
