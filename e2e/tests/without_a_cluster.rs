@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::load::{Ask, Client};
-use e2e::tools::Tools;
-use e2e::{Progress, paths, shell, until};
+use e2e::tools::{Tools, cargo};
+use e2e::{Progress, paths, until};
 use tokio::process::{Child, Command};
 
 const GATEWAY: &str = "http://127.0.0.1:8081";
@@ -78,9 +78,8 @@ async fn asked(client: &Client, times: usize) -> Result<BTreeMap<String, usize>>
 
 /// Builds them as the tests are built, and gives back their folder.
 async fn built() -> Result<std::path::PathBuf> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let args = ["build", "--profile", "e2e", "--locked", "--bins", "-p", "sim", "-p", "picker"];
-    shell::run(cargo).args(args).current_dir(paths::checkout()).done().await?;
+    cargo(&args).done().await?;
     // The test itself lies in `deps`, one folder below the programs.
     let here = std::env::current_exe()?;
     here.parent().and_then(Path::parent).map(Path::to_owned).context("a test lies in a folder")

@@ -10,8 +10,7 @@ use tokio::process::{Child, Command};
 use super::SERVERS;
 use super::process::Usage;
 use crate::load::Client;
-use crate::shell::run;
-use crate::tools::{go, locate};
+use crate::tools::{cargo, go, locate};
 use crate::{Progress, paths, until};
 
 /// What the picker does: three scorers, over model servers that a file names.
@@ -66,9 +65,7 @@ impl Arms {
     /// # Errors
     /// When a compiler is missing or fails.
     pub async fn built(progress: &Progress) -> Result<Self> {
-        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let args = ["build", "--release", "--locked", "-p", "picker", "-p", "sim", "--bins"];
-        let build = run(cargo).args(args).current_dir(paths::checkout());
+        let build = cargo(&["build", "--release", "--locked", "-p", "picker", "-p", "sim", "--bins"]);
         progress.step("building the picker as it is released", build.done()).await?;
         let yardstick = paths::cache()?.join("yardstick");
         let folder = paths::checkout().join("e2e/yardstick");

@@ -73,11 +73,10 @@ impl Client {
         let answer = answers.next().await?;
         ensure!(matches!(answer, Response::ResponseHeaders(_)), "to the response's headers: {answer:?}");
         // In full duplex Envoy sends on what comes, and waits for no piece before the next.
-        for (piece, _) in &exchange.pieces {
+        for piece in &exchange.pieces {
             stream.send_data(piece.clone(), false)?;
         }
-        let length = exchange.pieces.iter().map(|(_, length)| length).sum();
-        answers.echo(length).await.context("the response's body")?;
+        answers.echo(exchange.answer).await.context("the response's body")?;
         stream.send_data(Bytes::new(), true)?;
         answers.end().await?;
         Ok(decided)

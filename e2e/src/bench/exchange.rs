@@ -18,8 +18,10 @@ pub struct Exchange {
     pub body: usize,
     /// The response's headers.
     pub response: Bytes,
-    /// The response's body, piece by piece, with the length of each.
-    pub pieces: Vec<(Bytes, usize)>,
+    /// The response's body, piece by piece.
+    pub pieces: Vec<Bytes>,
+    /// Bytes of the response's body.
+    pub answer: usize,
 }
 
 impl Exchange {
@@ -65,9 +67,15 @@ impl Exchange {
         let pieces = answer.iter().enumerate().map(|(number, piece)| {
             let end_of_stream = number + 1 == answer.len();
             let body = HttpBody { body: piece.clone().into(), end_of_stream };
-            (frame(&Request::ResponseBody(body).into()), piece.len())
+            frame(&Request::ResponseBody(body).into())
         });
-        Self { request, body: body.len(), response: frame(&response.into()), pieces: pieces.collect() }
+        Self {
+            request,
+            body: body.len(),
+            response: frame(&response.into()),
+            pieces: pieces.collect(),
+            answer: answer.iter().map(Vec::len).sum(),
+        }
     }
 }
 
@@ -102,6 +110,6 @@ mod tests {
             })
             .collect();
         assert_eq!(seen, [("headers", 0, false), ("body", CHUNK, false), ("body", 1, true)]);
-        assert_eq!((exchange.body, exchange.pieces.len(), exchange.pieces[0].1), (CHUNK + 1, 1, 2));
+        assert_eq!((exchange.body, exchange.pieces.len(), exchange.answer), (CHUNK + 1, 1, 2));
     }
 }

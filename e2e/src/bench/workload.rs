@@ -20,7 +20,7 @@ const WORD: usize = 5;
 pub enum Row {
     /// 4.4 KB chat, one JSON answer
     Short,
-    /// 4.4 KB chat, 100 pieces of an event stream back
+    /// 4.4 KB chat, 100 SSE chunks back
     Stream,
     /// 60 KB chat, one JSON answer
     Long,
@@ -54,10 +54,10 @@ impl Row {
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Short => "4.4 KB, one JSON answer",
-            Self::Stream => "4.4 KB, 100 SSE chunks back",
-            Self::Long => "60 KB",
-            Self::Huge => "220 KB",
+            Self::Short => "4.4 KB chat, one JSON answer",
+            Self::Stream => "4.4 KB chat, 100 SSE chunks back",
+            Self::Long => "60 KB chat, one JSON answer",
+            Self::Huge => "220 KB chat, one JSON answer",
         })
     }
 }

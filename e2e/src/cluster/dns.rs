@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
-use tokio::net::{TcpStream, UdpSocket};
+use tokio::net::UdpSocket;
 
-use super::network::{SERVICE_DNS, SERVICE_KUBERNETES};
+use super::network::{SERVICE_DNS, SERVICE_KUBERNETES, takes_connections};
 use crate::kubectl::Kubectl;
 use crate::wait::until;
 
@@ -46,19 +46,6 @@ pub async fn second_service_answers(kubectl: &Kubectl) -> Result<()> {
     let answers = answers.await;
     kubectl.delete("kube-system", &service.to_string()).await?;
     answers
-}
-
-/// Whether something takes TCP connections there.
-///
-/// # Errors
-/// When nothing does within a second: a packet that nothing takes gets no word back.
-pub async fn takes_connections(host: &str, port: u16) -> Result<()> {
-    let connecting = TcpStream::connect((host, port));
-    let connected = tokio::time::timeout(Duration::from_secs(1), connecting).await;
-    connected
-        .with_context(|| format!("no answer from {host}:{port} within a second"))?
-        .map(drop)
-        .map_err(Into::into)
 }
 
 /// Asks the cluster's DNS for the first IPv4 address of `name`, from this machine.

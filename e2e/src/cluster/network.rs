@@ -1,9 +1,12 @@
 //! The cluster's addresses, all inside the machine: one bridge with every pod on it, reachable from the host too.
 
 use std::path::Path;
+use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::json;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use super::layout::Layout;
 use crate::shell::run;
@@ -35,6 +38,19 @@ pub async fn create() -> Result<()> {
     }
     run("ip").args(["addr", "replace", &format!("{BRIDGE_ADDRESS}/16"), "dev", BRIDGE]).done().await?;
     run("ip").args(["link", "set", BRIDGE, "up"]).done().await
+}
+
+/// Whether something takes TCP connections there.
+///
+/// # Errors
+/// When nothing does within a second: a packet that nothing takes gets no word back.
+pub async fn takes_connections(host: &str, port: u16) -> Result<()> {
+    let connecting = TcpStream::connect((host, port));
+    let connected = timeout(Duration::from_secs(1), connecting).await;
+    connected
+        .with_context(|| format!("no answer from {host}:{port} within a second"))?
+        .map(drop)
+        .map_err(Into::into)
 }
 
 /// Removes the bridge and the pods' ends on it.

@@ -1,6 +1,7 @@
 //! An Envoy that runs in a pod.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -10,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::{ADMIN_PORT, Backend, Dialect, HTTP_PORT, PICKER_PORT};
 use crate::Kubectl;
-use crate::cluster::dns;
+use crate::cluster::{dns, network};
 use crate::images::{Image, Sources};
 use crate::load::Client;
 use crate::wait::until;
@@ -98,20 +99,19 @@ impl Gateway {
 /// before: they wait longer after each failed look.
 async fn reachable(kubectl: &Kubectl, backend: &Backend, within: Duration) -> Result<()> {
     let services = Api::<Service>::namespaced(kubectl.client().clone(), &backend.namespace);
-    for name in [&backend.pods, &backend.picker] {
-        let Some(service) = services.get_opt(name).await? else { continue };
+    let known = async |name: &str| -> Result<Option<Ipv4Addr>> {
+        if services.get_opt(name).await?.is_none() {
+            return Ok(None);
+        }
         let full = format!("{name}.{}.svc.cluster.local", backend.namespace);
         let what = format!("{full} in the cluster's DNS");
-        let address = until(what, within, || dns::lookup(&full)).await?;
-        let spec = service.spec.unwrap_or_default();
-        if name != &backend.picker || spec.cluster_ip.as_deref() == Some("None") {
-            continue;
-        }
-        let address = address.to_string();
-        let connects = || dns::takes_connections(&address, PICKER_PORT);
-        until(format_args!("connections to {full}"), within, connects).await?;
-    }
-    Ok(())
+        until(what, within, || dns::lookup(&full)).await.map(Some)
+    };
+    known(&backend.pods).await?;
+    let Some(picker) = known(&backend.picker).await? else { return Ok(()) };
+    let picker = picker.to_string();
+    let connects = || network::takes_connections(&picker, PICKER_PORT);
+    until(format_args!("connections to Service {}", backend.picker), within, connects).await
 }
 
 fn objects(name: &str, image: &Image, config: &str) -> [Value; 3] {

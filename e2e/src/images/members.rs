@@ -10,11 +10,7 @@ use super::builder;
 use super::sources::Sources;
 use crate::paths;
 use crate::shell::run;
-
-/// The program that built this one, if it did.
-pub fn cargo() -> std::ffi::OsString {
-    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
-}
+use crate::tools::cargo;
 
 /// The crates of the workspace, and which of them each one is made of.
 pub struct Members {
@@ -25,8 +21,8 @@ pub struct Members {
 impl Members {
     /// As cargo knows them.
     pub async fn of_checkout() -> Result<Self> {
-        let metadata = run(cargo()).args(["metadata", "--no-deps", "--offline", "--format-version", "1"]);
-        let metadata = metadata.current_dir(paths::checkout()).output().await?;
+        let metadata =
+            cargo(&["metadata", "--no-deps", "--offline", "--format-version", "1"]).output().await?;
         let compiler = run("rustc").arg("--version").current_dir(paths::checkout()).output().await?;
         Ok(Self { metadata: serde_json::from_str(&metadata).context("reading cargo's metadata")?, compiler })
     }

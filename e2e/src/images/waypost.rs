@@ -6,10 +6,9 @@ use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 use super::buildah::{Build, Buildah};
-use super::members::{Members, cargo};
+use super::members::Members;
 use super::{Image, builder};
-use crate::shell::run;
-use crate::tools::Tools;
+use crate::tools::{Tools, cargo};
 use crate::{Progress, paths};
 
 /// One of the project's programs that has an image.
@@ -85,7 +84,7 @@ impl Program {
 }
 
 async fn fetch() -> Result<()> {
-    run(cargo()).args(["fetch", "--locked", "--quiet"]).current_dir(paths::checkout()).done().await
+    cargo(&["fetch", "--locked", "--quiet"]).done().await
 }
 
 /// The images of the operator, the picker, and the simulated model server.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::chart;
+use super::{OPERATOR, OPERATOR_NAMESPACE, PATIENCE, chart};
 use crate::images::{BaseImages, Image, WaypostImages};
 use crate::{Cluster, Kubectl, Progress, paths};
 
@@ -83,9 +83,8 @@ impl Ground {
     /// When one of them does not come back.
     pub async fn mend(&self) -> Result<()> {
         self.cluster.apiserver().start().await?;
-        let scale = self.kubectl.scale(chart::OPERATOR_NAMESPACE, chart::OPERATOR, chart::REPLICAS);
-        scale.await?;
-        self.kubectl.rollout(chart::OPERATOR_NAMESPACE, chart::OPERATOR, super::PATIENCE).await
+        self.kubectl.scale(OPERATOR_NAMESPACE, OPERATOR, chart::REPLICAS).await?;
+        self.kubectl.rollout(OPERATOR_NAMESPACE, OPERATOR, PATIENCE).await
     }
 
     async fn import(&self) -> Result<()> {

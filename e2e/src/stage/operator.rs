@@ -4,15 +4,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
-use kube::api::{Api, Patch, PatchParams};
-use serde_json::json;
+use kube::api::Api;
 
 use super::process::process;
-use super::{OPERATOR as NAME, OPERATOR_NAMESPACE, PATIENCE, Stage};
+use super::{OPERATOR, OPERATOR_NAMESPACE, PATIENCE, Stage};
 use crate::kubectl::is_ready;
 use crate::until;
 
@@ -21,7 +19,7 @@ const PODS: &str = "app.kubernetes.io/component=operator";
 
 /// The user that the API server takes the operator for.
 pub fn operator_user() -> String {
-    format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{NAME}")
+    format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR}")
 }
 
 impl Stage {
@@ -44,14 +42,7 @@ impl Stage {
     /// # Errors
     /// When the story fails, or the operator does not go or come.
     pub async fn without_operator<T>(&self, story: impl AsyncFnOnce() -> Result<T>) -> Result<T> {
-        let deployments = Api::<Deployment>::namespaced(self.kubectl().client().clone(), OPERATOR_NAMESPACE);
-        let scale = async |replicas: i32| {
-            let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-            let scaled = deployments.patch(NAME, &PatchParams::default(), &patch).await;
-            scaled.map(drop).context("scaling the operator")
-        };
-        let replicas = deployments.get(NAME).await?.spec.and_then(|spec| spec.replicas).unwrap_or(1);
-        scale(0).await?;
+        let replicas = self.kubectl().scale(OPERATOR_NAMESPACE, OPERATOR, 0).await?;
         let gone = until("the operator to go", PATIENCE, async || {
             let left = self.kubectl().pods(OPERATOR_NAMESPACE, PODS).await?.len();
             ensure!(left == 0, "{left} pods are left");
@@ -62,8 +53,8 @@ impl Stage {
             Ok(()) => story().await,
             Err(error) => Err(error),
         };
-        scale(replicas).await?;
-        self.kubectl().rollout(OPERATOR_NAMESPACE, NAME, PATIENCE).await?;
+        self.kubectl().scale(OPERATOR_NAMESPACE, OPERATOR, replicas).await?;
+        self.kubectl().rollout(OPERATOR_NAMESPACE, OPERATOR, PATIENCE).await?;
         told
     }
 
@@ -76,10 +67,10 @@ impl Stage {
         for pod in &former {
             self.kubectl().delete_pod(OPERATOR_NAMESPACE, &pod.name_any(), None).await?;
         }
-        self.kubectl().rollout(OPERATOR_NAMESPACE, NAME, PATIENCE).await?;
+        self.kubectl().rollout(OPERATOR_NAMESPACE, OPERATOR, PATIENCE).await?;
         let leases = Api::<Lease>::namespaced(self.kubectl().client().clone(), OPERATOR_NAMESPACE);
         until("a new operator to lead", Duration::from_secs(30), async || {
-            let holder = leases.get(NAME).await?.spec.and_then(|spec| spec.holder_identity);
+            let holder = leases.get(OPERATOR).await?.spec.and_then(|spec| spec.holder_identity);
             let holder = holder.filter(|holder| !holder.is_empty()).context("nobody leads")?;
             // The pod, and an ending that each process has of its own.
             let leads = |pod: &Pod| holder.split('_').next() == Some(&pod.name_any());

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::cargo::cargo;
 use super::tally::Tally;
 use crate::Progress;
 use crate::shell::Run;
+use crate::tools::cargo;
 
 /// As this program itself was built, so that nothing is compiled twice.
 const PROFILE: &str = "--profile=e2e";

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::cargo::cargo;
 use super::tally::Tally;
+use crate::tools::cargo;
 use crate::{Progress, paths};
 
 /// For each target, in seconds.

@@ -9,12 +9,12 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
 
-use super::cargo::cargo;
 use super::checks;
 use super::tally::Tally;
 use crate::Progress;
 use crate::shell;
 use crate::stage::{FIGURES, Figure, Ground};
+use crate::tools::cargo;
 
 /// A story that takes longer hangs.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
@@ -26,11 +26,11 @@ pub async fn run(progress: &Progress, names: &[String], tally: &mut Tally) -> Re
     for program in &programs {
         stories.extend(listed(program, names).await?);
     }
-    let none = stories.is_empty() && !names.iter().any(|name| name == "definition");
-    ensure!(!none, "no story has a name with {}", names.join(" or "));
+    let definition = names.is_empty() || names.iter().any(|name| name == "definition");
+    ensure!(definition || !stories.is_empty(), "no story has a name with {}", names.join(" or "));
     // Once for all: each story finds everything in place.
     let ground = Ground::up(progress).await?;
-    if names.is_empty() || names.iter().any(|name| name == "definition") {
+    if definition {
         checks::definition(progress, &ground.cluster().kubeconfig(), tally).await;
     }
     let figures = tempfile()?;

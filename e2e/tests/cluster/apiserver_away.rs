@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::cluster::ApiServer;
 use e2e::envoy::AiGateway;
 use e2e::load::Load;
-use e2e::stage::{self, OPERATOR, OPERATOR_NAMESPACE, PATIENCE, Picker, Stage, Strategy};
+use e2e::stage::{self, PATIENCE, Picker, Stage, Strategy};
 use e2e::until;
 use futures::future::try_join_all;
 
@@ -48,14 +48,14 @@ fn the_api_server_and_the_operator_are_away() {
         let before = stage.starts("").await?;
         let load = Load::new(&gateway.url()).per_second(RATE).streamed(0.5).start();
 
-        let operators = stage.kubectl().scale(OPERATOR_NAMESPACE, OPERATOR, 0).await?;
-        let told = without(stage, &pickers).await;
-        // Whatever came of it: other stories need both.
-        let apiserver = stage.ground().cluster().apiserver();
-        back(apiserver).await?;
-        stage.kubectl().scale(OPERATOR_NAMESPACE, OPERATOR, operators).await?;
-        stage.kubectl().rollout(OPERATOR_NAMESPACE, OPERATOR, PATIENCE).await?;
-        told?;
+        stage
+            .without_operator(async || {
+                let told = without(stage, &pickers).await;
+                // Whatever came of it: the operator's return needs it, and so do other stories.
+                back(stage.ground().cluster().apiserver()).await?;
+                told
+            })
+            .await?;
         stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
         let accepted = stage.strategy("chat").await?.data["status"]["revision"].clone();
         let serving = try_join_all(pickers.iter().map(Picker::serving)).await?;
@@ -77,13 +77,6 @@ fn the_api_server_and_the_operator_are_away() {
 
 /// Takes the API server away both ways, with an edit at each return.
 async fn without(stage: &Stage, pickers: &[Picker]) -> Result<()> {
-    until("the end of the operator", PATIENCE, || async {
-        let left =
-            stage.kubectl().pods(OPERATOR_NAMESPACE, "app.kubernetes.io/component=operator").await?.len();
-        ensure!(left == 0, "{left} of its pods are left");
-        Ok(())
-    })
-    .await?;
     let apiserver = stage.ground().cluster().apiserver();
     for (number, way) in [Way::Killed, Way::Stopped].into_iter().enumerate() {
         let former = pickers[0].serving().await?.revision;
