@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what a request costs the picker, against a server that decides nothing, in one run.
+//! `cargo xtask bench`: what the picker costs, against servers that do less or the same, in one run.
 //!
 //! The primary figure is CPU time of the server's process for each request, because it depends neither on how many
 //! requests the client can send nor on how fast the machine happens to be that minute when it is given as a ratio.
@@ -6,72 +6,47 @@
 mod arms;
 mod client;
 mod exchange;
+mod exchanges;
 mod load;
 mod process;
 mod report;
 mod workload;
 
 use anyhow::{Context, Result};
-use clap::Args;
+use clap::{Args, Subcommand};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::Progress;
-use arms::Arms;
-use report::{Report, Sample};
-use workload::Row;
+use exchanges::Exchanges;
 
 /// The processor of the servers under test. The client and the model servers have the others.
 const SERVERS: usize = 0;
 
-/// What to measure.
+/// What to measure: `exchanges`, if nothing is said.
 #[derive(Args, Clone, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub struct Bench {
-    /// Requests of each row in each repeat
-    #[arg(long, default_value_t = 20_000)]
-    pub requests: usize,
-    /// Repeats; the order of the servers rotates with each
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
-    pub repeats: u16,
-    /// Requests at once, all on one connection
-    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub at_once: u16,
-    /// Measure these rows alone
-    #[arg(long, value_enum, num_args = 1..)]
-    pub rows: Vec<Row>,
-    /// Write the figures as JSON to this file too
-    #[arg(long, value_name = "FILE")]
-    pub json: Option<std::path::PathBuf>,
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    exchanges: Exchanges,
+}
+
+#[derive(Subcommand, Clone, Debug)]
+enum What {
+    /// Whole exchanges over ext_proc, against a server that decides nothing
+    Exchanges(Exchanges),
 }
 
 impl Bench {
     /// Measures, and prints a table.
     ///
     /// # Errors
-    /// When a server can't be built or started, or an exchange does not go as it must.
-    pub async fn run(&self, progress: &Progress) -> Result<()> {
-        let arms = Arms::built(progress).await?;
-        away_from_the_servers()?;
-        let arms = arms.started(progress).await?;
-        let rows = if self.rows.is_empty() { Row::ALL.to_vec() } else { self.rows.clone() };
-        let mut report = Report::default();
-        for repeat in 0..usize::from(self.repeats) {
-            for row in &rows {
-                let exchanges = workload::exchanges(*row);
-                for server in arms.in_turn(repeat) {
-                    let label = format!("repeat {}, {row}, {}", repeat + 1, server.name());
-                    let requests = row.requests(self.requests);
-                    let measured = load::closed(server, &exchanges, requests, usize::from(self.at_once));
-                    let sample = progress.step(label, measured).await?;
-                    report.add(*row, server.name(), sample);
-                }
-            }
+    /// When a server can't be built or started, or something does not go as it must.
+    pub async fn run(self, progress: &Progress) -> Result<()> {
+        match self.what.unwrap_or(What::Exchanges(self.exchanges)) {
+            What::Exchanges(exchanges) => exchanges.run(progress).await,
         }
-        println!("\n{report}");
-        if let Some(file) = &self.json {
-            let text = serde_json::to_vec_pretty(&report.json())?;
-            std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
-        }
-        Ok(())
     }
 }
 

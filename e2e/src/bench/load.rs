@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use tokio::task::JoinSet;
 
-use super::Sample;
 use super::arms::Server;
 use super::client::Client;
 use super::exchange::Exchange;
+use super::report::Sample;
 
 /// Exchanges before those that are measured, as a share of them.
 const WARM_UP: usize = 10;

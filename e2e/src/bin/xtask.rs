@@ -32,7 +32,7 @@ enum Command {
     },
     /// Plays the whole story, to watch: a pool behind a real Envoy, and a strategy edited under load
     Demo(Demo),
-    /// Measures what a request costs the picker, against a server that decides nothing
+    /// Measures what the picker costs, against servers that do less or the same
     Bench(Bench),
     /// Checks everything: lints, tests, fuzzing for a bounded time, and the stories on a real cluster
     Test(Suite),
