@@ -102,13 +102,10 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
         subset_filter: !args.disable_endpoint_subset_filter,
         held: Budget::new(args.max_held_bytes),
     };
-    let mut routes = Routes::builder();
-    routes
-        .add_service(Service::new(Arc::new(gate)))
-        .add_service(health::service(readiness.subscribe(), closing.clone()));
+    let health = Routes::new(health::service(readiness.subscribe(), closing.clone()));
+    let service = Service::new(Arc::new(gate), health);
     let server = Serve { tls: certificate(&args, &mut tasks)?, ..Serve::default() };
-    let server =
-        AbortOnDropHandle::new(traffic.spawn(server.run(gateways, routes.routes(), closing.clone())));
+    let server = AbortOnDropHandle::new(traffic.spawn(server.run(gateways, service, closing.clone())));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         grpc = args.grpc_port,

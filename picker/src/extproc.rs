@@ -10,6 +10,7 @@ mod account;
 mod body;
 mod gate;
 mod gathered;
+mod grpc;
 mod head;
 mod held;
 mod mode;
@@ -20,5 +21,6 @@ mod tail;
 mod tests;
 mod wire;
 
-pub use gate::{Gate, Service};
+pub use gate::Gate;
+pub use grpc::Service;
 pub use held::Budget;

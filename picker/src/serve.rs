@@ -2,6 +2,7 @@
 //! end.
 
 pub mod accept;
+mod batch;
 mod connection;
 pub mod guests;
 mod preface;
@@ -9,14 +10,36 @@ mod streams;
 #[cfg(test)]
 mod tests;
 
+use std::convert::Infallible;
 use std::time::Duration;
 
+use http::{Request, Response};
+use hyper::body::Incoming;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
+use tonic::body::Body;
 
 use accept::{Bounds, accept};
+
+/// A service of gRPC, as [`Serve::run`] takes it.
+pub trait Answers:
+    tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> Answers for S where
+    S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}
 
 /// How connections are served.
 #[derive(Clone)]
@@ -61,12 +84,12 @@ impl Serve {
         }
     }
 
-    /// Serves `routes` until `closing` is cancelled; then takes no more connections, tells the open ones to
+    /// Serves `service` until `closing` is cancelled; then takes no more connections, tells the open ones to
     /// go elsewhere, and returns when the last stream has ended. To end it sooner, drop the future.
-    pub async fn run(self, listener: TcpListener, routes: Routes, closing: CancellationToken) {
-        let (routes, bounds, end) = (routes.prepare(), self.bounds, closing.clone());
+    pub async fn run<S: Answers>(self, listener: TcpListener, service: S, closing: CancellationToken) {
+        let (bounds, end) = (self.bounds, closing.clone());
         let serve = |io, peer, seat| {
-            let connection = self.clone().connection(io, routes.clone(), end.clone(), seat);
+            let connection = self.clone().connection(io, service.clone(), end.clone(), seat);
             async move {
                 if let Err(error) = connection.await {
                     tracing::debug!(%peer, error, "a connection ended");

@@ -4,6 +4,7 @@
 //! buffer, so that a body can be sent back without a copy.
 
 pub mod build;
+pub mod piece;
 mod read;
 
 /// Messages, server and client of `envoy.service.ext_proc.v3`.

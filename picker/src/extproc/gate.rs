@@ -1,14 +1,12 @@
-//! The gRPC service, and what every exchange shares.
+//! What every exchange shares.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
 use picker_core::Hot;
-use picker_proto::external_processor_server::{ExternalProcessor, ExternalProcessorServer};
-use picker_proto::{ProcessingRequest, ProcessingResponse};
-use tonic::{Request, Response, Status, Streaming};
+use picker_proto::ProcessingRequest;
+use tonic::Status;
 
 use super::held::Budget;
 use super::stream::exchange;
@@ -36,26 +34,6 @@ pub struct Gate {
     pub held: Budget,
 }
 
-/// The external processor of a gateway.
-#[derive(Clone, Debug)]
-pub struct Service(Arc<Gate>);
-
-/// Bodies that nobody holds, of responses above all, come in one message from gateways that buffer, and have no
-/// limit of their own but this.
-const LARGEST: usize = 32 << 20;
-
-/// A message that carries a whole body carries a little more. One that is longer still fails before it takes
-/// memory, and its request is refused as one whose body is too long.
-const SPARE: usize = 1 << 20;
-
-impl Service {
-    /// The gRPC service of `gate`.
-    pub fn new(gate: Arc<Gate>) -> ExternalProcessorServer<Self> {
-        let limit = gate.max_body.max(LARGEST).saturating_add(SPARE);
-        ExternalProcessorServer::new(Self(gate)).max_decoding_message_size(limit)
-    }
-}
-
 impl Gate {
     /// The answers to the messages of one exchange. Everything happens as this stream is polled, and ends
     /// when it is dropped.
@@ -64,17 +42,5 @@ impl Gate {
         S: Stream<Item = Result<ProcessingRequest, Status>> + Send + Unpin + 'static,
     {
         Responses::new(|outbox| Box::pin(exchange(self, Wire::new(requests, outbox))))
-    }
-}
-
-#[tonic::async_trait]
-impl ExternalProcessor for Service {
-    type ProcessStream = Pin<Box<dyn Stream<Item = Result<ProcessingResponse, Status>> + Send>>;
-
-    async fn process(
-        &self,
-        request: Request<Streaming<ProcessingRequest>>,
-    ) -> Result<Response<Self::ProcessStream>, Status> {
-        Ok(Response::new(Box::pin(self.0.clone().process(request.into_inner()))))
     }
 }

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io;
 use std::pin::pin;
+use std::task::Context;
 use std::time::Duration;
 
 use hyper::server::conn::http2;
@@ -13,12 +14,12 @@ use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
-use tonic::service::Routes;
 
-use super::Serve;
+use super::batch::batched;
 use super::guests::Seat;
 use super::preface::Prompt;
 use super::streams::{Inbox, Together};
+use super::{Answers, Serve};
 use crate::extproc::authority::Authority;
 
 /// Every request at a gateway is a stream; hyper takes 200 at once by itself.
@@ -46,10 +47,10 @@ const TLS_HANDSHAKE: u8 = 0x16;
 type Io = Either<TcpStream, TlsStream<TcpStream>>;
 
 impl Serve {
-    pub(super) async fn connection(
+    pub(super) async fn connection<S: Answers>(
         self,
         io: TcpStream,
-        routes: Routes,
+        service: S,
         closing: CancellationToken,
         mut seat: Seat,
     ) -> Result<(), String> {
@@ -61,10 +62,12 @@ impl Serve {
             opened = timeout_at(deadline, self.open(io)) => opened,
         };
         let io = opened.map_err(|_| "no handshake in time".to_owned())?.map_err(|e| e.to_string())?;
+        let (io, outgoing) = batched(io);
         let io = TokioIo::new(Authority::new(Prompt::new(io, deadline)));
         let inbox = Inbox::default();
-        let connection = builder(inbox.clone()).serve_connection(io, TowerToHyperService::new(routes));
-        let mut connection = pin!(Together::new(Box::pin(connection), inbox));
+        let connection = builder(inbox.clone()).serve_connection(io, TowerToHyperService::new(service));
+        let mut connection =
+            pin!(Together::new(Box::pin(connection), inbox, move |cx: &mut Context<'_>| outgoing.send(cx)));
         let age = self.connection_age.map(|age| Instant::now() + age.mul_f64(rand::random_range(0.9..1.1)));
         tokio::select! {
             ended = connection.as_mut() => return ended.map_err(|e| chain(&e)),

@@ -7,7 +7,8 @@
 //! What is approximate: a bucket that gets more than its share of blocks loses its oldest entry early
 //! (buckets have half as much room again as there are blocks, so this is rare); blocks that were used
 //! again count no time, so a little more than the capacity may be held; two writers at once may lose one
-//! of two uses; and two blocks whose hashes agree in about 44 bits are taken for one.
+//! of two uses, or of two blocks if one of them was there; and two blocks whose hashes agree in about 44
+//! bits are taken for one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -182,9 +183,8 @@ impl Table {
         let pushed_out = entry.age(now) >= self.capacity();
         let used = if pushed_out && !ticked { self.tick() } else { now };
         if entry.age(used) > 0 {
-            // When this fails, another thread has just used the block, or the cell.
-            let new = Entry::new(entry.tag(), used).0;
-            let _ = cell.compare_exchange(entry.0, new, Ordering::Relaxed, Ordering::Relaxed);
+            // Not compared, because a comparison holds up the blocks after it until this one has come from memory.
+            cell.store(Entry::new(entry.tag(), used).0, Ordering::Relaxed);
         }
     }
 }

@@ -32,7 +32,8 @@ pub(super) enum Kind {
 /// Checks the JSON object in `bytes` and calls `field` for each of its fields in their order, with the
 /// field's name as it stands there, whether that has escapes, and the value.
 pub(super) fn object(bytes: &[u8], mut field: impl FnMut(&[u8], bool, Value)) -> Result<(), BadBody> {
-    std::str::from_utf8(bytes).map_err(|e| BadBody { offset: e.valid_up_to(), message: "not UTF-8" })?;
+    simdutf8::compat::from_utf8(bytes)
+        .map_err(|e| BadBody { offset: e.valid_up_to(), message: "not UTF-8" })?;
     // RFC 8259, section 8.1: a reader may ignore a byte order mark.
     let pos = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     let controls = bytes.iter().fold(u8::MAX, |least, b| least.min(*b)) < b' ';

@@ -1,7 +1,5 @@
-use proptest::prelude::*;
-use xxhash_rust::xxh3::xxh3_64_with_seed;
-
 use super::*;
+use proptest::prelude::*;
 
 fn hashes(text: &str, block: usize, max: usize) -> Vec<u64> {
     let mut out = Vec::new();
@@ -11,9 +9,9 @@ fn hashes(text: &str, block: usize, max: usize) -> Vec<u64> {
 
 #[test]
 fn each_block_is_hashed_with_the_one_before_and_the_rest_counts() {
-    let first = xxh3_64_with_seed(b"abcd", 7);
-    let second = xxh3_64_with_seed(b"efgh", first);
-    let rest = xxh3_64_with_seed(b"ij", second);
+    let first = link(7, b"abcd");
+    let second = link(first, b"efgh");
+    let rest = link(second, b"ij");
     assert_eq!(hashes("abcdefghij", 4, 9), [first, second, rest]);
     assert_eq!(hashes("abcdefgh", 4, 9), [first, second]);
     assert_eq!(hashes("abcdefghij", 4, 2), [first, second]);
@@ -33,6 +31,14 @@ fn other_models_and_salts_begin_elsewhere() {
     let different: std::collections::BTreeSet<_> = seeds.into_iter().collect();
     assert_eq!(different.len(), seeds.len());
     assert_eq!(seed("a", Some("s")), seed("a", Some("s")));
+}
+
+#[test]
+fn a_link_can_be_undone_on_either_side() {
+    // Worked out with another implementation of XXH3.
+    assert_eq!((link(7, b"abcd"), link(0, b"")), (0xf550_339e_ef08_646e, 0x45a7_da59_9a3a_55b0));
+    let befores: std::collections::BTreeSet<_> = (0..10_000).map(|before| link(before, b"abcd")).collect();
+    assert_eq!(befores.len(), 10_000);
 }
 
 proptest! {

@@ -1,0 +1,81 @@
+//! gRPC as `ext_proc` uses it: one method, streams both ways, no compression.
+//!
+//! tonic's own server would do, and copies every body twice: into the buffer that it decodes, and into the one that it
+//! sends. It also routes each stream through axum. What is here does neither; whatever is not `ext_proc` on the same
+//! port (health) is tonic's.
+//!
+//! Source of the format: gRPC over HTTP/2, "Requests" and "Responses"
+//! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
+
+mod incoming;
+mod outgoing;
+
+use std::convert::Infallible;
+use std::future::{Ready, ready};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures::future::Either;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, Request, Response};
+use http_body::Body as HttpBody;
+use tonic::body::Body;
+use tonic::service::Routes;
+
+use super::gate::Gate;
+use incoming::Messages;
+use outgoing::Outgoing;
+
+/// The method that gateways call.
+const PROCESS: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
+
+/// Bodies that nobody holds, of responses above all, come in one message from gateways that buffer, and have no
+/// limit of their own but this.
+const LARGEST: usize = 32 << 20;
+
+/// A message that carries a whole body carries a little more. One that is longer still fails before it takes
+/// memory, and its request is refused as one whose body is too long.
+const SPARE: usize = 1 << 20;
+
+/// The external processor of a gateway, with other services beside it.
+#[derive(Clone, Debug)]
+pub struct Service {
+    gate: Arc<Gate>,
+    others: Routes,
+    limit: usize,
+}
+
+impl Service {
+    /// The external processor that decides by `gate`, beside `others`.
+    pub fn new(gate: Arc<Gate>, others: Routes) -> Self {
+        let limit = gate.max_body.max(LARGEST).saturating_add(SPARE);
+        Self { gate, others: others.prepare(), limit }
+    }
+}
+
+impl<B> tower::Service<Request<B>> for Service
+where
+    B: HttpBody<Data = Bytes> + Send + Unpin + 'static,
+    B::Error: Into<tonic::codegen::StdError>,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future =
+        Either<Ready<Result<Response<Body>, Infallible>>, <Routes as tower::Service<Request<B>>>::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        tower::Service::<Request<B>>::poll_ready(&mut self.others, cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        if request.uri().path() != PROCESS {
+            return Either::Right(self.others.call(request));
+        }
+        let messages = Messages::new(request.into_body(), self.limit);
+        let answers = Outgoing::new(self.gate.clone().process(messages));
+        let mut response = Response::new(Body::new(answers));
+        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
+        Either::Left(ready(Ok(response)))
+    }
+}

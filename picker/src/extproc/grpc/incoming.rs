@@ -1,0 +1,221 @@
+//! The messages of a gateway.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures::Stream;
+use http_body::Body;
+use picker_proto::ProcessingRequest;
+use prost::Message;
+use tonic::codegen::StdError;
+use tonic::{Code, Status};
+
+/// What goes before each message: whether it is compressed, and its length.
+const HEAD: usize = 5;
+
+/// The most memory that is taken for a message before its bytes are there.
+const AHEAD: usize = 64 << 10;
+
+/// Shorter messages are copied out of the buffer of their connection, which would live as long as they do.
+const SHORT: usize = 4 << 10;
+
+/// Messages, decoded as they come. One that lies in a single DATA frame is a slice of that.
+#[derive(Debug)]
+pub(super) struct Messages<B> {
+    body: B,
+    limit: usize,
+    /// What was read and not looked at.
+    fresh: Bytes,
+    /// The beginning of a message, with its head, that lies in several frames.
+    begun: BytesMut,
+    ended: bool,
+}
+
+impl<B> Messages<B> {
+    /// Those in `body`, none longer than `limit` bytes.
+    pub(super) fn new(body: B, limit: usize) -> Self {
+        Self { body, limit, fresh: Bytes::new(), begun: BytesMut::new(), ended: false }
+    }
+
+    /// The next message without its head, if all of it is there.
+    fn take(&mut self) -> Result<Option<Bytes>, Status> {
+        if self.begun.is_empty()
+            && let Some(length) = length(&self.fresh, self.limit)?
+        {
+            if self.fresh.len() - HEAD >= length {
+                self.fresh.advance(HEAD);
+                let message = self.fresh.split_to(length);
+                return Ok(Some(if length < SHORT { Bytes::copy_from_slice(&message) } else { message }));
+            }
+            self.begun.reserve(HEAD + length.min(AHEAD));
+        }
+        // Its head first, since that tells how much more belongs to it.
+        while !self.fresh.is_empty() {
+            let whole = length(&self.begun, self.limit)?.map_or(HEAD, |length| HEAD + length);
+            let more = self.fresh.len().min(whole - self.begun.len());
+            self.begun.extend_from_slice(&self.fresh.split_to(more));
+            if let Some(length) = length(&self.begun, self.limit)?
+                && self.begun.len() == HEAD + length
+            {
+                let mut message = std::mem::take(&mut self.begun).freeze();
+                message.advance(HEAD);
+                return Ok(Some(message));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// The length of the message that `bytes` begin with, once its head is there.
+fn length(bytes: &[u8], limit: usize) -> Result<Option<usize>, Status> {
+    let Some((&[compressed, a, b, c, d], _)) = bytes.split_first_chunk::<HEAD>() else { return Ok(None) };
+    if compressed != 0 {
+        return Err(Status::unimplemented("messages must not be compressed"));
+    }
+    let length = u32::from_be_bytes([a, b, c, d]) as usize;
+    if length > limit {
+        return Err(Status::out_of_range(format!(
+            "a message of {length} bytes; the longest may have {limit}"
+        )));
+    }
+    Ok(Some(length))
+}
+
+impl<B> Stream for Messages<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<StdError>,
+{
+    type Item = Result<ProcessingRequest, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = &mut *self;
+        while !this.ended {
+            match this.take() {
+                Ok(None) => {}
+                Ok(Some(message)) => {
+                    let message = ProcessingRequest::decode(message)
+                        .map_err(|error| Status::internal(format!("no ProcessingRequest: {error}")));
+                    this.ended = message.is_err();
+                    return Poll::Ready(Some(message));
+                }
+                Err(status) => {
+                    this.ended = true;
+                    return Poll::Ready(Some(Err(status)));
+                }
+            }
+            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+                // Trailers of a request say nothing.
+                Some(Ok(frame)) => this.fresh = frame.into_data().unwrap_or_default(),
+                Some(Err(error)) => {
+                    this.ended = true;
+                    let status = Status::from_error(error.into());
+                    // The gateway wants nothing more.
+                    if status.code() != Code::Cancelled {
+                        return Poll::Ready(Some(Err(status)));
+                    }
+                }
+                None => {
+                    this.ended = true;
+                    if !this.begun.is_empty() {
+                        return Poll::Ready(Some(Err(Status::internal("the stream ends within a message"))));
+                    }
+                }
+            }
+        }
+        Poll::Ready(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt, stream};
+    use http_body::Frame;
+    use http_body_util::StreamBody;
+    use picker_proto::HttpBody;
+    use picker_proto::processing_request::Request;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const LIMIT: usize = 1 << 20;
+
+    fn message(length: usize) -> ProcessingRequest {
+        Request::RequestBody(HttpBody { body: vec![7; length].into(), end_of_stream: false }).into()
+    }
+
+    fn framed(message: &ProcessingRequest) -> Vec<u8> {
+        let encoded = message.encode_to_vec();
+        [&[0], &(encoded.len() as u32).to_be_bytes()[..], &encoded].concat()
+    }
+
+    /// What is read of these DATA frames, with the code of the error at the end.
+    fn read(frames: Vec<Result<Bytes, Status>>) -> (Vec<ProcessingRequest>, Option<Code>) {
+        let frames = frames.into_iter().map(|frame| frame.map(Frame::data));
+        let messages = Messages::new(StreamBody::new(stream::iter(frames)), LIMIT);
+        let (mut read, mut failed) = (Vec::new(), None);
+        for message in futures::executor::block_on_stream(messages) {
+            match message {
+                Ok(message) => read.push(message),
+                Err(status) => assert_eq!(failed.replace(status.code()), None),
+            }
+        }
+        (read, failed)
+    }
+
+    fn wire(bytes: &[u8]) -> (Vec<ProcessingRequest>, Option<Code>) {
+        read(vec![Ok(Bytes::copy_from_slice(bytes))])
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_once_and_ends_the_stream() {
+        let good = framed(&message(3));
+        let after_a_good_one = |bad: &[u8]| wire(&[&good, bad, &good].concat());
+        let one = vec![message(3)];
+        assert_eq!(after_a_good_one(&[1, 0, 0, 0, 0]), (one.clone(), Some(Code::Unimplemented)));
+        let long = (LIMIT as u32 + 1).to_be_bytes();
+        assert_eq!(after_a_good_one(&[&[0], &long[..]].concat()), (one.clone(), Some(Code::OutOfRange)));
+        assert_eq!(after_a_good_one(&[0, 0, 0, 0, 1, 0xff]), (one.clone(), Some(Code::Internal)));
+        assert_eq!(wire(&good[..good.len() - 1]), (vec![], Some(Code::Internal)));
+        assert_eq!(wire(&good[..4]), (vec![], Some(Code::Internal)));
+        let cut = |status| read(vec![Ok(good.clone().into()), Err(status)]);
+        assert_eq!(cut(Status::unavailable("")), (one.clone(), Some(Code::Unavailable)));
+        assert_eq!(cut(Status::cancelled("")), (one, None));
+    }
+
+    #[test]
+    fn a_long_message_in_one_frame_is_a_slice_of_it() {
+        for (length, slice) in [(SHORT, true), (SHORT / 2, false)] {
+            let frame = Bytes::from(framed(&message(length)));
+            let (all, _) = read(vec![Ok(frame.clone())]);
+            let Some(Request::RequestBody(body)) = &all[0].request else { panic!("a body") };
+            assert_eq!(frame.as_ptr_range().contains(&body.body.as_ptr()), slice);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_length_takes_no_memory_by_itself() {
+        let head = [&[0], &(LIMIT as u32).to_be_bytes()[..], b"the beginning"].concat();
+        let frames = stream::iter([Ok::<_, Status>(Frame::data(Bytes::from(head)))]).chain(stream::pending());
+        let mut messages = Messages::new(StreamBody::new(frames), LIMIT);
+        assert!(futures::poll!(messages.next()).is_pending());
+        assert!(messages.begun.capacity() < 2 * AHEAD, "{}", messages.begun.capacity());
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_not_matter_where_frames_are_cut(
+            lengths in prop::collection::vec(prop_oneof![0..10_usize, 0..40_000_usize], 0..5),
+            cuts in prop::collection::vec(1..30_000_usize, 1..20),
+        ) {
+            let messages: Vec<_> = lengths.into_iter().map(message).collect();
+            let wire: Vec<u8> = messages.iter().flat_map(framed).collect();
+            let (mut rest, mut frames, mut cuts) = (Bytes::from(wire), Vec::new(), cuts.into_iter().cycle());
+            while !rest.is_empty() {
+                frames.push(Ok(rest.split_to(rest.len().min(cuts.next().unwrap()))));
+            }
+            prop_assert_eq!(read(frames), (messages, None));
+        }
+    }
+}

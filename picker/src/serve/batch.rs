@@ -1,0 +1,259 @@
+//! Fewer, larger reads and writes.
+//!
+//! `h2` writes each DATA frame of more than 256 bytes by itself, and reads about a frame at a time. Over loopback and
+//! on a virtual network most of a small write's cost is the call, and waking its reader. Here what a connection and its
+//! streams write while they are polled goes out together, and what has come in is read together.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, BytesMut};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::io::{poll_read_buf, poll_write_buf};
+
+/// How much is read at once, and how much is kept before it is written.
+const BATCH: usize = 64 << 10;
+
+/// The connection's end: what is written here goes out with [`Outgoing::send`], or when there is a batch of it.
+#[derive(Debug)]
+pub(super) struct Batched<I>(Arc<Mutex<State<I>>>);
+
+/// The end of whoever polls the connection.
+#[derive(Debug)]
+pub(super) struct Outgoing<I>(Arc<Mutex<State<I>>>);
+
+/// One task has both ends, so the lock is never waited for.
+#[derive(Debug)]
+struct State<I> {
+    io: I,
+    /// Read, and not yet asked for. Takes memory only while there is something.
+    incoming: BytesMut,
+    /// Not yet written. Takes memory only while there is something.
+    outgoing: BytesMut,
+    failed: Option<io::ErrorKind>,
+}
+
+/// Both ends of `io`.
+pub(super) fn batched<I>(io: I) -> (Batched<I>, Outgoing<I>) {
+    let state = State { io, incoming: BytesMut::new(), outgoing: BytesMut::new(), failed: None };
+    let state = Arc::new(Mutex::new(state));
+    (Batched(state.clone()), Outgoing(state))
+}
+
+fn lock<I>(state: &Mutex<State<I>>) -> MutexGuard<'_, State<I>> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<I: AsyncRead + Unpin> State<I> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.incoming.is_empty() {
+            self.incoming.reserve(BATCH);
+            let read = poll_read_buf(Pin::new(&mut self.io), cx, &mut self.incoming);
+            if !matches!(read, Poll::Ready(Ok(1..))) {
+                self.incoming = BytesMut::new();
+                return read.map_ok(drop);
+            }
+        }
+        let n = self.incoming.len().min(buf.remaining());
+        buf.put_slice(&self.incoming[..n]);
+        self.incoming.advance(n);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<I: AsyncWrite + Unpin> State<I> {
+    /// Takes what there is room for.
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.outgoing.len() >= BATCH {
+            ready!(self.poll_send(cx))?;
+        }
+        if let Some(kind) = self.failed {
+            return Poll::Ready(Err(kind.into()));
+        }
+        if self.outgoing.is_empty() {
+            self.outgoing.reserve(BATCH);
+        }
+        let before = self.outgoing.len();
+        for slice in slices {
+            let room = BATCH - self.outgoing.len().min(BATCH);
+            self.outgoing.extend_from_slice(&slice[..slice.len().min(room)]);
+        }
+        Poll::Ready(Ok(self.outgoing.len() - before))
+    }
+
+    /// Writes all that there is.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outgoing.is_empty() {
+            let written = ready!(poll_write_buf(Pin::new(&mut self.io), cx, &mut self.outgoing));
+            let written =
+                written.and_then(|n| if n == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(n) });
+            if let Err(error) = written {
+                self.outgoing = BytesMut::new();
+                self.failed = Some(error.kind());
+                return Poll::Ready(Err(error));
+            }
+        }
+        self.outgoing = BytesMut::new();
+        // TLS has a buffer of its own.
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+}
+
+impl<I: AsyncWrite + Unpin> Outgoing<I> {
+    /// Writes what the connection has left. What does not fit is written when the task is woken again; an error is
+    /// told to the connection, which is to be polled again.
+    pub(super) fn send(&self, cx: &mut Context<'_>) {
+        let mut state = lock(&self.0);
+        let Poll::Ready(sent) = state.poll_send(cx) else { return };
+        if sent.is_err() {
+            cx.waker().wake_by_ref();
+        }
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Batched<I> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut state = lock(&self.0);
+        match state.failed {
+            Some(kind) => Poll::Ready(Err(kind.into())),
+            None => state.poll_read(cx, buf),
+        }
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Batched<I> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        lock(&self.0).poll_write(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        lock(&self.0).poll_write(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// Leaves it to [`Outgoing::send`]: `h2` asks for this after each frame.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(lock(&self.0).failed.map_or(Ok(()), |kind| Err(kind.into())))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = lock(&self.0);
+        ready!(state.poll_send(cx))?;
+        Pin::new(&mut state.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, poll};
+    use proptest::prelude::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    fn send(outgoing: &Outgoing<DuplexStream>) {
+        outgoing.send(&mut Context::from_waker(std::task::Waker::noop()));
+    }
+
+    #[tokio::test]
+    async fn what_is_written_goes_out_together() {
+        let (mut peer, io) = duplex(1 << 20);
+        let (mut io, outgoing) = batched(io);
+        let mut read = [0; 64];
+        io.write_all(b"one ").await.unwrap();
+        io.flush().await.unwrap();
+        assert!(poll!(std::pin::pin!(peer.read(&mut read))).is_pending(), "before it is sent");
+        let slices = [IoSlice::new(b"two "), IoSlice::new(b""), IoSlice::new(b"three")];
+        assert_eq!(io.write_vectored(&slices).await.unwrap(), 9);
+        send(&outgoing);
+        assert_eq!(peer.read(&mut read).await.unwrap(), 13);
+        assert_eq!(&read[..13], b"one two three");
+        assert_eq!(lock(&outgoing.0).outgoing.capacity(), 0, "memory while there is nothing");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_read_holds_up_the_writer() {
+        let (mut peer, io) = duplex(100);
+        let (mut io, outgoing) = batched(io);
+        let sent = vec![7; 3 * BATCH];
+        let mut written = 0;
+        while let Some(more) = io.write(&sent[written..]).now_or_never() {
+            written += more.unwrap();
+        }
+        assert_eq!(written, BATCH);
+        let mut read = vec![0; written];
+        let (_, all) = tokio::join!(
+            async {
+                while !lock(&outgoing.0).outgoing.is_empty() {
+                    send(&outgoing);
+                    tokio::task::yield_now().await;
+                }
+            },
+            peer.read_exact(&mut read)
+        );
+        assert_eq!((all.unwrap(), read == sent[..written]), (written, true));
+    }
+
+    #[tokio::test]
+    async fn an_end_sends_what_is_left() {
+        let (mut peer, io) = duplex(1 << 20);
+        let (mut io, _outgoing) = batched(io);
+        io.write_all(b"last words").await.unwrap();
+        io.shutdown().await.unwrap();
+        let mut read = Vec::new();
+        peer.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, b"last words");
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_to_whoever_comes_next() {
+        let (peer, io) = duplex(1 << 20);
+        let (mut io, outgoing) = batched(io);
+        io.write_all(b"to nobody").await.unwrap();
+        drop(peer);
+        send(&outgoing);
+        for failed in [io.write(b"more").await, io.read(&mut [0; 9]).await, io.flush().await.map(|()| 0)] {
+            assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_comes_is_read_whole(
+            sent in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..9_000), 0..30),
+            step in 1..20_000_usize,
+        ) {
+            let read = async {
+                let (mut peer, io) = duplex(30_000);
+                let (mut io, _outgoing) = batched(io);
+                let write = async {
+                    for chunk in &sent {
+                        peer.write_all(chunk).await.unwrap();
+                    }
+                    drop(peer);
+                };
+                let read = async {
+                    let (mut all, mut buffer) = (Vec::new(), vec![0; step]);
+                    loop {
+                        match io.read(&mut buffer).await.unwrap() {
+                            0 => return all,
+                            n => all.extend_from_slice(&buffer[..n]),
+                        }
+                    }
+                };
+                tokio::join!(write, read).1
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            prop_assert_eq!(runtime.block_on(read), sent.concat());
+        }
+    }
+}
