@@ -9,6 +9,7 @@ mod preface;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::convert::Infallible;
 use std::time::Duration;

@@ -13,16 +13,23 @@ use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::{poll_read_buf, poll_write_buf};
 
+use super::streams::Pipe;
+
+/// How much is read before the streams of the connection have their turn. `h2` reads as long as something comes, and a
+/// gateway that sends the answers of thousands of model servers can send faster than streams are polled: what lies unread
+/// takes memory, and too much of it ends the connection.
+const TURN: usize = 256 << 10;
+
 /// How much is read at once, and how much is kept before it is written.
 const BATCH: usize = 64 << 10;
 
-/// The connection's end: what is written here goes out with [`Outgoing::send`], or when there is a batch of it.
+/// The connection's end: what is written here goes out with [`Sender::send`], or when there is a batch of it.
 #[derive(Debug)]
 pub(super) struct Batched<I>(Arc<Mutex<State<I>>>);
 
 /// The end of whoever polls the connection.
 #[derive(Debug)]
-pub(super) struct Outgoing<I>(Arc<Mutex<State<I>>>);
+pub(super) struct Sender<I>(Arc<Mutex<State<I>>>);
 
 /// One task has both ends, so the lock is never waited for.
 #[derive(Debug)]
@@ -33,13 +40,16 @@ struct State<I> {
     /// Not yet written. Takes memory only while there is something.
     outgoing: BytesMut,
     failed: Option<io::ErrorKind>,
+    /// How much may be read in this turn.
+    readable: usize,
 }
 
 /// Both ends of `io`.
-pub(super) fn batched<I>(io: I) -> (Batched<I>, Outgoing<I>) {
-    let state = State { io, incoming: BytesMut::new(), outgoing: BytesMut::new(), failed: None };
+pub(super) fn batched<I>(io: I) -> (Batched<I>, Sender<I>) {
+    let state =
+        State { io, incoming: BytesMut::new(), outgoing: BytesMut::new(), failed: None, readable: TURN };
     let state = Arc::new(Mutex::new(state));
-    (Batched(state.clone()), Outgoing(state))
+    (Batched(state.clone()), Sender(state))
 }
 
 fn lock<I>(state: &Mutex<State<I>>) -> MutexGuard<'_, State<I>> {
@@ -56,7 +66,13 @@ impl<I: AsyncRead + Unpin> State<I> {
                 return read.map_ok(drop);
             }
         }
-        let n = self.incoming.len().min(buf.remaining());
+        if self.readable == 0 {
+            // There is more, in the next turn.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let n = self.incoming.len().min(buf.remaining()).min(self.readable);
+        self.readable -= n;
         buf.put_slice(&self.incoming[..n]);
         self.incoming.advance(n);
         Poll::Ready(Ok(()))
@@ -101,10 +117,18 @@ impl<I: AsyncWrite + Unpin> State<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> Outgoing<I> {
-    /// Writes what the connection has left. What does not fit is written when the task is woken again; an error is
-    /// told to the connection, which is to be polled again.
-    pub(super) fn send(&self, cx: &mut Context<'_>) {
+impl<I: AsyncWrite + Unpin> Pipe for Sender<I> {
+    fn begin(&self) {
+        lock(&self.0).readable = TURN;
+    }
+
+    fn waiting(&self) -> usize {
+        lock(&self.0).outgoing.len()
+    }
+
+    /// What does not fit is written when the task is woken again; an error is told to the connection, which is to be
+    /// polled again.
+    fn send(&self, cx: &mut Context<'_>) {
         let mut state = lock(&self.0);
         let Poll::Ready(sent) = state.poll_send(cx) else { return };
         if sent.is_err() {
@@ -140,7 +164,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Batched<I> {
         true
     }
 
-    /// Leaves it to [`Outgoing::send`]: `h2` asks for this after each frame.
+    /// Leaves it to [`Sender::send`]: `h2` asks for this after each frame.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(lock(&self.0).failed.map_or(Ok(()), |kind| Err(kind.into())))
     }
@@ -160,7 +184,7 @@ mod tests {
 
     use super::*;
 
-    fn send(outgoing: &Outgoing<DuplexStream>) {
+    fn send(outgoing: &Sender<DuplexStream>) {
         outgoing.send(&mut Context::from_waker(std::task::Waker::noop()));
     }
 

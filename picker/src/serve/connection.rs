@@ -3,7 +3,6 @@
 use std::error::Error;
 use std::io;
 use std::pin::pin;
-use std::task::Context;
 use std::time::Duration;
 
 use hyper::server::conn::http2;
@@ -62,12 +61,11 @@ impl Serve {
             opened = timeout_at(deadline, self.open(io)) => opened,
         };
         let io = opened.map_err(|_| "no handshake in time".to_owned())?.map_err(|e| e.to_string())?;
-        let (io, outgoing) = batched(io);
+        let (io, pipe) = batched(io);
         let io = TokioIo::new(Authority::new(Prompt::new(io, deadline)));
         let inbox = Inbox::default();
         let connection = builder(inbox.clone()).serve_connection(io, TowerToHyperService::new(service));
-        let mut connection =
-            pin!(Together::new(Box::pin(connection), inbox, move |cx: &mut Context<'_>| outgoing.send(cx)));
+        let mut connection = pin!(Together::new(Box::pin(connection), inbox, pipe));
         let age = self.connection_age.map(|age| Instant::now() + age.mul_f64(rand::random_range(0.9..1.1)));
         tokio::select! {
             ended = connection.as_mut() => return ended.map_err(|e| chain(&e)),

@@ -6,98 +6,165 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use futures::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
-use futures::task::AtomicWaker;
 use hyper::rt::Executor;
 use tokio::task::coop::has_budget_remaining;
+use tokio::task::yield_now;
 
-type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+use super::turn::Turn;
+
+/// How often a connection and its streams may wake each other before other tasks have their turn.
+const ROUNDS: usize = 32;
+
+/// How often is looked for more to answer before anything is sent, as long as there is more each time: a call for
+/// many answers costs little more than one for a single answer.
+const YIELDS: usize = 4;
+
+/// A stream, and how often those of its connection were polled.
+struct Task {
+    stream: Pin<Box<dyn Future<Output = ()> + Send>>,
+    polls: Arc<AtomicUsize>,
+}
+
+impl Future for Task {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.polls.fetch_add(1, Ordering::Relaxed);
+        self.stream.as_mut().poll(cx)
+    }
+}
 
 /// Where hyper leaves the streams of a connection. One task leaves and takes, so the lock is never waited for.
 #[derive(Clone, Default)]
-pub(super) struct Inbox(Arc<Mutex<Vec<Task>>>);
+pub(super) struct Inbox {
+    tasks: Arc<Mutex<Vec<Task>>>,
+    polls: Arc<AtomicUsize>,
+}
 
 impl Inbox {
     fn tasks(&self) -> MutexGuard<'_, Vec<Task>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn polls(&self) -> usize {
+        self.polls.load(Ordering::Relaxed)
     }
 }
 
 impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Inbox {
     fn execute(&self, stream: F) {
         // One that panics, which the log tells, takes no other with it.
-        self.tasks().push(Box::pin(AssertUnwindSafe(stream).catch_unwind().map(drop)));
+        let stream = Box::pin(AssertUnwindSafe(stream).catch_unwind().map(drop));
+        self.tasks().push(Task { stream, polls: self.polls.clone() });
     }
 }
 
+/// What lies below a connection.
+pub(super) trait Pipe: Unpin {
+    /// Lets the connection read as much as it may before its streams have their turn.
+    fn begin(&self);
+    /// How many bytes the connection has written that are not sent yet.
+    fn waiting(&self) -> usize;
+    /// Sends them.
+    fn send(&self, cx: &mut Context<'_>);
+}
+
 /// A connection with the streams that it leaves in `inbox`. Ends with the connection; streams that are still there
-/// then have nobody to answer to, and are dropped. `rest` is called whenever nothing more can be done for now.
-pub(super) struct Together<C, F> {
+/// then have nobody to answer to, and are dropped. What they have written is sent when nothing more can be done.
+pub(super) struct Together<C, P> {
     connection: C,
     inbox: Inbox,
     streams: FuturesUnordered<Task>,
-    rest: F,
+    pipe: P,
     turn: Arc<Turn>,
     waker: Waker,
+    /// How much there was to send at the last yield, and how many of them there were since the last time it was.
+    waited: usize,
+    yields: usize,
 }
 
-impl<C, F> Together<C, F> {
-    pub(super) fn new(connection: C, inbox: Inbox, rest: F) -> Self {
+impl<C, P> Together<C, P> {
+    pub(super) fn new(connection: C, inbox: Inbox, pipe: P) -> Self {
         let turn = Arc::<Turn>::default();
         let waker = turn.clone().into();
-        Self { connection, inbox, streams: FuturesUnordered::new(), rest, turn, waker }
+        let streams = FuturesUnordered::new();
+        Self { connection, inbox, streams, pipe, turn, waker, waited: 0, yields: 0 }
     }
 
     pub(super) fn connection(&mut self) -> &mut C {
         &mut self.connection
     }
-}
 
-impl<C: Future + Unpin, F: FnMut(&mut Context<'_>) + Unpin> Together<C, F> {
-    /// Polls what there is to poll, once.
-    fn round(&mut self, cx: &mut Context<'_>) -> Poll<C::Output> {
-        let mut answered = false;
+    /// Polls every stream for which something has come.
+    ///
+    /// Once is not enough: [`FuturesUnordered`] stops at the second stream that wakes itself, and every stream that
+    /// sends does, as `h2` tells it of the capacity that it has just asked for.
+    fn answer(&mut self, cx: &mut Context<'_>) {
+        let begin = self.inbox.polls();
+        // Once for what has come, and once for having woken itself. The connection is not kept from its turn by
+        // streams that do so for ever.
+        let enough = 2 * self.streams.len();
         loop {
-            // Writes what there is to write, reads what has come, and finds new streams.
-            if let Poll::Ready(ended) = Pin::new(&mut self.connection).poll(cx) {
-                return Poll::Ready(ended);
+            let before = self.inbox.polls();
+            match self.streams.poll_next_unpin(cx) {
+                Poll::Ready(Some(())) => {}
+                Poll::Ready(None) => return,
+                Poll::Pending => {
+                    let now = self.inbox.polls();
+                    if now == before || now - begin >= enough {
+                        return;
+                    }
+                }
             }
-            let known = self.streams.len();
-            self.streams.extend(self.inbox.tasks().drain(..));
-            if answered && self.streams.len() == known {
-                return Poll::Pending;
-            }
-            while let Poll::Ready(Some(())) = self.streams.poll_next_unpin(cx) {}
-            answered = true;
         }
     }
 }
 
-impl<C: Future + Unpin, F: FnMut(&mut Context<'_>) + Unpin> Future for Together<C, F> {
+impl<C: Future + Unpin, P: Pipe> Together<C, P> {
+    /// Whether to look for more to answer before what is there is sent.
+    fn waits(&mut self) -> bool {
+        let waiting = self.pipe.waiting();
+        let waits = waiting > self.waited && self.streams.len() > 1 && self.yields < YIELDS;
+        (self.waited, self.yields) = if waits { (waiting, self.yields + 1) } else { (0, 0) };
+        waits
+    }
+}
+
+impl<C: Future + Unpin, P: Pipe> Future for Together<C, P> {
     type Output = C::Output;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<C::Output> {
         let this = &mut *self;
-        this.turn.task.register(cx.waker());
+        this.turn.of(cx.waker());
         let waker = this.waker.clone();
         let mut inner = Context::from_waker(&waker);
         for _ in 0..ROUNDS {
             this.turn.begin();
-            if let Poll::Ready(ended) = this.round(&mut inner) {
+            this.pipe.begin();
+            // Writes what there is to write, reads of what has come, and finds new streams.
+            if let Poll::Ready(ended) = Pin::new(&mut this.connection).poll(&mut inner) {
                 return Poll::Ready(ended);
             }
+            this.streams.extend(this.inbox.tasks().drain(..));
+            this.answer(&mut inner);
             // Without a budget everything says that it has to wait, and wakes.
             if !this.turn.woken() || !has_budget_remaining() {
                 break;
             }
         }
-        (this.rest)(&mut inner);
+        if this.waits() {
+            // Others have their turn, and the runtime looks at its sockets.
+            let _ = pin!(yield_now()).poll(cx);
+        } else {
+            this.pipe.send(&mut inner);
+        }
         if this.turn.end() {
             cx.waker().wake_by_ref();
         }
@@ -105,167 +172,5 @@ impl<C: Future + Unpin, F: FnMut(&mut Context<'_>) + Unpin> Future for Together<
     }
 }
 
-/// How often a connection and its streams may wake each other before other tasks have their turn.
-const ROUNDS: usize = 32;
-
-/// The connection and its streams wake each other while they are polled; the task is woken only at other times.
-#[derive(Debug, Default)]
-struct Turn {
-    state: AtomicU8,
-    task: AtomicWaker,
-}
-
-/// States of a [`Turn`]: nobody polls; somebody does; and something was woken since that began.
-const IDLE: u8 = 0;
-const POLLED: u8 = 1;
-const WOKEN: u8 = 2;
-
-impl Turn {
-    fn begin(&self) {
-        self.state.store(POLLED, Ordering::SeqCst);
-    }
-
-    fn woken(&self) -> bool {
-        self.state.load(Ordering::SeqCst) == WOKEN
-    }
-
-    /// Whether it was woken since it began.
-    fn end(&self) -> bool {
-        self.state.swap(IDLE, Ordering::SeqCst) == WOKEN
-    }
-}
-
-impl Wake for Turn {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if self.state.swap(WOKEN, Ordering::SeqCst) == IDLE {
-            self.task.wake();
-        }
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use std::future::{pending, poll_fn, ready};
-    use std::sync::atomic::AtomicUsize;
-
-    use futures::poll;
-
-    use super::*;
-
-    fn idle(_: &mut Context<'_>) {}
-
-    #[tokio::test]
-    async fn streams_are_polled_as_soon_as_they_are_found() {
-        let (inbox, polled) = (Inbox::default(), Arc::new(AtomicUsize::new(0)));
-        let found = inbox.clone();
-        let (mut polls, counted) = (0, polled.clone());
-        // Finds a stream while it writes the answers of the one before, three times in all.
-        let connection = poll_fn(move |_| {
-            polls += 1;
-            let answered = counted.load(Ordering::Relaxed);
-            assert_eq!(answered, 3.min(polls - 1), "each answers before the next write");
-            if polls <= 3 {
-                let counted = counted.clone();
-                found.execute(async move {
-                    counted.fetch_add(1, Ordering::Relaxed);
-                    pending::<()>().await;
-                });
-            }
-            Poll::<()>::Pending
-        });
-        let mut together = Together::new(connection, inbox, idle);
-        assert!(poll!(&mut together).is_pending());
-        assert_eq!((polled.load(Ordering::Relaxed), together.streams.len()), (3, 3));
-    }
-
-    #[tokio::test]
-    async fn a_stream_that_panics_takes_no_other_with_it() {
-        let (inbox, ended) = (Inbox::default(), Arc::new(AtomicUsize::new(0)));
-        let last = ended.clone();
-        inbox.execute(async { panic!("on purpose") });
-        inbox.execute(async move {
-            last.fetch_add(1, Ordering::Relaxed);
-        });
-        let mut together = Together::new(pending::<()>(), inbox, idle);
-        assert!(poll!(&mut together).is_pending());
-        assert_eq!((ended.load(Ordering::Relaxed), together.streams.len()), (1, 0));
-    }
-
-    #[tokio::test]
-    async fn it_ends_with_the_connection() {
-        let inbox = Inbox::default();
-        let held = Arc::new(());
-        let stream = held.clone();
-        inbox.execute(async move {
-            pending::<()>().await;
-            drop(stream);
-        });
-        Together::new(ready(()), inbox, idle).await;
-        assert_eq!(Arc::strong_count(&held), 1);
-    }
-
-    /// A stream that wakes itself so many times, and then waits.
-    fn restless(times: usize) -> impl Future<Output = ()> {
-        let mut left = times;
-        poll_fn(move |cx| {
-            if left > 0 {
-                left -= 1;
-                cx.waker().wake_by_ref();
-            }
-            Poll::Pending
-        })
-    }
-
-    /// How often a connection with such a stream rested, and whether its task was woken, at the first poll.
-    fn rested(times: usize) -> (usize, bool) {
-        let (inbox, rests) = (Inbox::default(), Arc::new(AtomicUsize::new(0)));
-        inbox.execute(restless(times));
-        let counted = rests.clone();
-        let rest = move |_: &mut Context<'_>| {
-            counted.fetch_add(1, Ordering::Relaxed);
-        };
-        let (waker, woken) = wakes();
-        let mut together = Together::new(pending::<()>(), inbox, rest);
-        assert!(Pin::new(&mut together).poll(&mut Context::from_waker(&waker)).is_pending());
-        (rests.load(Ordering::Relaxed), woken.0.load(Ordering::Relaxed) > 0)
-    }
-
-    #[derive(Default)]
-    struct Wakes(AtomicUsize);
-
-    impl Wake for Wakes {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
-
-    fn wakes() -> (Waker, Arc<Wakes>) {
-        let wakes = Arc::<Wakes>::default();
-        (wakes.clone().into(), wakes)
-    }
-
-    #[test]
-    fn rests_once_and_only_when_nothing_more_can_be_done() {
-        assert_eq!(rested(0), (1, false));
-        assert_eq!(rested(ROUNDS / 2), (1, false));
-        // Others have their turn too, and this one again after them.
-        assert_eq!(rested(usize::MAX), (1, true));
-    }
-
-    #[test]
-    fn is_woken_between_its_turns() {
-        let inbox = Inbox::default();
-        let (ask, answer) = futures::channel::oneshot::channel::<()>();
-        inbox.execute(answer.map(drop));
-        let (waker, woken) = wakes();
-        let mut together = Together::new(pending::<()>(), inbox, idle);
-        assert!(Pin::new(&mut together).poll(&mut Context::from_waker(&waker)).is_pending());
-        assert_eq!(woken.0.load(Ordering::Relaxed), 0);
-        ask.send(()).unwrap();
-        assert_eq!(woken.0.load(Ordering::Relaxed), 1);
-    }
-}
+mod tests;
