@@ -7,7 +7,9 @@ mod arms;
 mod client;
 mod exchange;
 mod exchanges;
+mod idle;
 mod load;
+mod pages;
 mod process;
 mod report;
 mod workload;
@@ -18,6 +20,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::Progress;
 use exchanges::Exchanges;
+use idle::Idle;
 
 /// The processor of the servers under test. The client and the model servers have the others.
 const SERVERS: usize = 0;
@@ -36,6 +39,8 @@ pub struct Bench {
 enum What {
     /// Whole exchanges over ext_proc, against a server that decides nothing
     Exchanges(Exchanges),
+    /// A picker that nobody asks anything, while it scrapes many endpoints
+    Idle(Idle),
 }
 
 impl Bench {
@@ -46,6 +51,7 @@ impl Bench {
     pub async fn run(self, progress: &Progress) -> Result<()> {
         match self.what.unwrap_or(What::Exchanges(self.exchanges)) {
             What::Exchanges(exchanges) => exchanges.run(progress).await,
+            What::Idle(idle) => idle.run(progress).await,
         }
     }
 }

@@ -65,14 +65,12 @@ impl Arms {
     /// # Errors
     /// When a compiler is missing or fails.
     pub async fn built(progress: &Progress) -> Result<Self> {
-        let build = cargo(&["build", "--release", "--locked", "-p", "picker", "-p", "sim", "--bins"]);
-        progress.step("building the picker as it is released", build.done()).await?;
+        let [picker, sim] = released(progress).await?;
         let yardstick = paths::cache()?.join("yardstick");
         let folder = paths::checkout().join("e2e/yardstick");
         let build = go::go()?.current_dir(folder).args(["build", "-buildvcs=false", "-trimpath", "-o"]);
         progress.step("building the yardstick", build.arg(&yardstick).arg(".").done()).await?;
-        let release = paths::checkout().join("target/release");
-        Ok(Self { picker: release.join("picker"), sim: release.join("sim"), yardstick })
+        Ok(Self { picker, sim, yardstick })
     }
 
     /// Starts them; they end when the value is dropped.
@@ -123,6 +121,17 @@ impl Arms {
     }
 }
 
+/// The picker and the model servers, built as they are released.
+///
+/// # Errors
+/// When they do not compile.
+pub async fn released(progress: &Progress) -> Result<[PathBuf; 2]> {
+    let build = cargo(&["build", "--release", "--locked", "-p", "picker", "-p", "sim", "--bins"]);
+    progress.step("building the picker as it is released", build.done()).await?;
+    let release = paths::checkout().join("target/release");
+    Ok([release.join("picker"), release.join("sim")])
+}
+
 /// The one that the others are held against.
 pub const YARDSTICK: &str = "Go echo that decides nothing";
 
@@ -135,7 +144,11 @@ impl Running {
 }
 
 impl Server {
-    fn start(name: &'static str, address: &str, program: &Path, args: &[&str]) -> Result<Self> {
+    /// Starts `program` on the processor of the servers; it ends when the value is dropped.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn start(name: &'static str, address: &str, program: &Path, args: &[&str]) -> Result<Self> {
         let taskset = locate::program("taskset")?;
         let child = Command::new(taskset)
             .args(["-c", &SERVERS.to_string()])
