@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::process::{Child, Command};
 
 use super::SERVERS;
@@ -56,7 +56,7 @@ pub struct Server {
     name: &'static str,
     address: String,
     usage: Usage,
-    _child: Child,
+    child: Child,
 }
 
 impl Arms {
@@ -162,7 +162,18 @@ impl Server {
             .with_context(|| format!("starting {name}"))?;
         // taskset becomes the program.
         let usage = Usage::of(child.id().context("a running process has a number")?);
-        Ok(Self { name, address: address.to_owned(), usage, _child: child })
+        Ok(Self { name, address: address.to_owned(), usage, child })
+    }
+
+    /// Whether it is there still.
+    ///
+    /// # Errors
+    /// When it has ended; with how.
+    pub fn still_runs(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => bail!("{} has ended: {status}", self.name),
+            None => Ok(()),
+        }
     }
 
     /// What it is called in the table.

@@ -1,7 +1,7 @@
 //! `cargo xtask bench idle`: what a picker costs that nobody asks anything, while it scrapes many endpoints.
 
 use std::fmt::Write;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -25,7 +25,7 @@ const BAR: f64 = 0.003;
 const ENOUGH: f64 = 0.95;
 /// The ports of the endpoints, from this one on.
 const FIRST_PORT: u16 = 20_000;
-const METRICS_PORT: u16 = 19_290;
+const METRICS_PORT: u16 = 17_290;
 /// Connections are made, and buffers have grown.
 const WARM_UP: Duration = Duration::from_secs(5);
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -62,9 +62,12 @@ pub struct Idle {
     /// Repeats, each with a picker of its own
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub repeats: u16,
+    /// Measure this picker, in place of the one that the checkout makes
+    #[arg(long, value_name = "FILE")]
+    pub picker: Option<PathBuf>,
     /// Write the figures as JSON to this file too
     #[arg(long, value_name = "FILE")]
-    pub json: Option<std::path::PathBuf>,
+    pub json: Option<PathBuf>,
 }
 
 /// One repeat.
@@ -101,7 +104,8 @@ impl Idle {
     /// # Errors
     /// When a server can't be built or started, or the picker misses the bar or too many scrapes.
     pub async fn run(&self, progress: &Progress) -> Result<()> {
-        let [picker, sim] = arms::released(progress).await?;
+        let [built, sim] = arms::released(progress).await?;
+        let picker = self.picker.clone().unwrap_or(built);
         away_from_the_servers()?;
         let page = pages::of_vllm(&sim, self.page).await?;
         let mut listeners = Vec::new();
@@ -145,30 +149,28 @@ impl Idle {
             "--config-file",
             &config,
             "--grpc-port",
-            "19202",
+            "17202",
             "--grpc-health-port",
-            "19203",
+            "17203",
             "--metrics-port",
             &metrics,
             "--refresh-metrics-interval",
             &interval,
         ];
-        let server = Server::start("Waypost", "127.0.0.1:19202", picker, &args)?;
-        let client = Client::new();
-        let page = |path: &str| {
-            let url = format!("http://127.0.0.1:{METRICS_PORT}/{path}");
-            let client = client.clone();
-            async move { client.get(&url).await }
-        };
+        // A new connection each time: the picker closes those that are idle, maybe just then.
+        let page =
+            async |path: &str| Client::new().get(&format!("http://127.0.0.1:{METRICS_PORT}/{path}")).await;
+        ensure!(page("readyz").await.is_err(), "port {METRICS_PORT} is taken");
+        let mut server = Server::start("Waypost", "127.0.0.1:17202", picker, &args)?;
         until("the picker", PATIENCE, || page("readyz")).await?;
         let counted = async || {
             let metrics = Metrics::parse(&page("metrics").await?);
             ensure!(
-                metrics.value("waypost_endpoints")? == f64::from(self.endpoints),
+                metrics.value("waypost_picker_endpoints")? == f64::from(self.endpoints),
                 "not all endpoints are known"
             );
-            let done = metrics.value("waypost_scrape_duration_seconds_count")?;
-            Ok((done, metrics.sum("waypost_scrape_errors_total", &[])))
+            let done = metrics.value("waypost_picker_scrape_duration_seconds_count")?;
+            Ok((done, metrics.sum("waypost_picker_scrape_errors_total", &[])))
         };
         sleep(WARM_UP).await;
         let answered = pages.answered();
@@ -177,6 +179,7 @@ impl Idle {
         sleep(Duration::from_secs(self.seconds.into())).await;
         let ([user_after, system_after], took) = (server.usage().cpu_split()?, began.elapsed().as_secs_f64());
         let answered = pages.answered() - answered;
+        server.still_runs()?;
         let (done_after, errors_after) = counted().await?;
         Ok(Sample {
             scrapes: (done_after - done) / took,
@@ -239,7 +242,7 @@ mod tests {
     use super::*;
 
     fn idle() -> Idle {
-        Idle { endpoints: 100, interval: 50, page: 40_000, seconds: 30, repeats: 1, json: None }
+        Idle { endpoints: 100, interval: 50, page: 40_000, seconds: 30, repeats: 1, picker: None, json: None }
     }
 
     #[test]
