@@ -12,6 +12,7 @@ mod load;
 mod pages;
 mod process;
 mod report;
+mod start;
 mod workload;
 
 use anyhow::{Context, Result};
@@ -21,6 +22,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use crate::Progress;
 use exchanges::Exchanges;
 use idle::Idle;
+use start::Starts;
 
 /// The processor of the servers under test. The client and the model servers have the others.
 const SERVERS: usize = 0;
@@ -41,6 +43,8 @@ enum What {
     Exchanges(Exchanges),
     /// A picker that nobody asks anything, while it scrapes many endpoints
     Idle(Idle),
+    /// From the start of a picker to its being ready, with many pods in a real API server
+    Start(Starts),
 }
 
 impl Bench {
@@ -52,6 +56,7 @@ impl Bench {
         match self.what.unwrap_or(What::Exchanges(self.exchanges)) {
             What::Exchanges(exchanges) => exchanges.run(progress).await,
             What::Idle(idle) => idle.run(progress).await,
+            What::Start(starts) => starts.run(progress).await,
         }
     }
 }
