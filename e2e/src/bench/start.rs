@@ -3,12 +3,13 @@
 mod ground;
 mod picker;
 
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Args;
 use serde_json::{Value, json};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 
 use super::arms;
 use super::pages::{self, Pages};
@@ -22,6 +23,8 @@ use picker::{Picker, Start};
 const BAR: f64 = 2.0;
 /// The port of all model servers, each at an address of its own.
 const PORT: u16 = 17_300;
+/// Connections that wait to be taken; the kernel may allow fewer, by default 4096.
+const QUEUE: u32 = 20_000;
 
 /// What to measure, and how often.
 #[derive(Args, Clone, Debug)]
@@ -56,7 +59,7 @@ impl Starts {
         let picker = self.picker.clone().unwrap_or(built);
         let page = pages::of_vllm(&sim, self.page).await?;
         let cluster = Cluster::up(progress).await?;
-        let pages = Pages::serve(vec![TcpListener::bind(("0.0.0.0", PORT)).await?], &page);
+        let pages = Pages::serve(vec![listener()?], &page);
         let lay = Ground::lay(cluster.kubectl().await?, self.pods, PORT);
         let ground = progress.step(format!("making {} pods", self.pods), lay).await?;
         let starts = self.starts(&Picker::new(&picker, &cluster, self.pods), progress).await;
@@ -90,6 +93,15 @@ impl Starts {
             "starts": starts.collect::<Vec<_>>(),
         })
     }
+}
+
+/// All servers as one. Pods have a queue each for those who connect; this one must be long enough for all of them,
+/// or some are only let in when they try again, a second later.
+fn listener() -> Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv4Addr::UNSPECIFIED, PORT).into()).with_context(|| format!("binding port {PORT}"))?;
+    Ok(socket.listen(QUEUE)?)
 }
 
 fn table(starts: &[Start]) -> Table {
