@@ -63,9 +63,10 @@ impl Starts {
         let lay = Ground::lay(cluster.kubectl().await?, self.pods, PORT);
         let ground = progress.step(format!("making {} pods", self.pods), lay).await?;
         let starts = self.starts(&Picker::new(&picker, &cluster, self.pods), progress).await;
-        progress.step("clearing up", ground.clear()).await?;
+        let cleared = progress.step("clearing up", ground.clear()).await;
         drop(pages);
         let starts = starts?;
+        cleared?;
         println!("\n{}", table(&starts));
         write_json(self.json.as_deref(), &self.json(page.len(), &starts))?;
         verdict(&starts)
