@@ -7,9 +7,12 @@ mod arms;
 mod client;
 mod exchange;
 mod exchanges;
+mod idle;
 mod load;
+mod pages;
 mod process;
 mod report;
+mod start;
 mod workload;
 
 use anyhow::{Context, Result};
@@ -18,6 +21,8 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::Progress;
 use exchanges::Exchanges;
+use idle::Idle;
+use start::Starts;
 
 /// The processor of the servers under test. The client and the model servers have the others.
 const SERVERS: usize = 0;
@@ -36,6 +41,10 @@ pub struct Bench {
 enum What {
     /// Whole exchanges over ext_proc, against a server that decides nothing
     Exchanges(Exchanges),
+    /// A picker that nobody asks anything, while it scrapes many endpoints
+    Idle(Idle),
+    /// From the start of a picker to its being ready, with many pods in a real API server
+    Start(Starts),
 }
 
 impl Bench {
@@ -46,6 +55,8 @@ impl Bench {
     pub async fn run(self, progress: &Progress) -> Result<()> {
         match self.what.unwrap_or(What::Exchanges(self.exchanges)) {
             What::Exchanges(exchanges) => exchanges.run(progress).await,
+            What::Idle(idle) => idle.run(progress).await,
+            What::Start(starts) => starts.run(progress).await,
         }
     }
 }

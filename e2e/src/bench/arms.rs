@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 use tokio::process::{Child, Command};
 
 use super::SERVERS;
@@ -56,7 +56,7 @@ pub struct Server {
     name: &'static str,
     address: String,
     usage: Usage,
-    _child: Child,
+    child: Child,
 }
 
 impl Arms {
@@ -65,14 +65,12 @@ impl Arms {
     /// # Errors
     /// When a compiler is missing or fails.
     pub async fn built(progress: &Progress) -> Result<Self> {
-        let build = cargo(&["build", "--release", "--locked", "-p", "picker", "-p", "sim", "--bins"]);
-        progress.step("building the picker as it is released", build.done()).await?;
+        let [picker, sim] = released(progress).await?;
         let yardstick = paths::cache()?.join("yardstick");
         let folder = paths::checkout().join("e2e/yardstick");
         let build = go::go()?.current_dir(folder).args(["build", "-buildvcs=false", "-trimpath", "-o"]);
         progress.step("building the yardstick", build.arg(&yardstick).arg(".").done()).await?;
-        let release = paths::checkout().join("target/release");
-        Ok(Self { picker: release.join("picker"), sim: release.join("sim"), yardstick })
+        Ok(Self { picker, sim, yardstick })
     }
 
     /// Starts them; they end when the value is dropped.
@@ -123,6 +121,17 @@ impl Arms {
     }
 }
 
+/// The picker and the model servers, built as they are released.
+///
+/// # Errors
+/// When they do not compile.
+pub async fn released(progress: &Progress) -> Result<[PathBuf; 2]> {
+    let build = cargo(&["build", "--release", "--locked", "-p", "picker", "-p", "sim", "--bins"]);
+    progress.step("building the picker as it is released", build.done()).await?;
+    let release = paths::checkout().join("target/release");
+    Ok([release.join("picker"), release.join("sim")])
+}
+
 /// The one that the others are held against.
 pub const YARDSTICK: &str = "Go echo that decides nothing";
 
@@ -135,7 +144,11 @@ impl Running {
 }
 
 impl Server {
-    fn start(name: &'static str, address: &str, program: &Path, args: &[&str]) -> Result<Self> {
+    /// Starts `program` on the processor of the servers; it ends when the value is dropped.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn start(name: &'static str, address: &str, program: &Path, args: &[&str]) -> Result<Self> {
         let taskset = locate::program("taskset")?;
         let child = Command::new(taskset)
             .args(["-c", &SERVERS.to_string()])
@@ -149,7 +162,18 @@ impl Server {
             .with_context(|| format!("starting {name}"))?;
         // taskset becomes the program.
         let usage = Usage::of(child.id().context("a running process has a number")?);
-        Ok(Self { name, address: address.to_owned(), usage, _child: child })
+        Ok(Self { name, address: address.to_owned(), usage, child })
+    }
+
+    /// Whether it is there still.
+    ///
+    /// # Errors
+    /// When it has ended; with how.
+    pub fn still_runs(&mut self) -> Result<()> {
+        match self.child.try_wait()? {
+            Some(status) => bail!("{} has ended: {status}", self.name),
+            None => Ok(()),
+        }
     }
 
     /// What it is called in the table.

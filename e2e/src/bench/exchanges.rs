@@ -1,10 +1,10 @@
 //! `cargo xtask bench exchanges`: CPU time for each exchange, and how long a decision takes.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use clap::Args;
 
 use super::arms::Arms;
-use super::report::Report;
+use super::report::{Report, write_json};
 use super::workload::{self, Row};
 use super::{away_from_the_servers, load};
 use crate::Progress;
@@ -53,10 +53,6 @@ impl Exchanges {
             }
         }
         println!("\n{report}");
-        if let Some(file) = &self.json {
-            let text = serde_json::to_vec_pretty(&report.json())?;
-            std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
-        }
-        Ok(())
+        write_json(self.json.as_deref(), &report.json())
     }
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::Path;
 
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::arms::YARDSTICK;
@@ -56,8 +58,23 @@ impl Report {
     }
 }
 
+/// Writes `figures` to `file`, if there is one.
+///
+/// # Errors
+/// When it can't be written.
+pub fn write_json(file: Option<&Path>, figures: &Value) -> Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    let text = serde_json::to_vec_pretty(figures)?;
+    std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))
+}
+
+/// A median with its spread, with this many digits.
+pub fn shown([least, median, most]: [f64; 3], digits: usize) -> String {
+    format!("{median:.digits$} ({least:.digits$} to {most:.digits$})")
+}
+
 /// Least, median and greatest.
-fn spread(values: impl Iterator<Item = f64>) -> [f64; 3] {
+pub fn spread(values: impl Iterator<Item = f64>) -> [f64; 3] {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     match values.len() {

@@ -64,6 +64,14 @@ impl ApiServer {
         self.component.ready(Duration::from_secs(60), || self.answers()).await
     }
 
+    /// Starts it as [`ApiServer::start`], and does not wait for it.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub async fn start_now(&self) -> Result<()> {
+        self.component.start().await
+    }
+
     /// Ends it at once (SIGKILL): connections are reset.
     ///
     /// # Errors

@@ -18,6 +18,10 @@ use crate::watch::roster::Target;
 /// The longest pause before an endpoint that can't be scraped is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
+/// What each of many endpoints that come at once adds to the time until they are scraped again: the first
+/// readings of all are worth more than the second ones of some, and a start waits for them.
+const SHARE: Duration = Duration::from_micros(500);
+
 /// The least time between two lines about one endpoint: there are servers that fail every other time.
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -47,13 +51,19 @@ pub async fn run(
     loop {
         let now =
             if *wanted.borrow_and_update() { targets.borrow_and_update().clone() } else { Arc::default() };
+        let key = |target: &Target| {
+            let hint = Engine::of(&target.endpoint.labels);
+            ((target.endpoint.key, target.endpoint.address, hint.map(|h| h as u8)), hint)
+        };
+        let new = now.iter().filter(|target| !tasks.contains_key(&key(target).0)).count();
+        let round = round(new, settings.interval);
         let mut kept = HashMap::with_capacity(now.len());
         for target in now.iter() {
-            let hint = Engine::of(&target.endpoint.labels);
-            let key = (target.endpoint.key, target.endpoint.address, hint.map(|h| h as u8));
+            let (key, hint) = key(target);
             let task = tasks.remove(&key).unwrap_or_else(|| {
-                let follow =
-                    follow(target.clone(), hint, settings.clone(), scraping.clone(), scraped.clone());
+                let second = spread(target.endpoint.key, round);
+                let (target, settings) = (target.clone(), settings.clone());
+                let follow = follow(target, hint, second, settings, scraping.clone(), scraped.clone());
                 AbortOnDropHandle::new(tokio::spawn(follow))
             });
             kept.insert(key, task);
@@ -70,9 +80,11 @@ pub async fn run(
     }
 }
 
+/// Scrapes `target`, the second time `second` after the first.
 async fn follow(
     target: Target,
     hint: Option<Engine>,
+    second: Duration,
     settings: Settings,
     scraping: Scraping,
     scraped: Arc<Notify>,
@@ -80,7 +92,7 @@ async fn follow(
     let Settings { interval, deadline, place } = settings;
     let mut connection = Connection::new(target.endpoint.address, place);
     let mut scanner = Scanner::default();
-    let mut pause = spread(target.endpoint.key, interval);
+    let (mut pause, mut second) = (interval, Some(second));
     let (mut failing, mut told) = (false, Told::default());
     loop {
         let started = Instant::now();
@@ -109,7 +121,7 @@ async fn follow(
             }
         }
         scraped.notify_one();
-        sleep_until(started + pause).await;
+        sleep_until(started + second.take().unwrap_or(pause)).await;
         pause = if failing { (pause * 2).clamp(interval, LONGEST_PAUSE.max(interval)) } else { interval };
     }
 }
@@ -132,12 +144,18 @@ impl Told {
     }
 }
 
-/// A pause of a half to a whole interval after the first scrape, different for each endpoint, so that
+/// The time over which the second scrapes of `new` endpoints are spread.
+fn round(new: usize, interval: Duration) -> Duration {
+    let shares = SHARE.saturating_mul(u32::try_from(new).unwrap_or(u32::MAX));
+    shares.min(LONGEST_PAUSE).max(interval)
+}
+
+/// A pause of a half to a whole round after the first scrape, different for each endpoint, so that
 /// they are not all scraped at the same moment.
-fn spread(key: u64, interval: Duration) -> Duration {
+fn spread(key: u64, round: Duration) -> Duration {
     // Fibonacci hashing: neighbouring keys land far apart.
     let fraction = (key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40) as f64 / f64::from(1u32 << 24);
-    interval.mul_f64(0.5 + fraction / 2.0)
+    round.mul_f64(0.5 + fraction / 2.0)
 }
 
 #[cfg(test)]

@@ -113,6 +113,14 @@ fn an_endpoint_is_in_the_log_once_a_minute_at_most() {
 }
 
 #[test]
+fn many_that_come_at_once_are_given_time_for_their_first_scrapes() {
+    let millis = Duration::from_millis;
+    let rounds = [0, 1, 100, 1000, 5000].map(|new| round(new, millis(50)));
+    assert_eq!(rounds, [50, 50, 50, 500, 1000].map(millis));
+    assert_eq!(round(usize::MAX, millis(2000)), millis(2000));
+}
+
+#[test]
 fn first_pauses_differ_and_are_half_an_interval_at_least() {
     let interval = Duration::from_millis(50);
     let pauses: Vec<_> = (1..=100).map(|key| spread(key, interval)).collect();

@@ -1,0 +1,148 @@
+//! `cargo xtask bench start`: from the start of a picker to its being ready, with many pods in a real API server.
+
+mod ground;
+mod picker;
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpSocket};
+
+use super::arms;
+use super::pages::{self, Pages};
+use super::report::{shown, spread, write_json};
+use crate::stage::Table;
+use crate::{Cluster, Progress};
+use ground::Ground;
+use picker::{Picker, Start};
+
+/// How long it may take from the API server's first answer to being ready, in seconds.
+const BAR: f64 = 2.0;
+/// The port of all model servers, each at an address of its own.
+const PORT: u16 = 17_300;
+/// Connections that wait to be taken; the kernel may allow fewer, by default 4096.
+const QUEUE: u32 = 20_000;
+
+/// What to measure, and how often.
+#[derive(Args, Clone, Debug)]
+pub struct Starts {
+    /// Pods of the pool
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=20_000))]
+    pub pods: u16,
+    /// Bytes of a pod's metrics, at least
+    #[arg(long, value_name = "BYTES", default_value_t = 40_000)]
+    pub page: usize,
+    /// Repeats, each with a picker of its own
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
+    pub repeats: u16,
+    /// Start the picker while the API server is away, and bring that back then
+    #[arg(long)]
+    pub away: bool,
+    /// Measure this picker, in place of the one that the checkout makes
+    #[arg(long, value_name = "FILE")]
+    pub picker: Option<PathBuf>,
+    /// Write the figures as JSON to this file too
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+impl Starts {
+    /// Measures, and prints a table. Takes the cluster that is up, or brings one up, and leaves it up.
+    ///
+    /// # Errors
+    /// When the cluster does not come up, or a picker does not become ready within the bar.
+    pub async fn run(&self, progress: &Progress) -> Result<()> {
+        let [built, sim] = arms::released(progress).await?;
+        let picker = self.picker.clone().unwrap_or(built);
+        let page = pages::of_vllm(&sim, self.page).await?;
+        let cluster = Cluster::up(progress).await?;
+        let pages = Pages::serve(vec![listener()?], &page);
+        let lay = Ground::lay(cluster.kubectl().await?, self.pods, PORT);
+        let ground = progress.step(format!("making {} pods", self.pods), lay).await?;
+        let starts = self.starts(&Picker::new(&picker, &cluster, self.pods), progress).await;
+        let cleared = progress.step("clearing up", ground.clear()).await;
+        drop(pages);
+        let starts = starts?;
+        cleared?;
+        println!("\n{}", table(&starts));
+        write_json(self.json.as_deref(), &self.json(page.len(), &starts))?;
+        verdict(&starts)
+    }
+
+    async fn starts(&self, picker: &Picker<'_>, progress: &Progress) -> Result<Vec<Start>> {
+        let mut starts = Vec::new();
+        for repeat in 1..=self.repeats {
+            let start = async { if self.away { picker.start_first().await } else { picker.start().await } };
+            starts.push(progress.step(format!("repeat {repeat}"), start).await?);
+        }
+        Ok(starts)
+    }
+
+    fn json(&self, page: usize, starts: &[Start]) -> Value {
+        let starts = starts.iter().map(|s| {
+            json!({
+                "answeredSeconds": s.answered, "listedSeconds": s.listed, "readySeconds": s.ready,
+                "scrapedSeconds": s.scraped, "readyAfterAnswerSeconds": s.after_answer(),
+                "endpointsWhenReady": s.endpoints, "unknownWhenReady": s.unknown, "cpuSeconds": s.cpu,
+            })
+        });
+        json!({
+            "pods": self.pods, "pageBytes": page, "apiServerAwayFirst": self.away,
+            "starts": starts.collect::<Vec<_>>(),
+        })
+    }
+}
+
+/// All servers as one. Pods have a queue each for those who connect; this one must be long enough for all of them,
+/// or some are only let in when they try again, a second later.
+fn listener() -> Result<TcpListener> {
+    let socket = TcpSocket::new_v4()?;
+    socket.set_reuseaddr(true)?;
+    socket.bind((Ipv4Addr::UNSPECIFIED, PORT).into()).with_context(|| format!("binding port {PORT}"))?;
+    Ok(socket.listen(QUEUE)?)
+}
+
+fn table(starts: &[Start]) -> Table {
+    let mut table = Table::new(&[("figure", 60), ("median (least to most)", 40)]);
+    let of = |get: fn(&Start) -> f64| spread(starts.iter().map(get));
+    table.row(["first answer of the API server, s after the start", &shown(of(|s| s.answered), 3)]);
+    table.row(["pods listed, s after the start", &shown(of(|s| s.listed), 3)]);
+    table.row(["ready, s after the start", &shown(of(|s| s.ready), 3)]);
+    table.row(["ready, s after the first answer", &shown(of(Start::after_answer), 3)]);
+    table.row(["all endpoints read, s after the start", &shown(of(|s| s.scraped), 3)]);
+    table.row(["endpoints routed to when ready", &shown(of(|s| s.endpoints), 0)]);
+    table.row(["of these without a reading", &shown(of(|s| s.unknown), 0)]);
+    table.row(["CPU s of the picker until ready", &shown(of(|s| s.cpu), 2)]);
+    table
+}
+
+fn verdict(starts: &[Start]) -> Result<()> {
+    let [_, median, _] = spread(starts.iter().map(Start::after_answer));
+    ensure!(median <= BAR, "ready {median:.2} s after the API server's first answer, and the bar is {BAR} s");
+    println!("The bar of {BAR} s holds.");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bar_is_held_from_the_first_answer_on() {
+        let start = |answered, ready| Start {
+            answered,
+            listed: ready,
+            ready,
+            scraped: ready,
+            endpoints: 1000.0,
+            unknown: 0.0,
+            cpu: 0.5,
+        };
+        verdict(&[start(3.0, 4.5), start(0.1, 2.0), start(0.1, 9.0)]).unwrap();
+        let late = verdict(&[start(0.5, 3.0)]).unwrap_err();
+        assert_eq!(late.to_string(), "ready 2.50 s after the API server's first answer, and the bar is 2 s");
+    }
+}
