@@ -7,6 +7,7 @@ mod arms;
 mod client;
 mod exchange;
 mod exchanges;
+mod index;
 mod load;
 mod process;
 mod report;
@@ -18,6 +19,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::Progress;
 use exchanges::Exchanges;
+use index::Index;
 
 /// The processor of the servers under test. The client and the model servers have the others.
 const SERVERS: usize = 0;
@@ -36,6 +38,8 @@ pub struct Bench {
 enum What {
     /// Whole exchanges over ext_proc, against a server that decides nothing
     Exchanges(Exchanges),
+    /// Memory of a full prefix index, whether it grows, and lookups beside a writer
+    Index(Index),
 }
 
 impl Bench {
@@ -46,6 +50,7 @@ impl Bench {
     pub async fn run(self, progress: &Progress) -> Result<()> {
         match self.what.unwrap_or(What::Exchanges(self.exchanges)) {
             What::Exchanges(exchanges) => exchanges.run(progress).await,
+            What::Index(index) => index.run(progress).await,
         }
     }
 }
