@@ -27,7 +27,7 @@ impl Index {
             ["build", "--release", "--locked", "--quiet", "-p", "picker-core", "--example", "prefix_index"];
         let built = cargo::programs(&build, |message| message["target"]["kind"][0] == "example");
         let built = progress.step("building it as the picker is released", built).await?;
-        // It is the one thing that the user waits for, so its lines are seen as they come.
+        // Its lines are seen as they come.
         let mut program = Command::new(built.first().context("cargo names no program")?);
         program.arg(self.minutes.to_string()).stdin(Stdio::null()).kill_on_drop(true);
         let status = program.status().await.context("starting it")?;
