@@ -8,6 +8,7 @@ mod client;
 mod exchange;
 mod exchanges;
 mod idle;
+mod index;
 mod load;
 mod pages;
 mod process;
@@ -23,6 +24,7 @@ use crate::Progress;
 use exchanges::Exchanges;
 use idle::Idle;
 use start::Starts;
+use index::Index;
 
 /// The processor of the servers under test. The client and the model servers have the others.
 const SERVERS: usize = 0;
@@ -45,6 +47,8 @@ enum What {
     Idle(Idle),
     /// From the start of a picker to its being ready, with many pods in a real API server
     Start(Starts),
+    /// Memory of a full prefix index, whether it grows, and lookups beside a writer
+    Index(Index),
 }
 
 impl Bench {
@@ -57,6 +61,7 @@ impl Bench {
             What::Exchanges(exchanges) => exchanges.run(progress).await,
             What::Idle(idle) => idle.run(progress).await,
             What::Start(starts) => starts.run(progress).await,
+            What::Index(index) => index.run(progress).await,
         }
     }
 }

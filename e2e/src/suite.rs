@@ -3,6 +3,7 @@
 mod checks;
 mod demo;
 mod fuzz;
+mod gate;
 mod stories;
 mod tally;
 
@@ -35,6 +36,8 @@ pub enum Part {
     Lint,
     /// Tests that need no cluster
     Unit,
+    /// Instructions of a decision and of its parts, held against those that are recorded
+    Gate,
     /// Fuzz targets, each for a bounded time
     Fuzz,
     /// The stories on a real cluster with real Envoys
@@ -62,6 +65,9 @@ impl Suite {
         }
         if self.wants(Part::Unit) {
             checks::unit(progress, &self.names, &mut tally).await;
+        }
+        if self.wants(Part::Gate) {
+            gate::run(progress, &self.names, &mut tally).await?;
         }
         if self.wants(Part::Fuzz) {
             fuzz::run(progress, &self.names, &mut tally).await?;

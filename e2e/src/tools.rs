@@ -1,8 +1,8 @@
 //! The programs a cluster is made of, from package registries alone, and kept in the cache: Debian's for what the
 //! distribution has, the Go module proxy for Kubernetes, CoreDNS and Helm, PyPI for Envoy.
 
-mod apt;
-mod cargo;
+pub(crate) mod apt;
+pub(crate) mod cargo;
 mod envoy;
 pub(crate) mod go;
 pub(crate) mod locate;

@@ -5,7 +5,6 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -56,11 +55,7 @@ pub async fn run(progress: &Progress, names: &[String], tally: &mut Tally) -> Re
 /// The programs that hold stories, and other tests that need the cluster or its tools.
 async fn built() -> Result<Vec<PathBuf>> {
     let args = ["test", "--profile", "e2e", "--locked", "-p", "e2e", "--lib", "--tests", "--no-run"];
-    let said = cargo(&args).args(["--message-format", "json-render-diagnostics"]).output().await?;
-    let messages = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-    let tests = messages.filter(|message| message["profile"]["test"] == true);
-    let mut programs: Vec<PathBuf> =
-        tests.filter_map(|message| message["executable"].as_str().map(PathBuf::from)).collect();
+    let mut programs = cargo::programs(&args, |message| message["profile"]["test"] == true).await?;
     // What the stories stand on is tried before them.
     programs.sort_by_key(|program| {
         program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("cluster"))

@@ -1,5 +1,7 @@
 //! What Debian has: installed when missing.
 
+use std::path::PathBuf;
+
 use anyhow::{Context, Result, bail};
 
 use crate::Progress;
@@ -57,6 +59,15 @@ pub async fn pip_ready(progress: &Progress) -> Result<()> {
         return Ok(());
     }
     progress.step("installing Debian package python3-pip, once", install(&["python3-pip"])).await
+}
+
+/// The path of `program`; its package is called the same, and installed when missing.
+pub async fn program(program: &str, progress: &Progress) -> Result<PathBuf> {
+    if locate::find(program).is_none() {
+        let label = format!("installing Debian package {program}, once");
+        progress.step(label, install(&[program])).await?;
+    }
+    locate::program(program)
 }
 
 async fn install(packages: &[&str]) -> Result<()> {
