@@ -26,7 +26,7 @@ use table::{LINE, Table};
 /// they come near it, new ones get smaller.
 pub const MAX_BYTES: usize = 256 << 20;
 
-/// The most blocks that one endpoint is believed to keep: 64 M tokens, in 12 MiB.
+/// The most blocks that one endpoint is believed to keep: 64 M tokens, in 20 MiB.
 pub const MAX_CAPACITY: u32 = 1 << 20;
 
 /// A table that got less than it wanted, because others had the memory, is made anew when it could be so many

@@ -46,9 +46,9 @@ impl Memory {
     }
 
     /// What one of `endpoints` without a table may take of `free` bytes in one index, so that there is the same
-    /// for the others in all indexes, and as much again for those that come later.
+    /// for the others in all indexes, and a third as much again for those that come later.
     pub(super) fn share(&self, free: usize, endpoints: usize) -> usize {
-        free / self.indexes.load(Ordering::Relaxed).max(1) / endpoints.max(1) / 2
+        free / self.indexes.load(Ordering::Relaxed).max(1) / endpoints.max(1) / 4 * 3
     }
 
     /// Grants `wanted` bytes, or what is there. `soon` bytes more are there: somebody is about to give them back.

@@ -114,11 +114,11 @@ fn a_view_that_is_behind_takes_nothing_from_newer_endpoints() {
 }
 
 #[test]
-fn ten_million_blocks_on_64_endpoints_take_120_megabytes() {
+fn ten_million_blocks_on_64_endpoints_take_200_megabytes() {
     let (view, index) = (unknown(64), index());
     (0..64).for_each(|n| index.insert(&view, n, 156_250, &chain_of(&[1])));
-    // 156,250 blocks, half as much room again, 8 bytes each, in whole buckets of 64 bytes.
-    assert_eq!(index.bytes(), 64 * 29_297 * 64);
+    // 156,250 blocks, two and a half times as much room, 8 bytes each, in whole buckets of 64 bytes.
+    assert_eq!(index.bytes(), 64 * 48_829 * 64);
 }
 
 #[test]
@@ -143,8 +143,8 @@ fn memory_is_shared_fairly_when_it_is_short() {
     }
     assert_eq!(matched(&index, &view, &hashes), [3; 64]);
     assert!(index.bytes() <= max, "{}", index.bytes());
-    // At least half of a fair share.
-    assert!(sizes.iter().all(|&size| size >= max / 128), "{sizes:?}");
+    // At least two thirds of a fair share.
+    assert!(sizes.iter().all(|&size| size >= max / 96), "{sizes:?}");
 }
 
 #[test]
@@ -185,7 +185,7 @@ fn an_index_that_found_no_memory_grows_when_there_is_some() {
     assert_eq!((index.bytes(), matched(&index, &view, &hashes)), (0, vec![0; 4]));
     drop(taken);
     index.insert(&view, 0, MAX_CAPACITY, &hashes);
-    assert_eq!((index.bytes(), matched(&index, &view, &hashes)), ((1 << 20) / 8, vec![2, 0, 0, 0]));
+    assert_eq!((index.bytes(), matched(&index, &view, &hashes)), ((1 << 20) * 3 / 16, vec![2, 0, 0, 0]));
     // And stays what it is then.
     let before = index.directory.load_full();
     index.insert(&view, 0, MAX_CAPACITY, &hashes);

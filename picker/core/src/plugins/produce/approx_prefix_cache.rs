@@ -45,7 +45,7 @@ pub struct Params {
     /// request goes. 0 means that `maxPrefixBlocksToMatch` says it.
     max_prefix_tokens_to_match: u32,
     /// How many blocks a server is believed to keep, least recently used first out, when it doesn't
-    /// report it or `autoTune` is off. Memory: 12 bytes per block and server, at most 256 MiB in all
+    /// report it or `autoTune` is off. Memory: 20 bytes per block and server, at most 256 MiB in all
     /// for all instances together. At least 1; values above 1048576 count as 1048576.
     #[schemars(range(min = 1))]
     lru_capacity_per_server: u32,
