@@ -23,8 +23,8 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 use crate::Progress;
 use exchanges::Exchanges;
 use idle::Idle;
-use start::Starts;
 use index::Index;
+use start::Starts;
 
 /// The processor of the servers under test. The client and the model servers have the others.
 const SERVERS: usize = 0;

@@ -3,6 +3,7 @@
 
 pub mod accept;
 mod batch;
+mod buffer;
 mod connection;
 pub mod guests;
 mod preface;

@@ -60,7 +60,7 @@ impl Picker {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
             say_address.send(listener.local_addr().unwrap()).unwrap();
-            let routes = Routes::new(Service::new(gate()));
+            let routes = Service::new(gate(), Routes::default());
             runtime.spawn(Serve::default().run(listener, routes, CancellationToken::new()));
             runtime.block_on(wait_begin).unwrap();
             allocation_counter::measure(|| {
@@ -205,9 +205,9 @@ fn counted(exchange: &Exchange) -> [f64; 2] {
 }
 
 #[rstest]
-#[case::short(4_200, 1, [55.0, 36_313.0])]
-#[case::stream(4_200, 100, [55.0, 36_313.0])]
-#[case::long(60_000, 1, [75.0, 594_000.0])]
+#[case::short(4_200, 1, [31.0, 11_726.0])]
+#[case::stream(4_200, 100, [31.0, 11_726.0])]
+#[case::long(60_000, 1, [46.0, 258_000.0])]
 fn an_exchange_takes_no_more_than_it_did(
     #[case] prompt: usize,
     #[case] pieces: usize,

@@ -6,7 +6,10 @@ use prost_types::{Struct, Value, value::Kind};
 use crate::header_value_option::HeaderAppendAction;
 use crate::processing_request::Request;
 use crate::processing_response::Response;
-use crate::{HeaderMap, HeaderValue, HeaderValueOption, ProcessingRequest, ProcessingResponse};
+use crate::{
+    Field, FieldValue, Fields, HeaderMap, HeaderValue, HeaderValueOption, ProcessingRequest,
+    ProcessingResponse, field_value,
+};
 
 impl HeaderValue {
     /// A header whose value goes into `raw_value`, where every gateway reads it.
@@ -41,6 +44,22 @@ impl From<Response> for ProcessingResponse {
     fn from(response: Response) -> Self {
         Self { response: Some(response), ..Self::default() }
     }
+}
+
+/// A text of metadata.
+pub fn text(value: impl Into<Bytes>) -> FieldValue {
+    FieldValue { kind: Some(field_value::Kind::StringValue(value.into())) }
+}
+
+/// Metadata in metadata, such as that of a namespace.
+pub fn within<const N: usize>(fields: [(&'static str, FieldValue); N]) -> FieldValue {
+    FieldValue { kind: Some(field_value::Kind::StructValue(metadata(fields))) }
+}
+
+/// Metadata of an answer.
+pub fn metadata<const N: usize>(fields: [(&'static str, FieldValue); N]) -> Fields {
+    let field = |(key, value): (&'static str, _)| Field { key: key.into(), value: Some(value) };
+    Fields { fields: fields.into_iter().map(field).collect() }
 }
 
 /// A protobuf string value.

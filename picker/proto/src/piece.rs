@@ -127,7 +127,7 @@ mod tests {
             Streamed::of(&answer).is_some()
         };
         assert!(with(|_| {}));
-        assert!(!with(|answer| answer.dynamic_metadata = Some(crate::Struct::default())));
+        assert!(!with(|answer| answer.dynamic_metadata = Some(crate::Fields::default())));
         assert!(!with(|answer| answer.mode_override = Some(crate::ProcessingMode::default())));
         assert!(!with(|answer| {
             let Some(Response::RequestBody(BodyResponse { response: Some(common) })) = &mut answer.response

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use prost_types::{Value, value::Kind};
 
-use crate::{HeaderMap, HeaderValue, Metadata};
+use crate::{Fields, HeaderMap, HeaderValue, Metadata, field_value};
 
 impl HeaderValue {
     /// The value, wherever the gateway put it: `raw_value` comes first.
@@ -44,6 +44,20 @@ impl Metadata {
             Kind::ListValue(list) => Some(list.values.iter().filter_map(as_str)),
             _ => None,
         }
+    }
+}
+
+impl Fields {
+    fn get(&self, key: &str) -> Option<&field_value::Kind> {
+        let field = self.fields.iter().find(|field| field.key == key.as_bytes())?;
+        field.value.as_ref()?.kind.as_ref()
+    }
+
+    /// The text of `key` in `namespace`, if there is one in UTF-8.
+    pub fn get_str(&self, namespace: &str, key: &str) -> Option<&str> {
+        let field_value::Kind::StructValue(fields) = self.get(namespace)? else { return None };
+        let field_value::Kind::StringValue(text) = fields.get(key)? else { return None };
+        std::str::from_utf8(text).ok()
     }
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use crate::body_mutation::Mutation;
-use crate::build::{fields, nested, string};
+use crate::build::{fields, metadata, nested, string, text, within};
 use crate::processing_mode::BodySendMode;
 use crate::processing_request::Request;
 use crate::processing_response::Response;
@@ -53,7 +53,7 @@ fn unknown_fields_are_skipped() {
 }
 
 #[test]
-fn metadata() {
+fn metadata_of_a_request() {
     let hint = fields([("k", string("v"))]);
     let request = ProcessingRequest {
         metadata_context: Some(Metadata { filter_metadata: [("ns".to_owned(), hint)].into() }),
@@ -80,7 +80,7 @@ fn headers_reply_with_destination() {
                 ..Default::default()
             }),
         })),
-        dynamic_metadata: Some(fields([("n", nested(Struct::default()))])),
+        dynamic_metadata: Some(metadata([("n", within([]))])),
         mode_override: Some(ProcessingMode {
             response_body_mode: BodySendMode::Streamed.into(),
             ..Default::default()
@@ -89,6 +89,15 @@ fn headers_reply_with_destination() {
     let wire = b"\x0a\x13\x0a\x11\x12\x0f\x0a\x0a\x0a\x06\x0a\x01d\x1a\x011\x18\x02\x12\x01x\
         \x42\x09\x0a\x07\x0a\x01n\x12\x02\x2a\x00\x4a\x02\x20\x01";
     assert_wire(response, wire);
+}
+
+#[test]
+fn metadata_of_a_reply_is_a_struct() {
+    let told = metadata([("a", within([("k", text("v"))])), ("b", text("w"))]);
+    let read = Struct::decode(&told.encode_to_vec()[..]).unwrap();
+    assert_eq!(read, fields([("a", nested(fields([("k", string("v"))]))), ("b", string("w"))]));
+    let texts = [("a", "k"), ("a", "v"), ("b", "w"), ("c", "k")].map(|(space, key)| told.get_str(space, key));
+    assert_eq!(texts, [Some("v"), None, None, None]);
 }
 
 #[test]

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use picker_core::Flight;
 use picker_core::request::Headers;
 use picker_proto::body_mutation::Mutation;
-use picker_proto::build::{fields, nested, string};
+use picker_proto::build::{metadata, text as value, within};
 use picker_proto::processing_response::Response;
 use picker_proto::{
-    BodyMutation, BodyResponse, CommonResponse, HeaderMutation, HeaderValueOption, HeadersResponse,
-    ProcessingResponse, StreamedBodyResponse, Struct, TrailersResponse,
+    BodyMutation, BodyResponse, CommonResponse, Fields, HeaderMutation, HeaderValueOption, HeadersResponse,
+    ProcessingResponse, StreamedBodyResponse, TrailersResponse,
 };
 
 use super::head::untrusted;
@@ -23,16 +23,17 @@ pub(super) const EXPLAIN: &str = "waypost.dev";
 /// Where a request goes, in the two forms that gateways read. They never differ.
 pub(super) struct Route {
     mutation: HeaderMutation,
-    metadata: Struct,
+    metadata: Fields,
 }
 
 impl Route {
     /// The route of `flight`; what the client itself sent of that kind goes.
     pub(super) fn new(flight: &Flight, headers: &Headers) -> Self {
-        let destination = destination(flight);
-        let metadata = fields([
-            (NAMESPACE, nested(fields([(DESTINATION, string(destination.clone()))]))),
-            (EXPLAIN, nested(fields([("revision", string(flight.strategy().revision.clone()))]))),
+        let destination = Bytes::from(destination(flight));
+        let revision = Bytes::copy_from_slice(flight.strategy().revision.as_bytes());
+        let metadata = metadata([
+            (NAMESPACE, within([(DESTINATION, value(destination.clone()))])),
+            (EXPLAIN, within([("revision", value(revision))])),
         ]);
         let mutation = HeaderMutation {
             set_headers: vec![HeaderValueOption::overwrite(DESTINATION, destination)],
@@ -64,7 +65,7 @@ fn common(mutation: HeaderMutation) -> CommonResponse {
     CommonResponse { header_mutation: Some(mutation), ..CommonResponse::default() }
 }
 
-fn with(response: Response, metadata: Struct) -> ProcessingResponse {
+fn with(response: Response, metadata: Fields) -> ProcessingResponse {
     ProcessingResponse { response: Some(response), dynamic_metadata: Some(metadata), mode_override: None }
 }
 

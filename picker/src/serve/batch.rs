@@ -9,19 +9,16 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio_util::io::{poll_read_buf, poll_write_buf};
+use tokio_util::io::poll_read_buf;
 
+use super::buffer::{Buffer, SIZE};
 use super::streams::Pipe;
 
 /// How much is read before the streams of the connection have their turn. `h2` reads as long as something comes, and a
 /// gateway that sends the answers of thousands of model servers can send faster than streams are polled: what lies unread
 /// takes memory, and too much of it ends the connection.
 const TURN: usize = 256 << 10;
-
-/// How much is read at once, and how much is kept before it is written.
-const BATCH: usize = 64 << 10;
 
 /// The connection's end: what is written here goes out with [`Sender::send`], or when there is a batch of it.
 #[derive(Debug)]
@@ -35,10 +32,10 @@ pub(super) struct Sender<I>(Arc<Mutex<State<I>>>);
 #[derive(Debug)]
 struct State<I> {
     io: I,
-    /// Read, and not yet asked for. Takes memory only while there is something.
-    incoming: BytesMut,
-    /// Not yet written. Takes memory only while there is something.
-    outgoing: BytesMut,
+    /// Read, and not yet asked for.
+    incoming: Buffer,
+    /// Not yet written.
+    outgoing: Buffer,
     failed: Option<io::ErrorKind>,
     /// How much may be read in this turn.
     readable: usize,
@@ -47,7 +44,7 @@ struct State<I> {
 /// Both ends of `io`.
 pub(super) fn batched<I>(io: I) -> (Batched<I>, Sender<I>) {
     let state =
-        State { io, incoming: BytesMut::new(), outgoing: BytesMut::new(), failed: None, readable: TURN };
+        State { io, incoming: Buffer::default(), outgoing: Buffer::default(), failed: None, readable: TURN };
     let state = Arc::new(Mutex::new(state));
     (Batched(state.clone()), Sender(state))
 }
@@ -58,11 +55,10 @@ fn lock<I>(state: &Mutex<State<I>>) -> MutexGuard<'_, State<I>> {
 
 impl<I: AsyncRead + Unpin> State<I> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if self.incoming.is_empty() {
-            self.incoming.reserve(BATCH);
-            let read = poll_read_buf(Pin::new(&mut self.io), cx, &mut self.incoming);
+        if self.incoming.left().is_empty() {
+            let read = poll_read_buf(Pin::new(&mut self.io), cx, self.incoming.bytes());
             if !matches!(read, Poll::Ready(Ok(1..))) {
-                self.incoming = BytesMut::new();
+                self.incoming.clear();
                 return read.map_ok(drop);
             }
         }
@@ -71,10 +67,11 @@ impl<I: AsyncRead + Unpin> State<I> {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let n = self.incoming.len().min(buf.remaining()).min(self.readable);
+        let left = self.incoming.left();
+        let n = left.len().min(buf.remaining()).min(self.readable);
+        buf.put_slice(&left[..n]);
         self.readable -= n;
-        buf.put_slice(&self.incoming[..n]);
-        self.incoming.advance(n);
+        self.incoming.take(n);
         Poll::Ready(Ok(()))
     }
 }
@@ -82,36 +79,34 @@ impl<I: AsyncRead + Unpin> State<I> {
 impl<I: AsyncWrite + Unpin> State<I> {
     /// Takes what there is room for.
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        if self.outgoing.len() >= BATCH {
+        if self.outgoing.bytes().len() >= SIZE {
             ready!(self.poll_send(cx))?;
         }
         if let Some(kind) = self.failed {
             return Poll::Ready(Err(kind.into()));
         }
-        if self.outgoing.is_empty() {
-            self.outgoing.reserve(BATCH);
-        }
-        let before = self.outgoing.len();
+        let bytes = self.outgoing.bytes();
+        let before = bytes.len();
         for slice in slices {
-            let room = BATCH - self.outgoing.len().min(BATCH);
-            self.outgoing.extend_from_slice(&slice[..slice.len().min(room)]);
+            let room = SIZE - bytes.len();
+            bytes.extend_from_slice(&slice[..slice.len().min(room)]);
         }
-        Poll::Ready(Ok(self.outgoing.len() - before))
+        Poll::Ready(Ok(bytes.len() - before))
     }
 
     /// Writes all that there is.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        while !self.outgoing.is_empty() {
-            let written = ready!(poll_write_buf(Pin::new(&mut self.io), cx, &mut self.outgoing));
-            let written =
-                written.and_then(|n| if n == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(n) });
-            if let Err(error) = written {
-                self.outgoing = BytesMut::new();
-                self.failed = Some(error.kind());
-                return Poll::Ready(Err(error));
+        while !self.outgoing.left().is_empty() {
+            let written = ready!(Pin::new(&mut self.io).poll_write(cx, self.outgoing.left()));
+            match written.and_then(|n| if n == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(n) }) {
+                Ok(n) => self.outgoing.take(n),
+                Err(error) => {
+                    self.outgoing.clear();
+                    self.failed = Some(error.kind());
+                    return Poll::Ready(Err(error));
+                }
             }
         }
-        self.outgoing = BytesMut::new();
         // TLS has a buffer of its own.
         Pin::new(&mut self.io).poll_flush(cx)
     }
@@ -123,7 +118,7 @@ impl<I: AsyncWrite + Unpin> Pipe for Sender<I> {
     }
 
     fn waiting(&self) -> usize {
-        lock(&self.0).outgoing.len()
+        lock(&self.0).outgoing.left().len()
     }
 
     /// What does not fit is written when the task is woken again; an error is told to the connection, which is to be
@@ -201,23 +196,22 @@ mod tests {
         send(&outgoing);
         assert_eq!(peer.read(&mut read).await.unwrap(), 13);
         assert_eq!(&read[..13], b"one two three");
-        assert_eq!(lock(&outgoing.0).outgoing.capacity(), 0, "memory while there is nothing");
     }
 
     #[tokio::test]
     async fn a_peer_that_does_not_read_holds_up_the_writer() {
         let (mut peer, io) = duplex(100);
         let (mut io, outgoing) = batched(io);
-        let sent = vec![7; 3 * BATCH];
+        let sent = vec![7; 3 * SIZE];
         let mut written = 0;
         while let Some(more) = io.write(&sent[written..]).now_or_never() {
             written += more.unwrap();
         }
-        assert_eq!(written, BATCH);
+        assert_eq!(written, SIZE);
         let mut read = vec![0; written];
         let (_, all) = tokio::join!(
             async {
-                while !lock(&outgoing.0).outgoing.is_empty() {
+                while !lock(&outgoing.0).outgoing.left().is_empty() {
                     send(&outgoing);
                     tokio::task::yield_now().await;
                 }

@@ -17,8 +17,12 @@ const HEAD: usize = 5;
 /// The most memory that is taken for a message before its bytes are there.
 const AHEAD: usize = 64 << 10;
 
-/// Shorter messages are copied out of the buffer of their connection, which would live as long as they do.
+/// Shorter messages are copied out of the buffer of their connection, which would live as long as they do. Pieces of
+/// responses are not: they are sent on at once.
 const SHORT: usize = 4 << 10;
+
+/// The key of `ProcessingRequest.response_body`, with which a piece of a response begins.
+const RESPONSE_BODY: u8 = 5 << 3 | 2;
 
 /// Messages, decoded as they come. One that lies in a single DATA frame is a slice of that.
 #[derive(Debug)]
@@ -46,7 +50,8 @@ impl<B> Messages<B> {
             if self.fresh.len() - HEAD >= length {
                 self.fresh.advance(HEAD);
                 let message = self.fresh.split_to(length);
-                return Ok(Some(if length < SHORT { Bytes::copy_from_slice(&message) } else { message }));
+                let stays = length < SHORT && message.first() != Some(&RESPONSE_BODY);
+                return Ok(Some(if stays { Bytes::copy_from_slice(&message) } else { message }));
             }
             self.begun.reserve(HEAD + length.min(AHEAD));
         }
@@ -141,8 +146,12 @@ mod tests {
 
     const LIMIT: usize = 1 << 20;
 
+    fn body(length: usize) -> HttpBody {
+        HttpBody { body: vec![7; length].into(), end_of_stream: false }
+    }
+
     fn message(length: usize) -> ProcessingRequest {
-        Request::RequestBody(HttpBody { body: vec![7; length].into(), end_of_stream: false }).into()
+        Request::RequestBody(body(length)).into()
     }
 
     fn framed(message: &ProcessingRequest) -> Vec<u8> {
@@ -186,11 +195,17 @@ mod tests {
 
     #[test]
     fn a_long_message_in_one_frame_is_a_slice_of_it() {
-        for (length, slice) in [(SHORT, true), (SHORT / 2, false)] {
-            let frame = Bytes::from(framed(&message(length)));
+        for (part, length, slice) in [
+            (Request::RequestBody as fn(_) -> _, SHORT, true),
+            (Request::RequestBody, SHORT / 2, false),
+            (Request::ResponseBody, SHORT / 2, true),
+        ] {
+            let frame = Bytes::from(framed(&part(body(length)).into()));
             let (all, _) = read(vec![Ok(frame.clone())]);
-            let Some(Request::RequestBody(body)) = &all[0].request else { panic!("a body") };
-            assert_eq!(frame.as_ptr_range().contains(&body.body.as_ptr()), slice);
+            let Some(Request::RequestBody(body) | Request::ResponseBody(body)) = &all[0].request else {
+                panic!("a body")
+            };
+            assert_eq!(frame.as_ptr_range().contains(&body.body.as_ptr()), slice, "{length}");
         }
     }
 

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use picker_proto::body_mutation::Mutation;
-use picker_proto::build::{fields, nested, string};
+use picker_proto::build::{fields, metadata, text, within};
 use picker_proto::processing_mode::BodySendMode;
 use picker_proto::processing_request::Request;
 use picker_proto::processing_response::Response;
@@ -97,10 +97,10 @@ impl Routed {
     }
 
     fn with(&self, response: Response) -> ProcessingResponse {
-        let envoy = fields([("x-gateway-destination-endpoint", string(self.destination))]);
-        let ours = fields([("revision", string(self.revision.clone()))]);
+        let envoy = within([("x-gateway-destination-endpoint", text(self.destination))]);
+        let ours = within([("revision", text(self.revision.clone()))]);
         ProcessingResponse {
-            dynamic_metadata: Some(fields([("envoy.lb", nested(envoy)), ("waypost.dev", nested(ours))])),
+            dynamic_metadata: Some(metadata([("envoy.lb", envoy), ("waypost.dev", ours)])),
             ..response.into()
         }
     }

@@ -1,0 +1,88 @@
+//! Memory for what comes and goes, which a connection has only while there is something.
+
+use std::cell::RefCell;
+
+/// Bytes that a buffer has room for.
+pub(super) const SIZE: usize = 64 << 10;
+
+/// How many buffers a thread keeps for the next connection that has something.
+const SPARE: usize = 4;
+
+thread_local! {
+    static SPARES: RefCell<Vec<Vec<u8>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Bytes that are put in at one end and taken out at the other.
+#[derive(Debug, Default)]
+pub(super) struct Buffer {
+    bytes: Vec<u8>,
+    taken: usize,
+}
+
+impl Buffer {
+    /// What is in it.
+    pub(super) fn left(&self) -> &[u8] {
+        &self.bytes[self.taken..]
+    }
+
+    /// Where more is put in; there is room for [`SIZE`] bytes if there is nothing yet.
+    pub(super) fn bytes(&mut self) -> &mut Vec<u8> {
+        if self.bytes.capacity() == 0 {
+            let spare = SPARES.with_borrow_mut(Vec::pop);
+            self.bytes = spare.unwrap_or_else(|| Vec::with_capacity(SIZE));
+        }
+        &mut self.bytes
+    }
+
+    /// Takes `count` bytes out. The memory of an empty one is given to whoever needs it next.
+    pub(super) fn take(&mut self, count: usize) {
+        self.taken += count;
+        if self.taken >= self.bytes.len() {
+            self.clear();
+        }
+    }
+
+    /// Takes all of it out.
+    pub(super) fn clear(&mut self) {
+        let mut bytes = std::mem::take(self).bytes;
+        bytes.clear();
+        if bytes.capacity() == SIZE {
+            SPARES.with_borrow_mut(|spares| {
+                if spares.len() < SPARE {
+                    spares.push(bytes);
+                }
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_put_in_is_taken_out_and_memory_is_used_again() {
+        let mut buffer = Buffer::default();
+        buffer.bytes().extend_from_slice(b"abcde");
+        let memory = buffer.bytes().as_ptr();
+        buffer.take(2);
+        assert_eq!(buffer.left(), b"cde");
+        buffer.take(3);
+        assert_eq!((buffer.left(), buffer.bytes.capacity()), (&b""[..], 0));
+        let mut next = Buffer::default();
+        assert_eq!((next.bytes().as_ptr(), next.left(), next.bytes.capacity()), (memory, &b""[..], SIZE));
+    }
+
+    #[test]
+    fn a_thread_keeps_few() {
+        let mut buffers: Vec<Buffer> = (0..2 * SPARE).map(|_| Buffer::default()).collect();
+        buffers.iter_mut().for_each(|buffer| buffer.bytes().push(1));
+        buffers.iter_mut().for_each(|buffer| buffer.take(1));
+        assert_eq!(SPARES.with_borrow(Vec::len), SPARE);
+        // One that has grown is not kept.
+        let mut large = Buffer::default();
+        large.bytes().resize(SIZE + 1, 0);
+        large.clear();
+        assert_eq!(SPARES.with_borrow(Vec::len), SPARE - 1);
+    }
+}
