@@ -3,14 +3,23 @@
 //! The primary figure is CPU time of the server's process for each request, because it depends neither on how many
 //! requests the client can send nor on how fast the machine happens to be that minute when it is given as a ratio.
 
-mod arms;
+mod bar;
 mod client;
+mod config;
 mod exchange;
 mod exchanges;
+mod ground;
+mod instructions;
+mod latencies;
 mod load;
+mod markdown;
 mod process;
 mod report;
+mod server;
+mod tls;
 mod workload;
+
+use std::path::Path;
 
 use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
@@ -48,6 +57,13 @@ impl Bench {
             What::Exchanges(exchanges) => exchanges.run(progress).await,
         }
     }
+}
+
+/// Writes figures to `file`, if there is one.
+fn write_json(file: Option<&Path>, figures: &serde_json::Value) -> Result<()> {
+    let Some(file) = file else { return Ok(()) };
+    let text = serde_json::to_vec_pretty(figures)?;
+    std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))
 }
 
 /// Keeps this process off the processor of the servers.
