@@ -16,6 +16,8 @@ mod markdown;
 mod process;
 mod report;
 mod server;
+mod streams;
+mod swap;
 mod tls;
 mod workload;
 
@@ -27,6 +29,8 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::Progress;
 use exchanges::Exchanges;
+use streams::Streams;
+use swap::Swap;
 
 /// The processor of the servers under test. The client and the model servers have the others.
 const SERVERS: usize = 0;
@@ -45,6 +49,10 @@ pub struct Bench {
 enum What {
     /// Whole exchanges over ext_proc, against a server that decides nothing
     Exchanges(Exchanges),
+    /// Thousands of streamed answers at once, on one connection: none is lost, in how much memory
+    Streams(Streams),
+    /// Swaps of the strategy under load: whether they show in how long decisions take
+    Swap(Swap),
 }
 
 impl Bench {
@@ -55,6 +63,8 @@ impl Bench {
     pub async fn run(self, progress: &Progress) -> Result<()> {
         match self.what.unwrap_or(What::Exchanges(self.exchanges)) {
             What::Exchanges(exchanges) => exchanges.run(progress).await,
+            What::Streams(streams) => streams.run(progress).await,
+            What::Swap(swap) => swap.run(progress).await,
         }
     }
 }
