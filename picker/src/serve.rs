@@ -8,6 +8,7 @@ mod preface;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod turn;
 
 use std::time::Duration;
 

@@ -1,6 +1,7 @@
 //! An external processor's client that behaves as Envoy does: a stream for each exchange, headers and body at once,
 //! the answers awaited, then the response piece by piece, then the end of its side.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -21,11 +22,14 @@ use super::tls::Identity;
 /// Envoy's windows, as its default is since 1.36: what a stream and a connection may send unread.
 const STREAM_WINDOW: u32 = 16 << 20;
 const CONNECTION_WINDOW: u32 = 24 << 20;
+/// `h2` closes a connection on which too much of this is unread; Envoy never does.
+const SMALL_FRAMES: usize = usize::MAX;
 
 /// A connection to a server.
 #[derive(Clone)]
 pub struct Client {
     send: SendRequest<Bytes>,
+    ended: Arc<OnceLock<String>>,
 }
 
 /// A decision that was made.
@@ -63,10 +67,22 @@ impl Client {
         let (send, connection) = h2::client::Builder::new()
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
+            .data_frame_budget(SMALL_FRAMES)
             .handshake(io)
             .await?;
-        tokio::spawn(connection);
-        Ok(Self { send })
+        let ended = Arc::new(OnceLock::new());
+        let why = ended.clone();
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                let _ = why.set(error.to_string());
+            }
+        });
+        Ok(Self { send, ended })
+    }
+
+    /// Why the connection has ended, if it has, and not well.
+    pub fn ended(&self) -> Option<&str> {
+        self.ended.get().map(String::as_str)
     }
 
     /// One exchange, from its beginning to its end.

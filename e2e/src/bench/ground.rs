@@ -75,7 +75,8 @@ impl Ground {
         if self.identity.is_some() {
             command.arg("--cert-path").arg(self.folder.path());
         }
-        let mut server = Server::start(name, address(grpc), self.identity.clone(), &command)?;
+        let log = self.folder.path().join(format!("{name}.log"));
+        let mut server = Server::start(name, address(grpc), self.identity.clone(), log, &command)?;
         let url = format!("http://{}", address(metrics));
         until(name, PATIENCE, || {
             let (alive, ready) = (server.alive(), format!("{url}/readyz"));
@@ -113,7 +114,8 @@ impl Ground {
             let file = |name| self.folder.path().join(name);
             command.arg("-cert").arg(file(CERTIFICATE)).arg("-key").arg(file(KEY));
         }
-        let mut server = Server::start(YARDSTICK, address(port), self.identity.clone(), &command)?;
+        let log = self.folder.path().join("yardstick.log");
+        let mut server = Server::start(YARDSTICK, address(port), self.identity.clone(), log, &command)?;
         until(YARDSTICK, PATIENCE, || {
             let alive = server.alive();
             async move {

@@ -1,5 +1,7 @@
 //! A server under test: pinned to its processor, measured from outside, and stopped while others are measured.
 
+use std::fs::File;
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, bail};
@@ -10,7 +12,11 @@ use super::SERVERS;
 use super::client::Client;
 use super::process::Usage;
 use super::tls::Identity;
+use crate::shell::last_lines;
 use crate::tools::locate;
+
+/// Lines of what a server wrote that are shown when it fails.
+const SHOWN: usize = 20;
 
 /// A server, running. It ends when the value is dropped.
 pub struct Server {
@@ -19,11 +25,12 @@ pub struct Server {
     identity: Option<Identity>,
     metrics: Option<String>,
     usage: Usage,
+    log: PathBuf,
     child: Child,
 }
 
 impl Server {
-    /// Runs `command` on the servers' processor. It will listen on `address`.
+    /// Runs `command` on the servers' processor. It will listen on `address`, and writes to `log`.
     ///
     /// # Errors
     /// When it can't be started.
@@ -31,22 +38,24 @@ impl Server {
         name: &'static str,
         address: String,
         identity: Option<Identity>,
+        log: PathBuf,
         command: &Command,
     ) -> Result<Self> {
         let command = command.as_std();
+        let output = File::create(&log).with_context(|| format!("making {}", log.display()))?;
         let child = Command::new(locate::program("taskset")?)
             .args(["-c", &SERVERS.to_string()])
             .arg(command.get_program())
             .args(command.get_args())
             .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
+            .stdout(output.try_clone()?)
+            .stderr(output)
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("starting {name}"))?;
         // taskset becomes the program.
         let usage = Usage::of(child.id().context("a running process has a number")?);
-        Ok(Self { name, address, identity, metrics: None, usage, child })
+        Ok(Self { name, address, identity, metrics: None, usage, log, child })
     }
 
     /// With the URL of its metrics.
@@ -91,8 +100,14 @@ impl Server {
     pub fn alive(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
-            Some(status) => bail!("it has ended: {status}"),
+            Some(status) => bail!("it has ended: {status}:\n{}", self.said()),
         }
+    }
+
+    /// The last that it wrote.
+    pub fn said(&self) -> String {
+        let said = std::fs::read(&self.log).unwrap_or_default();
+        last_lines(&String::from_utf8_lossy(&said), SHOWN)
     }
 
     fn signal(&self, signal: Signal) -> Result<()> {

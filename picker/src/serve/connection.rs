@@ -19,6 +19,7 @@ use super::Serve;
 use super::guests::Seat;
 use super::preface::Prompt;
 use super::streams::{Inbox, Together};
+use super::turn::{Paced, Turn};
 use crate::extproc::authority::Authority;
 
 /// Every request at a gateway is a stream; hyper takes 200 at once by itself.
@@ -61,10 +62,11 @@ impl Serve {
             opened = timeout_at(deadline, self.open(io)) => opened,
         };
         let io = opened.map_err(|_| "no handshake in time".to_owned())?.map_err(|e| e.to_string())?;
-        let io = TokioIo::new(Authority::new(Prompt::new(io, deadline)));
-        let inbox = Inbox::default();
+        let (inbox, turn) = (Inbox::default(), Turn::default());
+        let io = Paced::new(Authority::new(Prompt::new(io, deadline)), turn.clone());
+        let io = TokioIo::new(io);
         let connection = builder(inbox.clone()).serve_connection(io, TowerToHyperService::new(routes));
-        let mut connection = pin!(Together::new(Box::pin(connection), inbox));
+        let mut connection = pin!(Together::new(Box::pin(connection), inbox, turn));
         let age = self.connection_age.map(|age| Instant::now() + age.mul_f64(rand::random_range(0.9..1.1)));
         tokio::select! {
             ended = connection.as_mut() => return ended.map_err(|e| chain(&e)),
