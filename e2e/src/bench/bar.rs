@@ -65,10 +65,14 @@ impl Spread {
 }
 
 impl fmt::Display for Spread {
-    /// With as many decimals as the format asks for, which are two by default.
+    /// With as many decimals as the format asks for, which are two by default; one figure where there is one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let digits = f.precision().unwrap_or(2);
-        write!(f, "{:.digits$} ({:.digits$} to {:.digits$})", self.median, self.least, self.most)
+        write!(f, "{:.digits$}", self.median)?;
+        if self.least == self.most {
+            return Ok(());
+        }
+        write!(f, " ({:.digits$} to {:.digits$})", self.least, self.most)
     }
 }
 
@@ -88,6 +92,7 @@ mod tests {
         let bar = |values: &[f64]| Bar::at_most(0.8, "x".to_owned(), Spread::of(values.iter().copied()));
         assert_eq!(bar(&[0.9, 0.8, 0.7]).to_string(), "- holds: x: 0.80 (0.70 to 0.90), at most 0.8");
         assert_eq!(bar(&[0.7, 0.95]).to_string(), "- DOES NOT HOLD: x: 0.82 (0.70 to 0.95), at most 0.8");
+        assert_eq!(bar(&[0.5]).to_string(), "- holds: x: 0.50, at most 0.8");
         assert!(!bar(&[]).holds());
         assert_eq!(bar(&[0.5]).json()["holds"], true);
     }

@@ -34,9 +34,9 @@ pub enum Pace {
 impl fmt::Display for Pace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Closed(at_once) => write!(f, "closed loop, {at_once} exchanges at once"),
+            Self::Closed(at_once) => write!(f, "Closed loop, {at_once} exchanges at once"),
             Self::Open(rate) => {
-                write!(f, "open loop, {rate} short exchanges a second, timed from when each was due")
+                write!(f, "Open loop, {rate} short exchanges a second, timed from when each was due")
             }
         }
     }
