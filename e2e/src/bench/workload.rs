@@ -53,8 +53,8 @@ impl Row {
         }
     }
 
-    /// What the picker's CPU time may be at most, as a share of the yardstick's in which row. A gateway that shows a
-    /// picker no bodies would show none to another either, if others could decide without; they can't.
+    /// What the picker's CPU time may be at most, as a share of the yardstick's in which row. With headers alone that is
+    /// the short row: what the same chat costs a picker that has bodies sent whatever it needs.
     pub fn bar(self) -> (f64, Self) {
         match self {
             Self::Short => (0.8, self),
