@@ -7,7 +7,10 @@ mod arms;
 mod client;
 mod exchange;
 mod exchanges;
+mod idle;
 mod load;
+mod path;
+mod peers;
 mod process;
 mod report;
 mod workload;
@@ -18,6 +21,7 @@ use rustix::thread::{CpuSet, sched_setaffinity};
 
 use crate::Progress;
 use exchanges::Exchanges;
+use path::Path;
 
 /// The processor of the servers under test. The client and the model servers have the others.
 const SERVERS: usize = 0;
@@ -36,6 +40,8 @@ pub struct Bench {
 enum What {
     /// Whole exchanges over ext_proc, against a server that decides nothing
     Exchanges(Exchanges),
+    /// Proxy and picker together, and routers that are both
+    Path(Path),
 }
 
 impl Bench {
@@ -46,6 +52,7 @@ impl Bench {
     pub async fn run(self, progress: &Progress) -> Result<()> {
         match self.what.unwrap_or(What::Exchanges(self.exchanges)) {
             What::Exchanges(exchanges) => exchanges.run(progress).await,
+            What::Path(path) => path.run(progress).await,
         }
     }
 }

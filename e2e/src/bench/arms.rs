@@ -8,13 +8,14 @@ use anyhow::{Context, Result, ensure};
 use tokio::process::{Child, Command};
 
 use super::SERVERS;
+use super::peers::Given;
 use super::process::Usage;
 use crate::load::Client;
 use crate::tools::{cargo, go, locate};
 use crate::{Progress, paths, until};
 
 /// What the picker does: three scorers, over model servers that a file names.
-const CONFIG: &str = "\
+pub const CONFIG: &str = "\
 apiVersion: llm-d.ai/v1alpha1
 kind: EndpointPickerConfig
 plugins:
@@ -37,16 +38,38 @@ const PORT: u16 = 18_000;
 const METRICS: usize = 40_000;
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Where a picker listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// For ext_proc.
+    pub grpc: u16,
+    /// For gRPC health.
+    pub health: u16,
+    /// For metrics, and whether it is ready.
+    pub metrics: u16,
+}
+
+/// The command line of a picker.
+pub fn picker_args(config: &Path, ports: Ports) -> Vec<String> {
+    let numbers = [
+        ("--grpc-port", ports.grpc),
+        ("--grpc-health-port", ports.health),
+        ("--metrics-port", ports.metrics),
+    ];
+    let numbers = numbers.into_iter().flat_map(|(flag, port)| [flag.to_owned(), port.to_string()]);
+    ["--config-file".to_owned(), config.display().to_string()].into_iter().chain(numbers).collect()
+}
+
 /// The programs.
 pub struct Arms {
-    picker: PathBuf,
-    sim: PathBuf,
-    yardstick: PathBuf,
+    pub picker: PathBuf,
+    pub sim: PathBuf,
+    pub yardstick: PathBuf,
 }
 
 /// The programs, running.
 pub struct Running {
-    servers: [Server; 2],
+    servers: Vec<Server>,
     _sim: Child,
     _folder: tempfile::TempDir,
 }
@@ -75,11 +98,11 @@ impl Arms {
         Ok(Self { picker: release.join("picker"), sim: release.join("sim"), yardstick })
     }
 
-    /// Starts them; they end when the value is dropped.
+    /// Starts them, and the pickers that are given; they end when the value is dropped.
     ///
     /// # Errors
     /// When one does not come up.
-    pub async fn started(&self, progress: &Progress) -> Result<Running> {
+    pub async fn started(&self, given: &[Given], progress: &Progress) -> Result<Running> {
         let folder = tempfile::tempdir()?;
         let endpoints = folder.path().join("endpoints.yaml");
         let (config, port) = (folder.path().join("config.yaml"), PORT.to_string());
@@ -101,25 +124,29 @@ impl Arms {
         })
         .await?;
 
-        let config = config.display().to_string();
-        let picker = [
-            "--config-file",
-            &config,
-            "--grpc-port",
-            "19002",
-            "--grpc-health-port",
-            "19003",
-            "--metrics-port",
-            "19090",
-        ];
-        let picker = Server::start("Waypost", "127.0.0.1:19002", &self.picker, &picker)?;
-        let yardstick = ["-listen", "127.0.0.1:19102"];
+        let ports = Ports { grpc: 19_002, health: 19_003, metrics: 19_090 };
+        let args = picker_args(&config, ports);
+        let picker = Server::start("Waypost", "127.0.0.1:19002", &self.picker, &args)?;
+        let yardstick = ["-listen", "127.0.0.1:19102"].map(str::to_owned);
         let yardstick = Server::start(YARDSTICK, "127.0.0.1:19102", &self.yardstick, &yardstick)?;
         let ready = until("the picker", PATIENCE, || async {
             Client::new().get("http://127.0.0.1:19090/readyz").await.map(drop)
         });
         progress.step("starting the servers", ready).await?;
-        Ok(Running { servers: [yardstick, picker], _sim: sim, _folder: folder })
+        let mut servers = vec![yardstick, picker];
+        for (number, given) in (2..).zip(given) {
+            let first = 19_002 + 100 * number;
+            let args = given.args(&config, Ports { grpc: first, health: first + 1, metrics: first + 88 });
+            let address = format!("127.0.0.1:{first}");
+            // A few names, which the whole run needs.
+            let server = Server::start(given.name.clone().leak(), &address, &given.program, &args)?;
+            let listens = until(&given.name, PATIENCE, || async {
+                tokio::net::TcpStream::connect(&address).await.map(drop).context("nothing listens")
+            });
+            progress.step(format_args!("starting {}", given.name), listens).await?;
+            servers.push(server);
+        }
+        Ok(Running { servers, _sim: sim, _folder: folder })
     }
 }
 
@@ -135,7 +162,7 @@ impl Running {
 }
 
 impl Server {
-    fn start(name: &'static str, address: &str, program: &Path, args: &[&str]) -> Result<Self> {
+    fn start(name: &'static str, address: &str, program: &Path, args: &[String]) -> Result<Self> {
         let taskset = locate::program("taskset")?;
         let child = Command::new(taskset)
             .args(["-c", &SERVERS.to_string()])

@@ -4,6 +4,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use super::arms::Arms;
+use super::idle::Idle;
+use super::peers::Given;
 use super::report::Report;
 use super::workload::{self, Row};
 use super::{away_from_the_servers, load};
@@ -24,6 +26,14 @@ pub struct Exchanges {
     /// Measure these rows alone
     #[arg(long, value_enum, num_args = 1..)]
     pub rows: Vec<Row>,
+    /// Another picker to measure, which you have built: it is run with the configuration and the flags of this one, and
+    /// with those that follow here. May be repeated
+    #[arg(long = "peer", value_name = "NAME=PROGRAM FLAG…")]
+    pub peers: Vec<Given>,
+    /// Seconds to look, before there is any load, at what each server uses while nothing is asked of it; 0 to leave
+    /// this out
+    #[arg(long, value_name = "SECONDS", default_value_t = 0)]
+    pub idle: u16,
     /// Write the figures as JSON to this file too
     #[arg(long, value_name = "FILE")]
     pub json: Option<std::path::PathBuf>,
@@ -37,7 +47,8 @@ impl Exchanges {
     pub async fn run(&self, progress: &Progress) -> Result<()> {
         let arms = Arms::built(progress).await?;
         away_from_the_servers()?;
-        let arms = arms.started(progress).await?;
+        let arms = arms.started(&self.peers, progress).await?;
+        let idle = Idle::seen(&arms, self.idle, progress).await?;
         let rows = if self.rows.is_empty() { Row::ALL.to_vec() } else { self.rows.clone() };
         let mut report = Report::default();
         for repeat in 0..usize::from(self.repeats) {
@@ -52,9 +63,11 @@ impl Exchanges {
                 }
             }
         }
-        println!("\n{report}");
+        println!("\n{report}{idle}");
         if let Some(file) = &self.json {
-            let text = serde_json::to_vec_pretty(&report.json())?;
+            let mut figures = report.json();
+            idle.add_to(&mut figures);
+            let text = serde_json::to_vec_pretty(&figures)?;
             std::fs::write(file, text).with_context(|| format!("writing {}", file.display()))?;
         }
         Ok(())

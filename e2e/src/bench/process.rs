@@ -1,9 +1,73 @@
-//! What a process has used.
+//! What a process has used, and processes on the processor of the servers.
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use tokio::process::{Child, Command};
+
+use super::SERVERS;
+use crate::shell::last_lines;
+use crate::tools::locate;
+
+/// A process on the processor of the servers, which ends when this is dropped.
+#[derive(Debug)]
+pub struct Pinned {
+    child: Child,
+    usage: Usage,
+    log: PathBuf,
+}
+
+impl Pinned {
+    /// Starts `program`. What it says goes to a file `name` in `folder`.
+    ///
+    /// # Errors
+    /// When it can't be started.
+    pub fn start(
+        name: &str,
+        program: &Path,
+        args: impl IntoIterator<Item = String>,
+        folder: &Path,
+    ) -> Result<Self> {
+        let log = folder.join(name);
+        let (out, err) = (File::create(&log)?, File::options().append(true).open(&log)?);
+        let child = Command::new(locate::program("taskset")?)
+            .args(["-c", &SERVERS.to_string()])
+            .arg(program)
+            .args(args)
+            .stdin(Stdio::null())
+            .stdout(out)
+            .stderr(err)
+            .kill_on_drop(true)
+            .spawn()
+            .with_context(|| format!("starting {name}"))?;
+        // taskset becomes the program.
+        let usage = Usage::of(child.id().context("a running process has a number")?);
+        Ok(Self { child, usage, log })
+    }
+
+    /// What it has used.
+    pub fn usage(&self) -> Usage {
+        self.usage
+    }
+
+    /// Makes sure that it still runs.
+    ///
+    /// # Errors
+    /// When it has ended: the last that it said.
+    pub fn check(&mut self) -> Result<()> {
+        let ended = self.child.try_wait()?;
+        ensure!(ended.is_none(), "it has ended, and said:\n{}", self.said());
+        Ok(())
+    }
+
+    /// The last lines that it said.
+    pub fn said(&self) -> String {
+        last_lines(&std::fs::read_to_string(&self.log).unwrap_or_default(), 20)
+    }
+}
 
 /// A process under test, by its number.
 #[derive(Clone, Copy, Debug)]
@@ -22,7 +86,22 @@ impl Usage {
     /// When it has ended.
     pub fn cpu(self) -> Result<Duration> {
         let stat = self.read("stat")?;
-        cpu(&stat, rustix::param::clock_ticks_per_second())
+        cpu(&stat, rustix::param::clock_ticks_per_second(), 2)
+    }
+
+    /// CPU time of all its threads and of all processes that it started, user and system.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub fn cpu_of_all(self) -> Result<Duration> {
+        let mut used = cpu(&self.read("stat")?, rustix::param::clock_ticks_per_second(), 4)?;
+        for task in std::fs::read_dir(format!("/proc/{}/task", self.pid))? {
+            let children = self.read(&format!("task/{}/children", task?.file_name().display()))?;
+            for child in children.split_whitespace() {
+                used += Self::of(child.parse()?).cpu_of_all()?;
+            }
+        }
+        Ok(used)
     }
 
     /// Memory that it has in use now, in KiB.
@@ -41,12 +120,13 @@ impl Usage {
     }
 }
 
-/// Fields 14 and 15 of proc_pid_stat(5); the second, a name in parentheses, may have spaces.
-fn cpu(stat: &str, ticks: u64) -> Result<Duration> {
+/// Fields 14 and 15 of proc_pid_stat(5), and with `count` 4 also 16 and 17, those of children that have ended; the
+/// second field, a name in parentheses, may have spaces.
+fn cpu(stat: &str, ticks: u64, count: usize) -> Result<Duration> {
     let (_, rest) = stat.rsplit_once(')').context("a name in parentheses")?;
-    let mut fields = rest.split_whitespace().skip(11);
-    let mut next = || fields.next().context("too few fields")?.parse::<u64>().context("a number");
-    let used = next()? + next()?;
+    let fields: Vec<&str> = rest.split_whitespace().skip(11).take(count).collect();
+    ensure!(fields.len() == count, "too few fields");
+    let used = fields.iter().try_fold(0, |sum, field| field.parse::<u64>().map(|more| sum + more))?;
     Ok(Duration::from_micros(used * 1_000_000 / ticks))
 }
 
@@ -57,7 +137,23 @@ mod tests {
     #[test]
     fn user_and_system_time_are_added() {
         let stat = "7 (a b) c) S 1 7 7 0 -1 4194560 100 0 0 0 150 50 9 9 20 0 8 0 100 1 1";
-        assert_eq!(cpu(stat, 100).unwrap(), Duration::from_secs(2));
-        assert!(cpu("7 (a) S 1", 100).is_err());
+        assert_eq!(cpu(stat, 100, 2).unwrap(), Duration::from_secs(2));
+        assert_eq!(cpu(stat, 100, 4).unwrap(), Duration::from_millis(2_180));
+        assert!(cpu("7 (a) S 1", 100, 2).is_err());
+    }
+
+    #[test]
+    fn children_count() {
+        let busy =
+            "for i in 1 2 3; do sh -c 'i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done'; done; sleep 30";
+        let mut shell = std::process::Command::new("sh").args(["-c", busy]).spawn().unwrap();
+        let usage = Usage::of(shell.id());
+        let began = std::time::Instant::now();
+        while usage.cpu_of_all().unwrap() < usage.cpu().unwrap() + Duration::from_millis(30) {
+            assert!(began.elapsed() < Duration::from_secs(30), "the children's time is missing");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        shell.kill().unwrap();
+        shell.wait().unwrap();
     }
 }

@@ -62,12 +62,17 @@ impl fmt::Display for Row {
     }
 }
 
-/// The exchanges of a row: two thirds of each prompt are the conversation's, the rest is its own.
+/// The exchanges of a row.
 pub fn exchanges(row: Row) -> Vec<Exchange> {
+    let (answer, content_type) = answer(row);
+    bodies(row).iter().map(|body| Exchange::new(body.as_bytes(), &answer, content_type)).collect()
+}
+
+/// The requests' bodies of a row: two thirds of each prompt are the conversation's, the rest is its own.
+pub fn bodies(row: Row) -> Vec<String> {
     let words = row.prompt() / WORD;
     let prompts = Prompts::families(FAMILIES, words * 2 / 3, words / 3);
-    let (answer, content_type) = answer(row);
-    let exchange = |number| {
+    let body = |number| {
         let body = json!({
             "model": "sim-model",
             "messages": [
@@ -78,12 +83,13 @@ pub fn exchanges(row: Row) -> Vec<Exchange> {
             "temperature": 0.7,
             "stream": row == Row::Stream,
         });
-        Exchange::new(body.to_string().as_bytes(), &answer, content_type)
+        body.to_string()
     };
-    (0..REQUESTS).map(exchange).collect()
+    (0..REQUESTS).map(body).collect()
 }
 
-fn answer(row: Row) -> (Vec<Vec<u8>>, &'static str) {
+/// The answer to each request of a row, piece by piece, and its content type.
+pub fn answer(row: Row) -> (Vec<Vec<u8>>, &'static str) {
     if row == Row::Stream {
         let piece = |number| {
             let event = json!({
