@@ -19,7 +19,7 @@ use anyhow::{Context, Result};
 use clap::{Args, Subcommand};
 use rustix::thread::{CpuSet, sched_setaffinity};
 
-use crate::Progress;
+use crate::{Progress, tools};
 use exchanges::Exchanges;
 use path::Path;
 
@@ -50,6 +50,8 @@ impl Bench {
     /// # Errors
     /// When a server can't be built or started, or something does not go as it must.
     pub async fn run(self, progress: &Progress) -> Result<()> {
+        // Two measurements would each be the other's noise, and want the same ports.
+        let _alone = tools::exclusive("bench.lock", progress).await?;
         match self.what.unwrap_or(What::Exchanges(self.exchanges)) {
             What::Exchanges(exchanges) => exchanges.run(progress).await,
             What::Path(path) => path.run(progress).await,

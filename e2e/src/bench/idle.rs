@@ -24,8 +24,8 @@ impl Idle {
         }
         let used = || running.in_turn(0).map(|server| server.usage().cpu()).collect::<Result<Vec<_>>>();
         let before = used()?;
-        let wait = async { anyhow::Ok(tokio::time::sleep(Duration::from_secs(seconds.into())).await) };
-        progress.step("looking at the servers at rest", wait).await?;
+        progress.say("looking at the servers at rest");
+        tokio::time::sleep(Duration::from_secs(seconds.into())).await;
         let each = running.in_turn(0).zip(before).zip(used()?).map(|((server, before), after)| {
             (server.name(), (after - before).as_secs_f64() * 1e3 / f64::from(seconds))
         });

@@ -53,7 +53,10 @@ impl Path {
     /// When a program can't be had or started, or a request is not answered as it must be.
     pub async fn run(&self, progress: &Progress) -> Result<()> {
         let ways = if self.ways.is_empty() { Way::ALL.to_vec() } else { self.ways.clone() };
-        let given = self.peers.iter().cloned().map(Way::Given);
+        let given = self.peers.iter().cloned().map(|mut given| {
+            given.name.insert_str(0, "Envoy + ");
+            Way::Given(given)
+        });
         let ways: Vec<Way> = ways.into_iter().chain(given).collect();
         let arms = Arms::built(progress).await?;
         let programs = Programs::ready(&arms, &ways, progress).await?;
