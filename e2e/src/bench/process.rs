@@ -35,6 +35,8 @@ impl Pinned {
         let (out, err) = (File::create(&log)?, File::options().append(true).open(&log)?);
         let child = Command::new(locate::program("taskset")?)
             .args(["-c", &SERVERS.to_string()])
+            // Nor does it outlive a bench that is killed: its ports are the next one's.
+            .args(["setpriv", "--pdeathsig", "KILL"])
             .arg(program)
             .args(args)
             .stdin(Stdio::null())
@@ -43,7 +45,7 @@ impl Pinned {
             .kill_on_drop(true)
             .spawn()
             .with_context(|| format!("starting {name}"))?;
-        // taskset becomes the program.
+        // taskset becomes setpriv, and that the program.
         let usage = Usage::of(child.id().context("a running process has a number")?);
         Ok(Self { child, usage, log })
     }
@@ -145,8 +147,7 @@ mod tests {
 
     #[test]
     fn children_count() {
-        let busy =
-            "for i in 1 2 3; do sh -c 'i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done'; done; exec sleep 30";
+        let busy = "for i in 1 2 3; do sh -c 'i=0; while [ $i -lt 60000 ]; do i=$((i+1)); done'; done; exec sleep 30";
         let mut shell = std::process::Command::new("sh").args(["-c", busy]).spawn().unwrap();
         let usage = Usage::of(shell.id());
         let began = std::time::Instant::now();
