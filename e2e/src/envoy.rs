@@ -7,7 +7,7 @@
 mod aigateway;
 mod istio;
 mod log;
-mod parts;
+pub(crate) mod parts;
 mod pod;
 mod standalone;
 

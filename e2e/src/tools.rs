@@ -1,12 +1,14 @@
 //! The programs a cluster is made of, from package registries alone, and kept in the cache: Debian's for what the
-//! distribution has, the Go module proxy for Kubernetes, CoreDNS and Helm, PyPI for Envoy.
+//! distribution has, the Go module proxy for Kubernetes, CoreDNS and Helm, PyPI for Envoy and the routers that the bench
+//! compares with.
 
 pub(crate) mod apt;
 pub(crate) mod cargo;
-mod envoy;
+pub(crate) mod envoy;
 pub(crate) mod go;
 pub(crate) mod locate;
 mod lock;
+pub(crate) mod python;
 
 use std::path::PathBuf;
 

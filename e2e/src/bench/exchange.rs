@@ -10,7 +10,7 @@ use prost::Message;
 const CHUNK: usize = 16 << 10;
 
 /// The messages of one exchange, each in its gRPC frame.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exchange {
     /// The request: its headers, then its body.
     pub request: Vec<Bytes>,
@@ -27,42 +27,12 @@ pub struct Exchange {
 impl Exchange {
     /// A chat completion with this body and this answer, both in full duplex.
     pub fn new(body: &[u8], answer: &[Vec<u8>], content_type: &'static str) -> Self {
-        let length = body.len().to_string();
-        let headers = [
-            (":method", "POST"),
-            (":scheme", "http"),
-            (":authority", "models.example.com"),
-            (":path", "/v1/chat/completions"),
-            ("accept", "*/*"),
-            ("user-agent", "OpenAI/Python 1.99.0"),
-            ("content-type", "application/json"),
-            ("x-forwarded-proto", "http"),
-            ("x-request-id", "5d0f1f2e-1f5c-4a53-9e7c-0a5d6a3b7c11"),
-        ];
-        let headers = headers.map(|(name, value)| (name, Bytes::from_static(value.as_bytes())));
-        let headers = headers.into_iter().chain([("content-length", Bytes::from(length))]);
-        let first = ProcessingRequest {
-            protocol_config: Some(ProtocolConfiguration {
-                request_body_mode: BodySendMode::FullDuplexStreamed.into(),
-                response_body_mode: BodySendMode::FullDuplexStreamed.into(),
-                ..ProtocolConfiguration::default()
-            }),
-            ..Request::RequestHeaders(HttpHeaders {
-                headers: Some(HeaderMap::from_iter(headers)),
-                end_of_stream: false,
-            })
-            .into()
-        };
         let chunks: Vec<&[u8]> = body.chunks(CHUNK).collect();
-        let pieces = chunks.iter().enumerate().map(|(number, chunk)| {
+        let chunks = chunks.iter().enumerate().map(|(number, chunk)| {
             let end_of_stream = number + 1 == chunks.len();
-            Request::RequestBody(HttpBody { body: Bytes::copy_from_slice(chunk), end_of_stream }).into()
-        });
-        let request = std::iter::once(first).chain(pieces).map(|message| frame(&message)).collect();
-
-        let response = Request::ResponseHeaders(HttpHeaders {
-            headers: Some(HeaderMap::from_iter([(":status", "200"), ("content-type", content_type)])),
-            end_of_stream: false,
+            frame(
+                &Request::RequestBody(HttpBody { body: Bytes::copy_from_slice(chunk), end_of_stream }).into(),
+            )
         });
         let pieces = answer.iter().enumerate().map(|(number, piece)| {
             let end_of_stream = number + 1 == answer.len();
@@ -70,13 +40,62 @@ impl Exchange {
             frame(&Request::ResponseBody(body).into())
         });
         Self {
-            request,
+            request: std::iter::once(head(BodySendMode::FullDuplexStreamed, body.len()))
+                .chain(chunks)
+                .collect(),
             body: body.len(),
-            response: frame(&response.into()),
+            response: response(content_type),
             pieces: pieces.collect(),
             answer: answer.iter().map(Vec::len).sum(),
         }
     }
+
+    /// A chat completion with a body of this length of which a gateway shows the headers alone, and those of the
+    /// response, as it does with body modes of `NONE`.
+    pub fn headers_alone(length: usize, content_type: &'static str) -> Self {
+        Self {
+            request: vec![head(BodySendMode::None, length)],
+            body: 0,
+            response: response(content_type),
+            pieces: Vec::new(),
+            answer: 0,
+        }
+    }
+}
+
+/// The request's headers, with the mode of both bodies. A body of `length` follows, though not always to here.
+fn head(mode: BodySendMode, length: usize) -> Bytes {
+    let length = length.to_string();
+    let headers = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":authority", "models.example.com"),
+        (":path", "/v1/chat/completions"),
+        ("accept", "*/*"),
+        ("user-agent", "OpenAI/Python 1.99.0"),
+        ("content-type", "application/json"),
+        ("x-forwarded-proto", "http"),
+        ("x-request-id", "5d0f1f2e-1f5c-4a53-9e7c-0a5d6a3b7c11"),
+    ];
+    let headers = headers.map(|(name, value)| (name, Bytes::from_static(value.as_bytes())));
+    let headers = headers.into_iter().chain([("content-length", Bytes::from(length))]);
+    frame(&ProcessingRequest {
+        protocol_config: Some(ProtocolConfiguration {
+            request_body_mode: mode.into(),
+            response_body_mode: mode.into(),
+            ..ProtocolConfiguration::default()
+        }),
+        ..Request::RequestHeaders(HttpHeaders {
+            headers: Some(HeaderMap::from_iter(headers)),
+            end_of_stream: false,
+        })
+        .into()
+    })
+}
+
+fn response(content_type: &'static str) -> Bytes {
+    let headers = Some(HeaderMap::from_iter([(":status", "200"), ("content-type", content_type)]));
+    frame(&Request::ResponseHeaders(HttpHeaders { headers, end_of_stream: false }).into())
 }
 
 /// A message in its frame: not compressed, its length, itself (gRPC over HTTP/2, "Length-Prefixed-Message").
@@ -111,5 +130,19 @@ mod tests {
             .collect();
         assert_eq!(seen, [("headers", 0, false), ("body", CHUNK, false), ("body", 1, true)]);
         assert_eq!((exchange.body, exchange.pieces.len(), exchange.answer), (CHUNK + 1, 1, 2));
+    }
+
+    #[test]
+    fn with_headers_alone_a_body_is_announced_and_not_shown() {
+        let exchange = Exchange::headers_alone(4400, "application/json");
+        let [first] = exchange.request.as_slice() else { panic!("{exchange:?}") };
+        let first = ProcessingRequest::decode(first.slice(5..)).unwrap();
+        let modes =
+            first.protocol_config.map(|config| (config.request_body_mode(), config.response_body_mode()));
+        assert_eq!(modes, Some((BodySendMode::None, BodySendMode::None)));
+        let Some(Request::RequestHeaders(headers)) = first.request else { panic!("{first:?}") };
+        assert!(!headers.end_of_stream);
+        assert_eq!(headers.headers.unwrap().get_str("content-length"), Some("4400"));
+        assert_eq!((exchange.body, exchange.pieces.len(), exchange.answer), (0, 0, 0));
     }
 }

@@ -1,13 +1,22 @@
 //! `cargo xtask bench exchanges`: CPU time for each exchange, and how long a decision takes.
 
+use std::path::PathBuf;
+use std::time::Duration;
+
 use anyhow::Result;
 use clap::Args;
 
-use super::arms::Arms;
-use super::report::{Report, write_json};
-use super::workload::{self, Row};
-use super::{away_from_the_servers, load};
+use super::ground::{Ground, WAYPOST, YARDSTICK};
+use super::load::{self, Pace};
+use super::peers::Given;
+use super::report::Report;
+use super::server::{Alone, Server};
+use super::workload::{self, BY_LOAD, Row};
+use super::{config, write_json};
 use crate::Progress;
+
+/// How long a server that was stopped has to learn again how the model servers are.
+const SETTLE: Duration = Duration::from_millis(300);
 
 /// What to measure, and how often.
 #[derive(Args, Clone, Debug)]
@@ -21,12 +30,22 @@ pub struct Exchanges {
     /// Requests at once, all on one connection
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub at_once: u16,
-    /// Measure these rows alone
+    /// Open loop: so many `short` requests a second, and of the longer rows as many fewer as in a closed loop
+    #[arg(long, conflicts_with = "at_once", value_parser = rate)]
+    pub rate: Option<f64>,
+    /// Over TLS, with one cipher suite for all
+    #[arg(long)]
+    pub tls: bool,
+    /// Measure these rows alone; `headers` brings `short`, which it is held against
     #[arg(long, value_enum, num_args = 1..)]
     pub rows: Vec<Row>,
+    /// Another picker to measure, which you have built: it is run with the configuration and the flags of this one, and
+    /// with those that follow here. May be repeated; it has no `headers` row
+    #[arg(long = "peer", value_name = "NAME=PROGRAM FLAG…")]
+    pub peers: Vec<Given>,
     /// Write the figures as JSON to this file too
     #[arg(long, value_name = "FILE")]
-    pub json: Option<std::path::PathBuf>,
+    pub json: Option<PathBuf>,
 }
 
 impl Exchanges {
@@ -35,24 +54,87 @@ impl Exchanges {
     /// # Errors
     /// When a server can't be built or started, or an exchange does not go as it must.
     pub async fn run(&self, progress: &Progress) -> Result<()> {
-        let arms = Arms::built(progress).await?;
-        away_from_the_servers()?;
-        let arms = arms.started(progress).await?;
-        let rows = if self.rows.is_empty() { Row::ALL.to_vec() } else { self.rows.clone() };
-        let mut report = Report::default();
+        let rows = self.rows();
+        let ground = Ground::laid(self.tls, progress).await?;
+        let mut servers = vec![
+            ground.yardstick().await?,
+            ground.picker(WAYPOST, &config::whole(config::QUEUE)).await?,
+            ground.picker(BY_LOAD, config::BY_LOAD).await?,
+        ];
+        for given in &self.peers {
+            servers.push(ground.given(given).await?);
+        }
+        let pace = self.rate.map_or(Pace::Closed(self.at_once.into()), Pace::Open);
+        let mut report = Report::new(pace, self.tls);
         for repeat in 0..usize::from(self.repeats) {
             for row in &rows {
                 let exchanges = workload::exchanges(*row);
-                for server in arms.in_turn(repeat) {
+                for server in in_turn(&servers, *row, repeat) {
                     let label = format!("repeat {}, {row}, {}", repeat + 1, server.name());
-                    let requests = row.requests(self.requests);
-                    let measured = load::closed(server, &exchanges, requests, usize::from(self.at_once));
-                    let sample = progress.step(label, measured).await?;
-                    report.add(*row, server.name(), sample);
+                    let measured = async {
+                        let _alone = Alone::only(server, &servers)?;
+                        tokio::time::sleep(SETTLE).await;
+                        load::measure(server, &exchanges, row.share(self.requests), row.pace(pace)).await
+                    };
+                    report.add(*row, server.name(), progress.step(label, measured).await?);
                 }
             }
         }
         println!("\n{report}");
         write_json(self.json.as_deref(), &report.json())
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let asked = |row: &Row| {
+            let other = |asked: &Row| asked == row || asked.bar().1 == *row;
+            self.rows.is_empty() || self.rows.iter().any(other)
+        };
+        Row::ALL.into_iter().filter(asked).collect()
+    }
+}
+
+/// The servers of a row, another one first with each repeat.
+fn in_turn(servers: &[Server], row: Row, repeat: usize) -> impl Iterator<Item = &Server> {
+    let runs = |server: &&Server| match server.name() {
+        YARDSTICK => true,
+        WAYPOST | BY_LOAD => server.name() == row.picker(),
+        _ => row != Row::Headers,
+    };
+    let mut servers: Vec<&Server> = servers.iter().filter(runs).collect();
+    let first = repeat % servers.len();
+    servers.rotate_left(first);
+    servers.into_iter()
+}
+
+fn rate(text: &str) -> Result<f64, String> {
+    let rate: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (1.0..=1e6).contains(&rate) { Ok(rate) } else { Err("not between 1 and a million".to_owned()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        exchanges: Exchanges,
+    }
+
+    #[test]
+    fn headers_bring_the_row_that_they_are_held_against() {
+        let rows = |line: &[&str]| Line::parse_from([&["bench"], line].concat()).exchanges.rows();
+        assert_eq!(rows(&[]), Row::ALL);
+        assert_eq!(rows(&["--rows", "headers"]), [Row::Short, Row::Headers]);
+        assert_eq!(rows(&["--rows", "huge", "long"]), [Row::Long, Row::Huge]);
+    }
+
+    #[test]
+    fn a_loop_is_open_or_closed() {
+        assert!(Line::try_parse_from(["bench", "--rate", "8000", "--at-once", "8"]).is_err());
+        assert!(Line::try_parse_from(["bench", "--rate", "0"]).is_err());
+        assert!(Line::try_parse_from(["bench", "--rate", "8000"]).is_ok());
     }
 }

@@ -1,48 +1,31 @@
 //! `cargo xtask bench idle`: what a picker costs that nobody asks anything, while it scrapes many endpoints.
 
-use std::fmt::Write;
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use clap::Args;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::time::sleep;
 
-use super::arms::{self, Server};
-use super::away_from_the_servers;
+use super::bar::{Bar, Bars, Spread};
+use super::ground::WAYPOST;
+use super::markdown::Markdown;
 use super::pages::{self, Pages};
-use super::report::{shown, spread, write_json};
-use crate::load::Client;
-use crate::stage::{Metrics, Table};
-use crate::{Progress, until};
+use super::peers::Given;
+use super::programs::Programs;
+use super::server::Server;
+use super::{away_from_the_servers, config, write_json};
+use crate::Progress;
 
-/// What all endpoints together may cost, in cores, when there are a hundred of them: a tenth of what one endpoint
-/// costs the pickers that are known.
-const BAR: f64 = 0.003;
+/// Cores that a thousand endpoints may cost: a tenth of what they cost the pickers that are known.
+const BAR: f64 = 3.0;
 /// The share of the scrapes that are due which must have happened, or the figure is that of a picker that starves.
 const ENOUGH: f64 = 0.95;
-/// The ports of the endpoints, from this one on.
-const FIRST_PORT: u16 = 20_000;
-const METRICS_PORT: u16 = 17_290;
 /// Connections are made, and buffers have grown.
 const WARM_UP: Duration = Duration::from_secs(5);
-const PATIENCE: Duration = Duration::from_secs(30);
-const CONFIG: &str = "\
-apiVersion: llm-d.ai/v1alpha1
-kind: EndpointPickerConfig
-plugins:
-- {type: file-discovery, parameters: {path: ENDPOINTS}}
-- type: queue-scorer
-- type: kv-cache-utilization-scorer
-schedulingProfiles:
-- name: default
-  plugins:
-  - {pluginRef: queue-scorer}
-  - {pluginRef: kv-cache-utilization-scorer}
-dataLayer: {discovery: {pluginRef: file-discovery}}
-";
 
 /// What to measure, and how often.
 #[derive(Args, Clone, Debug)]
@@ -54,7 +37,7 @@ pub struct Idle {
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 50, value_parser = clap::value_parser!(u16).range(50..=60_000))]
     pub interval: u16,
     /// Bytes of an endpoint's metrics, at least
-    #[arg(long, value_name = "BYTES", default_value_t = 40_000)]
+    #[arg(long, value_name = "BYTES", default_value_t = pages::BYTES)]
     pub page: usize,
     /// How long each repeat measures
     #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u16).range(1..))]
@@ -65,6 +48,10 @@ pub struct Idle {
     /// Measure this picker, in place of the one that the checkout makes
     #[arg(long, value_name = "FILE")]
     pub picker: Option<PathBuf>,
+    /// Another picker to measure beside it, which you have built: it is run with the configuration and the flags of this
+    /// one, and with those that follow here. May be repeated
+    #[arg(long = "peer", value_name = "NAME=PROGRAM FLAG…")]
+    pub peers: Vec<Given>,
     /// Write the figures as JSON to this file too
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
@@ -73,11 +60,11 @@ pub struct Idle {
 /// One repeat.
 #[derive(Clone, Copy, Debug, PartialEq)]
 struct Sample {
-    /// Scrapes a second that went well, by the picker's count.
+    /// Scrapes a second that went well, by the picker's count, if it is ours.
     scrapes: f64,
     /// Pages a second, by the count of those that answer them.
     pages: f64,
-    /// Scrapes that failed.
+    /// Scrapes that failed, by the picker's count.
     errors: f64,
     /// Cores, in user code.
     user: f64,
@@ -94,8 +81,15 @@ impl Sample {
 
     /// CPU microseconds of a scrape.
     fn each(&self) -> f64 {
-        self.cores() * 1e6 / self.scrapes
+        self.cores() * 1e6 / self.pages
     }
+}
+
+/// A picker to measure.
+struct Measured {
+    program: PathBuf,
+    flags: Vec<String>,
+    report: (String, Vec<Sample>),
 }
 
 impl Idle {
@@ -104,83 +98,59 @@ impl Idle {
     /// # Errors
     /// When a server can't be built or started, or the picker misses the bar or too many scrapes.
     pub async fn run(&self, progress: &Progress) -> Result<()> {
-        let [built, sim] = arms::released(progress).await?;
-        let picker = self.picker.clone().unwrap_or(built);
+        let programs = Programs::built(progress).await?;
         away_from_the_servers()?;
-        let page = pages::of_vllm(&sim, self.page).await?;
-        let mut listeners = Vec::new();
-        for port in self.ports() {
-            let listening = TcpListener::bind(("127.0.0.1", port)).await;
-            listeners.push(listening.with_context(|| format!("listening on port {port}"))?);
+        let page = pages::of_vllm(&programs.sim, self.page).await?;
+        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+        for _ in 0..self.endpoints {
+            let listener = TcpListener::bind("127.0.0.1:0").await?;
+            addresses.push(listener.local_addr()?);
+            listeners.push(listener);
         }
         let pages = Pages::serve(listeners, &page);
         let folder = tempfile::tempdir()?;
         let endpoints = folder.path().join("endpoints.yaml");
-        std::fs::write(&endpoints, self.list()?)?;
+        std::fs::write(&endpoints, config::endpoints(&addresses))?;
         let config = folder.path().join("config.yaml");
-        std::fs::write(&config, CONFIG.replace("ENDPOINTS", &endpoints.display().to_string()))?;
+        config::write(&config, config::BY_LOAD, &endpoints)?;
 
-        let mut samples = Vec::new();
+        let ours = (WAYPOST.to_owned(), self.picker.clone().unwrap_or(programs.picker), Vec::new());
+        let given = self.peers.iter().cloned().map(|given| (given.name, given.program, given.flags));
+        let interval = ["--refresh-metrics-interval".to_owned(), format!("{}ms", self.interval)];
+        let all = std::iter::once(ours).chain(given).map(|(name, program, flags)| Measured {
+            program,
+            flags: interval.iter().cloned().chain(flags).collect(),
+            report: (name, Vec::new()),
+        });
+        let mut all: Vec<Measured> = all.collect();
         for repeat in 1..=self.repeats {
-            let label = format!("repeat {repeat}");
-            samples.push(progress.step(label, self.repeat(&picker, &config, &pages)).await?);
+            for measured in &mut all {
+                let label = format!("repeat {repeat}, {}", measured.report.0);
+                let sample = progress.step(label, self.repeat(measured, &config, &pages)).await?;
+                measured.report.1.push(sample);
+            }
         }
-        println!("\n{}", self.table(&samples));
-        write_json(self.json.as_deref(), &self.json(page.len(), &samples))?;
-        self.verdict(&samples)
+        let samples = all.into_iter().map(|measured| measured.report).collect();
+        let report = Report { idle: self.clone(), page: page.len(), samples };
+        println!("\n{report}");
+        write_json(self.json.as_deref(), &report.json())?;
+        report.bars().hold()
     }
 
-    fn ports(&self) -> impl Iterator<Item = u16> {
-        (0..self.endpoints).map(|at| FIRST_PORT + at)
-    }
-
-    fn list(&self) -> Result<String> {
-        let mut list = String::from("endpoints:\n");
-        for port in self.ports() {
-            writeln!(list, "- {{name: idle-{port}, address: 127.0.0.1, port: \"{port}\"}}")?;
-        }
-        Ok(list)
-    }
-
-    async fn repeat(&self, picker: &Path, config: &Path, pages: &Pages) -> Result<Sample> {
-        let (config, metrics) = (config.display().to_string(), METRICS_PORT.to_string());
-        let interval = format!("{}ms", self.interval);
-        let args = [
-            "--config-file",
-            &config,
-            "--grpc-port",
-            "17202",
-            "--grpc-health-port",
-            "17203",
-            "--metrics-port",
-            &metrics,
-            "--refresh-metrics-interval",
-            &interval,
-        ];
-        // A new connection each time: the picker closes those that are idle, maybe just then.
-        let page =
-            async |path: &str| Client::new().get(&format!("http://127.0.0.1:{METRICS_PORT}/{path}")).await;
-        ensure!(page("readyz").await.is_err(), "port {METRICS_PORT} is taken");
-        let mut server = Server::start("Waypost", "127.0.0.1:17202", picker, &args)?;
-        until("the picker", PATIENCE, || page("readyz")).await?;
-        let counted = async || {
-            let metrics = Metrics::parse(&page("metrics").await?);
-            ensure!(
-                metrics.value("waypost_picker_endpoints")? == f64::from(self.endpoints),
-                "not all endpoints are known"
-            );
-            let done = metrics.value("waypost_picker_scrape_duration_seconds_count")?;
-            Ok((done, metrics.sum("waypost_picker_scrape_errors_total", &[])))
-        };
+    async fn repeat(&self, measured: &Measured, config: &Path, pages: &Pages) -> Result<Sample> {
+        let Measured { program, flags, report: (name, _) } = measured;
+        let server = Server::picker(name, program, config, flags)?;
+        let ours = name == WAYPOST;
+        let mut server = if ours { server.ready().await? } else { server.listens().await? };
         sleep(WARM_UP).await;
         let answered = pages.answered();
         let ((done, errors), began, [user, system]) =
-            (counted().await?, Instant::now(), server.usage().cpu_split()?);
+            (self.counted(&server, ours).await?, Instant::now(), server.usage().cpu_split()?);
         sleep(Duration::from_secs(self.seconds.into())).await;
         let ([user_after, system_after], took) = (server.usage().cpu_split()?, began.elapsed().as_secs_f64());
         let answered = pages.answered() - answered;
-        server.still_runs()?;
-        let (done_after, errors_after) = counted().await?;
+        server.alive()?;
+        let (done_after, errors_after) = self.counted(&server, ours).await?;
         Ok(Sample {
             scrapes: (done_after - done) / took,
             pages: answered as f64 / took,
@@ -191,84 +161,136 @@ impl Idle {
         })
     }
 
+    /// Scrapes that our picker has counted, and those of them that failed. Others count otherwise, if they do.
+    async fn counted(&self, server: &Server, ours: bool) -> Result<(f64, f64)> {
+        if !ours {
+            return Ok((f64::NAN, f64::NAN));
+        }
+        let metrics = server.metrics().await?;
+        ensure!(
+            metrics.value("waypost_picker_endpoints")? == f64::from(self.endpoints),
+            "not all endpoints are known"
+        );
+        let done = metrics.value("waypost_picker_scrape_duration_seconds_count")?;
+        Ok((done, metrics.sum("waypost_picker_scrape_errors_total", &[])))
+    }
+
     /// Scrapes that are due in a second.
     fn due(&self) -> f64 {
         f64::from(self.endpoints) * 1000.0 / f64::from(self.interval)
     }
+}
 
-    fn table(&self, samples: &[Sample]) -> Table {
-        let mut table = Table::new(&[("figure", 40), ("median (least to most)", 40)]);
-        let of = |get: fn(&Sample) -> f64| spread(samples.iter().map(get));
-        let endpoints = f64::from(self.endpoints);
-        table.row(["scrapes a second", &shown(of(|s| s.scrapes), 0)]);
-        table.row(["pages answered a second", &shown(of(|s| s.pages), 0)]);
-        table.row(["due", &format!("{:.0}", self.due())]);
-        table.row(["scrapes that failed", &shown(of(|s| s.errors), 0)]);
-        table.row(["cores", &shown(of(Sample::cores), 3)]);
-        table.row(["of these in user code", &shown(of(|s| s.user), 3)]);
-        table.row(["of these in the kernel", &shown(of(|s| s.system), 3)]);
-        table.row(["cores an endpoint", &shown(of(Sample::cores).map(|cores| cores / endpoints), 5)]);
-        table.row(["CPU µs a scrape", &shown(of(Sample::each), 1)]);
-        table.row(["MiB", &shown(of(|s| s.resident as f64 / 1024.0), 0)]);
-        table
+/// All repeats, by picker.
+struct Report {
+    idle: Idle,
+    /// Bytes of a page.
+    page: usize,
+    samples: Vec<(String, Vec<Sample>)>,
+}
+
+impl Report {
+    /// What must hold of our picker.
+    fn bars(&self) -> Bars {
+        let ours =
+            || self.samples.iter().filter(|(name, _)| name == WAYPOST).flat_map(|(_, samples)| samples);
+        let scrapes = Spread::of(ours().map(|s| s.scrapes / self.idle.due()));
+        let thousands = f64::from(self.idle.endpoints) / 1e3;
+        let cores = Spread::of(ours().map(Sample::cores)) / thousands;
+        Bars(vec![
+            Bar::never_below(ENOUGH, "scrapes, of those that are due".to_owned(), scrapes),
+            Bar::at_most(BAR, "cores for a thousand endpoints".to_owned(), cores),
+        ])
     }
 
-    fn json(&self, page: usize, samples: &[Sample]) -> Value {
-        let samples = samples.iter().map(|s| {
-            json!({
-                "scrapesPerSecond": s.scrapes, "pagesPerSecond": s.pages, "errors": s.errors,
-                "userCores": s.user, "systemCores": s.system, "cpuMicrosPerScrape": s.each(), "residentKiB": s.resident,
-            })
+    fn json(&self) -> Value {
+        let pickers = self.samples.iter().map(|(name, samples)| {
+            let samples = samples.iter().map(|s| {
+                json!({
+                    "scrapesPerSecond": s.scrapes, "pagesPerSecond": s.pages, "errors": s.errors,
+                    "userCores": s.user, "systemCores": s.system, "cpuMicrosPerScrape": s.each(),
+                    "residentKiB": s.resident,
+                })
+            });
+            json!({"picker": name, "samples": samples.collect::<Vec<_>>()})
         });
+        let Idle { endpoints, interval, seconds, .. } = &self.idle;
         json!({
-            "endpoints": self.endpoints, "intervalMillis": self.interval, "pageBytes": page, "seconds": self.seconds,
-            "samples": samples.collect::<Vec<_>>(),
+            "bench": "idle", "endpoints": endpoints, "intervalMillis": interval, "pageBytes": self.page,
+            "seconds": seconds, "pickers": pickers.collect::<Vec<_>>(), "bars": self.bars().json(),
         })
     }
+}
 
-    fn verdict(&self, samples: &[Sample]) -> Result<()> {
-        let [fewest, ..] = spread(samples.iter().map(|s| s.scrapes));
-        let [_, cores, _] = spread(samples.iter().map(Sample::cores));
-        let bar = BAR * f64::from(self.endpoints);
-        ensure!(fewest >= ENOUGH * self.due(), "only {fewest:.0} of {:.0} scrapes a second", self.due());
-        ensure!(cores <= bar, "{cores:.3} cores, and the bar is {bar:.3}");
-        println!("The bar of {bar:.3} cores holds.");
-        Ok(())
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Idle { endpoints, interval, .. } = &self.idle;
+        let (due, page) = (self.idle.due(), self.page);
+        writeln!(
+            f,
+            "{endpoints} endpoints every {interval} ms, {page} bytes each: {due:.0} scrapes a second.\n"
+        )?;
+        let mut table = Markdown::new([
+            "picker",
+            "scrapes a second",
+            "pages answered a second",
+            "failed",
+            "cores",
+            "in user code",
+            "in the kernel",
+            "CPU µs a scrape",
+            "MiB",
+        ]);
+        for (name, samples) in &self.samples {
+            let of = |get: fn(&Sample) -> f64| Spread::of(samples.iter().map(get));
+            table.row([
+                name.clone(),
+                format!("{:.0}", of(|s| s.scrapes)),
+                format!("{:.0}", of(|s| s.pages)),
+                format!("{:.0}", of(|s| s.errors)),
+                format!("{:.3}", of(Sample::cores)),
+                format!("{:.3}", of(|s| s.user)),
+                format!("{:.3}", of(|s| s.system)),
+                format!("{:.1}", of(Sample::each)),
+                format!("{:.0}", of(|s| s.resident as f64 / 1024.0)),
+            ]);
+        }
+        write!(f, "{table}\n{}", self.bars())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
-    fn idle() -> Idle {
-        Idle { endpoints: 100, interval: 50, page: 40_000, seconds: 30, repeats: 1, picker: None, json: None }
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        idle: Idle,
     }
 
     #[test]
     fn the_bar_is_held_by_the_median_and_by_scrapes_that_happened() {
-        let sample = |cores, scrapes| Sample {
+        let sample = |(cores, scrapes)| Sample {
             scrapes,
-            pages: scrapes,
+            pages: 2000.0,
             errors: 0.0,
             user: cores / 2.0,
             system: cores / 2.0,
             resident: 1024,
         };
-        idle().verdict(&[sample(0.2, 2000.0), sample(0.5, 1950.0), sample(0.25, 1990.0)]).unwrap();
-        let slow = idle().verdict(&[sample(0.2, 1800.0)]).unwrap_err();
-        assert_eq!(slow.to_string(), "only 1800 of 2000 scrapes a second");
-        let dear = idle().verdict(&[sample(0.31, 2000.0)]).unwrap_err();
-        assert_eq!(dear.to_string(), "0.310 cores, and the bar is 0.300");
-    }
-
-    #[test]
-    fn the_list_is_one_that_the_picker_reads() {
-        let list = Idle { endpoints: 2, ..idle() }.list().unwrap();
-        assert_eq!(
-            list,
-            "endpoints:\n- {name: idle-20000, address: 127.0.0.1, port: \"20000\"}\n\
-             - {name: idle-20001, address: 127.0.0.1, port: \"20001\"}\n"
-        );
+        let holds = |samples: &[(f64, f64)]| {
+            let idle = Line::parse_from(["bench"]).idle;
+            let other = ("other".to_owned(), vec![sample((9.0, f64::NAN))]);
+            let ours = (WAYPOST.to_owned(), samples.iter().copied().map(sample).collect());
+            let report = Report { idle, page: 40_000, samples: vec![ours, other] };
+            assert!(report.to_string().contains("| other   | –  "), "{report}");
+            report.bars().0.iter().map(Bar::holds).collect::<Vec<_>>()
+        };
+        assert_eq!(holds(&[(0.2, 2000.0), (0.5, 1950.0), (0.25, 1990.0)]), [true, true]);
+        assert_eq!(holds(&[(0.2, 1800.0)]), [false, true]);
+        assert_eq!(holds(&[(0.31, 2000.0)]), [true, false]);
     }
 }

@@ -8,14 +8,15 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::Command;
 use tokio::task::JoinSet;
 
+use super::ports::{address, free};
+use super::process::ending_with_us;
 use crate::load::Client;
 use crate::until;
 
-/// The port on which the simulated server says what the page is.
-const PORT: u16 = 18_099;
+/// Bytes of a page, if nothing else is asked for.
+pub const BYTES: usize = 40_000;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// The longest request that is understood, in bytes.
 const REQUEST: usize = 4 << 10;
@@ -25,16 +26,13 @@ const REQUEST: usize = 4 << 10;
 /// # Errors
 /// When the simulator does not answer.
 pub async fn of_vllm(sim: &std::path::Path, bytes: usize) -> Result<String> {
-    let (port, padding) = (PORT.to_string(), bytes.to_string());
-    let _server = Command::new(sim)
-        .args(["serve", "--bind", "127.0.0.1", "--port", &port, "--metrics-padding", &padding])
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .kill_on_drop(true)
+    let [port] = free()?;
+    let _server = ending_with_us(sim)?
+        .args(["serve", "--bind", "127.0.0.1", "--port", &port.to_string()])
+        .args(["--metrics-padding", &bytes.to_string()])
         .spawn()
         .context("starting a model server")?;
-    let (client, url) = (Client::new(), format!("http://127.0.0.1:{PORT}/metrics"));
+    let (client, url) = (Client::new(), format!("http://{}/metrics", address(port)));
     until("the page of a model server", PATIENCE, || client.get(&url)).await
 }
 

@@ -6,23 +6,22 @@ mod picker;
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use clap::Args;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket};
 
-use super::arms;
+use super::bar::{Bar, Bars, Spread};
+use super::markdown::Markdown;
 use super::pages::{self, Pages};
-use super::report::{shown, spread, write_json};
-use crate::stage::Table;
+use super::programs::Programs;
+use super::write_json;
 use crate::{Cluster, Progress};
 use ground::Ground;
 use picker::{Picker, Start};
 
 /// How long it may take from the API server's first answer to being ready, in seconds.
 const BAR: f64 = 2.0;
-/// The port of all model servers, each at an address of its own.
-const PORT: u16 = 17_300;
 /// Connections that wait to be taken; the kernel may allow fewer, by default 4096.
 const QUEUE: u32 = 20_000;
 
@@ -33,7 +32,7 @@ pub struct Starts {
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u16).range(1..=20_000))]
     pub pods: u16,
     /// Bytes of a pod's metrics, at least
-    #[arg(long, value_name = "BYTES", default_value_t = 40_000)]
+    #[arg(long, value_name = "BYTES", default_value_t = pages::BYTES)]
     pub page: usize,
     /// Repeats, each with a picker of its own
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
@@ -55,21 +54,24 @@ impl Starts {
     /// # Errors
     /// When the cluster does not come up, or a picker does not become ready within the bar.
     pub async fn run(&self, progress: &Progress) -> Result<()> {
-        let [built, sim] = arms::released(progress).await?;
-        let picker = self.picker.clone().unwrap_or(built);
-        let page = pages::of_vllm(&sim, self.page).await?;
+        let programs = Programs::built(progress).await?;
+        let picker = self.picker.clone().unwrap_or(programs.picker);
+        let page = pages::of_vllm(&programs.sim, self.page).await?;
         let cluster = Cluster::up(progress).await?;
-        let pages = Pages::serve(vec![listener()?], &page);
-        let lay = Ground::lay(cluster.kubectl().await?, self.pods, PORT);
+        let listener = listener()?;
+        let port = listener.local_addr()?.port();
+        let pages = Pages::serve(vec![listener], &page);
+        let lay = Ground::lay(cluster.kubectl().await?, self.pods, port);
         let ground = progress.step(format!("making {} pods", self.pods), lay).await?;
         let starts = self.starts(&Picker::new(&picker, &cluster, self.pods), progress).await;
         let cleared = progress.step("clearing up", ground.clear()).await;
         drop(pages);
         let starts = starts?;
         cleared?;
-        println!("\n{}", table(&starts));
-        write_json(self.json.as_deref(), &self.json(page.len(), &starts))?;
-        verdict(&starts)
+        let bars = bars(&starts);
+        println!("\n{}\n{bars}", table(&starts));
+        write_json(self.json.as_deref(), &self.json(page.len(), &starts, &bars))?;
+        bars.hold()
     }
 
     async fn starts(&self, picker: &Picker<'_>, progress: &Progress) -> Result<Vec<Start>> {
@@ -81,7 +83,7 @@ impl Starts {
         Ok(starts)
     }
 
-    fn json(&self, page: usize, starts: &[Start]) -> Value {
+    fn json(&self, page: usize, starts: &[Start], bars: &Bars) -> Value {
         let starts = starts.iter().map(|s| {
             json!({
                 "answeredSeconds": s.answered, "listedSeconds": s.listed, "readySeconds": s.ready,
@@ -90,40 +92,38 @@ impl Starts {
             })
         });
         json!({
-            "pods": self.pods, "pageBytes": page, "apiServerAwayFirst": self.away,
-            "starts": starts.collect::<Vec<_>>(),
+            "bench": "start", "pods": self.pods, "pageBytes": page, "apiServerAwayFirst": self.away,
+            "starts": starts.collect::<Vec<_>>(), "bars": bars.json(),
         })
     }
 }
 
-/// All servers as one. Pods have a queue each for those who connect; this one must be long enough for all of them,
+/// All model servers as one, each at an address of its own. Pods have a queue each for those who connect; this one must be long enough for all of them,
 /// or some are only let in when they try again, a second later.
 fn listener() -> Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
-    socket.set_reuseaddr(true)?;
-    socket.bind((Ipv4Addr::UNSPECIFIED, PORT).into()).with_context(|| format!("binding port {PORT}"))?;
+    socket.bind((Ipv4Addr::UNSPECIFIED, 0).into()).context("looking for a port")?;
     Ok(socket.listen(QUEUE)?)
 }
 
-fn table(starts: &[Start]) -> Table {
-    let mut table = Table::new(&[("figure", 60), ("median (least to most)", 40)]);
-    let of = |get: fn(&Start) -> f64| spread(starts.iter().map(get));
-    table.row(["first answer of the API server, s after the start", &shown(of(|s| s.answered), 3)]);
-    table.row(["pods listed, s after the start", &shown(of(|s| s.listed), 3)]);
-    table.row(["ready, s after the start", &shown(of(|s| s.ready), 3)]);
-    table.row(["ready, s after the first answer", &shown(of(Start::after_answer), 3)]);
-    table.row(["all endpoints read, s after the start", &shown(of(|s| s.scraped), 3)]);
-    table.row(["endpoints routed to when ready", &shown(of(|s| s.endpoints), 0)]);
-    table.row(["of these without a reading", &shown(of(|s| s.unknown), 0)]);
-    table.row(["CPU s of the picker until ready", &shown(of(|s| s.cpu), 2)]);
+fn table(starts: &[Start]) -> Markdown {
+    let mut table = Markdown::new(["figure", "median (least to most)"]);
+    let of = |get: fn(&Start) -> f64| Spread::of(starts.iter().map(get));
+    let mut row = |figure: &str, shown: String| table.row([figure.to_owned(), shown]);
+    row("first answer of the API server, s after the start", format!("{:.3}", of(|s| s.answered)));
+    row("pods listed, s after the start", format!("{:.3}", of(|s| s.listed)));
+    row("ready, s after the start", format!("{:.3}", of(|s| s.ready)));
+    row("ready, s after the first answer", format!("{:.3}", of(Start::after_answer)));
+    row("all endpoints read, s after the start", format!("{:.3}", of(|s| s.scraped)));
+    row("endpoints routed to when ready", format!("{:.0}", of(|s| s.endpoints)));
+    row("of these without a reading", format!("{:.0}", of(|s| s.unknown)));
+    row("CPU s of the picker until ready", format!("{:.2}", of(|s| s.cpu)));
     table
 }
 
-fn verdict(starts: &[Start]) -> Result<()> {
-    let [_, median, _] = spread(starts.iter().map(Start::after_answer));
-    ensure!(median <= BAR, "ready {median:.2} s after the API server's first answer, and the bar is {BAR} s");
-    println!("The bar of {BAR} s holds.");
-    Ok(())
+fn bars(starts: &[Start]) -> Bars {
+    let after = Spread::of(starts.iter().map(Start::after_answer));
+    Bars(vec![Bar::at_most(BAR, "ready, seconds after the API server's first answer".to_owned(), after)])
 }
 
 #[cfg(test)]
@@ -141,8 +141,12 @@ mod tests {
             unknown: 0.0,
             cpu: 0.5,
         };
-        verdict(&[start(3.0, 4.5), start(0.1, 2.0), start(0.1, 9.0)]).unwrap();
-        let late = verdict(&[start(0.5, 3.0)]).unwrap_err();
-        assert_eq!(late.to_string(), "ready 2.50 s after the API server's first answer, and the bar is 2 s");
+        bars(&[start(3.0, 4.5), start(0.1, 2.0), start(0.1, 9.0)]).hold().unwrap();
+        let late = bars(&[start(0.5, 3.0)]);
+        assert!(late.hold().is_err());
+        assert_eq!(
+            late.to_string(),
+            "- DOES NOT HOLD: ready, seconds after the API server's first answer: 2.50, at most 2\n"
+        );
     }
 }

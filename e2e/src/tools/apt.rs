@@ -61,13 +61,20 @@ pub async fn pip_ready(progress: &Progress) -> Result<()> {
     progress.step("installing Debian package python3-pip, once", install(&["python3-pip"])).await
 }
 
-/// The path of `program`; its package is called the same, and installed when missing.
-pub async fn program(program: &str, progress: &Progress) -> Result<PathBuf> {
-    if locate::find(program).is_none() {
-        let label = format!("installing Debian package {program}, once");
-        progress.step(label, install(&[program])).await?;
+/// Installs what virtual environments need when Python came without it.
+pub async fn venv_ready(progress: &Progress) -> Result<()> {
+    if run("python3").args(["-m", "ensurepip", "--version"]).done().await.is_ok() {
+        return Ok(());
     }
-    locate::program(program)
+    progress.step("installing Debian package python3-venv, once", install(&["python3-venv"])).await
+}
+
+/// The path of a program that is needed now and then, from the package of the same name.
+pub async fn program(name: &str, progress: &Progress) -> Result<PathBuf> {
+    if locate::find(name).is_none() {
+        progress.step(format_args!("installing Debian package {name}, once"), install(&[name])).await?;
+    }
+    locate::program(name)
 }
 
 async fn install(packages: &[&str]) -> Result<()> {

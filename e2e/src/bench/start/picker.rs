@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
 use super::ground::{NAME, NAMESPACE};
 use crate::Cluster;
-use crate::bench::process::Usage;
+use crate::bench::ports::{Ports, address};
+use crate::bench::process::{Usage, ending_with_us};
 use crate::load::Client;
 use crate::stage::Metrics;
 
-const METRICS_PORT: u16 = 17_490;
 /// Between two looks at whether it is ready.
 const LOOK: Duration = Duration::from_millis(5);
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -103,16 +103,14 @@ impl<'a> Picker<'a> {
     }
 
     fn process(&self) -> Result<Process> {
-        let metrics = METRICS_PORT.to_string();
-        let mut child = Command::new(self.program)
+        let ports = Ports::free()?;
+        let mut child = ending_with_us(self.program)?
             .args(["--strategy", &format!("{NAMESPACE}/{NAME}"), "--pool-name", NAME])
-            .args(["--grpc-port", "17402", "--grpc-health-port", "17403", "--metrics-port", &metrics])
+            .args(ports.flags())
             .env("KUBECONFIG", self.cluster.kubeconfig())
             .env("POD_NAME", "bench-picker")
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            .kill_on_drop(true)
             .spawn()
             .context("starting the picker")?;
         let began = Instant::now();
@@ -136,13 +134,15 @@ impl<'a> Picker<'a> {
                 [ROUTING, POOL, LISTED].into_iter().filter(|stage| line.contains(stage)).for_each(&hear);
             }
         });
-        Ok(Process { child, began, stages, heard })
+        let url = format!("http://{}", address(ports.metrics));
+        Ok(Process { child, url, began, stages, heard })
     }
 }
 
 /// A picker that was started.
 struct Process {
     child: Child,
+    url: String,
     began: Instant,
     stages: watch::Receiver<BTreeMap<&'static str, Duration>>,
     heard: tokio::task::JoinHandle<()>,
@@ -158,7 +158,8 @@ impl Process {
     async fn watched(mut self, pods: u16) -> Result<Start> {
         let usage = Usage::of(self.child.id().context("a running process has a number")?);
         let client = Client::new();
-        let page = async |path: &str| client.get(&format!("http://127.0.0.1:{METRICS_PORT}/{path}")).await;
+        let url = self.url.clone();
+        let page = async |path: &str| client.get(&format!("{url}/{path}")).await;
         let becomes_ready = async {
             while page("readyz").await.is_err() {
                 if let Some(status) = self.child.try_wait()? {

@@ -1,0 +1,119 @@
+//! Writing as Envoy does: what its event loop has made for a connection in one turn goes out in one write
+//! (`ConnectionImpl::write` in its `source/common/network/connection_impl.cc` leaves it to the end of the turn).
+//! `h2` by itself writes most DATA frames one by one.
+
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::yield_now;
+
+/// What is kept at most before it is written.
+const MOST: usize = 1 << 20;
+
+/// A connection's end: what is written is kept.
+pub struct Kept<I>(Arc<Mutex<State<I>>>);
+
+struct State<I> {
+    io: I,
+    kept: Vec<u8>,
+}
+
+impl<I: AsyncWrite + Unpin> State<I> {
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.kept.is_empty() {
+            let written = ready!(Pin::new(&mut self.io).poll_write(cx, &self.kept))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.kept.drain(..written);
+        }
+        Pin::new(&mut self.io).poll_flush(cx)
+    }
+}
+
+/// What polls a connection: after others have had their turn, and then sends what was kept.
+pub struct Turns<C, I> {
+    connection: C,
+    state: Arc<Mutex<State<I>>>,
+    others_first: bool,
+}
+
+/// A connection over `io`, made by `connection` of its end.
+pub async fn turns<I, C, E, F>(
+    io: I,
+    connection: impl FnOnce(Kept<I>) -> F,
+) -> Result<(C, Turns<E, I>), h2::Error>
+where
+    I: AsyncWrite + Unpin,
+    F: Future<Output = Result<(C, E), h2::Error>>,
+{
+    let state = Arc::new(Mutex::new(State { io, kept: Vec::new() }));
+    let (client, connection) = connection(Kept(state.clone())).await?;
+    Ok((client, Turns { connection, state, others_first: true }))
+}
+
+fn lock<I>(state: &Mutex<State<I>>) -> MutexGuard<'_, State<I>> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<C: Future<Output = Result<(), h2::Error>> + Unpin, I: AsyncWrite + Unpin> Future for Turns<C, I> {
+    type Output = anyhow::Result<()>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = &mut *self;
+        if std::mem::replace(&mut this.others_first, false) {
+            let _ = pin!(yield_now()).poll(cx);
+            return Poll::Pending;
+        }
+        this.others_first = true;
+        let ended = Pin::new(&mut this.connection).poll(cx);
+        match lock(&this.state).poll_send(cx) {
+            Poll::Ready(Err(error)) if ended.is_pending() => Poll::Ready(Err(error.into())),
+            _ => ended.map_err(Into::into),
+        }
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for Kept<I> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut lock(&self.0).io).poll_read(cx, buf)
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for Kept<I> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let mut state = lock(&self.0);
+        if state.kept.len() >= MOST {
+            ready!(state.poll_send(cx))?;
+        }
+        bufs.iter().for_each(|buf| state.kept.extend_from_slice(buf));
+        Poll::Ready(Ok(bufs.iter().map(|buf| buf.len()).sum()))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// At the end of the turn.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = lock(&self.0);
+        ready!(state.poll_send(cx))?;
+        Pin::new(&mut state.io).poll_shutdown(cx)
+    }
+}
