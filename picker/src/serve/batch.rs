@@ -117,10 +117,6 @@ impl<I: AsyncWrite + Unpin> Pipe for Sender<I> {
         lock(&self.0).readable = TURN;
     }
 
-    fn waiting(&self) -> usize {
-        lock(&self.0).outgoing.left().len()
-    }
-
     /// What does not fit is written when the task is woken again; an error is told to the connection, which is to be
     /// polled again.
     fn send(&self, cx: &mut Context<'_>) {

@@ -6,7 +6,7 @@
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -15,16 +15,11 @@ use futures::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
 use hyper::rt::Executor;
 use tokio::task::coop::has_budget_remaining;
-use tokio::task::yield_now;
 
 use super::turn::Turn;
 
 /// How often a connection and its streams may wake each other before other tasks have their turn.
 const ROUNDS: usize = 32;
-
-/// How often is looked for more to answer before anything is sent, as long as there is more each time: a call for
-/// many answers costs little more than one for a single answer.
-const YIELDS: usize = 4;
 
 /// A stream, and how often those of its connection were polled.
 struct Task {
@@ -70,9 +65,7 @@ impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Inbox {
 pub(super) trait Pipe: Unpin {
     /// Lets the connection read as much as it may before its streams have their turn.
     fn begin(&self);
-    /// How many bytes the connection has written that are not sent yet.
-    fn waiting(&self) -> usize;
-    /// Sends them.
+    /// Sends what the connection has written.
     fn send(&self, cx: &mut Context<'_>);
 }
 
@@ -85,9 +78,6 @@ pub(super) struct Together<C, P> {
     pipe: P,
     turn: Arc<Turn>,
     waker: Waker,
-    /// How much there was to send at the last yield, and how many of them there were since the last time it was.
-    waited: usize,
-    yields: usize,
 }
 
 impl<C, P> Together<C, P> {
@@ -95,7 +85,7 @@ impl<C, P> Together<C, P> {
         let turn = Arc::<Turn>::default();
         let waker = turn.clone().into();
         let streams = FuturesUnordered::new();
-        Self { connection, inbox, streams, pipe, turn, waker, waited: 0, yields: 0 }
+        Self { connection, inbox, streams, pipe, turn, waker }
     }
 
     pub(super) fn connection(&mut self) -> &mut C {
@@ -127,16 +117,6 @@ impl<C, P> Together<C, P> {
     }
 }
 
-impl<C: Future + Unpin, P: Pipe> Together<C, P> {
-    /// Whether to look for more to answer before what is there is sent.
-    fn waits(&mut self) -> bool {
-        let waiting = self.pipe.waiting();
-        let waits = waiting > self.waited && self.streams.len() > 1 && self.yields < YIELDS;
-        (self.waited, self.yields) = if waits { (waiting, self.yields + 1) } else { (0, 0) };
-        waits
-    }
-}
-
 impl<C: Future + Unpin, P: Pipe> Future for Together<C, P> {
     type Output = C::Output;
 
@@ -159,12 +139,7 @@ impl<C: Future + Unpin, P: Pipe> Future for Together<C, P> {
                 break;
             }
         }
-        if this.waits() {
-            // Others have their turn, and the runtime looks at its sockets.
-            let _ = pin!(yield_now()).poll(cx);
-        } else {
-            this.pipe.send(&mut inner);
-        }
+        this.pipe.send(&mut inner);
         if this.turn.end() {
             cx.waker().wake_by_ref();
         }

@@ -6,24 +6,15 @@ use futures::task::AtomicWaker;
 
 use super::*;
 
-/// A pipe into which so many bytes more are written whenever somebody asks, and what was done with it.
+/// A pipe, and how often was sent.
 #[derive(Clone, Default)]
-struct Counted {
-    more: usize,
-    waiting: Arc<AtomicUsize>,
-    sent: Arc<AtomicUsize>,
-}
+struct Counted(Arc<AtomicUsize>);
 
 impl Pipe for Counted {
     fn begin(&self) {}
 
-    fn waiting(&self) -> usize {
-        self.waiting.fetch_add(self.more, Ordering::Relaxed) + self.more
-    }
-
     fn send(&self, _: &mut Context<'_>) {
-        self.sent.fetch_add(1, Ordering::Relaxed);
-        self.waiting.store(0, Ordering::Relaxed);
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
@@ -105,7 +96,7 @@ fn sent(times: usize) -> (usize, bool) {
     let (waker, woken) = wakes();
     let mut together = Together::new(pending::<()>(), inbox, pipe.clone());
     assert!(Pin::new(&mut together).poll(&mut Context::from_waker(&waker)).is_pending());
-    (pipe.sent.load(Ordering::Relaxed), woken.0.load(Ordering::Relaxed) > 0)
+    (pipe.0.load(Ordering::Relaxed), woken.0.load(Ordering::Relaxed) > 0)
 }
 
 #[test]
@@ -114,26 +105,6 @@ fn is_sent_once_and_when_nothing_more_can_be_done() {
     assert_eq!(sent(ROUNDS), (1, false));
     // Others have their turn too, and this one again after them.
     assert_eq!(sent(usize::MAX), (1, true));
-}
-
-/// How often was sent in each of ten polls, when so much more is written before each.
-async fn sendings(streams: usize, more: usize) -> [usize; 10] {
-    let (inbox, pipe) = (Inbox::default(), Counted { more, ..Counted::default() });
-    (0..streams).for_each(|_| inbox.execute(pending::<()>()));
-    let mut together = Together::new(pending::<()>(), inbox, pipe.clone());
-    let mut sendings = [0; 10];
-    for sent in &mut sendings {
-        assert!(poll!(&mut together).is_pending());
-        *sent = pipe.sent.swap(0, Ordering::Relaxed);
-    }
-    sendings
-}
-
-#[tokio::test]
-async fn others_may_add_to_what_is_sent_but_not_for_ever() {
-    assert_eq!(sendings(1, 5).await, [1; 10], "a single stream waits for nobody");
-    assert_eq!(sendings(2, 0).await, [1; 10], "nothing more came");
-    assert_eq!(sendings(2, 5).await, [0, 0, 0, 0, 1, 0, 0, 0, 0, 1]);
 }
 
 #[test]
