@@ -19,6 +19,7 @@ mod stream;
 mod tail;
 #[cfg(test)]
 mod tests;
+mod usage;
 mod wire;
 
 pub use gate::Gate;

@@ -16,11 +16,13 @@ mod scraping;
 mod strategy;
 #[cfg(test)]
 mod tests;
+mod tokens;
 
 pub use histogram::Histogram;
-pub use requests::{Reason, Requests};
+pub use requests::{Model, Reason, Requests};
 pub use scraping::{Failure, Scraping, Watch};
 pub use strategy::StrategyMetrics;
+pub use tokens::Tokens;
 
 use crate::view::SharedView;
 
@@ -46,7 +48,7 @@ pub struct Traffic {
     /// Time that the picker adds to an exchange: from the last part of a request that a decision needs
     /// to the answer that carries it.
     pub overhead: Histogram,
-    /// Exchanges by model and by how their request ended.
+    /// Exchanges by model and by how their request ended, and the tokens of their answers.
     pub requests: Requests,
     /// `ext_proc` streams that are open.
     pub streams: Gauge,

@@ -60,8 +60,8 @@ impl Picker {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
             say_address.send(listener.local_addr().unwrap()).unwrap();
-            let routes = Service::new(gate(), Routes::default());
-            runtime.spawn(Serve::default().run(listener, routes, CancellationToken::new()));
+            let service = Service::new(gate(), Routes::default());
+            runtime.spawn(Serve::default().run(listener, service, CancellationToken::new()));
             runtime.block_on(wait_begin).unwrap();
             allocation_counter::measure(|| {
                 runtime.block_on(async {

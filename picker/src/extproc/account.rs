@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::abort::Abort;
-use crate::metrics::{Reason, Traffic};
+use crate::metrics::{Model, Reason, Traffic};
 
 /// An exchange that is open. If it ends before its request was counted, the client has gone.
 #[derive(Debug)]
@@ -24,12 +24,13 @@ impl<'a> Account<'a> {
     }
 
     /// A request for `model` goes to an endpoint: all of it was there at `asked`, and the decision began at
-    /// `began`.
-    pub(super) fn routed(&mut self, model: Option<&str>, asked: Instant, began: Instant) {
+    /// `began`. Its answer is counted in the row that comes back.
+    pub(super) fn routed(&mut self, model: Option<&str>, asked: Instant, began: Instant) -> Model {
         let now = Instant::now();
         self.traffic.pick.observe(now.duration_since(began));
         self.traffic.overhead.observe(now.duration_since(asked));
-        self.count(model, Reason::Routed);
+        self.counted = true;
+        self.traffic.requests.count(model, Reason::Routed)
     }
 
     pub(super) fn refused(&mut self, model: Option<&str>, abort: &Abort) {

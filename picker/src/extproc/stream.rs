@@ -95,14 +95,14 @@ where
             return refuse(&mut wire, &mut account, Some(request), &refusal.into()).await;
         }
     };
-    account.routed(request.model(), asked, began);
+    let model = account.routed(request.model(), asked, began);
     drop((strategy, view));
 
     let route = Route::new(&flight, &request.headers);
     drop(request);
     let end = body.end;
     answer(&mut wire, route, body).await;
-    Tail::new(modes, Some(flight), end).run(&mut wire, None, &mut account).await
+    Tail::new(modes, Some((flight, model)), end).run(&mut wire, None, &mut account).await
 }
 
 /// What the request says. The beginning of a body may be broken off anywhere; such a request is routed by

@@ -21,7 +21,9 @@ use super::account::Account;
 use super::body::{End, pieces};
 use super::mode::Modes;
 use super::reply::{self, NAMESPACE, Side};
+use super::usage::Usage;
 use super::wire::Wire;
+use crate::metrics::Model;
 
 /// Key of the metadata in which a gateway says who served.
 pub(super) const SERVED: &str = "x-gateway-destination-endpoint-served";
@@ -32,15 +34,19 @@ pub(super) struct Tail {
     modes: Modes,
     /// The request under way: dropped as soon as the response has ended.
     flight: Option<Flight>,
+    /// What its answer says of its tokens: counted when it is dropped, with the flight.
+    usage: Option<Usage>,
     /// Whether the last of each body was seen. What comes after it is a repetition (envoyproxy/envoy#46237).
     request_ended: bool,
     response_ended: bool,
 }
 
 impl Tail {
-    /// After a request of which so much was read.
-    pub(super) fn new(modes: Modes, flight: Option<Flight>, read: End) -> Self {
-        Self { modes, flight, request_ended: read != End::Open, response_ended: false }
+    /// After a request of which so much was read. If it was routed, it is under way, and its answer is counted for
+    /// its model.
+    pub(super) fn new(modes: Modes, routed: Option<(Flight, Model)>, read: End) -> Self {
+        let (flight, usage) = routed.map(|(flight, model)| (flight, Usage::new(model))).unzip();
+        Self { modes, flight, usage, request_ended: read != End::Open, response_ended: false }
     }
 
     /// Answers `next`, if there is one, and every further message until the gateway has no more.
@@ -66,6 +72,9 @@ impl Tail {
                 Some(Part::ResponseBody(body)) => self.body(wire, Side::Response, body).await,
                 Some(Part::ResponseHeaders(headers)) => {
                     self.compare_served(message.metadata_context.as_ref(), account);
+                    if is_encoded(&headers) {
+                        self.usage = None;
+                    }
                     wire.send(self.response_headers(&headers)).await;
                     self.response_ends_if(headers.end_of_stream);
                 }
@@ -96,7 +105,12 @@ impl Tail {
     {
         let (mode, ended) = match side {
             Side::Request => (self.modes.request, self.request_ended),
-            Side::Response => (self.modes.response, self.response_ended),
+            Side::Response => {
+                if let Some(usage) = &mut self.usage {
+                    usage.see(&body.body);
+                }
+                (self.modes.response, self.response_ended)
+            }
         };
         if mode != BodySendMode::FullDuplexStreamed {
             wire.send(reply::body(side)).await;
@@ -115,6 +129,7 @@ impl Tail {
         if ends {
             self.response_ended = true;
             self.flight = None;
+            self.usage = None;
         }
     }
 
@@ -155,4 +170,10 @@ impl Tail {
 fn is_event_stream(headers: &HttpHeaders) -> bool {
     let kind = headers.headers.as_ref().and_then(|headers| headers.get_str("content-type"));
     kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
+}
+
+/// Whether the body is not what its content type says, but packed.
+fn is_encoded(headers: &HttpHeaders) -> bool {
+    let encoding = headers.headers.as_ref().and_then(|headers| headers.get_str("content-encoding"));
+    encoding.is_some_and(|encoding| !encoding.trim().eq_ignore_ascii_case("identity"))
 }

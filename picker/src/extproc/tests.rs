@@ -8,6 +8,7 @@ mod many;
 mod modes;
 mod refusals;
 mod swaps;
+mod usage;
 mod words;
 
 use std::net::SocketAddr;

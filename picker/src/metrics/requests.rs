@@ -11,6 +11,8 @@ use prometheus_client::metrics::counter::ConstCounter;
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
+use super::tokens::{Sums, Tokens};
+
 /// Models with a row of their own; further ones are counted as `other`, because clients choose the names. So
 /// are those for which no request was ever routed.
 const MODELS: usize = 1000;
@@ -103,6 +105,7 @@ type Counts = [AtomicU64; Reason::ALL.len()];
 #[derive(Debug, Default)]
 struct Row {
     counts: Counts,
+    tokens: Sums,
     /// The sum of the counts when it was last seen to have changed, and the seconds from the picker's start to
     /// then. Looked at when somebody reads the metrics, so that a request has no clock to read.
     seen: AtomicU64,
@@ -120,9 +123,20 @@ impl Row {
     }
 }
 
+/// The row of a model, kept while a request of it is under way: what the answer took is known at its end.
+#[derive(Clone, Debug)]
+pub struct Model(Arc<Row>);
+
+impl Model {
+    /// Counts the tokens of an answer.
+    pub fn took(&self, tokens: Tokens) {
+        self.0.tokens.add(tokens);
+    }
+}
+
 type Rows = FxHashMap<Box<str>, Arc<Row>>;
 
-/// Requests by model and [`Reason`]. A model that was seen before costs one lookup and one addition.
+/// Requests by model and [`Reason`], and the tokens of their answers by model. A model that was seen before costs one lookup and one addition.
 #[derive(Clone, Debug, Default)]
 pub struct Requests(Arc<Inner>);
 
@@ -132,8 +146,8 @@ struct Inner {
     models: ArcSwap<Rows>,
     /// One new model at a time.
     adding: Mutex<()>,
-    unnamed: Counts,
-    other: Counts,
+    unnamed: Arc<Row>,
+    other: Arc<Row>,
 }
 
 impl Default for Inner {
@@ -142,55 +156,63 @@ impl Default for Inner {
             started: Instant::now(),
             models: ArcSwap::default(),
             adding: Mutex::default(),
-            unnamed: Counts::default(),
-            other: Counts::default(),
+            unnamed: Arc::default(),
+            other: Arc::default(),
         }
     }
 }
 
 impl Requests {
     /// Counts a request for `model` (`None`: it named none, or was not read).
-    pub fn count(&self, model: Option<&str>, reason: Reason) {
+    pub fn count(&self, model: Option<&str>, reason: Reason) -> Model {
+        let row = self.row(model, reason);
+        row.counts[reason as usize].fetch_add(1, Ordering::Relaxed);
+        Model(row)
+    }
+
+    fn row(&self, model: Option<&str>, reason: Reason) -> Arc<Row> {
         let Some(model) = model.filter(|m| !m.is_empty()) else {
-            return add(&self.0.unnamed, reason);
+            return self.0.unnamed.clone();
         };
         let model = &model[..model.floor_char_boundary(NAME)];
         if model == OTHER {
-            return add(&self.0.other, reason);
+            return self.0.other.clone();
         }
-        if let Some(row) = self.0.models.load().get(model) {
-            return add(&row.counts, reason);
+        let models = self.0.models.load();
+        match models.get(model) {
+            Some(row) => row.clone(),
+            None if reason != Reason::Routed || models.len() >= MODELS => self.0.other.clone(),
+            None => self.new_row(model),
         }
-        if reason != Reason::Routed || self.0.models.load().len() >= MODELS {
-            return add(&self.0.other, reason);
-        }
-        self.count_new(model, reason);
     }
 
-    fn count_new(&self, model: &str, reason: Reason) {
+    fn new_row(&self, model: &str) -> Arc<Row> {
         let _adding = self.0.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let models = self.0.models.load();
         if let Some(row) = models.get(model) {
-            return add(&row.counts, reason);
+            return row.clone();
         }
         if models.len() >= MODELS {
-            return add(&self.0.other, reason);
+            return self.0.other.clone();
         }
         let row = Arc::new(Row::default());
-        add(&row.counts, reason);
         let mut more = Rows::clone(&models);
-        more.insert(model.into(), row);
+        more.insert(model.into(), row.clone());
         self.0.models.store(Arc::new(more));
+        row
     }
 
-    /// Takes the rows that are idle, when there is no other. A request that is counted at this moment may go with
-    /// its row.
+    /// Takes the rows that are idle, when there is no other: nothing was counted there for long, and no request of
+    /// theirs is under way. One that is counted at this moment may go with its row.
     fn make_room(&self) {
         let now = self.0.started.elapsed().as_secs();
         let _adding = self.0.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let models = self.0.models.load();
-        let idle: Vec<&str> =
-            models.iter().filter(|(_, row)| row.is_idle(now)).map(|(model, _)| &**model).collect();
+        let idle: Vec<&str> = models
+            .iter()
+            .filter(|(_, row)| row.is_idle(now) && Arc::strong_count(row) == 1)
+            .map(|(model, _)| &**model)
+            .collect();
         if models.len() < MODELS || idle.is_empty() {
             return;
         }
@@ -200,27 +222,30 @@ impl Requests {
     }
 }
 
-fn add(counts: &Counts, reason: Reason) {
-    counts[reason as usize].fetch_add(1, Ordering::Relaxed);
-}
-
 impl Collector for Requests {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let help = "Requests by model, by HTTP status and by reason";
         let mut metric = encoder.encode_descriptor("requests", help, None, MetricType::Counter)?;
         self.make_room();
         let models = self.0.models.load();
-        let mut rows: Vec<(&str, &Counts)> =
-            models.iter().map(|(model, row)| (&**model, &row.counts)).collect();
+        let mut rows: Vec<(&str, &Row)> = models.iter().map(|(model, row)| (&**model, &**row)).collect();
         rows.sort_unstable_by_key(|(model, _)| *model);
-        rows.extend([("", &self.0.unnamed), (OTHER, &self.0.other)]);
-        for (model, counts) in rows {
+        rows.extend([("", &*self.0.unnamed), (OTHER, &*self.0.other)]);
+        for (model, row) in &rows {
             for reason in Reason::ALL {
-                let count = counts[reason as usize].load(Ordering::Relaxed);
+                let count = row.counts[reason as usize].load(Ordering::Relaxed);
                 if count > 0 {
-                    let labels = [("model", model), ("status", status(reason)), ("reason", reason.name())];
+                    let labels = [("model", *model), ("status", status(reason)), ("reason", reason.name())];
                     ConstCounter::new(count).encode(metric.encode_family(&labels)?)?;
                 }
+            }
+        }
+        rows.retain(|(_, row)| !row.tokens.is_zero());
+        for (name, help, of) in Sums::KINDS {
+            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            for (model, row) in &rows {
+                let sum = of(&row.tokens).load(Ordering::Relaxed);
+                ConstCounter::new(sum).encode(metric.encode_family(&[("model", *model)])?)?;
             }
         }
         Ok(())

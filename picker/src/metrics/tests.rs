@@ -90,7 +90,7 @@ async fn names_that_nobody_uses_make_room_when_there_is_none() {
     tokio::time::advance(Duration::from_secs(3600)).await;
     assert_eq!(models(), ["real"]);
 
-    (0..999).for_each(|i| requests.count(Some(&format!("invented-{i}")), Reason::Routed));
+    (0..999).for_each(|i| drop(requests.count(Some(&format!("invented-{i}")), Reason::Routed)));
     requests.count(Some("real"), Reason::Routed);
     requests.count(Some("new"), Reason::Routed);
     assert_eq!(models().len(), 1000 + 1);
@@ -101,6 +101,52 @@ async fn names_that_nobody_uses_make_room_when_there_is_none() {
     assert_eq!(models(), ["real", "other"]);
     requests.count(Some("new"), Reason::Routed);
     assert_eq!(models(), ["new", "real", "other"]);
+}
+
+#[test]
+fn tokens_are_counted_in_the_rows_of_models() {
+    let metrics = Metrics::new(view::empty());
+    let requests = &metrics.traffic.requests;
+    let names = ["waypost_picker_prompt_tokens", "waypost_picker_cached", "waypost_picker_completion"];
+    let llama = requests.count(Some("llama"), Reason::Routed);
+    // Nothing is known of its answer.
+    requests.count(Some("qwen"), Reason::Routed);
+    assert_eq!(lines(&metrics, &names), "");
+
+    llama.took(Tokens { prompt: 100, cached: 64, completion: 20 });
+    llama.took(Tokens { prompt: u32::MAX, cached: 0, completion: u32::MAX });
+    requests.count(Some("llama"), Reason::Routed).took(Tokens { prompt: 1, ..Tokens::default() });
+    requests.count(None, Reason::Routed).took(Tokens { prompt: 7, cached: 0, completion: 8 });
+    requests.count(Some("other"), Reason::Routed).took(Tokens { completion: 9, ..Tokens::default() });
+    insta::assert_snapshot!(lines(&metrics, &names), @r#"
+        waypost_picker_prompt_tokens_total{model="llama"} 4294967396
+        waypost_picker_prompt_tokens_total{model=""} 7
+        waypost_picker_prompt_tokens_total{model="other"} 0
+        waypost_picker_cached_prompt_tokens_total{model="llama"} 64
+        waypost_picker_cached_prompt_tokens_total{model=""} 0
+        waypost_picker_cached_prompt_tokens_total{model="other"} 0
+        waypost_picker_completion_tokens_total{model="llama"} 4294967315
+        waypost_picker_completion_tokens_total{model=""} 8
+        waypost_picker_completion_tokens_total{model="other"} 9
+    "#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_row_stays_while_a_request_of_its_model_is_under_way() {
+    let metrics = Metrics::new(view::empty());
+    let requests = &metrics.traffic.requests;
+    let slow = requests.count(Some("slow"), Reason::Routed);
+    (0..999).for_each(|i| drop(requests.count(Some(&format!("invented-{i}")), Reason::Routed)));
+    let sums = || lines(&metrics, &["waypost_picker_prompt_tokens"]);
+    assert_eq!(sums(), "");
+    tokio::time::advance(Duration::from_secs(3600)).await;
+    assert_eq!(sums(), "");
+    slow.took(Tokens { prompt: 5, ..Tokens::default() });
+    assert_eq!(sums(), r#"waypost_picker_prompt_tokens_total{model="slow"} 5"#);
+    drop(slow);
+    // Now it goes like others, once all rows are taken again.
+    (0..999).for_each(|i| drop(requests.count(Some(&format!("more-{i}")), Reason::Routed)));
+    assert_eq!(sums(), "");
 }
 
 #[test]

@@ -1,0 +1,110 @@
+//! What an answer says of its tokens, read while its pieces go by.
+//!
+//! Model servers write an object `usage`: at the end of a JSON answer, in the last events of a stream, under
+//! `response` or `message` in some dialects. So it is found wherever it stands, by its key alone. Within a text
+//! (what the model says) its quotes are escaped, and so it is no key. A number that comes again takes the place of
+//! the former one: servers count up, and some say those of the prompt first and those of the answer last.
+//!
+//! Pieces end anywhere, so what is known between two of them are a few bytes of state and no bytes of the answer.
+//! A piece without the key, as nearly all are, costs one search.
+
+mod object;
+mod seek;
+#[cfg(test)]
+mod tests;
+
+use object::{Counts, Object};
+use seek::Seek;
+
+use crate::metrics::{Model, Tokens};
+
+/// Reads the answer to a request for a model, and counts what it says when it is dropped.
+#[derive(Debug)]
+pub(super) struct Usage {
+    model: Model,
+    reader: Reader,
+}
+
+impl Usage {
+    /// Nothing was seen of the answer yet.
+    pub(super) fn new(model: Model) -> Self {
+        Self { model, reader: Reader::default() }
+    }
+
+    /// Looks at the next piece of the answer.
+    pub(super) fn see(&mut self, piece: &[u8]) {
+        self.reader.see(piece);
+    }
+}
+
+impl Drop for Usage {
+    fn drop(&mut self) {
+        if let Some(tokens) = self.reader.tokens() {
+            self.model.took(tokens);
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Reader {
+    at: At,
+    counts: Counts,
+}
+
+/// Where in the answer the next byte is.
+#[derive(Debug)]
+enum At {
+    /// Anywhere.
+    Text(Seek),
+    /// Behind the key.
+    Key,
+    /// Behind the colon after it.
+    Colon,
+    /// In the object.
+    Object(Object),
+}
+
+impl Default for At {
+    fn default() -> Self {
+        Self::Text(Seek::default())
+    }
+}
+
+impl Reader {
+    fn see(&mut self, mut piece: &[u8]) {
+        while let Some(&byte) = piece.first() {
+            let space = byte.is_ascii_whitespace();
+            let (next, seen) = match &mut self.at {
+                At::Text(seek) => match seek.find(piece) {
+                    Some(seen) => (At::Key, seen),
+                    None => return,
+                },
+                At::Key if byte == b':' => (At::Colon, 1),
+                At::Colon if byte == b'{' => (At::Object(Object::default()), 1),
+                At::Key | At::Colon if space => {
+                    piece = &piece[1..];
+                    continue;
+                }
+                // The key was a value, or its own value is none of ours (`null` in most events).
+                At::Key | At::Colon => (At::default(), 0),
+                At::Object(object) => match object.read(piece) {
+                    Some((seen, counts)) => {
+                        self.counts.learn(counts);
+                        (At::default(), seen)
+                    }
+                    None => return,
+                },
+            };
+            self.at = next;
+            piece = &piece[seen..];
+        }
+    }
+
+    /// What was found, if anything.
+    fn tokens(&self) -> Option<Tokens> {
+        let Counts { prompt, cached, completion } = self.counts;
+        prompt.or(cached).or(completion)?;
+        let [prompt, cached, completion] = [prompt, cached, completion].map(Option::unwrap_or_default);
+        Some(Tokens { prompt, cached, completion })
+    }
+}

@@ -1,0 +1,50 @@
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The tokens of one answer, as its model server says. Each number is at most `u32::MAX`, so that no server makes
+/// the sums wrap around.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// Tokens of the prompt.
+    pub prompt: u32,
+    /// Those of them that the server had in its prefix cache.
+    pub cached: u32,
+    /// Tokens that the server made.
+    pub completion: u32,
+}
+
+/// The tokens of many answers.
+#[derive(Debug, Default)]
+pub(super) struct Sums {
+    prompt: AtomicU64,
+    cached: AtomicU64,
+    completion: AtomicU64,
+}
+
+/// What of [`Sums`] a metric shows.
+pub(super) type Kind = fn(&Sums) -> &AtomicU64;
+
+impl Sums {
+    /// Name, help text and value of each metric.
+    pub(super) const KINDS: [(&str, &str, Kind); 3] = [
+        ("prompt_tokens", "Tokens of prompts by model, as the model servers count them", |sums| &sums.prompt),
+        (
+            "cached_prompt_tokens",
+            "Tokens of prompts that the model servers had in their prefix caches, by model",
+            |sums| &sums.cached,
+        ),
+        ("completion_tokens", "Tokens that the model servers made, by model, as they count them", |sums| {
+            &sums.completion
+        }),
+    ];
+
+    pub(super) fn add(&self, tokens: Tokens) {
+        self.prompt.fetch_add(tokens.prompt.into(), Ordering::Relaxed);
+        self.cached.fetch_add(tokens.cached.into(), Ordering::Relaxed);
+        self.completion.fetch_add(tokens.completion.into(), Ordering::Relaxed);
+    }
+
+    /// Whether nothing was ever added.
+    pub(super) fn is_zero(&self) -> bool {
+        Self::KINDS.iter().all(|(.., of)| of(self).load(Ordering::Relaxed) == 0)
+    }
+}
