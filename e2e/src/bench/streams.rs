@@ -284,7 +284,7 @@ mod tests {
         let event = String::from_utf8(event()).unwrap();
         assert_eq!(event.len(), CHUNK);
         let data: Value = serde_json::from_str(event.strip_prefix("data: ").unwrap().trim_end()).unwrap();
-        assert_eq!(data["choices"][0]["delta"]["content"].as_str().unwrap().len(), 15);
+        assert_eq!(data["choices"][0]["delta"]["content"].as_str().unwrap().len(), 14);
         assert!(serde_json::from_str::<Value>(CHAT).is_ok());
     }
 
