@@ -190,31 +190,3 @@ proptest! {
         prop_assert_eq!(read(answer.chunks(size)), read([&answer[..]]));
     }
 }
-
-/// `cargo test --release -p picker usage::tests::what_a_piece_costs -- --ignored --nocapture`
-#[test]
-#[ignore = "measures"]
-fn what_a_piece_costs() {
-    let event = |end: &str| {
-        let start = r#"data: {"id":"chatcmpl-5d0f1f2e1f5c4a539e7c0a5d6a3b7c11","object":"chat.completion.chunk","created":1790000000,"model":"qwen3-32b","choices":[{"index":0,"delta":{"content":" word"},"logprobs":null,"finish_reason":null,"token_ids":null}]"#;
-        format!("{start}{end}}}\n\n")
-    };
-    let long = "data: {\"choices\":[{\"delta\":{\"content\":\" word\"}}]}\n\n".repeat(320);
-    for (name, piece) in [
-        ("event", event("")),
-        ("event with null", event(r#","usage":null"#)),
-        (
-            "event with usage",
-            event(r#","usage":{"prompt_tokens":11,"total_tokens":13,"completion_tokens":2}"#),
-        ),
-        ("long", long),
-    ] {
-        let mut reader = Reader::default();
-        let began = std::time::Instant::now();
-        const TIMES: u32 = 200_000;
-        for _ in 0..TIMES {
-            reader.see(std::hint::black_box(piece.as_bytes()));
-        }
-        println!("{name}, {} bytes: {:?}", piece.len(), began.elapsed() / TIMES);
-    }
-}
