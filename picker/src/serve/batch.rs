@@ -18,7 +18,7 @@ use super::streams::Pipe;
 /// How much is read before the streams of the connection have their turn. `h2` reads as long as something comes, and a
 /// gateway that sends the answers of thousands of model servers can send faster than streams are polled: what lies unread
 /// takes memory, and too much of it ends the connection.
-const TURN: usize = 256 << 10;
+const TURN: usize = 64 << 10;
 
 /// The connection's end: what is written here goes out with [`Sender::send`], or when there is a batch of it.
 #[derive(Debug)]
@@ -108,7 +108,11 @@ impl<I: AsyncWrite + Unpin> State<I> {
             }
         }
         // TLS has a buffer of its own.
-        Pin::new(&mut self.io).poll_flush(cx)
+        let flushed = ready!(Pin::new(&mut self.io).poll_flush(cx));
+        if let Err(error) = &flushed {
+            self.failed = Some(error.kind());
+        }
+        Poll::Ready(flushed)
     }
 }
 
@@ -240,6 +244,18 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn no_more_is_read_than_the_turn_allows() {
+        let (mut peer, io) = duplex(4 * TURN);
+        let (mut io, turns) = batched(io);
+        peer.write_all(&vec![7; 2 * TURN]).await.unwrap();
+        let mut read = vec![0; TURN];
+        io.read_exact(&mut read).await.unwrap();
+        assert!(poll!(std::pin::pin!(io.read(&mut read))).is_pending());
+        turns.begin();
+        io.read_exact(&mut read).await.unwrap();
+    }
+
     proptest! {
         #[test]
         fn what_comes_is_read_whole(
@@ -248,7 +264,7 @@ mod tests {
         ) {
             let read = async {
                 let (mut peer, io) = duplex(30_000);
-                let (mut io, _outgoing) = batched(io);
+                let (mut io, turns) = batched(io);
                 let write = async {
                     for chunk in &sent {
                         peer.write_all(chunk).await.unwrap();
@@ -258,6 +274,7 @@ mod tests {
                 let read = async {
                     let (mut all, mut buffer) = (Vec::new(), vec![0; step]);
                     loop {
+                        turns.begin();
                         match io.read(&mut buffer).await.unwrap() {
                             0 => return all,
                             n => all.extend_from_slice(&buffer[..n]),

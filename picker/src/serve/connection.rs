@@ -8,7 +8,6 @@ use std::time::Duration;
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tokio_rustls::server::TlsStream;
@@ -37,12 +36,9 @@ const CONNECTION_WINDOW: u32 = 64 << 20;
 /// which a few dozen impatient clients would be.
 const MAX_PENDING_RESETS: usize = 10_000;
 
-/// A gateway that went away without a word is noticed within twice this time, and its requests are no longer
-/// counted. The kernels ask each other: hyper's pings would look at the clock for each frame that comes.
-const SILENCE: Duration = Duration::from_secs(10);
-/// Unanswered signs of life after which a connection counts as dead, and the time between them.
-const SIGNS: u32 = 2;
-const PAUSE: Duration = Duration::from_secs(5);
+/// A gateway that went away without a word is noticed within twice this time, and its requests are no
+/// longer counted.
+const KEEPALIVE: Duration = Duration::from_secs(10);
 
 /// The first byte of a TLS record that holds a ClientHello. A plaintext connection begins with `P`.
 const TLS_HANDSHAKE: u8 = 0x16;
@@ -90,7 +86,6 @@ impl Serve {
 
     async fn open(&self, io: TcpStream) -> io::Result<Io> {
         io.set_nodelay(true)?;
-        notice_silence(&io)?;
         let mut first = [0];
         if io.peek(&mut first).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
@@ -100,16 +95,6 @@ impl Serve {
             _ => Ok(Either::Left(io)),
         }
     }
-}
-
-fn notice_silence(io: &TcpStream) -> io::Result<()> {
-    let socket = SockRef::from(io);
-    let signs = TcpKeepalive::new().with_time(SILENCE).with_interval(PAUSE).with_retries(SIGNS);
-    socket.set_tcp_keepalive(&signs)?;
-    // What was sent and is not acknowledged keeps the signs of life back.
-    #[cfg(target_os = "linux")]
-    socket.set_tcp_user_timeout(Some(SILENCE + PAUSE * SIGNS))?;
-    Ok(())
 }
 
 fn builder(inbox: Inbox) -> http2::Builder<Inbox> {
@@ -124,7 +109,9 @@ fn builder(inbox: Inbox) -> http2::Builder<Inbox> {
         // after a thousand of them `h2` would close the connection, with every other stream on it.
         .max_local_error_reset_streams(None)
         // No gateway reads it.
-        .auto_date_header(false);
+        .auto_date_header(false)
+        .keep_alive_interval(KEEPALIVE)
+        .keep_alive_timeout(KEEPALIVE);
     builder
 }
 
@@ -132,27 +119,4 @@ fn builder(inbox: Inbox) -> http2::Builder<Inbox> {
 fn chain(error: &dyn Error) -> String {
     let causes = std::iter::successors(error.source(), |e| (**e).source());
     causes.fold(error.to_string(), |all, cause| format!("{all}: {cause}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::net::TcpListener;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn the_kernel_is_told_when_a_silent_peer_counts_as_dead() {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let connect = TcpStream::connect(listener.local_addr().unwrap());
-        let (io, _) = tokio::try_join!(connect, listener.accept()).unwrap();
-        notice_silence(&io).unwrap();
-        let socket = SockRef::from(&io);
-        assert!(socket.keepalive().unwrap());
-        let seconds = |duration: Duration| duration.as_secs();
-        assert_eq!(seconds(socket.tcp_keepalive_time().unwrap()), 10);
-        assert_eq!(seconds(socket.tcp_keepalive_interval().unwrap()), 5);
-        assert_eq!(socket.tcp_keepalive_retries().unwrap(), 2);
-        #[cfg(target_os = "linux")]
-        assert_eq!(socket.tcp_user_timeout().unwrap().map(seconds), Some(20));
-    }
 }

@@ -4,9 +4,9 @@
 //! Polled together, all that has come in is answered before anything is written. A connection is served by one thread
 //! at a time either way, since its frames are in one order.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::panic::AssertUnwindSafe;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -14,12 +14,15 @@ use std::task::{Context, Poll, Waker};
 use futures::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
 use hyper::rt::Executor;
-use tokio::task::coop::has_budget_remaining;
+use tokio::task::coop::{has_budget_remaining, unconstrained};
 
 use super::turn::Turn;
 
 /// How often a connection and its streams may wake each other before other tasks have their turn.
 const ROUNDS: usize = 32;
+
+/// After how many polls of streams other tasks have their turn.
+const ENOUGH: usize = 2048;
 
 /// A stream, and how often those of its connection were polled.
 struct Task {
@@ -125,6 +128,7 @@ impl<C: Future + Unpin, P: Pipe> Future for Together<C, P> {
         this.turn.of(cx.waker());
         let waker = this.waker.clone();
         let mut inner = Context::from_waker(&waker);
+        let begun = this.inbox.polls();
         for _ in 0..ROUNDS {
             this.turn.begin();
             this.pipe.begin();
@@ -135,11 +139,16 @@ impl<C: Future + Unpin, P: Pipe> Future for Together<C, P> {
             this.streams.extend(this.inbox.tasks().drain(..));
             this.answer(&mut inner);
             // Without a budget everything says that it has to wait, and wakes.
-            if !this.turn.woken() || !has_budget_remaining() {
+            if !this.turn.woken() || !has_budget_remaining() || this.inbox.polls() - begun > ENOUGH {
                 break;
             }
         }
-        this.pipe.send(&mut inner);
+        // Nor could anything be sent without one.
+        let send = poll_fn(|cx| {
+            this.pipe.send(cx);
+            Poll::Ready(())
+        });
+        let _ = pin!(unconstrained(send)).poll(&mut inner);
         if this.turn.end() {
             cx.waker().wake_by_ref();
         }

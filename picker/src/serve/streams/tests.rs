@@ -1,4 +1,4 @@
-use std::future::{pending, poll_fn, ready};
+use std::future::{pending, ready};
 use std::task::Wake;
 
 use futures::poll;
@@ -105,6 +105,18 @@ fn is_sent_once_and_when_nothing_more_can_be_done() {
     assert_eq!(sent(ROUNDS), (1, false));
     // Others have their turn too, and this one again after them.
     assert_eq!(sent(usize::MAX), (1, true));
+}
+
+#[test]
+fn many_streams_leave_others_their_turn_sooner() {
+    let (inbox, polled) = (Inbox::default(), Arc::default());
+    (0..ENOUGH).for_each(|_| inbox.execute(restless(usize::MAX, &polled)));
+    let (waker, woken) = wakes();
+    let mut together = Together::new(pending::<()>(), inbox, Counted::default());
+    assert!(Pin::new(&mut together).poll(&mut Context::from_waker(&waker)).is_pending());
+    assert_eq!(woken.0.load(Ordering::Relaxed), 1);
+    // Twice each in the only round.
+    assert_eq!(polled.load(Ordering::Relaxed), 2 * ENOUGH);
 }
 
 #[test]
