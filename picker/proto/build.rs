@@ -6,6 +6,7 @@ use std::error::Error;
 fn main() -> Result<(), Box<dyn Error>> {
     println!("cargo:rerun-if-changed=proto");
     let files = protox::compile(["proto/ext_proc.proto"], ["proto"])?;
-    tonic_prost_build::configure().bytes(".").compile_fds(files)?;
+    // The picker frames by itself what it serves (`extproc/grpc`).
+    tonic_prost_build::configure().build_server(false).bytes(".").compile_fds(files)?;
     Ok(())
 }

@@ -20,13 +20,12 @@ use picker_core::strategy::default_routing;
 use picker_core::view::{Reading, Signals};
 use picker_core::{Hot, View};
 use picker_proto::body_mutation::Mutation;
+use picker_proto::build::first;
 use picker_proto::external_processor_client::ExternalProcessorClient;
 use picker_proto::processing_mode::BodySendMode::FullDuplexStreamed;
 use picker_proto::processing_request::Request;
 use picker_proto::processing_response::Response;
-use picker_proto::{
-    HeaderMap, HttpBody, HttpHeaders, ProcessingRequest, ProcessingResponse, ProtocolConfiguration,
-};
+use picker_proto::{HeaderMap, HttpBody, HttpHeaders, ProcessingRequest, ProcessingResponse};
 use rstest::rstest;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -128,18 +127,7 @@ impl Exchange {
             ("content-type", "application/json"),
             ("x-request-id", "5d0f1f2e-1f5c-4a53-9e7c-0a5d6a3b7c11"),
         ];
-        let first = ProcessingRequest {
-            protocol_config: Some(ProtocolConfiguration {
-                request_body_mode: FullDuplexStreamed.into(),
-                response_body_mode: FullDuplexStreamed.into(),
-                ..ProtocolConfiguration::default()
-            }),
-            ..Request::RequestHeaders(HttpHeaders {
-                headers: Some(HeaderMap::from_iter(headers)),
-                end_of_stream: false,
-            })
-            .into()
-        };
+        let first = first(HeaderMap::from_iter(headers), false, FullDuplexStreamed, FullDuplexStreamed);
         let chunks = body.as_bytes().chunks(CHUNK);
         let last = chunks.len() - 1;
         let chunks = chunks.enumerate().map(|(at, chunk)| {

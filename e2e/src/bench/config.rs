@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -60,8 +60,20 @@ pub fn write(file: &Path, config: &str, endpoints: &Path) -> Result<()> {
     std::fs::rename(&half, file).with_context(|| format!("writing {}", file.display()))
 }
 
+/// Writes a configuration over these model servers, and the file that names them, into `folder`. Gives back where.
+///
+/// # Errors
+/// When they can't be written.
+pub fn laid(folder: &Path, config: &str, addresses: &[SocketAddr]) -> Result<PathBuf> {
+    let (file, servers) = (folder.join("config.yaml"), folder.join("endpoints.yaml"));
+    std::fs::write(&servers, endpoints(addresses))
+        .with_context(|| format!("writing {}", servers.display()))?;
+    write(&file, config, &servers)?;
+    Ok(file)
+}
+
 /// A file that names model servers.
-pub fn endpoints(addresses: &[SocketAddr]) -> String {
+fn endpoints(addresses: &[SocketAddr]) -> String {
     let mut file = String::from("endpoints:\n");
     for (number, address) in addresses.iter().enumerate() {
         let (ip, port) = (address.ip(), address.port());

@@ -1,9 +1,10 @@
 //! One HTTP exchange as Envoy tells it to an external processor, encoded once and sent many times.
 
 use bytes::{BufMut, Bytes, BytesMut};
+use picker_proto::build::first;
 use picker_proto::processing_mode::BodySendMode;
 use picker_proto::processing_request::Request;
-use picker_proto::{HeaderMap, HttpBody, HttpHeaders, ProcessingRequest, ProtocolConfiguration};
+use picker_proto::{HeaderMap, HttpBody, HttpHeaders, ProcessingRequest};
 use prost::Message;
 
 /// What Envoy reads of a body at a time.
@@ -79,18 +80,7 @@ fn head(mode: BodySendMode, length: usize) -> Bytes {
     ];
     let headers = headers.map(|(name, value)| (name, Bytes::from_static(value.as_bytes())));
     let headers = headers.into_iter().chain([("content-length", Bytes::from(length))]);
-    frame(&ProcessingRequest {
-        protocol_config: Some(ProtocolConfiguration {
-            request_body_mode: mode.into(),
-            response_body_mode: mode.into(),
-            ..ProtocolConfiguration::default()
-        }),
-        ..Request::RequestHeaders(HttpHeaders {
-            headers: Some(HeaderMap::from_iter(headers)),
-            end_of_stream: false,
-        })
-        .into()
-    })
+    frame(&first(HeaderMap::from_iter(headers), false, mode, mode))
 }
 
 fn response(content_type: &'static str) -> Bytes {

@@ -109,10 +109,7 @@ impl Idle {
         }
         let pages = Pages::serve(listeners, &page);
         let folder = tempfile::tempdir()?;
-        let endpoints = folder.path().join("endpoints.yaml");
-        std::fs::write(&endpoints, config::endpoints(&addresses))?;
-        let config = folder.path().join("config.yaml");
-        config::write(&config, config::BY_LOAD, &endpoints)?;
+        let config = config::laid(folder.path(), config::BY_LOAD, &addresses)?;
 
         let ours = (WAYPOST.to_owned(), self.picker.clone().unwrap_or(programs.picker), Vec::new());
         let given = self.peers.iter().cloned().map(|given| (given.name, given.program, given.flags));

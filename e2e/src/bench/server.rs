@@ -69,30 +69,28 @@ impl Server {
     ///
     /// # Errors
     /// When it does not, or ends.
-    pub async fn listens(mut self) -> Result<Self> {
-        let (process, address) = (&mut self.process, &self.address);
-        until(&self.name, PATIENCE, || {
-            let alive = process.alive();
-            async move {
-                alive?;
-                TcpStream::connect(address).await.map(drop).context("it does not listen yet")
-            }
-        })
-        .await?;
-        Ok(self)
+    pub async fn listens(self) -> Result<Self> {
+        let address = self.address.clone();
+        self.once(async || TcpStream::connect(&address).await.map(drop).context("it does not listen yet"))
+            .await
     }
 
     /// Waits until it says that it is ready.
     ///
     /// # Errors
     /// When it does not, or ends.
-    pub async fn ready(mut self) -> Result<Self> {
-        let (process, metrics) = (&mut self.process, &self.metrics);
+    pub async fn ready(self) -> Result<Self> {
+        let metrics = self.metrics.clone();
+        self.once(async || page(metrics.as_deref(), "readyz").await.map(drop)).await
+    }
+
+    async fn once(mut self, up: impl AsyncFn() -> Result<()>) -> Result<Self> {
+        let (process, up) = (&mut self.process, &up);
         until(&self.name, PATIENCE, || {
             let alive = process.alive();
             async move {
                 alive?;
-                page(metrics.as_deref(), "readyz").await.map(drop)
+                up().await
             }
         })
         .await?;

@@ -81,9 +81,10 @@ impl Streams {
         let (before, began) = (server.usage().cpu()?, Instant::now());
         let complete = streamed(&mut open, &exchange, &mut lost).await;
         let (cpu, took) = (server.usage().cpu()? - before, began.elapsed());
-        // Says more than what each of its streams was told.
-        lost.extend(client.ended().map(|why| format!("the connection has ended: {why}")));
-        lost.rotate_right(usize::from(client.ended().is_some()));
+        if let Some(why) = client.ended() {
+            // Says more than what each of its streams was told.
+            lost.insert(0, format!("the connection has ended: {why}"));
+        }
         Ok(Seen {
             complete,
             lost,

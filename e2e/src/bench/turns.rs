@@ -117,3 +117,50 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Kept<I> {
         Pin::new(&mut state.io).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures::poll;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_turn_has_written_goes_out_together_at_its_end() {
+        let (mut peer, io) = duplex(1 << 20);
+        let (kept, mut turns) = turns(io, async |kept: Kept<_>| {
+            let waits = poll_fn(|_| Poll::<Result<(), h2::Error>>::Pending);
+            Ok((kept, waits))
+        })
+        .await
+        .unwrap();
+        let mut kept = kept;
+        let mut read = [0; 64];
+        for part in ["one ", "two"] {
+            kept.write_all(part.as_bytes()).await.unwrap();
+            kept.flush().await.unwrap();
+        }
+        assert!(poll!(&mut turns).is_pending(), "others first");
+        assert!(poll!(pin!(peer.read(&mut read))).is_pending());
+        assert!(poll!(&mut turns).is_pending());
+        assert_eq!(peer.read(&mut read).await.unwrap(), 7);
+        assert_eq!(&read[..7], b"one two");
+    }
+
+    #[tokio::test]
+    async fn an_end_sends_what_is_left() {
+        let (mut peer, io) = duplex(1 << 20);
+        let (mut kept, turns) =
+            turns(io, async |kept: Kept<_>| Ok((kept, poll_fn(|_| Poll::Ready(Ok::<_, h2::Error>(()))))))
+                .await
+                .unwrap();
+        kept.write_all(b"last words").await.unwrap();
+        kept.shutdown().await.unwrap();
+        turns.await.unwrap();
+        let mut read = Vec::new();
+        peer.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, b"last words");
+    }
+}

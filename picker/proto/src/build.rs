@@ -4,11 +4,12 @@ use bytes::Bytes;
 use prost_types::{Struct, Value, value::Kind};
 
 use crate::header_value_option::HeaderAppendAction;
+use crate::processing_mode::BodySendMode;
 use crate::processing_request::Request;
 use crate::processing_response::Response;
 use crate::{
-    Field, FieldValue, Fields, HeaderMap, HeaderValue, HeaderValueOption, ProcessingRequest,
-    ProcessingResponse, field_value,
+    Field, FieldValue, Fields, HeaderMap, HeaderValue, HeaderValueOption, HttpHeaders, ProcessingRequest,
+    ProcessingResponse, ProtocolConfiguration, field_value,
 };
 
 impl HeaderValue {
@@ -46,6 +47,24 @@ impl From<Response> for ProcessingResponse {
     }
 }
 
+/// The first message of an exchange: the headers of the request, whether they are all of it, and how the bodies of
+/// request and response will be sent.
+pub fn first(
+    headers: HeaderMap,
+    end_of_stream: bool,
+    request: BodySendMode,
+    response: BodySendMode,
+) -> ProcessingRequest {
+    ProcessingRequest {
+        protocol_config: Some(ProtocolConfiguration {
+            request_body_mode: request.into(),
+            response_body_mode: response.into(),
+            send_body_without_waiting_for_header_response: false,
+        }),
+        ..Request::RequestHeaders(HttpHeaders { headers: Some(headers), end_of_stream }).into()
+    }
+}
+
 /// A text of metadata.
 pub fn text(value: impl Into<Bytes>) -> FieldValue {
     FieldValue { kind: Some(field_value::Kind::StringValue(value.into())) }
@@ -70,9 +89,4 @@ pub fn string(value: impl Into<String>) -> Value {
 /// A protobuf struct value of the given fields.
 pub fn fields<K: Into<String>>(fields: impl IntoIterator<Item = (K, Value)>) -> Struct {
     Struct { fields: fields.into_iter().map(|(k, v)| (k.into(), v)).collect() }
-}
-
-/// A struct as a value.
-pub fn nested(fields: Struct) -> Value {
-    Value { kind: Some(Kind::StructValue(fields)) }
 }

@@ -7,7 +7,7 @@ pub mod build;
 pub mod piece;
 mod read;
 
-/// Messages, server and client of `envoy.service.ext_proc.v3`.
+/// Messages and client of `envoy.service.ext_proc.v3`.
 #[allow(clippy::all, missing_docs, rust_2018_idioms)]
 mod generated {
     tonic::include_proto!("envoy.service.ext_proc.v3");

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use crate::body_mutation::Mutation;
-use crate::build::{fields, metadata, nested, string, text, within};
+use crate::build::{fields, metadata, string, text, within};
 use crate::processing_mode::BodySendMode;
 use crate::processing_request::Request;
 use crate::processing_response::Response;
@@ -95,7 +95,8 @@ fn headers_reply_with_destination() {
 fn metadata_of_a_reply_is_a_struct() {
     let told = metadata([("a", within([("k", text("v"))])), ("b", text("w"))]);
     let read = Struct::decode(&told.encode_to_vec()[..]).unwrap();
-    assert_eq!(read, fields([("a", nested(fields([("k", string("v"))]))), ("b", string("w"))]));
+    let nested = Value { kind: Some(Kind::StructValue(fields([("k", string("v"))]))) };
+    assert_eq!(read, fields([("a", nested), ("b", string("w"))]));
     let texts = [("a", "k"), ("a", "v"), ("b", "w"), ("c", "k")].map(|(space, key)| told.get_str(space, key));
     assert_eq!(texts, [Some("v"), None, None, None]);
 }

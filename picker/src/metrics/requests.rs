@@ -136,7 +136,8 @@ impl Model {
 
 type Rows = FxHashMap<Box<str>, Arc<Row>>;
 
-/// Requests by model and [`Reason`], and the tokens of their answers by model. A model that was seen before costs one lookup and one addition.
+/// Requests by model and [`Reason`], and the tokens of their answers by model. A model that was seen before costs
+/// one lookup and one addition.
 #[derive(Clone, Debug, Default)]
 pub struct Requests(Arc<Inner>);
 

@@ -73,14 +73,11 @@ impl Way {
     /// When a request is not answered in time.
     pub async fn started(&self, kit: &Kit, backends: &Backends) -> Result<Running> {
         let folder = tempfile::tempdir()?;
-        let endpoints = folder.path().join("endpoints.yaml");
-        std::fs::write(&endpoints, config::endpoints(backends.addresses()))?;
-        let config = folder.path().join("config.yaml");
         let text = match self {
             Self::Headers => config::BY_LOAD.to_owned(),
             _ => config::whole(config::QUEUE),
         };
-        config::write(&config, &text, &endpoints)?;
+        let config = config::laid(folder.path(), &text, backends.addresses())?;
 
         let ports = Ports::free()?;
         // A router tells its metrics on the second.

@@ -5,10 +5,10 @@
 //! many ticks ago as the endpoint keeps blocks has been pushed out there. A lookup reads one cache line.
 //!
 //! What is approximate: a bucket that gets more than its share of blocks loses its oldest entry early
-//! (buckets have two and a half times as much room as there are blocks, so this is rare: one in 400); blocks that were used
-//! again count no time, so a little more than the capacity may be held; two writers at once may lose one
-//! of two uses, or of two blocks if one of them was there; and two blocks whose hashes agree in about 44
-//! bits are taken for one.
+//! (buckets have two and a half times as much room as there are blocks, so this is rare: one in 400);
+//! blocks that were used again count no time, so a little more than the capacity may be held; two writers
+//! at once may lose one of two uses, or of two blocks if one of them was there; and two blocks whose hashes
+//! agree in about 44 bits are taken for one.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};

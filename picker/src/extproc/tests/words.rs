@@ -2,8 +2,8 @@
 
 use bytes::Bytes;
 use picker_proto::body_mutation::Mutation;
+pub use picker_proto::build::first;
 use picker_proto::build::{fields, metadata, text, within};
-use picker_proto::processing_mode::BodySendMode;
 use picker_proto::processing_request::Request;
 use picker_proto::processing_response::Response;
 use picker_proto::*;
@@ -20,23 +20,6 @@ pub fn chat() -> HeaderMap {
 /// The body of a request for a model.
 pub fn ask(model: &str) -> Bytes {
     format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"Hello"}}]}}"#).into()
-}
-
-/// The first message: headers, and how bodies will be sent.
-pub fn first(
-    headers: HeaderMap,
-    end: bool,
-    request: BodySendMode,
-    response: BodySendMode,
-) -> ProcessingRequest {
-    ProcessingRequest {
-        protocol_config: Some(ProtocolConfiguration {
-            request_body_mode: request.into(),
-            response_body_mode: response.into(),
-            send_body_without_waiting_for_header_response: false,
-        }),
-        ..Request::RequestHeaders(HttpHeaders { headers: Some(headers), end_of_stream: end }).into()
-    }
 }
 
 pub fn body(bytes: impl Into<Bytes>, end: bool) -> ProcessingRequest {
