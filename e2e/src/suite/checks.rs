@@ -10,13 +10,31 @@ use crate::tools::cargo;
 /// As this program itself was built, so that nothing is compiled twice.
 const PROFILE: &str = "--profile=e2e";
 
+/// The fuzz targets are a workspace of their own, with a lock file of its own.
+const FUZZ: &str = "--manifest-path=fuzz/Cargo.toml";
+
 /// Formatting, lints and generated files.
 pub async fn lint(progress: &Progress, tally: &mut Tally) {
-    let checks: [(&str, &[&str]); 3] = [
+    let checks: [(&str, &[&str]); 5] = [
         ("cargo fmt --check", &["fmt", "--all", "--", "--check"]),
+        ("cargo fmt --check, fuzz targets", &["fmt", FUZZ, "--", "--check"]),
         (
             "cargo clippy",
             &["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"],
+        ),
+        (
+            "cargo clippy, fuzz targets",
+            &[
+                "clippy",
+                FUZZ,
+                "--target-dir=target/fuzz",
+                "--bins",
+                "--locked",
+                "--quiet",
+                "--",
+                "-D",
+                "warnings",
+            ],
         ),
         (
             "crdgen --check",
