@@ -56,6 +56,9 @@ impl Exchanges {
     pub async fn run(&self, progress: &Progress) -> Result<()> {
         let rows = self.rows();
         let ground = Ground::laid(self.tls, progress).await?;
+        if self.rate.is_some() {
+            ground.client_goes_first().await?;
+        }
         let mut servers = vec![
             ground.yardstick().await?,
             ground.picker(WAYPOST, &config::whole(config::QUEUE)).await?,

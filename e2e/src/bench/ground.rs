@@ -15,6 +15,8 @@ use super::server::Server;
 use super::tls::{CERTIFICATE, Identity, KEY};
 use super::{config, pages};
 use crate::load::Client;
+use crate::shell::run;
+use crate::tools::locate;
 use crate::{Progress, until};
 
 /// Model servers, on consecutive ports from this one on.
@@ -32,7 +34,7 @@ pub struct Ground {
     yardstick: PathBuf,
     folder: tempfile::TempDir,
     identity: Option<Identity>,
-    _sim: Child,
+    sim: Child,
 }
 
 impl Ground {
@@ -48,7 +50,22 @@ impl Ground {
         let folder = tempfile::tempdir()?;
         let identity = tls.then(|| Identity::made(folder.path())).transpose()?;
         let sim = model_servers(&programs.sim, &endpoints(folder.path())).await?;
-        Ok(Self { programs, yardstick, folder, identity, _sim: sim })
+        Ok(Self { programs, yardstick, folder, identity, sim })
+    }
+
+    /// From now on the model servers run when the client has nothing to do. They share its processor, and the scrapes
+    /// that they answer would make it send late. A client that always has something to do would starve them.
+    ///
+    /// # Errors
+    /// When `chrt` is missing or fails.
+    pub async fn client_goes_first(&self) -> Result<()> {
+        let sim = self.sim.id().context("a running process has a number")?;
+        let args = ["--idle", "--all-tasks", "--pid", "0", &sim.to_string()];
+        run(locate::program("chrt")?)
+            .args(args)
+            .done()
+            .await
+            .context("putting the model servers after the client")
     }
 
     /// Starts a picker with this configuration. There is one of each name.
