@@ -1,6 +1,7 @@
 //! What the picker counts and measures, as `GET /metrics` shows it.
 //!
-//! Handles are resolved when the picker starts: a request touches atomics, never a lock or a label.
+//! Handles are resolved when the picker starts: a request touches atomics, and looks up the row of its model. Only the
+//! first request of a new model name takes a lock.
 
 use std::fmt;
 

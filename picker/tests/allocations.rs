@@ -1,5 +1,5 @@
 //! What an exchange takes from the heap in the whole picker, from its connection to its answers. Unlike times, the
-//! same on every machine; a tenth more fails.
+//! same on every machine; a tenth more or less fails.
 
 #![allow(clippy::unwrap_used)]
 

@@ -3,27 +3,30 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use clap::Args;
 
 use super::ground::{Ground, WAYPOST, YARDSTICK};
 use super::load::{self, Pace};
-use super::peers::Given;
+use super::peers::{Given, distinct};
 use super::report::Report;
 use super::server::{Alone, Server};
-use super::workload::{self, BY_LOAD, Row};
+use super::workload::{self, HEADERS_ALONE, Row};
 use super::{config, write_json};
 use crate::Progress;
 
 /// How long a server that was stopped has to learn again how the model servers are.
 const SETTLE: Duration = Duration::from_millis(300);
 
+/// How long a picker keeps a connection at least.
+const CONNECTION: Duration = Duration::from_secs(54);
+
 /// What to measure, and how often.
 #[derive(Args, Clone, Debug)]
 pub struct Exchanges {
     /// Requests of each row in each repeat
-    #[arg(long, default_value_t = 20_000)]
-    pub requests: usize,
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u32).range(100..=1_000_000))]
+    pub requests: u32,
     /// Repeats; the order of the servers rotates with each
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
     pub repeats: u16,
@@ -54,6 +57,8 @@ impl Exchanges {
     /// # Errors
     /// When a server can't be built or started, or an exchange does not go as it must.
     pub async fn run(&self, progress: &Progress) -> Result<()> {
+        self.fits()?;
+        distinct(&self.peers)?;
         let rows = self.rows();
         let ground = Ground::laid(self.tls, progress).await?;
         if self.rate.is_some() {
@@ -62,7 +67,7 @@ impl Exchanges {
         let mut servers = vec![
             ground.yardstick().await?,
             ground.picker(WAYPOST, &config::whole(config::QUEUE)).await?,
-            ground.picker(BY_LOAD, config::BY_LOAD).await?,
+            ground.picker(HEADERS_ALONE, config::BY_LOAD).await?,
         ];
         for given in &self.peers {
             servers.push(ground.given(given).await?);
@@ -77,7 +82,8 @@ impl Exchanges {
                     let measured = async {
                         let _alone = Alone::only(server, &servers)?;
                         tokio::time::sleep(SETTLE).await;
-                        load::measure(server, &exchanges, row.share(self.requests), row.pace(pace)).await
+                        load::measure(server, &exchanges, row.share(self.requests as usize), row.pace(pace))
+                            .await
                     };
                     report.add(*row, server.name(), progress.step(label, measured).await?);
                 }
@@ -85,6 +91,19 @@ impl Exchanges {
         }
         println!("\n{report}");
         write_json(self.json.as_deref(), &report.json())
+    }
+
+    /// # Errors
+    /// When a picker would end the connection before all requests of a row are sent.
+    fn fits(&self) -> Result<()> {
+        let Some(rate) = self.rate else { return Ok(()) };
+        let seconds = f64::from(self.requests) / rate;
+        ensure!(
+            seconds <= CONNECTION.as_secs_f64(),
+            "--requests {} at --rate {rate} take {seconds:.0} s, and a connection lives {CONNECTION:?}: ask for fewer",
+            self.requests,
+        );
+        Ok(())
     }
 
     fn rows(&self) -> Vec<Row> {
@@ -100,7 +119,7 @@ impl Exchanges {
 fn in_turn(servers: &[Server], row: Row, repeat: usize) -> impl Iterator<Item = &Server> {
     let runs = |server: &&Server| match server.name() {
         YARDSTICK => true,
-        WAYPOST | BY_LOAD => server.name() == row.picker(),
+        WAYPOST | HEADERS_ALONE => server.name() == row.picker(),
         _ => row != Row::Headers,
     };
     let mut servers: Vec<&Server> = servers.iter().filter(runs).collect();
@@ -139,5 +158,17 @@ mod tests {
         assert!(Line::try_parse_from(["bench", "--rate", "8000", "--at-once", "8"]).is_err());
         assert!(Line::try_parse_from(["bench", "--rate", "0"]).is_err());
         assert!(Line::try_parse_from(["bench", "--rate", "8000"]).is_ok());
+    }
+
+    #[test]
+    fn an_open_loop_ends_before_its_connection() {
+        let fits = |line: &[&str]| {
+            let fits = Line::parse_from([&["bench"], line].concat()).exchanges.fits();
+            fits.map_err(|error| error.to_string())
+        };
+        assert_eq!(fits(&["--rate", "10", "--requests", "540"]), Ok(()));
+        let error = "--requests 541 at --rate 10 take 54 s, and a connection lives 54s: ask for fewer";
+        assert_eq!(fits(&["--rate", "10", "--requests", "541"]), Err(error.to_owned()));
+        assert_eq!(fits(&["--requests", "1000000"]), Ok(()));
     }
 }

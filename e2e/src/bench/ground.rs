@@ -28,6 +28,9 @@ pub const WAYPOST: &str = "Waypost";
 /// The server that the others are held against.
 pub const YARDSTICK: &str = "Go echo that decides nothing";
 
+/// The file that names the model servers, without its ending.
+pub const ENDPOINTS: &str = "endpoints";
+
 /// Programs, model servers, and a folder for files.
 pub struct Ground {
     programs: Programs,
@@ -122,7 +125,7 @@ impl Ground {
 
 /// The file in `folder` that names the model servers.
 fn endpoints(folder: &Path) -> PathBuf {
-    folder.join("endpoints.yaml")
+    folder.join(ENDPOINTS).with_extension("yaml")
 }
 
 async fn model_servers(program: &Path, endpoints: &Path) -> Result<Child> {

@@ -14,7 +14,7 @@ use super::bar::{Bar, Bars, Spread};
 use super::ground::WAYPOST;
 use super::markdown::Markdown;
 use super::pages::{self, Pages};
-use super::peers::Given;
+use super::peers::{Given, distinct};
 use super::programs::Programs;
 use super::server::Server;
 use super::{away_from_the_servers, config, write_json};
@@ -98,6 +98,7 @@ impl Idle {
     /// # Errors
     /// When a server can't be built or started, or the picker misses the bar or too many scrapes.
     pub async fn run(&self, progress: &Progress) -> Result<()> {
+        distinct(&self.peers)?;
         let programs = Programs::built(progress).await?;
         away_from_the_servers()?;
         let page = pages::of_vllm(&programs.sim, self.page).await?;

@@ -13,7 +13,7 @@ use crate::tools::cargo;
 #[derive(Args, Clone, Debug)]
 pub struct Index {
     /// Minutes for which new blocks push out old ones
-    #[arg(long, default_value_t = 10.0)]
+    #[arg(long, default_value_t = 10.0, value_parser = minutes)]
     pub minutes: f64,
 }
 
@@ -34,4 +34,9 @@ impl Index {
         ensure!(status.success(), "not every bar is held");
         Ok(())
     }
+}
+
+fn minutes(text: &str) -> Result<f64, String> {
+    let minutes: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+    if (0.1..=1440.0).contains(&minutes) { Ok(minutes) } else { Err("not between 0.1 and 1440".to_owned()) }
 }

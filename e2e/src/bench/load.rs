@@ -42,7 +42,7 @@ impl fmt::Display for Pace {
     }
 }
 
-/// `requests` exchanges on one connection.
+/// `requests` exchanges on one connection, and some on another before.
 ///
 /// # Errors
 /// When an exchange does not go as it must.
@@ -50,6 +50,8 @@ pub async fn measure(server: &Server, exchanges: &[Exchange], requests: usize, p
     let exchanges: Arc<[Exchange]> = exchanges.into();
     let client = server.connect().await?;
     run(&client, &exchanges, (requests / WARM_UP).max(1), pace).await?;
+    // A picker asks gateways for a new connection each minute.
+    let client = server.connect().await?;
     let instructions = Counter::of(server.usage())?;
     let (before, began) = (server.usage().cpu()?, Instant::now());
     let times = run(&client, &exchanges, requests, pace).await?;

@@ -12,7 +12,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use clap::Args;
 
-use super::peers::Given;
+use super::peers::{Given, distinct};
 use super::{away_from_the_servers, write_json};
 use crate::Progress;
 use backend::Backends;
@@ -50,6 +50,7 @@ impl Path {
     /// # Errors
     /// When a program can't be had or started, or a request is not answered as it must be.
     pub async fn run(&self, progress: &Progress) -> Result<()> {
+        distinct(&self.peers)?;
         let ways = if self.ways.is_empty() { Way::ALL.to_vec() } else { self.ways.clone() };
         let given = self.peers.iter().cloned().map(|mut given| {
             given.name.insert_str(0, "Envoy + ");

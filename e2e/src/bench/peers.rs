@@ -5,7 +5,7 @@ mod given;
 mod sglang;
 mod vllm;
 
-pub use given::Given;
+pub use given::{Given, distinct};
 pub use sglang::SGLANG;
 pub use vllm::VLLM;
 

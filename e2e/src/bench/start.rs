@@ -98,8 +98,8 @@ impl Starts {
     }
 }
 
-/// All model servers as one, each at an address of its own. Pods have a queue each for those who connect; this one must be long enough for all of them,
-/// or some are only let in when they try again, a second later.
+/// All model servers as one, each at an address of its own. Pods have a queue each for those who connect; this one must
+/// be long enough for all of them, or some are only let in when they try again, a second later.
 fn listener() -> Result<TcpListener> {
     let socket = TcpSocket::new_v4()?;
     socket.bind((Ipv4Addr::UNSPECIFIED, 0).into()).context("looking for a port")?;

@@ -28,7 +28,7 @@ use crate::Progress;
 const CHUNK: usize = 60;
 /// Memory that the picker may need at most, in MB.
 const MEMORY: f64 = 400.0;
-/// How long all of it may take, before what is still open counts as lost.
+/// How long each step of a stream may take, before it counts as lost.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How many streams, and how long.
@@ -76,10 +76,10 @@ impl Streams {
         let client = server.connect().await?;
         let idle = server.usage().resident()?;
         let mut lost = Vec::new();
-        let mut open = opened(&client, &exchange, self.streams, &mut lost).await?;
+        let open = opened(&client, &exchange, self.streams, &mut lost).await?;
         let resident = server.usage().resident()?;
         let (before, began) = (server.usage().cpu()?, Instant::now());
-        let complete = streamed(&mut open, &exchange, &mut lost).await;
+        let complete = streamed(open, &exchange, &mut lost).await;
         let (cpu, took) = (server.usage().cpu()? - before, began.elapsed());
         if let Some(why) = client.ended() {
             // Says more than what each of its streams was told.
@@ -115,9 +115,12 @@ async fn opened(client: &Client, exchange: &Exchange, count: u32, lost: &mut Vec
     for _ in 0..count {
         let (client, exchange) = (client.clone(), exchange.clone());
         opening.spawn(async move {
-            let (Decision { .. }, mut open) = client.decide(&exchange).await?;
-            open.respond(&exchange).await?;
-            Ok::<_, anyhow::Error>(open.split())
+            let opened = async {
+                let (Decision { .. }, mut open) = client.decide(&exchange).await?;
+                open.respond(&exchange).await?;
+                Ok(open.split())
+            };
+            in_time("opened", opened).await
         });
     }
     let mut halves = Vec::with_capacity(count as usize);
@@ -132,14 +135,14 @@ async fn opened(client: &Client, exchange: &Exchange, count: u32, lost: &mut Vec
 
 /// Sends every chunk to all in turn, as fast as the connection takes them, and reads what comes back meanwhile. Gives
 /// back how many ended well.
-async fn streamed(open: &mut Halves, exchange: &Exchange, lost: &mut Vec<String>) -> usize {
-    let (mut senders, answers): (Vec<_>, Vec<_>) = std::mem::take(open).into_iter().unzip();
+async fn streamed(open: Halves, exchange: &Exchange, lost: &mut Vec<String>) -> usize {
+    let (mut senders, answers): (Vec<_>, Vec<_>) = open.into_iter().unzip();
     let mut reading = JoinSet::new();
     for (at, mut answers) in answers.into_iter().enumerate() {
         let length = exchange.answer;
         reading.spawn(async move {
-            let read = tokio::time::timeout(PATIENCE, answers.echo(length)).await;
-            (at, answers, read.unwrap_or_else(|_| Err(anyhow!("not read within {PATIENCE:?}"))))
+            let read = in_time("read", answers.echo(length)).await;
+            (at, answers, read)
         });
     }
     for piece in &exchange.pieces {
@@ -154,10 +157,7 @@ async fn streamed(open: &mut Halves, exchange: &Exchange, lost: &mut Vec<String>
         match read {
             Ok((at, mut answers, Ok(()))) => {
                 let _ = senders[at].send_data(Bytes::new(), true);
-                ending.push(async move {
-                    let end = tokio::time::timeout(PATIENCE, answers.end()).await;
-                    end.unwrap_or_else(|_| Err(anyhow!("not ended within {PATIENCE:?}")))
-                });
+                ending.push(async move { in_time("ended", answers.end()).await });
             }
             Ok((.., Err(error))) => lost.push(format!("{error:#}")),
             Err(error) => lost.push(error.to_string()),
@@ -171,6 +171,12 @@ async fn streamed(open: &mut Halves, exchange: &Exchange, lost: &mut Vec<String>
         }
     }
     complete
+}
+
+/// What a step of a stream comes to, within [`PATIENCE`].
+async fn in_time<T>(done: &str, step: impl Future<Output = Result<T>>) -> Result<T> {
+    let step = tokio::time::timeout(PATIENCE, step).await;
+    step.unwrap_or_else(|_| Err(anyhow!("not {done} within {PATIENCE:?}")))
 }
 
 /// What was seen of a server.

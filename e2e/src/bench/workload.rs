@@ -3,6 +3,7 @@
 use std::fmt;
 
 use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use serde_json::json;
 
 use super::exchange::Exchange;
@@ -18,7 +19,7 @@ const FAMILIES: usize = 32;
 const WORD: usize = 5;
 
 /// The picker whose strategy needs no body.
-pub const BY_LOAD: &str = "Waypost, headers alone";
+pub const HEADERS_ALONE: &str = "Waypost, headers alone";
 
 /// A row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -72,7 +73,7 @@ impl Row {
     /// The name of the picker whose figures of this row must hold.
     pub fn picker(self) -> &'static str {
         match self {
-            Self::Headers => BY_LOAD,
+            Self::Headers => HEADERS_ALONE,
             _ => WAYPOST,
         }
     }
@@ -97,13 +98,9 @@ impl Row {
 
 impl fmt::Display for Row {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Short => "4.4 KB chat, one JSON answer",
-            Self::Stream => "4.4 KB chat, 100 SSE chunks back",
-            Self::Long => "60 KB chat, one JSON answer",
-            Self::Huge => "220 KB chat, one JSON answer",
-            Self::Headers => "4.4 KB chat, headers alone",
-        })
+        let value = self.to_possible_value();
+        let said = value.as_ref().and_then(PossibleValue::get_help);
+        said.map_or(Ok(()), |said| write!(f, "{said}"))
     }
 }
 
@@ -167,5 +164,13 @@ mod tests {
         let lengths: Vec<usize> = Row::ALL.iter().map(|row| exchanges(*row)[0].body / 1000).collect();
         assert_eq!(lengths, [4, 4, 60, 220, 0]);
         assert_eq!(exchanges(Row::Stream)[0].pieces.len(), 100);
+    }
+
+    #[test]
+    fn a_row_says_what_it_is() {
+        assert_eq!(
+            (Row::Long.name(), Row::Long.to_string()),
+            ("long".into(), "60 KB chat, one JSON answer".into())
+        );
     }
 }

@@ -42,15 +42,20 @@ pub async fn run(progress: &Progress, names: &[String], tally: &mut Tally) -> Re
     let counts = progress.step("counting instructions", count(&valgrind, program, names)).await?;
     let file = paths::checkout().join(RECORDED);
     if std::env::var_os("WAYPOST_WRITE").is_some() {
-        let mut recorded = read(&file).unwrap_or_default();
-        if names.is_empty() {
-            recorded.clear();
-        }
+        let mut recorded = if names.is_empty() { Counts::new() } else { read(&file)? };
         recorded.extend(counts.clone());
         let text = serde_json::to_string_pretty(&recorded)? + "\n";
         std::fs::write(&file, text).with_context(|| format!("writing {RECORDED}"))?;
     }
-    judge(&read(&file)?, &counts, tally);
+    let recorded = read(&file)?;
+    if names.is_empty() {
+        for case in recorded.keys().filter(|case| !counts.contains_key(*case)) {
+            tally.failed(format!(
+                "{case}: recorded, and there is no such case: record all with WAYPOST_WRITE=1"
+            ));
+        }
+    }
+    judge(&recorded, &counts, tally);
     Ok(())
 }
 

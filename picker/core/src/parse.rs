@@ -1,4 +1,4 @@
-//! From headers and a body to [`Content`]: one pass over the bytes, no tree, no copy.
+//! From headers and a body to [`Content`]: no tree, no copy.
 //!
 //! Only a body that claims to be JSON (`application/json` or `…+json`, not compressed) under a path
 //! whose format is known can be refused, and only if it is no JSON object or its `model` is no text.

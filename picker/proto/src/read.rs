@@ -1,7 +1,7 @@
 //! Reading what a gateway sent.
 
 use bytes::Bytes;
-use prost_types::{Value, value::Kind};
+use prost_types::value::Kind;
 
 use crate::{Fields, HeaderMap, HeaderValue, Metadata, field_value};
 
@@ -9,6 +9,11 @@ impl HeaderValue {
     /// The value, wherever the gateway put it: `raw_value` comes first.
     pub fn bytes(&self) -> &Bytes {
         if self.raw_value.is_empty() { &self.value } else { &self.raw_value }
+    }
+
+    /// The name, and the value as [`bytes`](Self::bytes) finds it.
+    pub fn into_parts(self) -> (Bytes, Bytes) {
+        (self.key, if self.raw_value.is_empty() { self.value } else { self.raw_value })
     }
 }
 
@@ -37,14 +42,6 @@ impl Metadata {
             _ => None,
         }
     }
-
-    /// As [`get`](Self::get), if the value is a list; entries that are not strings are left out.
-    pub fn get_list(&self, namespace: &str, key: &str) -> Option<impl Iterator<Item = &str>> {
-        match self.get(namespace, key)? {
-            Kind::ListValue(list) => Some(list.values.iter().filter_map(as_str)),
-            _ => None,
-        }
-    }
 }
 
 impl Fields {
@@ -58,12 +55,5 @@ impl Fields {
         let field_value::Kind::StructValue(fields) = self.get(namespace)? else { return None };
         let field_value::Kind::StringValue(text) = fields.get(key)? else { return None };
         std::str::from_utf8(text).ok()
-    }
-}
-
-fn as_str(value: &Value) -> Option<&str> {
-    match &value.kind {
-        Some(Kind::StringValue(s)) => Some(s),
-        _ => None,
     }
 }

@@ -2,7 +2,7 @@
 
 use picker_core::request::Headers;
 use picker_core::view::Address;
-use picker_proto::{HttpHeaders, Kind, Metadata};
+use picker_proto::{HeaderValue, HttpHeaders, Kind, Metadata};
 
 /// Filter metadata and header under which a gateway names the endpoints that may be chosen.
 const SUBSET_NAMESPACE: &str = "envoy.lb.subset_hint";
@@ -36,10 +36,7 @@ pub(super) struct Head {
 impl Head {
     pub(super) fn new(message: HttpHeaders, metadata: Option<&Metadata>) -> Self {
         let headers = message.headers.unwrap_or_default().headers;
-        let headers = headers
-            .into_iter()
-            .map(|h| (h.key, if h.raw_value.is_empty() { h.value } else { h.raw_value }))
-            .collect();
+        let headers = headers.into_iter().map(HeaderValue::into_parts).collect();
         let mut head = Self { headers: Headers(headers), ends: message.end_of_stream, subset: None };
         head.learn(metadata);
         head

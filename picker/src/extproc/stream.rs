@@ -68,9 +68,11 @@ where
             return refuse(&mut wire, &mut account, None, &Abort::overloaded()).await;
         }
         Err(Unread::TooSlow) => {
+            drop(strategy);
             return refuse(&mut wire, &mut account, None, &Abort::too_slow()).await;
         }
         Err(Unread::Answered(message)) => {
+            drop(strategy);
             return Tail::new(modes, None, End::Body).run(&mut wire, Some(*message), &mut account).await;
         }
         Err(Unread::Gone) => return Ok(()),

@@ -62,11 +62,11 @@ impl Report {
                 Bar::always_below(1.0, what, ratio)
             })
         };
-        let share = ratio(self.of(&Way::Waypost), self.of(&Way::Echo), |s| s.picker);
-        let what = "CPU time of the picker alone, of the echo's".to_owned();
+        let share = ratio(self.of(&Way::Waypost), self.of(&Way::Yardstick), |s| s.picker);
+        let what = "CPU time of the picker alone, of the yardstick's".to_owned();
         let share = (!share.median.is_nan()).then(|| Bar::at_most(SHARE, what, share));
         let bars = [
-            cheaper(Way::Waypost, Way::Echo),
+            cheaper(Way::Waypost, Way::Yardstick),
             share,
             cheaper(Way::Waypost, Way::Vllm),
             cheaper(Way::Headers, Way::Sglang),
@@ -101,7 +101,7 @@ impl fmt::Display for Report {
             "CPU µs a request",
             "of these the proxy",
             "of these the picker",
-            "ratio to the echo's way",
+            "ratio to the yardstick's way",
             "a second",
             "p50 µs",
             "p99 µs",
@@ -114,7 +114,7 @@ impl fmt::Display for Report {
                 format!("{:.0}", of(Sample::total)),
                 format!("{:.0}", of(|s| s.proxy)),
                 format!("{:.0}", of(|s| s.picker)),
-                ratio(samples, self.of(&Way::Echo), Sample::total).to_string(),
+                ratio(samples, self.of(&Way::Yardstick), Sample::total).to_string(),
                 median(|s| s.rate),
                 median(|s| s.p50),
                 median(|s| s.p99),
@@ -134,7 +134,7 @@ mod tests {
         let mut report = Report::default();
         for (ours, theirs) in [(60.0, 80.0), (30.0, 30.0), (40.0, 60.0)] {
             report.add(Way::Waypost.name(), sample(100.0, ours));
-            report.add(Way::Echo.name(), sample(100.0, theirs));
+            report.add(Way::Yardstick.name(), sample(100.0, theirs));
         }
         let shown = report.to_string();
         for cell in ["140 (130 to 160)", "| 100 ", "40 (30 to 60)", "0.89 (0.88 to 1.00)", "| 4000 "] {
@@ -148,13 +148,13 @@ mod tests {
         let mut report = Report::default();
         for (ours, theirs) in [(70.0, 100.0), (60.0, 80.0), (50.0, 49.0)] {
             report.add(Way::Waypost.name(), sample(10.0, ours));
-            report.add(Way::Echo.name(), sample(10.0, theirs));
+            report.add(Way::Yardstick.name(), sample(10.0, theirs));
         }
         let said: Vec<String> = report.bars().0.iter().map(Bar::to_string).collect();
         let expected = [
             "- DOES NOT HOLD: CPU time of Envoy + Waypost, of that of Envoy + Go echo that decides nothing: \
              0.78 (0.73 to 1.02), always below 1",
-            "- holds: CPU time of the picker alone, of the echo's: 0.75 (0.70 to 1.02), at most 0.8",
+            "- holds: CPU time of the picker alone, of the yardstick's: 0.75 (0.70 to 1.02), at most 0.8",
         ];
         assert_eq!(said, expected);
     }

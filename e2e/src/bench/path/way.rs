@@ -27,7 +27,7 @@ pub enum Way {
     /// Envoy alone, to each model server in turn
     Alone,
     /// Envoy and a server in Go that decides nothing
-    Echo,
+    Yardstick,
     /// Envoy and Waypost, three scorers, bodies in full duplex
     Waypost,
     /// Envoy and Waypost, two scorers that need no body, and headers alone
@@ -44,13 +44,13 @@ pub enum Way {
 impl Way {
     /// In the order of the table.
     pub const ALL: [Self; 6] =
-        [Self::Alone, Self::Echo, Self::Waypost, Self::Headers, Self::Sglang, Self::Vllm];
+        [Self::Alone, Self::Yardstick, Self::Waypost, Self::Headers, Self::Sglang, Self::Vllm];
 
     /// What it is called in the table.
     pub fn name(&self) -> &str {
         match self {
             Self::Alone => "Envoy alone, round robin",
-            Self::Echo => "Envoy + Go echo that decides nothing",
+            Self::Yardstick => "Envoy + Go echo that decides nothing",
             Self::Waypost => "Envoy + Waypost",
             Self::Headers => "Envoy + Waypost, headers only",
             Self::Sglang => SGLANG.name,
@@ -87,7 +87,7 @@ impl Way {
         };
         let picker = match self {
             Self::Alone | Self::Sglang | Self::Vllm => None,
-            Self::Echo => {
+            Self::Yardstick => {
                 let endpoint = backends.addresses()[0].to_string();
                 let listen = address(ports.grpc);
                 let args = ["-listen".to_owned(), listen, "-endpoint".to_owned(), endpoint];

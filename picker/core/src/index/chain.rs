@@ -3,18 +3,16 @@
 use smallvec::SmallVec;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
-/// Changed when equal prompts begin to hash to other values.
-const VERSION: u64 = 2;
-
 /// Where the chain of a prompt begins: prompts for different models or with different salts share no
 /// cache.
 pub fn seed(model: &str, cache_salt: Option<&str>) -> u64 {
-    let model = xxh3_64_with_seed(model.as_bytes(), VERSION);
+    let model = xxh3_64(model.as_bytes());
     cache_salt.map_or(model, |salt| xxh3_64_with_seed(salt.as_bytes(), model))
 }
 
-/// The hash of a block with these bytes after a block with the hash `before`. For either of the two given, different
-/// others give different results: the steps can be undone (those of SplitMix64, by Sebastiano Vigna).
+/// The hash of a block with these bytes after a block with the hash `before`. Where the bytes are the same, another
+/// `before` always gives another result, because the steps can be undone (they are those of SplitMix64, by Sebastiano
+/// Vigna); where `before` is the same, other bytes do so as far as their XXH3 is another.
 ///
 /// XXH3 could be seeded with `before` instead, but makes a table of 192 bytes anew for each seed.
 fn link(before: u64, bytes: &[u8]) -> u64 {

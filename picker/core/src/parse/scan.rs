@@ -1,6 +1,6 @@
-//! A strict JSON scanner over bytes: checks a whole document in one pass and remembers only where the
-//! values of its top level lie. Grammar: RFC 8259. It builds no tree and does not recurse, so a level
-//! of nesting costs one bit.
+//! A strict JSON scanner over bytes: after a look for what is no UTF-8 and for control characters, both with vectors, it
+//! checks a whole document in one pass and remembers only where the values of its top level lie. Grammar: RFC 8259. It
+//! builds no tree and does not recurse, so a level of nesting costs one bit.
 
 use std::ops::Range;
 

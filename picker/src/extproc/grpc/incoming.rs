@@ -24,7 +24,8 @@ const SHORT: usize = 4 << 10;
 /// The key of `ProcessingRequest.response_body`, with which a piece of a response begins.
 const RESPONSE_BODY: u8 = 5 << 3 | 2;
 
-/// Messages, decoded as they come. One that lies in a single DATA frame is a slice of that.
+/// Messages, decoded as they come. A long one, or a piece of a response, that lies in a single DATA frame is a slice of
+/// that.
 #[derive(Debug)]
 pub(super) struct Messages<B> {
     body: B,

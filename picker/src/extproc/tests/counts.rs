@@ -1,6 +1,7 @@
 //! What is booked and counted, above all when an exchange is cut off.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -102,6 +103,11 @@ async fn a_client_that_hangs_up_is_no_longer_counted() {
 async fn slow_readers_hold_up_their_own_stream_only() {
     let fixture = Fixture::new(Some(at_random()), &[RED]);
     let (tx, rx) = futures::channel::mpsc::unbounded();
+    let read = Arc::new(AtomicUsize::new(0));
+    let count = read.clone();
+    let rx = rx.inspect(move |_| {
+        count.fetch_add(1, Ordering::Relaxed);
+    });
     let mut answers = fixture.gate.clone().process(rx);
     tx.unbounded_send(Ok(first(chat(), false, FullDuplexStreamed, NoBody))).unwrap();
     for _ in 0..100 {
@@ -111,6 +117,7 @@ async fn slow_readers_hold_up_their_own_stream_only() {
     drop(tx);
     // One answer is taken: the others wait where they are, not in a queue of ours.
     answers.next().await.unwrap().unwrap();
+    assert_eq!(read.load(Ordering::Relaxed), 4);
     let rest: Vec<_> = answers.map(|answer| echoed(&answer.unwrap())).collect().await;
     let mut expected = vec![("x".into(), false); 100];
     expected.push(("".into(), true));
