@@ -172,8 +172,8 @@ pub struct ServeArgs {
     /// refused with status 408
     #[arg(long, value_name = "DURATION", help_heading = "Serving", default_value = "30s", value_parser = value::duration)]
     pub body_timeout: Duration,
-    /// Most bytes that the bodies of all requests take while they wait for decisions; a request for which
-    /// there is no room is refused with status 503. An eighth is kept for bodies of up to 256 KiB
+    /// Most bytes that all requests take, headers and bodies, while they wait for bodies and decisions; one for
+    /// which there is no room is refused with status 503. An eighth is kept for those of up to 256 KiB
     #[arg(long, value_name = "BYTES", help_heading = "Serving", default_value_t = 256 << 20)]
     pub max_held_bytes: usize,
     /// How long requests are taken after SIGTERM, while gateways learn that this picker goes

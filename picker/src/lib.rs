@@ -19,6 +19,7 @@ pub mod extproc;
 pub mod health;
 pub mod logging;
 pub mod metrics;
+pub mod open_files;
 pub mod ready;
 pub mod scrape;
 pub mod serve;

@@ -6,11 +6,14 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use picker::args::{Cli, Command, ServeArgs, consequence, normalise};
-use picker::{app, catalogue, check, logging};
+use picker::{app, catalogue, check, logging, open_files};
 use tokio::runtime::Builder;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// With fewer open files than this, the bounds on connections (`serve.rs`) would come too late.
+const FILES: u64 = 16 << 10;
 
 fn main() -> ExitCode {
     let normalised = normalise(std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()));
@@ -26,6 +29,12 @@ fn main() -> ExitCode {
 
 fn serve(args: ServeArgs, ignored: &[String]) -> ExitCode {
     logging::init(&args);
+    if let Some(most) = open_files::raise().filter(|most| *most < FILES) {
+        tracing::warn!(
+            most,
+            "few files may be open (ulimit -n): beyond that, endpoints and gateways can't connect"
+        );
+    }
     if !ignored.is_empty() {
         tracing::warn!(flags = ignored.join(" "), "these flags change nothing in this release");
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHasher;
+use smallvec::SmallVec;
 
 use crate::endpoint::Endpoint;
 
@@ -161,7 +162,7 @@ fn hash_of_labels(rows: &[(Arc<Endpoint>, Reading)]) -> u64 {
 }
 
 /// An address as gateways and tests write it: `ip` (any port) or `ip:port`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
     ip: IpAddr,
     port: Option<u16>,
@@ -202,10 +203,16 @@ impl Candidates {
         let all = 0..view.len() as u32;
         match subset {
             None => self.0.extend(all),
-            Some(subset) => self.0.extend(all.filter(|&i| {
-                let address = view.endpoints[i as usize].address;
-                subset.iter().any(|s| s.names(address))
-            })),
+            Some(subset) => {
+                // However long it is, each endpoint costs little.
+                let mut subset: SmallVec<[Address; 16]> = subset.into();
+                subset.sort_unstable();
+                let named = |ip, port| subset.binary_search(&Address { ip, port }).is_ok();
+                self.0.extend(all.filter(|&i| {
+                    let address = view.endpoints[i as usize].address;
+                    named(address.ip(), None) || named(address.ip(), Some(address.port()))
+                }));
+            }
         }
     }
 

@@ -113,10 +113,14 @@ where
     if !partial && head.content_length().is_some_and(|length| length > limit) {
         return Err(Unread::TooLarge);
     }
+    let mut held = gate.held.share();
+    if !held.take(head.size()) {
+        return Err(Unread::Overloaded);
+    }
     if enough == 0 {
         wire.send(reply::headers_before_body(&head.headers)).await;
     }
-    let (mut gathered, mut held) = (Gathered::expecting(head.content_length()), gate.held.share());
+    let mut gathered = Gathered::expecting(head.content_length());
     let mut messages = 0;
     // Nothing is held yet, so there is no hurry; and a body of a single message needs no clock.
     let (mut due, mut pace) = (None, 1);

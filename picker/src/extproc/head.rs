@@ -62,6 +62,12 @@ impl Head {
         self.subset = Some(subset);
     }
 
+    /// About the memory that its headers take, in bytes.
+    pub(super) fn size(&self) -> usize {
+        let Headers(headers) = &self.headers;
+        headers.iter().map(|pair| size_of_val(pair) + pair.0.len() + pair.1.len()).sum()
+    }
+
     /// The length that the client announced for the body.
     pub(super) fn content_length(&self) -> Option<usize> {
         self.headers.text("content-length")?.parse().ok()

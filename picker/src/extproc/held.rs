@@ -1,13 +1,13 @@
-//! The memory that bodies take while their requests wait for a decision.
+//! The memory that requests take while they wait for their bodies and a decision.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Bodies of up to this many bytes may take what is kept for small ones: hardly a prompt is longer.
+/// Requests of up to this many bytes may take what is kept for small ones: hardly a prompt is longer.
 const SMALL: usize = 256 << 10;
-/// This part of a budget is kept for small bodies.
+/// This part of a budget is kept for small requests.
 const KEPT: usize = 8;
 
-/// Bytes that all exchanges share. An eighth of them is kept for small bodies, so that a few long uploads
+/// Bytes that all exchanges share. An eighth of them is kept for small requests, so that a few long uploads
 /// that get stuck refuse nobody but each other.
 #[derive(Debug)]
 pub struct Budget {

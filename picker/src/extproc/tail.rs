@@ -72,7 +72,7 @@ impl Tail {
                 Some(Part::ResponseBody(body)) => self.body(wire, Side::Response, body).await,
                 Some(Part::ResponseHeaders(headers)) => {
                     self.compare_served(message.metadata_context.as_ref(), account);
-                    if is_encoded(&headers) {
+                    if is_encoded(&headers) || failed(&headers) {
                         self.usage = None;
                     }
                     wire.send(self.response_headers(&headers)).await;
@@ -170,6 +170,12 @@ impl Tail {
 fn is_event_stream(headers: &HttpHeaders) -> bool {
     let kind = headers.headers.as_ref().and_then(|headers| headers.get_str("content-type"));
     kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
+}
+
+/// Whether the status says so. What comes then may be what the client sent.
+fn failed(headers: &HttpHeaders) -> bool {
+    let status = headers.headers.as_ref().and_then(|headers| headers.get_str(":status"));
+    status.is_some_and(|status| !status.starts_with('2'))
 }
 
 /// Whether the body is not what its content type says, but packed.

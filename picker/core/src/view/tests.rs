@@ -93,6 +93,11 @@ fn candidates_are_all_or_the_subset_and_keep_their_order() {
     let subset = ["10.0.0.4", "10.0.0.1:8000", "10.0.0.2:1", "10.9.9.9"].map(|a| Address::parse(a).unwrap());
     candidates.reset(&view, Some(&subset));
     assert_eq!(positions(&candidates), [1, 4]);
+    // A long list in no order, with much that is not there.
+    let foreign = (0..1000).map(|n| Address::parse(&format!("10.7.{}.{}", n % 4, n / 4)).unwrap());
+    let long: Vec<_> = subset.iter().copied().chain(foreign).chain(subset).rev().collect();
+    candidates.reset(&view, Some(&long));
+    assert_eq!(positions(&candidates), [1, 4]);
     let mut copy = Candidates::of(&view, None);
     copy.copy_from(&candidates);
     assert_eq!(copy, candidates);

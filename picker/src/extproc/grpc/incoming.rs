@@ -8,6 +8,7 @@ use futures::Stream;
 use http_body::Body;
 use picker_proto::ProcessingRequest;
 use prost::Message;
+use prost::encoding::decode_varint;
 use tonic::codegen::StdError;
 use tonic::{Code, Status};
 
@@ -21,7 +22,11 @@ const AHEAD: usize = 64 << 10;
 /// responses are not: they are sent on at once.
 const SHORT: usize = 4 << 10;
 
-/// The key of `ProcessingRequest.response_body`, with which a piece of a response begins.
+/// The most bytes of a message besides a body. What is decoded of headers and metadata may take fifty times as many.
+const BESIDES: usize = 1 << 20;
+
+/// The keys of `ProcessingRequest.request_body` and `response_body`, with which a piece of a body begins.
+const REQUEST_BODY: u8 = 4 << 3 | 2;
 const RESPONSE_BODY: u8 = 5 << 3 | 2;
 
 /// Messages, decoded as they come. A long one, or a piece of a response, that lies in a single DATA frame is a slice of
@@ -88,6 +93,25 @@ fn length(bytes: &[u8], limit: usize) -> Result<Option<usize>, Status> {
     Ok(Some(length))
 }
 
+fn decoded(message: Bytes) -> Result<ProcessingRequest, Status> {
+    let besides = message.len() - body_in(&message).unwrap_or_default();
+    if besides > BESIDES {
+        return Err(Status::out_of_range(format!(
+            "{besides} bytes that are no body; a message may have {BESIDES}"
+        )));
+    }
+    ProcessingRequest::decode(message)
+        .map_err(|error| Status::internal(format!("no ProcessingRequest: {error}")))
+}
+
+/// How many bytes of `message`, which begins with a body, are that body's. Gateways write fields in the order of their
+/// numbers, so only fields that are not there could come before it.
+fn body_in(message: &[u8]) -> Option<usize> {
+    let (&key, mut rest) = message.split_first()?;
+    let length = matches!(key, REQUEST_BODY | RESPONSE_BODY).then(|| decode_varint(&mut rest).ok())??;
+    usize::try_from(length).ok().filter(|length| *length <= rest.len())
+}
+
 impl<B> Stream for Messages<B>
 where
     B: Body<Data = Bytes> + Unpin,
@@ -101,8 +125,7 @@ where
             match this.take() {
                 Ok(None) => {}
                 Ok(Some(message)) => {
-                    let message = ProcessingRequest::decode(message)
-                        .map_err(|error| Status::internal(format!("no ProcessingRequest: {error}")));
+                    let message = decoded(message);
                     this.ended = message.is_err();
                     return Poll::Ready(Some(message));
                 }
@@ -139,13 +162,13 @@ mod tests {
     use futures::{StreamExt, stream};
     use http_body::Frame;
     use http_body_util::StreamBody;
-    use picker_proto::HttpBody;
     use picker_proto::processing_request::Request;
+    use picker_proto::{HeaderMap, HeaderValue, HttpBody, HttpHeaders};
     use proptest::prelude::*;
 
     use super::*;
 
-    const LIMIT: usize = 1 << 20;
+    const LIMIT: usize = 2 << 20;
 
     fn body(length: usize) -> HttpBody {
         HttpBody { body: vec![7; length].into(), end_of_stream: false }
@@ -208,6 +231,29 @@ mod tests {
             };
             assert_eq!(frame.as_ptr_range().contains(&body.body.as_ptr()), slice, "{length}");
         }
+    }
+
+    #[test]
+    fn only_a_body_may_be_long() {
+        let long = |part: Request| read(vec![Ok(framed(&part.into()).into())]);
+        let of = |length| HttpBody { body: vec![7; length].into(), end_of_stream: false };
+        let most = LIMIT - 100;
+        for part in [Request::RequestBody(of(most)), Request::ResponseBody(of(most))] {
+            assert_eq!(long(part.clone()), (vec![part.into()], None));
+        }
+        // Headers that are empty, and take the least that they can.
+        let headers = |count: usize| {
+            let map = HeaderMap { headers: vec![HeaderValue::default(); count] };
+            Request::RequestHeaders(HttpHeaders { headers: Some(map), end_of_stream: false })
+        };
+        let few = headers(BESIDES / 2 - 10);
+        assert_eq!(long(few.clone()), (vec![few.into()], None));
+        assert_eq!(long(headers(BESIDES / 2)), (vec![], Some(Code::OutOfRange)));
+        // Behind a body.
+        let mut both = message(10).encode_to_vec();
+        both.extend(ProcessingRequest::from(headers(BESIDES / 2)).encode_to_vec());
+        let head = [&[0], &(both.len() as u32).to_be_bytes()[..]].concat();
+        assert_eq!(wire(&[head, both].concat()), (vec![], Some(Code::OutOfRange)));
     }
 
     #[tokio::test]

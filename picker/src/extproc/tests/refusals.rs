@@ -17,7 +17,7 @@ use tonic::Code;
 use super::client::Picker;
 use super::client::Step::{Get, Send};
 use super::words::*;
-use super::{BODY_TIMEOUT, Fixture, MAX_BODY, at_random, by_adapter};
+use super::{BODY_TIMEOUT, Fixture, MAX_BODY, MAX_HELD, at_random, by_adapter};
 
 const RED: &str = "10.0.0.1:8000";
 
@@ -257,6 +257,13 @@ async fn bodies_that_are_held_at_once() {
         tx.unbounded_send(Ok(body(vec![b' '; MAX_BODY], false))).unwrap();
         (tx, fixture.gate.clone().process(rx))
     };
+    // Headers that wait for a body are held, too.
+    let mut long = chat();
+    long.headers.extend(HeaderMap::from_iter([("cookie", "c".repeat(MAX_HELD))]).headers);
+    let (tx, rx) = futures::channel::mpsc::unbounded();
+    tx.unbounded_send(Ok(first(long, false, FullDuplexStreamed, FullDuplexStreamed))).unwrap();
+    let mut answers = fixture.gate.clone().process(rx);
+    assert!(matches!(poll!(answers.next()), Poll::Ready(Some(Ok(answer))) if answer == overloaded));
     let (_waits, mut waiting) = begin();
     let (asks, mut asking) = begin();
     assert!(poll!(waiting.next()).is_pending());

@@ -105,20 +105,26 @@ async fn an_answer_that_is_cut_off_counts_what_it_said() {
     assert_eq!(lines(&picker), counted("blue"));
 }
 
-fn encoded(encoding: &'static str) -> ProcessingRequest {
-    let headers = HeaderMap::from_iter([(":status", "200"), ("content-encoding", encoding)]);
+fn answered(status: &'static str, encoding: &'static str) -> ProcessingRequest {
+    let headers = HeaderMap::from_iter([(":status", status), ("content-encoding", encoding)]);
     Request::ResponseHeaders(HttpHeaders { headers: Some(headers), end_of_stream: false }).into()
 }
 
 #[rstest]
-#[case("gzip", false)]
-#[case("identity", true)]
+#[case("200", "gzip", false)]
+#[case("200", "identity", true)]
+#[case("201", "identity", true)]
+#[case("400", "identity", false)]
 #[tokio::test]
-async fn a_packed_answer_is_not_looked_at(#[case] encoding: &'static str, #[case] looked: bool) {
+async fn a_packed_answer_or_an_error_is_not_looked_at(
+    #[case] status: &'static str,
+    #[case] encoding: &'static str,
+    #[case] looked: bool,
+) {
     let (picker, route) = one().await;
     let mut steps = routed(&route, FullDuplexStreamed);
     steps.extend([
-        Send(encoded(encoding)),
+        Send(answered(status, encoding)),
         Get(go_on_response_headers()),
         Send(response_body(JSON[0], true)),
         Get(echo_response(JSON[0], true)),

@@ -5,7 +5,11 @@ const LONGEST: usize = 4 << 10;
 /// The most bytes of a name that is one of ours.
 const NAME: usize = 24;
 
-/// Those numbers of one object that are there, capped.
+/// The largest number of tokens that is believed: no model takes or makes as many. Some answers repeat what the client
+/// sent, with a `usage` of its own in it.
+const MOST: u32 = 16 << 20;
+
+/// Those numbers of one object that are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
     pub prompt: Option<u32>,
@@ -151,7 +155,7 @@ impl Object {
 
     /// Keeps a value that ends.
     fn keep(&mut self) {
-        if let (Some(name), Value::Digits(number)) = (self.name, self.value) {
+        if let (Some(name), Value::Digits(number @ ..=MOST)) = (self.name, self.value) {
             match name {
                 Name::Prompt => self.counts.prompt = Some(number),
                 Name::Completion => self.counts.completion = Some(number),

@@ -82,8 +82,8 @@ const MESSAGES: &str = concat!(
 )]
 #[case::exponent(r#"{"usage":{"prompt_tokens":1e9,"completion_tokens":true,"input_tokens":null}}"#, None)]
 #[case::too_large(
-    r#"{"usage":{"prompt_tokens":18446744073709551616,"completion_tokens":4294967296}}"#,
-    tokens(u32::MAX, 0, u32::MAX)
+    r#"{"usage":{"prompt_tokens":18446744073709551616,"cache_read_input_tokens":16777217,"completion_tokens":16777216}}"#,
+    tokens(0, 0, 16_777_216)
 )]
 #[case::nested_key(r#"{"usage":{"usage":{"prompt_tokens":1},"completion_tokens":2}}"#, tokens(0, 0, 2))]
 fn what_an_answer_says(#[case] answer: &str, #[case] said: Option<Tokens>) {
@@ -170,7 +170,9 @@ proptest! {
     }
 
     #[test]
-    fn json_says_what_it_says(prompt: u32, cached: u32, completion: u32, text: String, pretty: bool, size in 1_usize..300) {
+    fn json_says_what_it_says(numbers: [u32; 3], text: String, pretty: bool, size in 1_usize..300) {
+        // Those that are believed.
+        let [prompt, cached, completion] = numbers.map(|number| number % 16_777_217);
         let answer = serde_json::json!({
             "choices": [{"message": {"content": text}}, {"text": format!("\"usage\":{{\"prompt_tokens\":{prompt}}}{text}\"usage")}],
             "usage": {
