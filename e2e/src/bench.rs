@@ -94,6 +94,18 @@ impl Bench {
     }
 }
 
+/// Reads a number from `least` to `most` from the command line.
+fn between(least: f64, most: f64) -> impl Fn(&str) -> Result<f64, String> + Clone {
+    move |text| {
+        let number: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
+        if (least..=most).contains(&number) {
+            Ok(number)
+        } else {
+            Err(format!("not between {least} and {most}"))
+        }
+    }
+}
+
 /// Writes figures to `file`, if there is one.
 fn write_json(file: Option<&std::path::Path>, figures: &serde_json::Value) -> Result<()> {
     let Some(file) = file else { return Ok(()) };

@@ -60,12 +60,20 @@ pub fn write(file: &Path, config: &str, endpoints: &Path) -> Result<()> {
     std::fs::rename(&half, file).with_context(|| format!("writing {}", file.display()))
 }
 
+/// What the file that names the model servers is called, without its ending.
+pub const SERVERS_FILE: &str = "endpoints";
+
+/// That file in `folder`.
+pub fn endpoints_in(folder: &Path) -> PathBuf {
+    folder.join(SERVERS_FILE).with_extension("yaml")
+}
+
 /// Writes a configuration over these model servers, and the file that names them, into `folder`. Gives back where.
 ///
 /// # Errors
 /// When they can't be written.
 pub fn laid(folder: &Path, config: &str, addresses: &[SocketAddr]) -> Result<PathBuf> {
-    let (file, servers) = (folder.join("config.yaml"), folder.join("endpoints.yaml"));
+    let (file, servers) = (folder.join("config.yaml"), endpoints_in(folder));
     std::fs::write(&servers, endpoints(addresses))
         .with_context(|| format!("writing {}", servers.display()))?;
     write(&file, config, &servers)?;

@@ -12,7 +12,7 @@ use super::peers::{Given, distinct};
 use super::report::Report;
 use super::server::{Alone, Server};
 use super::workload::{self, HEADERS_ALONE, Row};
-use super::{config, write_json};
+use super::{between, config, write_json};
 use crate::Progress;
 
 /// How long a server that was stopped has to learn again how the model servers are.
@@ -34,7 +34,7 @@ pub struct Exchanges {
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub at_once: u16,
     /// Open loop: so many `short` requests a second, and of the longer rows as many fewer as in a closed loop
-    #[arg(long, conflicts_with = "at_once", value_parser = rate)]
+    #[arg(long, conflicts_with = "at_once", value_parser = between(1.0, 1e6))]
     pub rate: Option<f64>,
     /// Over TLS, with one cipher suite for all
     #[arg(long)]
@@ -93,8 +93,10 @@ impl Exchanges {
         write_json(self.json.as_deref(), &report.json())
     }
 
+    /// Whether all requests of a row are sent before a picker ends their connection.
+    ///
     /// # Errors
-    /// When a picker would end the connection before all requests of a row are sent.
+    /// When they are not.
     fn fits(&self) -> Result<()> {
         let Some(rate) = self.rate else { return Ok(()) };
         let seconds = f64::from(self.requests) / rate;
@@ -126,11 +128,6 @@ fn in_turn(servers: &[Server], row: Row, repeat: usize) -> impl Iterator<Item = 
     let first = repeat % servers.len();
     servers.rotate_left(first);
     servers.into_iter()
-}
-
-fn rate(text: &str) -> Result<f64, String> {
-    let rate: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (1.0..=1e6).contains(&rate) { Ok(rate) } else { Err("not between 1 and a million".to_owned()) }
 }
 
 #[cfg(test)]

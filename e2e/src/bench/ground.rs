@@ -28,9 +28,6 @@ pub const WAYPOST: &str = "Waypost";
 /// The server that the others are held against.
 pub const YARDSTICK: &str = "Go echo that decides nothing";
 
-/// The file that names the model servers, without its ending.
-pub const ENDPOINTS: &str = "endpoints";
-
 /// Programs, model servers, and a folder for files.
 pub struct Ground {
     programs: Programs,
@@ -52,7 +49,7 @@ impl Ground {
         away_from_the_servers()?;
         let folder = tempfile::tempdir()?;
         let identity = tls.then(|| Identity::made(folder.path())).transpose()?;
-        let sim = model_servers(&programs.sim, &endpoints(folder.path())).await?;
+        let sim = model_servers(&programs.sim, &config::endpoints_in(folder.path())).await?;
         Ok(Self { programs, yardstick, folder, identity, sim })
     }
 
@@ -102,7 +99,7 @@ impl Ground {
     /// When the file can't be written.
     pub fn configure(&self, name: &str, config: &str) -> Result<PathBuf> {
         let file = self.folder.path().join(format!("{name}.yaml"));
-        config::write(&file, config, &endpoints(self.folder.path()))?;
+        config::write(&file, config, &config::endpoints_in(self.folder.path()))?;
         Ok(file)
     }
 
@@ -121,11 +118,6 @@ impl Ground {
         let server = Server::start(YARDSTICK, address(port), &self.yardstick, &args, log)?;
         server.with_identity(self.identity.clone()).listens().await
     }
-}
-
-/// The file in `folder` that names the model servers.
-fn endpoints(folder: &Path) -> PathBuf {
-    folder.join(ENDPOINTS).with_extension("yaml")
 }
 
 async fn model_servers(program: &Path, endpoints: &Path) -> Result<Child> {

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use tokio::process::Command;
 
+use super::between;
 use crate::Progress;
 use crate::tools::cargo;
 
@@ -13,7 +14,7 @@ use crate::tools::cargo;
 #[derive(Args, Clone, Debug)]
 pub struct Index {
     /// Minutes for which new blocks push out old ones
-    #[arg(long, default_value_t = 10.0, value_parser = minutes)]
+    #[arg(long, default_value_t = 10.0, value_parser = between(0.1, 1440.0))]
     pub minutes: f64,
 }
 
@@ -34,9 +35,4 @@ impl Index {
         ensure!(status.success(), "not every bar is held");
         Ok(())
     }
-}
-
-fn minutes(text: &str) -> Result<f64, String> {
-    let minutes: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    if (0.1..=1440.0).contains(&minutes) { Ok(minutes) } else { Err("not between 0.1 and 1440".to_owned()) }
 }

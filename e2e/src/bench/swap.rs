@@ -19,7 +19,7 @@ use super::exchange::Exchange;
 use super::ground::{Ground, WAYPOST};
 use super::server::Server;
 use super::workload::{self, Row};
-use super::{config, write_json};
+use super::{between, config, write_json};
 use crate::Progress;
 
 /// Load before the first window.
@@ -34,7 +34,8 @@ pub struct Swap {
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
     pub pairs: u16,
     /// Seconds of a window. The picker looks at its file four times a second
-    #[arg(long, default_value_t = 2.0, value_parser = seconds)]
+    // A look at the file every quarter of a second must fit in.
+    #[arg(long, default_value_t = 2.0, value_parser = between(1.0, 30.0))]
     pub window: f64,
     /// Requests at once, all on one connection
     #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -156,10 +157,4 @@ async fn asking(
         windows.note(&decision)?;
     }
     Ok(())
-}
-
-fn seconds(text: &str) -> Result<f64, String> {
-    let seconds: f64 = text.parse().map_err(|_| "not a number".to_owned())?;
-    // A look at the file every quarter of a second must fit in.
-    if (1.0..=30.0).contains(&seconds) { Ok(seconds) } else { Err("not between 1 and 30".to_owned()) }
 }

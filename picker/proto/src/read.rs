@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use prost_types::value::Kind;
 
-use crate::{Fields, HeaderMap, HeaderValue, Metadata, field_value};
+use crate::{Fields, HeaderMap, HeaderValue, HttpHeaders, Metadata, field_value};
 
 impl HeaderValue {
     /// The value, wherever the gateway put it: `raw_value` comes first.
@@ -26,6 +26,13 @@ impl HeaderMap {
     /// As [`get`](Self::get), if the value is UTF-8.
     pub fn get_str(&self, name: &str) -> Option<&str> {
         self.get(name).and_then(|v| std::str::from_utf8(v).ok())
+    }
+}
+
+impl HttpHeaders {
+    /// The first value of the header `name` (in lower case), if there is one in UTF-8.
+    pub fn get_str(&self, name: &str) -> Option<&str> {
+        self.headers.as_ref()?.get_str(name)
     }
 }
 

@@ -59,24 +59,21 @@ where
     let wait = modes.wait(strategy.needs);
     let body = match body::read(&mut wire, &mut head, wait, &gate).await {
         Ok(body) => body,
-        Err(Unread::TooLarge) => {
+        Err(unread) => {
             drop(strategy);
-            return refuse(&mut wire, &mut account, None, &Abort::too_large(gate.max_body)).await;
+            let abort = match unread {
+                Unread::TooLarge => Abort::too_large(gate.max_body),
+                Unread::Overloaded => Abort::overloaded(),
+                Unread::TooSlow => Abort::too_slow(),
+                Unread::Answered(message) => {
+                    let tail = Tail::new(modes, None, End::Body);
+                    return tail.run(&mut wire, Some(*message), &mut account).await;
+                }
+                Unread::Gone => return Ok(()),
+                Unread::Failed(status) => return Err(status),
+            };
+            return refuse(&mut wire, &mut account, None, &abort).await;
         }
-        Err(Unread::Overloaded) => {
-            drop(strategy);
-            return refuse(&mut wire, &mut account, None, &Abort::overloaded()).await;
-        }
-        Err(Unread::TooSlow) => {
-            drop(strategy);
-            return refuse(&mut wire, &mut account, None, &Abort::too_slow()).await;
-        }
-        Err(Unread::Answered(message)) => {
-            drop(strategy);
-            return Tail::new(modes, None, End::Body).run(&mut wire, Some(*message), &mut account).await;
-        }
-        Err(Unread::Gone) => return Ok(()),
-        Err(Unread::Failed(status)) => return Err(status),
     };
 
     let asked = Instant::now();

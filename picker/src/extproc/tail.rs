@@ -168,18 +168,18 @@ impl Tail {
 }
 
 fn is_event_stream(headers: &HttpHeaders) -> bool {
-    let kind = headers.headers.as_ref().and_then(|headers| headers.get_str("content-type"));
+    let kind = headers.get_str("content-type");
     kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
 }
 
 /// Whether the status says so. What comes then may be what the client sent.
 fn failed(headers: &HttpHeaders) -> bool {
-    let status = headers.headers.as_ref().and_then(|headers| headers.get_str(":status"));
+    let status = headers.get_str(":status");
     status.is_some_and(|status| !status.starts_with('2'))
 }
 
 /// Whether the body is not what its content type says, but packed.
 fn is_encoded(headers: &HttpHeaders) -> bool {
-    let encoding = headers.headers.as_ref().and_then(|headers| headers.get_str("content-encoding"));
+    let encoding = headers.get_str("content-encoding");
     encoding.is_some_and(|encoding| !encoding.trim().eq_ignore_ascii_case("identity"))
 }

@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use anyhow::{Result, ensure};
 
-use super::super::ground::{ENDPOINTS, WAYPOST, YARDSTICK};
+use super::super::config::SERVERS_FILE;
+use super::super::ground::{WAYPOST, YARDSTICK};
 
 /// Another picker, which takes the flags and the configuration of this one: `NAME=PROGRAM FLAG…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +25,7 @@ impl FromStr for Given {
     fn from_str(text: &str) -> std::result::Result<Self, Self::Err> {
         let (name, command) = text.split_once('=').ok_or("write NAME=PROGRAM FLAG…")?;
         // Its files are called by the name.
-        let taken = name.starts_with(WAYPOST) || [YARDSTICK, ENDPOINTS].contains(&name);
+        let taken = name.starts_with(WAYPOST) || [YARDSTICK, SERVERS_FILE].contains(&name);
         if name.is_empty() || name.contains('/') || taken {
             return Err("give it a name of its own, without a slash");
         }
@@ -55,7 +56,7 @@ mod tests {
         let given: Given = "mine=/opt/mine --pool-name=any -v 1".parse().unwrap();
         let flags = ["--pool-name=any", "-v", "1"].map(str::to_owned).into();
         assert_eq!(given, Given { name: "mine".to_owned(), program: "/opt/mine".into(), flags });
-        for name in ["", "a/b", WAYPOST, YARDSTICK, ENDPOINTS] {
+        for name in ["", "a/b", WAYPOST, YARDSTICK, SERVERS_FILE] {
             let wrong = format!("{name}=/opt/mine").parse::<Given>();
             assert_eq!(wrong, Err("give it a name of its own, without a slash"));
         }
