@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::document::{API_VERSIONS, canonical};
 use super::*;
+use crate::compile::read_document;
 
 fn errors(text: &str) -> Vec<(String, ErrorKind, String)> {
-    let errors = Document::parse(text).unwrap_err();
+    let errors = read_document(text).unwrap_err();
     errors.0.into_iter().map(|e| (e.path, e.kind, e.message)).collect()
 }
 
@@ -67,7 +68,7 @@ plugins: [{type: queue-scorer, third: 3}]
 fourth: 4
 ";
     let routing = Document::parse(text).unwrap().routing;
-    let errors = crate::strategy::compile(&routing, Scope::File, &Default::default()).err().unwrap();
+    let errors = crate::compile::compile(&routing, Scope::File, &Default::default()).err().unwrap();
     let paths: Vec<_> = errors.0.iter().map(|error| error.path.as_str()).collect();
     assert_eq!(paths, ["first", "second", "plugins[0].third", "fourth"]);
 }
@@ -94,7 +95,7 @@ fn a_text_that_is_no_mapping_is_refused_in_one_line(#[case] text: &str, #[case] 
 
 #[test]
 fn errors_are_shown_with_their_paths() {
-    let errors = Document::parse("apiVersion: v1\nkind: ConfigMap").unwrap_err();
+    let errors = read_document("apiVersion: v1\nkind: ConfigMap").unwrap_err();
     assert_eq!(
         errors.to_string(),
         format!("apiVersion: {VERSION}, is \"v1\"; kind: must be EndpointPickerConfig, is \"ConfigMap\"")

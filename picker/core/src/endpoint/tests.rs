@@ -1,5 +1,5 @@
 use super::*;
-use crate::view::testing::spec;
+use crate::testing::spec;
 
 #[test]
 fn a_slot_is_used_again_and_a_key_is_not() {

@@ -1,7 +1,7 @@
-//! Plugins that take candidates out.
+//! Filters: plugins that take candidates out.
 
-mod header_based_testing;
-mod label_selector;
+room! {
+    header_based_testing::HeaderBasedTestingFilter,
+    label_selector::LabelSelectorFilter,
+}
 
-pub use header_based_testing::HeaderBasedTestingFilter;
-pub use label_selector::LabelSelectorFilter;

@@ -1,5 +1,6 @@
-//! Plugins that find out something about a request before it is scored.
+//! Producers: plugins that find out something about a request before it is scored.
 
-mod approx_prefix_cache;
+room! {
+    approx_prefix_cache::ApproxPrefixCacheProducer,
+}
 
-pub use approx_prefix_cache::ApproxPrefixCacheProducer;

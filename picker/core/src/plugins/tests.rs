@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::cx::Cx;
-use crate::plugin::{Role, ScoreInput};
+use crate::plugin::Role;
 use crate::request::header;
 use crate::schedule::{Produced, Scored};
-use crate::view::testing::{build, lora, request, view};
+use crate::testing::{build, lora, request, view};
 use crate::view::{Candidates, Signals, View};
 
 /// Parameters with which each type can be made.
@@ -170,7 +170,7 @@ proptest! {
         found.block_tokens = 64;
         found.matched.extend(&matched[..view.len()]);
         let request = request("a", "prompt");
-        let mut candidates = Candidates::of(&view, None);
+        let mut candidates = Candidates::of(&view.endpoints, None);
         candidates.retain(|i| some >> i & 1 == 0);
         for plugin in ALL.iter().filter(|p| p.roles.contains(&Role::Scorer)) {
             let scorer = build(plugin.kind, json!({})).unwrap().scorer.unwrap();
@@ -184,7 +184,7 @@ proptest! {
     fn filters_only_remove(view in views(), header in "(10\\.0\\.0\\.[0-9]{1,2}(:8000)?,?){0,4}|.{0,20}", some in any::<u32>()) {
         let mut request = request("a", "prompt");
         request.headers.0.push((header::TEST_ENDPOINT_SELECTION.into(), Bytes::from(header)));
-        let mut before = Candidates::of(&view, None);
+        let mut before = Candidates::of(&view.endpoints, None);
         before.retain(|i| some >> i & 1 == 0);
         for plugin in ALL.iter().filter(|p| p.roles.contains(&Role::Filter)) {
             let mut after = before.clone();
@@ -202,7 +202,7 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let view = view(vec![Signals::default(); totals.len()]);
-        let mut candidates = Candidates::of(&view, None);
+        let mut candidates = Candidates::of(&view.endpoints, None);
         candidates.retain(|i| i == 0 || some >> i & 1 == 0);
         let totals: Vec<_> = candidates.iter().map(|i| totals[i]).collect();
         let mut cx = Cx::new(std::time::Instant::now(), seed);

@@ -7,8 +7,8 @@ use smallvec::smallvec;
 use super::*;
 use crate::plugin::{Filter, Picker, Producer, ProfileHandler, Scorer};
 use crate::plugins::{pick, profile};
-use crate::strategy::Needs;
-use crate::view::testing::unknown;
+use crate::needs::Needs;
+use crate::testing::unknown;
 
 /// Keeps the positions that it names.
 struct Keep(&'static [usize]);

@@ -84,7 +84,7 @@ fn an_address_names_an_endpoint_by_ip_and_by_port_if_it_has_one() {
 fn candidates_are_all_or_the_subset_and_keep_their_order() {
     let view = unknown(5);
     let positions = |c: &Candidates| c.iter().collect::<Vec<_>>();
-    let mut candidates = Candidates::of(&view, None);
+    let mut candidates = Candidates::of(&view.endpoints, None);
     assert_eq!(positions(&candidates), [0, 1, 2, 3, 4]);
     candidates.retain(|i| i != 2);
     assert_eq!(positions(&candidates), [0, 1, 3, 4]);
@@ -98,10 +98,10 @@ fn candidates_are_all_or_the_subset_and_keep_their_order() {
     let long: Vec<_> = subset.iter().copied().chain(foreign).chain(subset).rev().collect();
     candidates.reset(&view, Some(&long));
     assert_eq!(positions(&candidates), [1, 4]);
-    let mut copy = Candidates::of(&view, None);
+    let mut copy = Candidates::of(&view.endpoints, None);
     copy.copy_from(&candidates);
     assert_eq!(copy, candidates);
-    assert!(Candidates::of(&view, Some(&[])).is_empty());
+    assert!(Candidates::of(&view.endpoints, Some(&[])).is_empty());
 }
 
 #[test]

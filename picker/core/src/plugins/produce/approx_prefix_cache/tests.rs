@@ -9,7 +9,7 @@ use crate::schedule::PrefixMatch;
 use crate::store::StateStore;
 use crate::strategy::compile;
 use crate::view::Signals;
-use crate::view::testing::{build, request, unknown, view};
+use crate::testing::{build, request, unknown, view};
 
 const KIND: &str = "approx-prefix-cache-producer";
 
@@ -27,7 +27,7 @@ fn servers(caches: &[(u32, u32)]) -> View {
 
 fn find(producer: &dyn Producer, request: &Request, view: &View) -> Produced {
     let mut produced = Produced::default();
-    producer.produce(request, view, &Candidates::of(view, None), &mut produced);
+    producer.produce(request, view, &Candidates::of(&view.endpoints, None), &mut produced);
     produced
 }
 

@@ -1,12 +1,11 @@
-//! Scheduling profiles: who takes part, in which order, with which weight.
+//! Scheduling profiles: their filters, scorers and picker, in order, with weights.
 
-use std::sync::Arc;
-
-use super::{Compiler, Found, Instances};
+use super::context::Compiler;
+use super::instances::{Found, Instances};
 use crate::config::{ErrorKind, PluginRef, PluginSpec, ProfileSpec, Routing};
-use crate::plugin::{Picker, Roles};
 use crate::plugins;
-use crate::strategy::Profile;
+use crate::role::Picker;
+use crate::strategy::{Named, Profile};
 
 impl Compiler<'_> {
     pub(super) fn profiles(&mut self, routing: &Routing, instances: &mut Instances) -> Vec<Profile> {
@@ -34,42 +33,44 @@ impl Compiler<'_> {
         declared: &[PluginSpec],
         instances: &mut Instances,
     ) -> Profile {
-        let (mut filters, mut scorers, mut picker) = (Vec::new(), Vec::new(), None::<Arc<dyn Picker>>);
+        let (mut filters, mut scorers, mut picker) = (Vec::new(), Vec::new(), None::<Named<dyn Picker>>);
         for (i, reference) in spec.plugins.iter().enumerate() {
             let path = format!("{path}.plugins[{i}]");
             let position = match instances.find(&reference.plugin_ref) {
                 Found::Made(position, _) => position,
                 Found::Broken => continue,
                 Found::Nothing => {
-                    self.dangling(format!("{path}.pluginRef"), &reference.plugin_ref, instances);
+                    let path = format!("{path}.pluginRef");
+                    self.dangling(path, &reference.plugin_ref, instances.names());
                     continue;
                 }
             };
-            let Some(roles) = instances.take_part(position) else { continue };
+            let Some(instance) = instances.take_part(position) else { continue };
+            let roles = &instance.roles;
             if let Some(filter) = &roles.filter {
-                filters.push(filter.clone());
+                filters.push(instance.named(filter.clone()));
             }
             if let Some(scorer) = &roles.scorer {
-                scorers.push((self.weight(&path, reference), scorer.clone()));
+                scorers.push((self.weight(&path, reference), instance.named(scorer.clone())));
             } else if reference.weight.is_some() {
                 let message =
                     format!("{:?} is no scorer and has no weight; leave it out", reference.plugin_ref);
                 self.fail(format!("{path}.weight"), ErrorKind::Invalid, message);
             }
             if let Some(new) = &roles.picker
-                && picker.replace(new.clone()).is_some()
+                && picker.replace(instance.named(new.clone())).is_some()
             {
                 let message = format!("a second picker, {:?}; a profile has one", reference.plugin_ref);
                 self.fail(format!("{path}.pluginRef"), ErrorKind::Duplicate, message);
             }
-            if !takes_part(roles) {
+            if !roles.in_profiles() {
                 let message =
                     format!("{:?} is no filter, scorer or picker; take it out", reference.plugin_ref);
                 self.fail(format!("{path}.pluginRef"), ErrorKind::Invalid, message);
             }
         }
         let picker =
-            picker.or_else(|| first_picker(declared, instances)).unwrap_or_else(plugins::pick::default);
+            picker.or_else(|| first_picker(declared, instances)).unwrap_or_else(default_picker);
         Profile { name: spec.name.clone(), filters: filters.into(), scorers: scorers.into(), picker }
     }
 
@@ -94,7 +95,7 @@ impl Compiler<'_> {
         for (i, spec) in specs.iter().enumerate() {
             let Found::Made(position, roles) = instances.find(spec.name()) else { continue };
             // Not a second one of the same name.
-            if position != i || !takes_part(roles) {
+            if position != i || !roles.in_profiles() {
                 continue;
             }
             if roles.picker.is_some() && std::mem::replace(&mut has_picker, true) {
@@ -112,21 +113,24 @@ impl Compiler<'_> {
 }
 
 /// The picker of profiles that name none: the first one that is declared.
-fn first_picker(declared: &[PluginSpec], instances: &mut Instances) -> Option<Arc<dyn Picker>> {
+fn first_picker(declared: &[PluginSpec], instances: &mut Instances) -> Option<Named<dyn Picker>> {
     let position = declared.iter().enumerate().find_map(|(i, spec)| match instances.find(spec.name()) {
         Found::Made(position, roles) if position == i && roles.picker.is_some() => Some(position),
         _ => None,
     })?;
-    instances.take_part(position)?.picker.clone()
+    let instance = instances.take_part(position)?;
+    Some(instance.named(instance.roles.picker.clone()?))
 }
 
-fn takes_part(roles: &Roles) -> bool {
-    roles.filter.is_some() || roles.scorer.is_some() || roles.picker.is_some()
+/// The picker of a strategy that declares none.
+fn default_picker() -> Named<dyn Picker> {
+    Named { name: plugins::pick::DEFAULT.into(), role: plugins::pick::default() }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::plugin::Building;
     use crate::store::StateStore;
 
     #[test]
@@ -141,9 +145,8 @@ mod tests {
         ]
         .map(PluginSpec::of)
         .into();
-        let (mut errors, mut staging) = (Vec::new(), StateStore::default().stage());
-        let mut compiler = Compiler { errors: &mut errors, staging: &mut staging };
-        let instances = compiler.instances(&specs);
+        let mut compiler = Compiler::new(plugins::builtin());
+        let instances = compiler.instances(&specs, &mut Building::new(StateStore::default().stage()));
         let wanted =
             ["random-picker", "queue-scorer", "header-based-testing-filter", "active-request-scorer"];
         let reference = |name: &str| PluginRef { plugin_ref: name.to_owned(), weight: None };
@@ -151,6 +154,6 @@ mod tests {
             compiler.default_profile(&specs, &instances),
             ProfileSpec { name: "default".to_owned(), plugins: wanted.map(reference).into() }
         );
-        assert_eq!(errors, []);
+        assert_eq!(compiler.errors, []);
     }
 }

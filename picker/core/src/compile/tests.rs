@@ -9,7 +9,7 @@ use crate::cx::Cx;
 use crate::schedule::Scored;
 use crate::store::StateStore;
 use crate::view::Candidates;
-use crate::view::testing::unknown;
+use crate::testing::unknown;
 
 fn yaml(text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap()
@@ -336,7 +336,7 @@ fn a_profile_without_a_picker_takes_the_first_one_declared(#[case] pickers: &[&s
     let profiles = json!([{"name": "default", "plugins": [{"pluginRef": "queue-scorer"}]}]);
     let strategy = compiled(&json!({"plugins": plugins, "schedulingProfiles": profiles}));
     let view = unknown(3);
-    let scored = Scored { candidates: &Candidates::of(&view, None), totals: &[3.0, 2.0, 1.0] };
+    let scored = Scored { candidates: &Candidates::of(&view.endpoints, None), totals: &[3.0, 2.0, 1.0] };
     let picked = strategy.profiles[0].picker.pick(&mut Cx::new(Instant::now(), 1), scored);
     assert_eq!(picked.len(), named);
 }
