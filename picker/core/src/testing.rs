@@ -150,6 +150,11 @@ impl Instance {
         Slot::new(index.unwrap_or_else(|| panic!("it has to do with no {}", F::NAME)) as u16)
     }
 
+    /// Whether it provides or reads a fact of this kind.
+    pub fn has<F: Fact>(&self) -> bool {
+        self.kinds.contains(&TypeId::of::<F>())
+    }
+
     /// Sets the fact of this kind that it reads.
     #[must_use]
     pub fn knowing<F: Fact>(mut self, fact: F) -> Self {

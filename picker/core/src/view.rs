@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustc_hash::FxHasher;
+
 use crate::column::Column;
 use crate::endpoint::Endpoint;
 
@@ -12,8 +13,6 @@ mod address;
 mod candidates;
 mod signals;
 
-#[cfg(test)]
-pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 

@@ -107,10 +107,12 @@ impl Compiler<'_> {
         }
     }
 
-    fn discovery(&mut self, name: &str, instances: &Instances) -> Option<FileDiscovery> {
+    fn discovery(&mut self, name: &str, instances: &mut Instances) -> Option<FileDiscovery> {
         let path = "dataLayer.discovery.pluginRef";
         match instances.find(name) {
-            Found::Made(_, roles) if roles.discovery.is_some() => return roles.discovery.clone(),
+            Found::Made(position, roles) if roles.discovery.is_some() => {
+                return instances.take_part(position)?.roles.discovery.clone();
+            }
             Found::Made(..) => {
                 let message = format!("{name:?} finds no endpoints; name a plugin of type file-discovery");
                 self.fail(path, ErrorKind::Invalid, message);

@@ -187,7 +187,8 @@ impl Compiler<'_> {
         let mut seen = 0;
         while let Some(fitting) = building.fittings.get(seen) {
             seen += 1;
-            let Some(kind) = fitting.default.filter(|kind| !names.contains_key(*kind)) else { continue };
+            let made = |kind: &&str| *kind == fitting.producer && !names.contains_key(*kind);
+            let Some(kind) = fitting.default.filter(made) else { continue };
             let Some(maker) = self.registry.find(kind).copied() else { continue };
             names.insert(kind.to_owned(), list.len());
             list.push(self.instance(maker, &PluginSpec::of(kind), "plugins", building));
@@ -214,11 +215,14 @@ impl Compiler<'_> {
                 if position.is_some() {
                     let message = format!("{name} provides no {fact}; name a plugin that does");
                     self.fail(path, ErrorKind::Invalid, message);
-                } else {
-                    let message =
-                        format!("there is no plugin called {name}; add one that provides a {fact}, or leave this out");
-                    self.fail(path, ErrorKind::UnknownRef, message);
+                    continue;
                 }
+                let add = match fitting.default {
+                    Some(kind) => format!("one of type {kind}, or leave this out"),
+                    None => format!("one that provides a {fact}"),
+                };
+                let message = format!("there is no plugin called {name}; add {add}");
+                self.fail(path, ErrorKind::UnknownRef, message);
             }
         }
         providers

@@ -4,10 +4,15 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::ask::{Ask, Scored};
 use crate::config::{Document, ErrorKind, Errors, Scope};
 use crate::cx::Cx;
-use crate::schedule::Scored;
+use crate::discovery::FileDiscovery;
+use crate::fact::Facts;
+use crate::needs::Needs;
+use crate::request::Request;
 use crate::store::StateStore;
+use crate::strategy::NeededFile;
 use crate::view::Candidates;
 use crate::testing::unknown;
 
@@ -67,7 +72,7 @@ schedulingProfiles:
 - {name: default, plugin: []}
 "#,
     );
-    let types = crate::plugins::types().join(", ");
+    let types = crate::plugins::builtin().types().collect::<Vec<_>>().join(", ");
     let names = "approx-prefix-cache-producer, far, lost, made-up-scorer, max-score-picker, nameless, prefix-cache-scorer, queue-scorer, random-picker";
     assert_eq!(
         errors(&routing, Scope::Resource),
@@ -314,12 +319,10 @@ fn a_producer_of_another_type_is_named() {
         {"type": "prefix-cache-scorer", "parameters": {"prefixMatchInfoProducerName": "queue"}},
         {"type": "queue-scorer", "name": "queue"},
     ]});
-    // Only producers can be named; a scorer is none.
-    let message =
-        "there is no plugin called queue; add one of type approx-prefix-cache-producer, or leave this out";
+    let message = "queue provides no prefix match; name a plugin that does";
     assert_eq!(
         errors(&routing, Scope::Resource),
-        [error("plugins[0].parameters.prefixMatchInfoProducerName", ErrorKind::UnknownRef, message)]
+        [error("plugins[0].parameters.prefixMatchInfoProducerName", ErrorKind::Invalid, message)]
     );
 }
 
@@ -337,7 +340,9 @@ fn a_profile_without_a_picker_takes_the_first_one_declared(#[case] pickers: &[&s
     let strategy = compiled(&json!({"plugins": plugins, "schedulingProfiles": profiles}));
     let view = unknown(3);
     let scored = Scored { candidates: &Candidates::of(&view.endpoints, None), totals: &[3.0, 2.0, 1.0] };
-    let picked = strategy.profiles[0].picker.pick(&mut Cx::new(Instant::now(), 1), scored);
+    let (request, facts, mut cx) = (Request::default(), Facts::default(), Cx::new(Instant::now(), 1));
+    let ask = Ask { request: &request, view: &view, facts: &facts, done: &[], now: cx.now() };
+    let picked = strategy.profiles[0].picker.role.pick(&ask, &mut cx, scored);
     assert_eq!(picked.len(), named);
 }
 
@@ -377,6 +382,8 @@ fn a_file_may_name_a_source_of_endpoints() {
         Some(FileDiscovery { path: "/endpoints.yaml".to_owned(), watch_file: true })
     );
     assert_eq!(weights(&strategy), [[1.0]]);
+    let field = "plugins[0].parameters.path".to_owned();
+    assert_eq!(*strategy.files, [NeededFile { field, path: "/endpoints.yaml".to_owned() }]);
     let path = "dataLayer.discovery.pluginRef";
     let table = [
         (
@@ -432,5 +439,5 @@ fn a_source_of_endpoints_needs_its_path() {
 #[test]
 fn the_revision_is_that_of_the_routing() {
     let strategy = compiled(&default_routing());
-    assert_eq!(strategy.revision, crate::config::revision(&default_routing()));
+    assert_eq!(*strategy.revision, *crate::config::revision(&default_routing()));
 }

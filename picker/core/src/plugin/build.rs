@@ -33,7 +33,7 @@ pub(crate) struct Fitting {
     pub fact: &'static str,
     /// Name of the instance that has to provide it.
     pub producer: String,
-    /// Type of the plugin to be made by itself if there is no instance of that name.
+    /// The plugin type that provides such facts where no producer is named.
     pub default: Option<&'static str>,
     /// Whether an instance of that name did say that it provides it.
     pub provided: bool,
@@ -52,7 +52,7 @@ impl Building {
                     id,
                     fact: F::NAME,
                     producer: producer.to_owned(),
-                    default: F::DEFAULT_PRODUCER.filter(|kind| *kind == producer),
+                    default: F::DEFAULT_PRODUCER,
                     provided: false,
                     readers: Vec::new(),
                 });
