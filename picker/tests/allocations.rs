@@ -15,7 +15,7 @@ use picker::metrics::Metrics;
 use picker::view;
 use picker_core::config::Scope;
 use picker_core::endpoint::{EndpointId, EndpointSpec, Labels, Slots};
-use picker_core::strategy::default_routing;
+use picker_core::compile::default_routing;
 use picker_core::view::{Reading, Signals};
 use picker_core::{Hot, View};
 use picker_proto::body_mutation::Mutation;
