@@ -11,6 +11,7 @@
 //! an index into the header table, until other headers push it out and it is sent anew.
 
 mod block;
+mod frame_header;
 mod frames;
 mod hpack;
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The endpoints that are alive, each with what was last read from it.
+//! The set of endpoints, each with its slot and its last readings.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,11 +14,11 @@ use picker_core::view::{Reading, Signals};
 pub struct Target {
     /// The endpoint.
     pub endpoint: Arc<Endpoint>,
-    /// What was read from it.
+    /// Its last reading.
     pub readout: Arc<Readout>,
 }
 
-/// What was last read from an endpoint.
+/// The last reading of an endpoint.
 #[derive(Debug, Default)]
 pub struct Readout {
     reading: Mutex<Reading>,
@@ -26,18 +26,18 @@ pub struct Readout {
 }
 
 impl Readout {
-    /// A scrape that ended `at` read `signals`.
+    /// Records the `signals` of a scrape that ended `at`.
     pub fn record(&self, signals: Signals, at: Instant) {
         *self.reading.lock().unwrap_or_else(PoisonError::into_inner) = Reading { signals, at: Some(at) };
         self.attempted.store(true, Ordering::Release);
     }
 
-    /// A scrape failed; what was read before stands until it is stale.
+    /// Records a failed scrape; the reading before it stands until it is stale.
     pub fn failed(&self) {
         self.attempted.store(true, Ordering::Release);
     }
 
-    /// What was last read.
+    /// The last reading.
     pub fn reading(&self) -> Reading {
         self.reading.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -48,14 +48,14 @@ impl Readout {
     }
 }
 
-/// The endpoints that are alive.
+/// The set of endpoints.
 #[derive(Debug, Default)]
-pub struct Roster {
+pub struct EndpointSet {
     slots: Slots,
     targets: BTreeMap<EndpointId, Target>,
 }
 
-impl Roster {
+impl EndpointSet {
     /// Makes the endpoints those of `wanted`. One that stays keeps its slot, its counters and its
     /// readings. Returns whether anything changed.
     pub fn apply(&mut self, wanted: &[EndpointSpec]) -> bool {

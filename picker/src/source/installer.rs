@@ -1,5 +1,5 @@
-//! Takes offered routings to [`Hot`] and tells what became of them: to the log, to metrics, to whoever
-//! follows [`Installed`].
+//! The installer of strategies: swaps offered routings in at [`Hot`], and tells the outcome to the log, to metrics and
+//! to whoever follows [`Serving`].
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
@@ -16,20 +16,20 @@ use crate::metrics::StrategyMetrics;
 #[cfg(test)]
 mod tests;
 
-/// A routing that a source brings.
+/// A routing that a source offers.
 #[derive(Clone, Debug)]
 pub struct Offer<'a> {
     /// The routing body as it is stored.
     pub routing: &'a Value,
-    /// What it may say.
+    /// The fields that it may have.
     pub scope: Scope,
     /// `metadata.generation` of the RoutingStrategy that it stands in.
     pub generation: Option<i64>,
 }
 
-/// What serves, and what was last brought.
+/// The strategy that serves, and the outcome of the last offer.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Installed {
+pub struct Serving {
     /// Revision that serves; `None` before the first.
     pub revision: Option<String>,
     /// The routing that serves.
@@ -42,15 +42,15 @@ pub struct Installed {
     pub scrape: bool,
     /// Where it finds endpoints, when not in an InferencePool.
     pub discovery: Option<FileDiscovery>,
-    /// Revision of what was last brought, whether it serves or not.
+    /// Revision of the last offer, whether it serves or not.
     pub offered: Option<String>,
-    /// Generation of the RoutingStrategy that was last looked at.
+    /// Generation of the RoutingStrategy that was last read.
     pub generation: Option<i64>,
-    /// Why what was last brought doesn't serve.
+    /// Why the last offer doesn't serve.
     pub error: Option<String>,
 }
 
-/// Where a picker's endpoints come from, for as long as it runs.
+/// The source of a picker's endpoints, for as long as it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The pods of the cluster.
@@ -68,7 +68,7 @@ struct Swap {
 }
 
 impl Source {
-    /// Why `routing` can't serve with endpoints from here.
+    /// The reason why `routing` can't serve with endpoints of this source.
     fn refuses(self, routing: &Value) -> Option<&'static str> {
         match (self, routing["dataLayer"]["discovery"].is_null()) {
             (Self::Cluster, false) => Some(
@@ -85,7 +85,7 @@ impl Source {
 }
 
 impl Swap {
-    fn tell(self, state: &mut Installed) {
+    fn tell(self, state: &mut Serving) {
         state.revision = Some(self.strategy.revision.clone());
         state.routing = Some(self.routing);
         state.since = Some(self.since);
@@ -95,29 +95,29 @@ impl Swap {
     }
 }
 
-/// The desk.
+/// The installer of strategies.
 #[derive(Debug)]
-pub struct Desk {
+pub struct Installer {
     hot: Arc<Hot>,
     metrics: StrategyMetrics,
-    state: watch::Sender<Installed>,
+    state: watch::Sender<Serving>,
     /// `None` until it is settled. Held through a swap, so that none slips in while it is.
     source: Mutex<Option<Source>>,
 }
 
-impl Desk {
-    /// A desk in front of `hot`.
+impl Installer {
+    /// An installer for `hot`.
     pub fn new(hot: Arc<Hot>, metrics: StrategyMetrics) -> Self {
         Self { hot, metrics, state: watch::Sender::default(), source: Mutex::default() }
     }
 
-    /// Follows what serves.
-    pub fn installed(&self) -> watch::Receiver<Installed> {
+    /// Follows the strategy that serves.
+    pub fn serving(&self) -> watch::Receiver<Serving> {
         self.state.subscribe()
     }
 
-    /// Settles where endpoints come from: from where the routing that serves says, or, before there is one,
-    /// from the cluster if `cluster` says that flags name a pool or pods. A routing that wants something else
+    /// Settles the source of endpoints: that of the routing that serves, or, before there is one, the cluster if
+    /// `cluster` says that flags name a pool or pods. A routing that wants something else
     /// is refused from now on.
     pub fn settle(&self, cluster: bool) -> Source {
         let mut source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
@@ -125,7 +125,7 @@ impl Desk {
         *source.insert(if by_file { Source::File } else { Source::Cluster })
     }
 
-    /// Brings a routing. Returns whether it serves now. What was brought last, and was refused, is not
+    /// Compiles a routing and swaps it in. Returns whether it serves now. The last offer, if it was refused, is not
     /// compiled again.
     pub fn offer(&self, offer: Offer<'_>) -> bool {
         let offered = revision(offer.routing);
@@ -161,7 +161,7 @@ impl Desk {
         accepted
     }
 
-    /// Brings the routing that was accepted last, because the one that stands there now is refused.
+    /// Swaps in the routing that was accepted last, because the present one is refused.
     /// The refusal stands. Returns whether it serves now.
     pub fn rescue(&self, routing: &Value, scope: Scope) -> bool {
         let rescued = self.install(routing, scope);
@@ -184,7 +184,7 @@ impl Desk {
         }
     }
 
-    /// Tells that nothing could be brought, and why. What serves goes on.
+    /// Tells that there is nothing to offer, and why. The strategy that serves goes on.
     pub fn unavailable(&self, error: &str) {
         let known = self.state.borrow().error.as_deref() == Some(error);
         if known {
@@ -198,7 +198,7 @@ impl Desk {
         });
     }
 
-    /// Returns what to tell of a swap, when there was one.
+    /// Compiles and swaps. Returns the swap, when there was one.
     fn install(&self, routing: &Value, scope: Scope) -> Result<Option<Swap>, String> {
         let source = self.source.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(message) = source.and_then(|source| source.refuses(routing)) {
@@ -233,7 +233,7 @@ impl Desk {
         }
     }
 
-    fn tell(&self, change: impl FnOnce(&mut Installed)) {
+    fn tell(&self, change: impl FnOnce(&mut Serving)) {
         self.state.send_modify(change);
     }
 }

@@ -1,8 +1,7 @@
-//! Objects of which only what is looked at is decoded.
+//! Objects of which only those parts are decoded that are looked at.
 //!
-//! A list is decoded as a whole, and a JSON value that is nested 128 deep is an error. So that nobody can
-//! stop a watch with one odd object, `managedFields` and whatever else nobody reads is passed over, which
-//! has no such limit, and the parts of any depth are kept as text.
+//! `managedFields` and whatever else nobody reads is passed over, which has no limit of depth, and the parts of any
+//! depth are kept as text.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,10 +14,10 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-/// An object of any kind, with these two parts of it.
+/// An object of any kind, with its metadata and these two parts of it.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Lean<Spec, Status> {
-    /// Its metadata, as far as anybody here reads them.
+pub struct ObjectParts<Spec, Status> {
+    /// Its metadata: name, namespace, UID, version, generation, labels, annotations and the time of its deletion.
     #[serde(deserialize_with = "metadata")]
     pub metadata: ObjectMeta,
     /// Its `spec`.
@@ -29,15 +28,15 @@ pub struct Lean<Spec, Status> {
     pub status: Status,
 }
 
-/// A part of an object that is read later, by itself.
+/// A part of an object as its text, which is decoded later, by itself.
 #[derive(Clone, Debug, Default, Deserialize)]
-pub struct Text(Option<Box<RawValue>>);
+pub struct RawPart(Option<Box<RawValue>>);
 
 /// An object whose parts may be of any depth.
-pub type Texts = Lean<Text, Text>;
+pub type RawObject = ObjectParts<RawPart, RawPart>;
 
-impl Text {
-    /// What it says; nothing is like `null`.
+impl RawPart {
+    /// The part as a `T`; one that is not there is like `null`.
     ///
     /// # Errors
     /// Why it can't be read as a `T`.
@@ -49,7 +48,7 @@ impl Text {
 fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D::Error> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
-    struct Read {
+    struct Metadata {
         name: Option<String>,
         namespace: Option<String>,
         uid: Option<String>,
@@ -59,8 +58,16 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         annotations: Option<BTreeMap<String, String>>,
         deletion_timestamp: Option<Time>,
     }
-    let Read { name, namespace, uid, resource_version, generation, labels, annotations, deletion_timestamp } =
-        Read::deserialize(deserializer)?;
+    let Metadata {
+        name,
+        namespace,
+        uid,
+        resource_version,
+        generation,
+        labels,
+        annotations,
+        deletion_timestamp,
+    } = Metadata::deserialize(deserializer)?;
     Ok(ObjectMeta {
         name,
         namespace,
@@ -74,7 +81,7 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
     })
 }
 
-impl<Spec, Status> Resource for Lean<Spec, Status> {
+impl<Spec, Status> Resource for ObjectParts<Spec, Status> {
     type DynamicType = ApiResource;
     type Scope = DynamicResourceScope;
 
@@ -107,18 +114,13 @@ impl<Spec, Status> Resource for Lean<Spec, Status> {
     }
 }
 
-/// For tests: a value that is nested too deep to be decoded.
-#[cfg(test)]
-pub(crate) fn deep() -> serde_json::Value {
-    (0..200).fold(serde_json::json!(1), |inner, _| serde_json::json!({"a": inner}))
-}
-
 #[cfg(test)]
 mod tests {
     use kube::api::{ObjectList, WatchEvent};
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::deep;
 
     fn object() -> Value {
         json!({
@@ -143,7 +145,7 @@ mod tests {
     #[test]
     fn depth_stops_neither_a_list_nor_a_watch() {
         let list = json!({"metadata": {"resourceVersion": "8"}, "items": [object(), {"metadata": {}}]});
-        let list: ObjectList<Texts> = serde_json::from_str(&list.to_string()).unwrap();
+        let list: ObjectList<RawObject> = serde_json::from_str(&list.to_string()).unwrap();
         let [first, second] = &list.items[..] else { panic!("{list:?}") };
         assert_eq!((&first.metadata, &second.metadata), (&expected(), &ObjectMeta::default()));
         assert_eq!(first.status.read(), Ok(json!({"revision": "r"})));
@@ -151,7 +153,7 @@ mod tests {
         assert_eq!(second.spec.read(), Ok(Value::Null));
 
         let event = json!({"type": "MODIFIED", "object": object()});
-        let event: WatchEvent<Texts> = serde_json::from_str(&event.to_string()).unwrap();
+        let event: WatchEvent<RawObject> = serde_json::from_str(&event.to_string()).unwrap();
         let WatchEvent::Modified(read) = event else { panic!("{event:?}") };
         assert_eq!(read.metadata, expected());
     }
