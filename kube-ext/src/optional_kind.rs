@@ -18,8 +18,9 @@ pub fn definitions(client: Client) -> Api<PartialObject<DynamicObject>> {
     Api::all_with(client, &ApiResource::erase::<CustomResourceDefinition>(&()))
 }
 
-/// What is watched to follow the one definition called `name`, such as `inferencepools.inference.networking.k8s.io`.
-pub fn only(name: &str) -> Config {
+/// The configuration of a watch of the one definition called `name`, such as
+/// `inferencepools.inference.networking.k8s.io`.
+pub fn by_name(name: &str) -> Config {
     Config::default().fields(&format!("metadata.name={name}"))
 }
 

@@ -99,7 +99,8 @@ impl Block {
         }
     }
 
-    /// Fields may lie across frames, so the pieces are joined, rewritten and put back.
+    /// Rewrites a block of several frames. Fields may lie across frames, so the pieces are joined, rewritten and put
+    /// back.
     fn rewrite_pieces(&self, data: &mut [u8], start: usize, stop: usize) {
         let mut pieces: Vec<Range<usize>> = std::iter::once(start..stop).collect();
         let mut at = self.first;

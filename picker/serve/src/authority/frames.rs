@@ -3,7 +3,7 @@
 use super::block::{Block, Grown};
 use super::frame_header::{FrameHeader, HEADERS, LENGTH, payload_length};
 
-/// What a client sends before its first frame (RFC 9113, 3.4).
+/// The preface, which a client sends before its first frame (RFC 9113, 3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The part of the connection that the next byte belongs to.
