@@ -1,4 +1,4 @@
-//! Puts the parts together and runs them until a signal.
+//! The assembly of the operator: makes its parts, and runs them until a signal.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -23,8 +23,7 @@ use crate::cache::{self, Cache, Requests, Scope, Triggers};
 use crate::http::{self, Health};
 use crate::lease::{Candidate, Leadership, Timing};
 use crate::metrics::Metrics;
-use crate::strategy::{self, Context, Memory};
-use crate::write::Writer;
+use crate::strategy::{self, Context, Executor, Memory};
 
 /// A reconcile that runs for longer makes this process look dead: every request has a deadline, so it
 /// hangs.
@@ -52,8 +51,16 @@ pub async fn run(args: Args) -> Result<()> {
 
     let mut candidate = candidate(&args, config)?;
     let leadership = candidate.as_ref().map_or_else(Leadership::alone, Candidate::leadership);
+    let memory = Arc::new(Memory::default());
+    let reporter = Reporter { controller: "waypost".to_owned(), instance: Some(name(&args)) };
     let context = Arc::new(Context {
-        writer: Writer::new(client.clone(), leadership.clone(), metrics.clone()),
+        executor: Executor::new(
+            client.clone(),
+            (leadership.clone(), metrics.clone()),
+            Recorder::new(client, reporter),
+            (memory.clone(), cache.clone()),
+            args.release_hold,
+        ),
         defaults: Defaults {
             image: args.picker_image.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -65,12 +72,7 @@ pub async fn run(args: Args) -> Result<()> {
                 proxies: args.allow_proxy_variables,
             },
         },
-        release_hold: args.release_hold,
-        recorder: Recorder::new(
-            client,
-            Reporter { controller: "waypost".to_owned(), instance: Some(name(&args)) },
-        ),
-        memory: Memory::default(),
+        memory,
         cache,
         metrics: metrics.clone(),
     });
@@ -205,7 +207,7 @@ impl Health for Context {
     }
 
     fn live(&self) -> bool {
-        self.memory.oldest_run(Instant::now()) < STUCK
+        self.memory.attempts.oldest_run(Instant::now()) < STUCK
     }
 }
 

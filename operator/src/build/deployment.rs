@@ -1,9 +1,10 @@
-//! The pickers.
+//! The Deployment of a picker workload.
 
 use crds::TlsMode;
 use serde_json::{Value, json};
 
-use super::{EXT_PROC_PORT, HEALTH_PORT, Input, METRICS_PORT, OverlayError, overlay};
+use super::input::{EXT_PROC_PORT, HEALTH_PORT, Input, METRICS_PORT};
+use super::overlay::{self, OverlayError, safe};
 use crate::kinds::{Kind, Object};
 use crate::names;
 
@@ -35,7 +36,11 @@ pub(super) fn build(input: &Input<'_>) -> Result<Object, OverlayError> {
     if let Some(resources) = &input.picker.resources {
         overlay::check_resources(&json!(resources), input.defaults)?;
     }
-    let template = overlay::lay(template(input), &input.picker.pod_template, input.defaults)?;
+    let base = template(input);
+    if !input.defaults.allow_unsafe_pod_templates {
+        safe::check(&input.picker.pod_template, overlay::own_args(&base), &input.defaults.limits)?;
+    }
+    let template = overlay::lay(base, &input.picker.pod_template)?;
     let as_built = template.to_string();
     let mut spec = json!({
         "selector": {"matchLabels": names::selector(input.name)},

@@ -1,4 +1,4 @@
-//! What authors of strategies may ask for, as whoever installed the operator decided.
+//! Limits of `spec.picker` that whoever installed the operator sets for the authors of strategies.
 
 /// Keys of labels and annotations that are let through where nothing else was decided. Of sidecar injectors
 /// only the switch: their other annotations say what runs and what is mounted beside the picker.

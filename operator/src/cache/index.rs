@@ -1,4 +1,4 @@
-//! One kind of object, by namespace and name.
+//! An index of the objects of one kind, by namespace and name.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU8, Ordering};

@@ -1,11 +1,12 @@
-//! Which strategies a change in the cluster concerns.
+//! Triggers of reconciles: which strategies a change in the cluster concerns.
 
 use crds::{Pool, RoutingStrategy};
 use kube::core::DynamicObject;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
 
-use super::{Cache, PodFacts};
+use super::pods::PodFacts;
+use super::store::Cache;
 use crate::names;
 
 /// Strategies to work on.

@@ -1,4 +1,4 @@
-//! Which pools a strategy claims, and who has them.
+//! Claims on pools: which strategy claims a pool, and which of several has it.
 
 use crds::{Pool, PoolClaim, RoutingStrategy};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;

@@ -1,4 +1,4 @@
-//! What to say to somebody whose tool writes a pool's reference back.
+//! Messages for somebody whose tool writes a pool's reference back, with the fix for that tool.
 
 use crds::Pool;
 

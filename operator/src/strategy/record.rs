@@ -1,5 +1,5 @@
-//! What the operator keeps about a pool, in one annotation on the pool itself, so that the former
-//! picker can be given back whatever else is lost.
+//! The record of a pool that the operator has bound, in one annotation on the pool itself, so that the former picker
+//! can be given back whatever else is lost.
 
 use crds::Pool;
 use k8s_openapi::jiff::{Timestamp, ToSpan as _};
