@@ -1,17 +1,16 @@
 //! Caches of the cluster: one watch for each kind, kept warm whether or not this process leads.
 
 mod index;
-mod installed;
-mod partial_object;
 mod pods;
+mod read;
 mod store;
 mod triggers;
 mod watch;
 mod watches;
 
 pub use index::Index;
-pub(crate) use partial_object::{PartialObject, PoolKind, PoolOf, ReadPartial};
 pub use pods::PodFacts;
+pub(crate) use read::{PoolKind, PoolOf};
 pub use store::Cache;
 pub use triggers::{Requests, Triggers};
 pub use watches::{Scope, run};

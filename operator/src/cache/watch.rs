@@ -7,17 +7,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
+use kube::Api;
 use kube::api::ObjectMeta;
 use kube::runtime::WatchStreamExt as _;
 use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, watcher};
-use kube::{Api, Resource as _};
 use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::index::Index;
-use super::partial_object::{PartialObject, ReadPartial};
 
 /// Waits after failed requests: short, since the API server's own fairness protects it, and an edit
 /// should be live soon after its return. They begin anew after a time without failures, not after a
@@ -145,28 +144,6 @@ pub(super) async fn follow<K, V>(
             }
         }
     }
-}
-
-/// The events of what can be read. What can't is said, and is as if it were not there.
-pub(super) fn readable<V: ReadPartial + Send>(
-    events: impl Stream<Item = Event<PartialObject<V>>> + Send,
-) -> impl Stream<Item = Event<V>> + Send {
-    let read = |item: PartialObject<V>| {
-        let (namespace, name) = key(item.meta());
-        let object = item.object;
-        object
-            .inspect_err(|error| warn!(namespace, name, error, "an object can't be read; leaving it alone"))
-            .ok()
-    };
-    events.filter_map(move |event| {
-        std::future::ready(match event {
-            Event::Apply(item) => read(item).map(Event::Apply),
-            Event::Delete(item) => read(item).map(Event::Delete),
-            Event::InitApply(item) => read(item).map(Event::InitApply),
-            Event::Init => Some(Event::Init),
-            Event::InitDone => Some(Event::InitDone),
-        })
-    })
 }
 
 /// Namespace and name.

@@ -10,16 +10,17 @@ use kube::core::DynamicObject;
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
+use kube_ext::optional_kind::{by_name, definitions, follow_definition, while_installed};
+use kube_ext::partial_object::{PartialObject, readable};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::index::Index;
-use super::installed::{watch_definition, while_installed};
-use super::partial_object::{PartialObject, PoolKind, PoolOf};
 use super::pods::PodFacts;
+use super::read::{PoolKind, PoolOf};
 use super::store::Cache;
 use super::triggers::Triggers;
-use super::watch::{events, follow, key, readable};
+use super::watch::{events, follow, key};
 use crate::kinds::{self, Kind};
 use crate::names;
 
@@ -96,6 +97,18 @@ pub fn run(
         }
     }
     tasks
+}
+
+/// Tells whether the kind that the definition called `name` is of is served in `version`, whenever that changes. `None`
+/// until it is known.
+async fn watch_definition(
+    client: Client,
+    name: String,
+    version: &str,
+    installed: watch::Sender<Option<bool>>,
+) {
+    let events = readable(events(definitions(client), by_name(&name)));
+    follow_definition(events, version, &installed).await;
 }
 
 fn strategies(

@@ -11,9 +11,11 @@ use k8s_openapi::NamespaceResourceScope;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client, Resource};
+use kube_ext::partial_object::PartialObject;
+use kube_ext::read_partial::ReadPartial;
 use serde_json::{Value, json};
 
-use crate::cache::{PartialObject, PodFacts, PoolKind, PoolOf, ReadPartial};
+use crate::cache::{PodFacts, PoolKind, PoolOf};
 use crate::kinds::{Kind, Object, Scope};
 use crate::lease::Leadership;
 use crate::metrics::Metrics;

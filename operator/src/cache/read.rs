@@ -1,5 +1,5 @@
-//! Readers of objects from their JSON text, which cut off the parts that anybody may nest as deeply as they like: the
-//! decoder refuses more than 128 levels, and with them everything around them.
+//! The readers of pools and pods from their JSON text, which leave out the parts that anybody may nest as deeply as they
+//! like.
 
 use std::collections::BTreeMap;
 
@@ -7,76 +7,18 @@ use crds::{InferencePool, InferencePoolV1Alpha2, Pool};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference, Time};
 use kube::Resource;
-use kube::core::DynamicObject;
+use kube_ext::raw_fields::without_managed_fields;
+use kube_ext::read_partial::{ReadPartial, decode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::cache::pods::PodFacts;
-
-/// The fields of an object, each as its text.
-pub(super) type Fields = BTreeMap<String, Box<RawValue>>;
-
-pub(super) fn fields(text: &str) -> Option<Fields> {
-    serde_json::from_str(text).ok()
-}
-
-pub(super) fn joined(fields: &Fields) -> Option<Box<RawValue>> {
-    RawValue::from_string(serde_json::to_string(fields).ok()?).ok()
-}
-
-/// An object's text without `metadata.managedFields`, and the text of these. A text that is no object is left.
-pub(super) fn without_managers(text: &str) -> (String, Option<Box<RawValue>>) {
-    let cut = || {
-        let mut object = fields(text)?;
-        let mut metadata = fields(object.get("metadata")?.get())?;
-        let managers = metadata.remove("managedFields")?;
-        object.insert("metadata".to_owned(), joined(&metadata)?);
-        Some((serde_json::to_string(&object).ok()?, managers))
-    };
-    match cut() {
-        Some((text, managers)) => (text, Some(managers)),
-        None => (text.to_owned(), None),
-    }
-}
+use super::pods::PodFacts;
 
 /// The entries that can be read. One that can't is of no manager that matters: nobody who means well nests
 /// the fields of a pool so deeply.
 fn managers(text: &str) -> Vec<ManagedFieldsEntry> {
     let entries: Vec<Box<RawValue>> = serde_json::from_str(text).unwrap_or_default();
     entries.iter().filter_map(|entry| serde_json::from_str(entry.get()).ok()).collect()
-}
-
-/// A reader of the objects of one kind from their text, which leaves out what can't be decoded.
-pub(crate) trait ReadPartial: Sized {
-    /// The kind as the API server calls it.
-    type Kind: Resource;
-
-    /// Reads an object.
-    ///
-    /// # Errors
-    /// Why it can't be read.
-    fn read(text: &str) -> Result<Self, String>;
-}
-
-fn decode<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, String> {
-    serde_json::from_str(text).map_err(|error| error.to_string())
-}
-
-impl ReadPartial for DynamicObject {
-    type Kind = Self;
-
-    /// The object; where that can't be read, its metadata alone.
-    fn read(text: &str) -> Result<Self, String> {
-        let (text, _) = without_managers(text);
-        decode(&text).or_else(|why| {
-            let metadata = || {
-                let mut object = fields(&text)?;
-                object.retain(|name, _| ["apiVersion", "kind", "metadata"].contains(&name.as_str()));
-                serde_json::from_str(joined(&object)?.get()).ok()
-            };
-            metadata().ok_or(why)
-        })
-    }
 }
 
 /// An InferencePool of one API.
@@ -108,7 +50,7 @@ impl<K: PoolKind> ReadPartial for PoolOf<K> {
     type Kind = K;
 
     fn read(text: &str) -> Result<Self, String> {
-        let (text, held) = without_managers(text);
+        let (text, held) = without_managed_fields(text);
         let mut pool = decode::<K>(&text)?.pool();
         pool.metadata.managed_fields = held.map(|held| managers(held.get()));
         Ok(Self { pool, kind: std::marker::PhantomData })
@@ -165,5 +107,60 @@ impl ReadPartial for PodFacts {
             namespace: metadata.namespace,
             labels: metadata.labels.unwrap_or_default(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::api::ObjectList;
+    use kube_ext::partial_object::PartialObject;
+
+    use super::*;
+
+    fn deep() -> String {
+        format!("{}{}", r#"{"a":"#.repeat(200), "1".to_owned() + &"}".repeat(200))
+    }
+
+    /// A list of two objects called a and b, the first with managers who hold fields of any depth.
+    fn list_of(body: &str) -> String {
+        let item = |name: &str, managers: &str| {
+            format!(
+                r#"{{"metadata":{{"name":"{name}","namespace":"llm","resourceVersion":"7","uid":"u",
+                "managedFields":[{managers}{{"manager":"helm","operation":"Update","fieldsV1":{{"f:spec":{{}}}}}}]}},{body}}}"#
+            )
+        };
+        let broken = format!(r#"{{"manager":"x","fieldsType":"FieldsV1","fieldsV1":{}}},"#, deep());
+        format!(
+            r#"{{"apiVersion":"v1","kind":"List","metadata":{{}},"items":[{},{}]}}"#,
+            item("a", &broken),
+            item("b", "")
+        )
+    }
+
+    fn read<V: ReadPartial + Clone>(body: &str) -> Vec<V> {
+        let list: ObjectList<PartialObject<V>> = serde_json::from_str(&list_of(body)).unwrap();
+        list.items
+            .into_iter()
+            .map(|item| {
+                assert_eq!(item.meta().resource_version.as_deref(), Some("7"));
+                item.object.unwrap()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn fields_of_managers_hide_nothing_however_deep() {
+        let pods: Vec<PodFacts> = read(r#""status":{"conditions":[{"type":"Ready","status":"True"}]}"#);
+        assert_eq!(
+            pods.iter().map(|pod| (pod.name.as_str(), pod.ready)).collect::<Vec<_>>(),
+            [("a", true), ("b", true)]
+        );
+        let pools: Vec<PoolOf<InferencePool>> =
+            read(r#""spec":{"selector":{"matchLabels":{"app":"x"}},"targetPorts":[{"number":8000}]}"#);
+        for pool in pools {
+            // Of the managers those are left that can be read.
+            let managers = pool.pool.metadata.managed_fields.unwrap();
+            assert_eq!(managers.iter().filter_map(|m| m.manager.as_deref()).collect::<Vec<_>>(), ["helm"]);
+        }
     }
 }
