@@ -13,7 +13,7 @@ use crate::names;
 
 pub(super) mod safe;
 
-/// Why a pod template can't be used.
+/// The error of a pod template, or of another field of `spec.picker`.
 #[derive(Debug, thiserror::Error)]
 pub enum OverlayError {
     /// A value of the wrong type.
@@ -66,7 +66,7 @@ const OWN_LABELS: [&str; 6] = [
     names::POOL,
 ];
 
-/// `base` with `overlay` laid over it.
+/// The pod template `base` with `overlay` merged into it.
 pub(super) fn lay(base: Value, overlay: &Map<String, Value>) -> Result<Value, OverlayError> {
     if overlay.is_empty() {
         return Ok(base);
@@ -131,7 +131,7 @@ fn merge(field: &str, base: &mut Value, overlay: &Value) {
     }
 }
 
-/// Says how an object is meant, where that is not by merging.
+/// The field of an object that says how it is meant, where that is not by merging.
 const DIRECTIVE: &str = "$patch";
 
 fn directive(overlay: &Map<String, Value>) -> Option<&str> {

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use super::partial_object::PartialObject;
 use super::watch::{events, readable};
 
-/// Tells whether the kind that the definition called `name` is of is served in `version`, whenever that
+/// Watches the CustomResourceDefinition called `name`, and tells whether its kind is served in `version`, whenever that
 /// changes. `None` until it is known.
 pub(super) async fn watch_definition(
     client: Client,

@@ -18,14 +18,14 @@ pub(crate) use read::{PoolKind, PoolOf, ReadPartial};
 pub(crate) struct PartialObject<V> {
     /// Its name, namespace, UID and version: all that a watch needs.
     metadata: ObjectMeta,
-    /// The object; why not, if it can't be read.
+    /// The object, or why it can't be read.
     pub object: Result<V, String>,
 }
 
-/// What every object has.
+/// The part that every object has.
 #[derive(Default, Deserialize)]
 #[serde(default)]
-struct Head {
+struct WithIdentity {
     metadata: Identity,
 }
 
@@ -41,7 +41,7 @@ struct Identity {
 impl<'de, V: ReadPartial> Deserialize<'de> for PartialObject<V> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Box::<RawValue>::deserialize(deserializer)?;
-        let Head { metadata } = serde_json::from_str(text.get()).unwrap_or_default();
+        let WithIdentity { metadata } = serde_json::from_str(text.get()).unwrap_or_default();
         let metadata = ObjectMeta {
             name: metadata.name,
             namespace: metadata.namespace,

@@ -23,7 +23,7 @@ use super::watch::{events, follow, key, readable};
 use crate::kinds::{self, Kind};
 use crate::names;
 
-/// Where the operator looks: in one namespace, or in all.
+/// The namespaces that the operator watches: one, or all.
 #[derive(Clone, Debug, Default)]
 pub struct Scope(pub Option<String>);
 
@@ -48,7 +48,7 @@ impl Scope {
     }
 }
 
-/// Watches everything, for ever. The tasks end when the set is dropped.
+/// Starts the watches of all kinds, which run for ever. The tasks end when the set is dropped.
 pub fn run(
     client: &Client,
     scope: &Scope,
@@ -130,7 +130,7 @@ fn owned(
     tasks.spawn(async move { follow_owned(api, &index, &triggers, || {}).await });
 }
 
-/// As `owned`, of a kind that may not be installed, or not yet.
+/// Starts the watch of a kind of the operator's objects that may not be installed, or not yet.
 fn optional(
     tasks: &mut JoinSet<()>,
     api: Api<PartialObject<DynamicObject>>,
