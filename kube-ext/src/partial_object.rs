@@ -17,7 +17,7 @@ use crate::read_partial::ReadPartial;
 pub struct PartialObject<V> {
     /// Its name, namespace, UID and version: all that a watch needs.
     metadata: ObjectMeta,
-    /// The object; why not, if it can't be read.
+    /// The object, or why it can't be read.
     pub object: Result<V, String>,
 }
 

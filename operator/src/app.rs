@@ -21,7 +21,8 @@ use crate::args::Args;
 use crate::build::{Defaults, Limits};
 use crate::cache::{self, Cache, Requests, Scope, Triggers};
 use crate::http::{self, Health};
-use crate::lease::{Candidate, Leadership, Timing};
+use crate::lease::candidate::Candidate;
+use crate::lease::{Leadership, Timing};
 use crate::metrics::Metrics;
 use crate::strategy::{self, Context, Executor, Memory};
 
@@ -121,13 +122,13 @@ fn candidate(args: &Args, mut config: ClientConfig) -> Result<Option<Candidate>>
     Ok(Some(Candidate::new(client, &args.namespace, &args.lease_name, identity(args), timing)))
 }
 
-/// What this process is called.
+/// The name of this process in Events.
 fn name(args: &Args) -> String {
     let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned());
     args.identity.clone().or_else(|| host().ok()).unwrap_or_else(|| "waypost-operator".to_owned())
 }
 
-/// Who this process is for the Lease. Two of one name (by a flag, or on two hosts that are called alike) would
+/// The identity of this process for the Lease. Two of one name (by a flag, or on two hosts that are called alike) would
 /// both believe that they hold it, so that each has an ending of its own.
 fn identity(args: &Args) -> String {
     // Hash maps begin with keys from the system's randomness.
@@ -135,8 +136,7 @@ fn identity(args: &Args) -> String {
     format!("{}_{random:016x}", name(args))
 }
 
-/// Looks at every strategy when this process begins to lead: what happened before was not its business.
-/// Keeps the gauges that nothing else would move when work stands still.
+/// Asks for every strategy when this process begins to lead, since it did not act on earlier changes. Keeps the gauges that nothing else would move when work stands still.
 async fn lead(context: Arc<Context>, leadership: Leadership, triggers: Triggers) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut prune = tokio::time::interval(PRUNE);
@@ -162,7 +162,7 @@ async fn lead(context: Arc<Context>, leadership: Leadership, triggers: Triggers)
     }
 }
 
-/// Works on the strategies that are asked for, several at a time, until `stopped`; what runs then is
+/// Reconciles the strategies that are asked for, several at a time, until `stopped`; what runs then is
 /// finished.
 async fn reconcile_all(
     context: Arc<Context>,

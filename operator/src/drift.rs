@@ -13,7 +13,7 @@ use values::{is_default, is_empty, is_map_of_strings, is_whole, join, key_of, la
 /// wanted, which can't be seen in the object.
 pub const APPLIED: &str = "waypost.dev/applied";
 
-/// Puts the hash of `wanted` into its annotations.
+/// Adds the annotation with its hash to `wanted`.
 pub fn seal(wanted: &mut DynamicObject) {
     wanted.metadata.annotations.get_or_insert_default().remove(APPLIED);
     let content = serde_json::to_value(&*wanted).unwrap_or_default();

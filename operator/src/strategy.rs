@@ -11,7 +11,6 @@ mod event;
 mod execute;
 mod managers;
 mod memory;
-mod objects;
 mod outcome;
 mod plan;
 mod reconcile;
@@ -24,6 +23,7 @@ mod status;
 mod testing;
 mod upgrade_queue;
 mod validate;
+mod wanted_objects;
 mod workload;
 mod write_error;
 

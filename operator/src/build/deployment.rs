@@ -10,7 +10,7 @@ use crate::names;
 
 /// Longer than a picker needs to drain: 30 s of going on, then the end of its streams.
 const GRACE_SECONDS: u32 = 130;
-/// The user of distroless images.
+/// The user ID of distroless images.
 const NON_ROOT: u32 = 65532;
 const CERT_PATH: &str = "/etc/waypost/tls";
 

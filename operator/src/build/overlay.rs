@@ -8,12 +8,13 @@
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde_json::{Map, Value};
 
+use super::input::Defaults;
 use crate::drift;
 use crate::names;
 
 pub(super) mod safe;
 
-/// Why a pod template can't be used.
+/// The error of a pod template, or of another field of `spec.picker`.
 #[derive(Debug, thiserror::Error)]
 pub enum OverlayError {
     /// A value of the wrong type.
@@ -105,7 +106,7 @@ const OWN_LABELS: [&str; 6] = [
     names::POOL,
 ];
 
-/// `base` with `overlay` laid over it.
+/// The pod template `base` with `overlay` merged into it.
 pub(super) fn lay(base: Value, overlay: &Map<String, Value>) -> Result<Value, OverlayError> {
     if overlay.is_empty() {
         return Ok(base);
@@ -170,7 +171,7 @@ fn merge(field: &str, base: &mut Value, overlay: &Value) {
     }
 }
 
-/// Says how an object is meant, where that is not by merging.
+/// The field of an object that says how it is meant, where that is not by merging.
 const DIRECTIVE: &str = "$patch";
 
 fn directive(overlay: &Map<String, Value>) -> Option<&str> {

@@ -10,20 +10,21 @@ use kube::runtime::reflector::Store;
 use super::index::Index;
 use super::pods::PodFacts;
 use crate::kinds::Kind;
+use crate::names;
 
-/// All caches.
+/// The caches of all kinds.
 #[derive(Clone, Debug)]
 pub struct Cache {
     /// Strategies, as the queue of reconciles reads them.
     pub store: Store<RoutingStrategy>,
     /// Strategies, by namespace.
     pub strategies: Arc<Index<RoutingStrategy>>,
-    /// Pools of each group, each by namespace. What is true of a group whose API is not installed is
-    /// unknown: see [`Cache::serves`].
+    /// Pools of each group, each by namespace. Nothing is known of a group whose API is not
+    /// installed: see [`Cache::serves`].
     pub pools: BTreeMap<PoolGroup, Arc<Index<Pool>>>,
-    /// Objects that the operator made.
+    /// Objects that the operator made, also by the name of their strategy.
     pub owned: BTreeMap<Kind, Arc<Index<DynamicObject>>>,
-    /// All pods, as far as they matter here.
+    /// The facts of all pods.
     pub pods: Arc<Index<PodFacts>>,
 }
 
@@ -34,7 +35,7 @@ impl Cache {
             store,
             strategies: Arc::default(),
             pools: PoolGroup::ALL.map(|group| (group, Arc::default())).into(),
-            owned: Kind::ALL.map(|kind| (kind, Arc::default())).into(),
+            owned: Kind::ALL.map(|kind| (kind, Arc::new(Index::by_label(strategy)))).into(),
             pods: Arc::default(),
         }
     }
@@ -69,4 +70,9 @@ impl Cache {
     pub fn pools_of(&self, namespace: &str) -> Vec<Arc<Pool>> {
         self.pools.values().flat_map(|index| index.within(namespace)).collect()
     }
+}
+
+/// Name of the strategy that an object belongs to, by its label.
+fn strategy(object: &DynamicObject) -> Option<&str> {
+    object.metadata.labels.as_ref()?.get(names::STRATEGY).map(String::as_str)
 }

@@ -24,7 +24,7 @@ use super::watch::{events, follow, key};
 use crate::kinds::{self, Kind};
 use crate::names;
 
-/// Where the operator looks: in one namespace, or in all.
+/// The namespaces that the operator watches: one, or all.
 #[derive(Clone, Debug, Default)]
 pub struct Scope(pub Option<String>);
 
@@ -49,7 +49,7 @@ impl Scope {
     }
 }
 
-/// Watches everything, for ever. The tasks end when the set is dropped.
+/// Starts the watches of all kinds, which run for ever. The tasks end when the set is dropped.
 pub fn run(
     client: &Client,
     scope: &Scope,
@@ -99,8 +99,8 @@ pub fn run(
     tasks
 }
 
-/// Tells whether the kind that the definition called `name` is of is served in `version`, whenever that changes. `None`
-/// until it is known.
+/// Watches the CustomResourceDefinition called `name`, and tells whether its kind is served in `version`, whenever that
+/// changes. `None` until it is known.
 async fn watch_definition(
     client: Client,
     name: String,
@@ -143,7 +143,7 @@ fn owned(
     tasks.spawn(async move { follow_owned(api, &index, &triggers, || {}).await });
 }
 
-/// As `owned`, of a kind that may not be installed, or not yet.
+/// Starts the watch of a kind of the operator's objects that may not be installed, or not yet.
 fn optional(
     tasks: &mut JoinSet<()>,
     api: Api<PartialObject<DynamicObject>>,

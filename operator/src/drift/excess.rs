@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 use super::values::{is_default, is_empty, is_whole, join, key_of, same};
 use crate::kinds::Kind;
 
-/// What is to be taken out of an object.
+/// The part of an object that is to be taken out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Excess {
-    /// The first field of it.
+    /// The path of its first field.
     pub path: String,
     /// A merge patch that takes all of it out.
     pub patch: Value,
@@ -71,7 +71,7 @@ const SERVICE: &[&str] = &[
     "sessionAffinityConfig",
 ];
 
-/// What `live` has beyond `wanted` and is to lose; `None` when there is nothing.
+/// The part that `live` has beyond `wanted` and is to lose; `None` when there is none.
 pub fn excess(kind: Kind, live: &DynamicObject, wanted: &DynamicObject) -> Option<Excess> {
     let mut first = None;
     let patch = beyond(kind, "", &live.data, &wanted.data, &mut first)?;

@@ -7,7 +7,7 @@ use serde_json::Value;
 const DEFAULTS: &[(&str, &str)] =
     &[("internalTrafficPolicy", "Cluster"), ("sessionAffinity", "None"), ("procMount", "Default")];
 
-/// Objects in which nobody else has a say: maps and lists that the API server replaces as a whole, and what
+/// Whether nobody else has a say in the object at `path`: maps and lists that the API server replaces as a whole, and what
 /// gives or limits rights.
 pub(super) fn is_whole(path: &str) -> bool {
     let field = last(path);
@@ -29,7 +29,7 @@ pub(super) fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
-/// What the API server doesn't store.
+/// Whether the API server doesn't store the value, or stores it as if it were not there.
 pub(super) fn is_empty(value: &Value) -> bool {
     match value {
         Value::Null => true,

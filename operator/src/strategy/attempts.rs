@@ -1,5 +1,4 @@
-//! The reconciles that run, for the liveness probe, and how often those of a strategy failed, for the wait before the
-//! next one.
+//! Running reconciles, for the liveness probe, and failed ones in a row, for the wait before the next.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};

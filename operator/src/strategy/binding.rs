@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::record::{Left, Record};
 use super::{contest, managers};
 
-/// Everything that the decision depends on.
+/// Everything that the decision about a pool depends on.
 pub(super) struct Question<'a> {
     pub pool: &'a Pool,
     /// The reference that the pool should have.
@@ -54,13 +54,13 @@ pub(super) enum BindingChange {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum BindingState {
     Bound,
-    /// Not yet, and nobody has to do anything.
+    /// The pool is bound later, and nobody has to do anything.
     Waiting(String),
-    /// It names our Service with another port, and is not ours to write.
+    /// The pool names our Service with another port, and is not ours to write.
     WrongPort(String),
-    /// It is another manager's.
+    /// The reference is another manager's.
     Elsewhere(String),
-    /// It is another manager's after it was ours, twice.
+    /// The reference is another manager's after it was ours, twice.
     Contested(String),
 }
 
@@ -163,7 +163,7 @@ fn recalled(q: &Question<'_>) -> Option<Record> {
     Some(Record { strategy: q.strategy.to_owned(), applied, ..known.unwrap_or_default() })
 }
 
-/// `stored` as it would be without us: what only we hold of it is as it was before.
+/// The reference `stored` without our fields: what only we hold of it is as it was before.
 fn without_us(pool: &Pool, stored: Value, record: Option<&Record>) -> Value {
     let (Value::Object(mut fields), Some(record)) = (stored.clone(), record) else { return stored };
     for field in managers::only_ours(pool, stored.as_object().into_iter().flat_map(|s| s.keys().cloned())) {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use crds::{PoolGroup, RoutingStrategy};
-use kube::core::DynamicObject;
 
 use super::memory::Memory;
 use super::snapshot::Snapshot;
@@ -15,11 +14,8 @@ use crate::names;
 pub(super) fn dereference(strategy: Arc<RoutingStrategy>, cache: &Cache, memory: &Memory) -> Snapshot {
     let namespace = strategy.metadata.namespace.clone().unwrap_or_default();
     let name = strategy.metadata.name.clone().unwrap_or_default();
-    let labelled = |object: &DynamicObject| {
-        object.metadata.labels.as_ref().and_then(|labels| labels.get(names::STRATEGY)) == Some(&name)
-    };
     let owned = cache.owned.iter().flat_map(|(kind, index)| {
-        let objects = index.within(&namespace).into_iter().filter(|object| labelled(object));
+        let objects = index.labelled(&namespace, &name).into_iter();
         objects.map(|object| (*kind, object)).collect::<Vec<_>>()
     });
     let of_cluster = Kind::ALL.into_iter().filter(|kind| kind.scope() == Scope::Cluster).filter_map(|kind| {

@@ -17,7 +17,7 @@ pub(super) struct KeptRevision {
     pub revision: String,
 }
 
-/// What this process wrote around one strategy, and the caches may not have yet.
+/// The writes of this process around one strategy that the caches may not have yet.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Remembered {
     /// The routing that was put into the history last.
@@ -35,14 +35,14 @@ impl Remembered {
     }
 }
 
-/// What one process remembers between reconciles.
+/// The memory of one process between reconciles.
 #[derive(Debug, Default)]
 pub struct Memory {
     /// Which routings compile.
     pub(super) compiled: CompiledRoutings,
-    /// Since when something, by UID, has been waiting to be removed.
+    /// Since when an object or a strategy, by UID, has been waiting to be deleted.
     waiting: Mutex<HashMap<String, Instant>>,
-    /// What applying left different from what was wanted, by UID: resource version and hash. Another
+    /// Objects that applying left different from what was wanted, by UID: resource version and hash. Another
     /// apply would change nothing.
     settled: Mutex<HashMap<String, (String, String)>>,
     /// The records that were written to pools, by the UID of the pool.
@@ -62,7 +62,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Memory {
-    /// What was written around a strategy: to its history, to `pools` and to `objects`, each told by UID.
+    /// The writes around a strategy: to its history, to `pools` and to `objects`, each told by UID.
     pub(super) fn remembered<'a>(
         &self,
         strategy: &str,
@@ -79,7 +79,7 @@ impl Memory {
         }
     }
 
-    /// How much of `hold` is left for what is waiting under `uid`, counted from the first call; `None`
+    /// The rest of the time `hold` for what is waiting under `uid`, counted from the first call; `None`
     /// when it is over.
     pub fn hold(&self, uid: &str, hold: Duration, now: Instant) -> Option<Duration> {
         let since = *lock(&self.waiting).entry(uid.to_owned()).or_insert(now);

@@ -1,4 +1,4 @@
-//! The outcome of a plan: what its steps came to, all together. Pure.
+//! The outcome of a plan: the results of all its steps, summed up for the status. Pure.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -18,12 +18,12 @@ const NAME_TAKEN_AGAIN: Duration = Duration::from_secs(30);
 const TURN_AGAIN: Duration = Duration::from_secs(2);
 /// How often to try to bind a pool again of which the API server refused it.
 const BIND_AGAIN: Duration = Duration::from_secs(30);
-/// How often to try to give a pool back again: whatever it is that refuses may come to think better.
+/// How often to try to give a pool back again of which the API server refused it.
 const GIVE_BACK_AGAIN: Duration = Duration::from_secs(10);
-/// How soon to try to finish again when a pool turned out to be held still.
+/// How soon to try to remove the finalizer again when a pool turned out to be held still.
 const FINISH_AGAIN: Duration = Duration::from_secs(5);
 
-/// What became of one step.
+/// The result of one step.
 #[derive(Debug)]
 pub(super) enum StepResult {
     Done,
@@ -45,16 +45,16 @@ pub(super) enum StepResult {
     GivenUp(String),
     /// The strategy still holds this pool.
     StillHolds(String),
-    /// It has to wait for this long.
+    /// The step has to wait for this long: pickers serve on.
     Held(Duration),
-    /// Something that it needs has not succeeded.
+    /// The step was left out, since one that it needs has not succeeded.
     Skipped,
-    /// It was not written, and is tried again.
+    /// The step failed, and is tried again.
     Failed(WriteError),
 }
 
 impl StepResult {
-    /// Whether steps that need this one may go on.
+    /// Whether steps that need this one may run.
     pub fn is_success(&self) -> bool {
         match self {
             Self::Postponed { result, .. } => result.is_success(),
@@ -63,7 +63,7 @@ impl StepResult {
     }
 }
 
-/// What the steps of a plan came to.
+/// The results of all steps of a plan, summed up.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
     /// Whether the accepted routing is in the history, so that pickers can find it.
@@ -91,11 +91,11 @@ pub(super) struct Outcome {
     pub blocked: BTreeMap<String, String>,
     /// A pool that the strategy still holds, by the API server's word, though the caches know of none.
     pub still_held: Option<String>,
-    /// Why what comes before the end of the strategy, or the removal of its finalizer, failed.
+    /// Why the finalizer, or what goes with it, could not be removed.
     pub unfinished: Option<String>,
     /// When to look again without a change.
     pub again: Option<Duration>,
-    /// What has to be tried again.
+    /// The error because of which the reconcile has to be tried again.
     pub error: Option<WriteError>,
 }
 
@@ -271,3 +271,6 @@ impl Outcome {
         self.failed(error);
     }
 }
+
+#[cfg(test)]
+mod tests;

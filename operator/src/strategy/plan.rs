@@ -26,7 +26,7 @@ pub(crate) use history::is_of;
 pub(crate) use objects::{ObjectChange, change, seal, state};
 pub(crate) use step::{Action, Alteration, Before, Keep, Plan, Report, Slot, Step, Upgrade, Wait};
 
-/// Plans what makes the cluster as the strategy says.
+/// Plans all writes that make the cluster as the strategy says.
 pub(super) fn plan(snapshot: &Snapshot, valid: &Valid, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
     history::add(&mut plan, snapshot, valid);

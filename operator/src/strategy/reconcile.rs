@@ -20,15 +20,15 @@ use crate::build::Defaults;
 use crate::cache::Cache;
 use crate::metrics::Metrics;
 
-/// Everything that all reconciles share.
+/// The parts that all reconciles share.
 pub struct Context {
     /// The caches of the cluster.
     pub cache: Cache,
-    /// Writes to the cluster.
+    /// The executor of plans, which alone writes to the cluster.
     pub executor: Executor,
     /// Defaults and limits of pickers.
     pub defaults: Defaults,
-    /// What this process remembers between reconciles; all of it can be lost.
+    /// The memory between reconciles; all of it can be lost.
     pub memory: Arc<Memory>,
     /// The operator's metrics.
     pub metrics: Arc<Metrics>,
@@ -45,7 +45,7 @@ pub enum Error {
     Internal(#[from] serde_json::Error),
 }
 
-/// Works on one strategy.
+/// Reconciles one strategy.
 ///
 /// # Errors
 /// When something could not be written; all that could be was.
@@ -98,7 +98,7 @@ async fn steps(strategy: Arc<RoutingStrategy>, context: &Context) -> Result<Acti
 /// edits are to be live soon.
 const LONGEST_RETRY: Duration = Duration::from_secs(4);
 
-/// When to try again.
+/// When to try a failed reconcile again.
 #[must_use]
 pub fn retry(strategy: Arc<RoutingStrategy>, error: &Error, context: Arc<Context>) -> Action {
     let (namespace, name) = (&strategy.metadata.namespace, &strategy.metadata.name);

@@ -37,8 +37,8 @@ pub(super) struct Restore {
     pub picker: Option<String>,
 }
 
-/// What gives `pool` back, of which `record` tells what it referred to before. A pool that refers to something else
-/// by now is only rid of what is ours.
+/// The return of `pool` to what it referred to before, by its `record`. A pool that refers to something else by now is
+/// only rid of our fields.
 pub(super) fn give_back(pool: &Arc<Pool>, record: &Record) -> GiveBack {
     let restored = names_its_picker(pool) && !is_where_it_was(pool, record);
     let restore = restored.then(|| Restore {
@@ -53,12 +53,12 @@ pub(super) fn give_back(pool: &Arc<Pool>, record: &Record) -> GiveBack {
     GiveBack { pool: Arc::clone(pool), restore }
 }
 
-/// Takes all that is ours from a pool, and leaves its reference as it is.
+/// The patch that takes our fields and record from a pool, and leaves its reference as it is.
 pub(super) fn forget(pool: &Pool) -> PoolPatch {
     PoolPatch { content: without_us(pool, None), manager: MANAGER.to_owned() }
 }
 
-/// Leaves a pool to another manager, with what that one wrote and nothing of our making, and keeps a record of it on
+/// The patch that leaves a pool to another manager, with what that one wrote and nothing of our making, and keeps a record of it on
 /// the pool.
 pub(super) fn leave(pool: &Pool, record: &Record) -> PoolPatch {
     let content = put_back_without_us(pool, record, Some(record.write().unwrap_or_default()));

@@ -1,4 +1,4 @@
-//! The second step of a reconcile: what a strategy's spec comes to, and everything that is wrong with it. Pure.
+//! The second step of a reconcile: validates a strategy's spec into workloads, bindings and errors. Pure.
 
 use std::sync::Arc;
 
@@ -7,8 +7,8 @@ use picker_core::config::{Errors, revision};
 use serde_json::Value;
 
 use super::claims::{claims, holder};
-use super::objects::{Objects, objects};
 use super::snapshot::Snapshot;
+use super::wanted_objects::{WantedObjects, wanted_objects};
 use super::workload::{Mode, ServedPool, Workload};
 use crate::build::{Defaults, EXT_PROC_PORT, OverlayError};
 use crate::names;
@@ -19,7 +19,7 @@ pub(super) struct Valid {
     /// The revision of `spec.routing`, or everything that is wrong with it.
     pub routing: Result<String, Errors>,
     /// The objects that `spec.picker` asks for, or what is wrong with it.
-    pub picker: Result<Objects, OverlayError>,
+    pub picker: Result<WantedObjects, OverlayError>,
     /// The picker workloads, each with the pools that it serves: those that this strategy drives.
     pub workloads: Vec<Workload>,
     /// The reference that each of these pools should have.
@@ -95,7 +95,7 @@ pub(super) fn validate(
     unserved.dedup();
     Valid {
         routing: compile(routing).map(|()| revision(routing)),
-        picker: objects(snapshot, &workloads, defaults),
+        picker: wanted_objects(snapshot, &workloads, defaults),
         workloads,
         bindings,
         of_others,

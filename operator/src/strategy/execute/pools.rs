@@ -1,4 +1,4 @@
-//! The writes to pools: binding them, giving them back, and asking which are held.
+//! The writes to pools: binding and giving back, and the question which are still held.
 
 use std::time::{Duration, Instant};
 

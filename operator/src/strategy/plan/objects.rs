@@ -11,7 +11,7 @@ use crate::kinds::{Kind, Object};
 use crate::strategy::snapshot::Snapshot;
 use crate::strategy::upgrade_queue::postponed;
 
-/// What is to be done about one object that is there.
+/// The change that one object needs which is there.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum ObjectChange {
     Nothing,
@@ -37,7 +37,7 @@ pub(super) fn make(
     for object in objects {
         let workload = workload.to_owned();
         let change = match snapshot.object(object.kind, object.name()) {
-            None => Some(Action::Make { workload, object: object.clone() }),
+            None => Some(Action::Make { workload, object: Box::new(object.clone()) }),
             Some(live) => match change(snapshot, object, live) {
                 ObjectChange::Nothing => None,
                 ObjectChange::Taken(taken) => {
@@ -61,7 +61,7 @@ pub(super) fn make(
     steps
 }
 
-/// Decides what makes `live` as `wanted`.
+/// Decides which change makes `live` as `wanted`.
 pub(crate) fn change(snapshot: &Snapshot, wanted: &Object, live: &Arc<DynamicObject>) -> ObjectChange {
     if !snapshot.owns(live) {
         let going = live.metadata.deletion_timestamp.is_some();

@@ -1,4 +1,4 @@
-//! The plan of a reconcile as a value: an ordered list of steps, and what each waits for.
+//! The plan of a reconcile as a value: an ordered list of steps, each with the conditions that it waits for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::strategy::binding::{BindingChange, BindingState};
 use crate::strategy::event::StrategyEvent;
 use crate::strategy::release::GiveBack;
 
-/// Everything that a reconcile is to write, in order, and what it found not to need a write.
+/// All writes of a reconcile, in order, and the findings that need no write.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Plan {
     pub steps: Vec<Step>,
@@ -37,14 +37,14 @@ impl Plan {
     }
 }
 
-/// A write, and what it waits for.
+/// A step: a write, and the conditions that it waits for.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Step {
     pub action: Action,
     pub waits: Vec<Wait>,
 }
 
-/// What a step waits for. Steps that wait for nothing of each other run at the same time.
+/// A condition of a step. Steps that don't wait for each other run at the same time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
     /// The end of every step before this number, however it went.
@@ -59,7 +59,7 @@ pub(crate) enum Wait {
     Hold(String),
 }
 
-/// A write to the cluster, or what has to be asked right before one.
+/// A write to the cluster, or a question to the API server right before one.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Action {
     /// Keeps an accepted routing in the history.
@@ -67,7 +67,7 @@ pub(crate) enum Action {
     /// Adds the finalizer: the promise to give back and to clean up.
     AddFinalizer,
     /// Applies an object of which the caches know nothing, once the API server knows nothing of it either.
-    Make { workload: String, object: Object },
+    Make { workload: String, object: Box<Object> },
     /// Applies an object that differs from what is wanted.
     Alter { workload: String, alteration: Box<Alteration> },
     /// Rolls a Deployment to this release of the operator when its turn comes.
@@ -94,7 +94,7 @@ pub(crate) enum Action {
     Report(Report),
 }
 
-/// How an accepted routing gets into the history.
+/// The write of an accepted routing to the history.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Keep {
     pub revision: String,
@@ -106,9 +106,9 @@ pub(crate) struct Keep {
 /// The place of a routing in the history.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Slot {
-    /// It is in this one already.
+    /// The slot that has it already.
     Same(String),
-    /// The first of `empty` that holds no other's object, or else that of `oldest`, which is deleted.
+    /// The first slot of `empty` that holds no other's object, or else that of `oldest`, which is deleted.
     Free { empty: Vec<String>, oldest: Option<(String, Arc<DynamicObject>)> },
 }
 
@@ -122,7 +122,7 @@ pub(crate) struct Alteration {
     pub before: Vec<Before>,
 }
 
-/// What has to be done to an object before it is applied.
+/// A write to an object before it is applied.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Before {
     /// Delete it: a field differs that can't be changed.
@@ -136,9 +136,9 @@ pub(crate) enum Before {
 /// The roll of a Deployment to this release of the operator.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Upgrade {
-    /// What is done when its turn has come.
+    /// The change when its turn has come.
     pub now: Alteration,
-    /// What is done until then, if anything differs.
+    /// The change until then, if anything differs.
     pub until_then: Option<Alteration>,
 }
 

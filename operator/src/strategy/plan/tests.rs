@@ -114,6 +114,20 @@ fn create_for_two_pools() {
     insta::assert_snapshot!(planned(&world));
 }
 
+/// Nothing but the objects of the validated spec is made, and each of them.
+#[test]
+fn what_is_made_is_what_the_spec_asks_for() {
+    let world = snapshot();
+    let valid = validate(&world, &defaults(), |_| Ok(()));
+    let plan = plan(&world, &valid, Timestamp::UNIX_EPOCH);
+    let made = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::Make { object, .. } => Some(&**object),
+        _ => None,
+    });
+    let wanted = valid.picker.unwrap();
+    assert_eq!(made.collect::<Vec<_>>(), wanted.workloads["qwen-picker"].iter().collect::<Vec<_>>());
+}
+
 /// An edit of the routing is kept, and rolls nothing.
 #[test]
 fn edit_of_the_routing() {

@@ -9,6 +9,7 @@ use super::*;
 use crate::kinds::Kind;
 use crate::names;
 use crate::strategy::memory::KeptRevision;
+use crate::strategy::plan::Step;
 use crate::strategy::testing::{defaults, pod, pool, snapshot};
 use crate::strategy::validate::validate;
 use crate::strategy::write_error::WriteError;
@@ -309,4 +310,48 @@ fn only_names_of_pods_are_asked_for() {
     ] {
         assert_eq!(is_dns1123(name), wanted, "{name}");
     }
+}
+
+/// The report about a strategy that is being deleted, as text.
+fn deletion(outcome: &Outcome) -> String {
+    report_deletion(&snapshot(), outcome, at(0)).unwrap().to_string()
+}
+
+fn not_given_back(why: &str) -> String {
+    let ready = json!([{"lastTransitionTime": "1970-01-01T00:00:00Z", "message": format!("not given back yet: {why}"),
+        "observedGeneration": 7, "reason": "Releasing", "status": "False", "type": "Ready"}]);
+    format!("report {}", json!({"observedGeneration": 7, "conditions": ready}))
+}
+
+#[test]
+fn of_a_deletion_is_said_what_was_given_back_and_what_keeps_it() {
+    assert_eq!(deletion(&Outcome::default()), "");
+    let blocked = [("llama".to_owned(), "denied".to_owned())].into();
+    let outcome = Outcome { blocked, released: vec!["qwen".to_owned()], ..Outcome::default() };
+    let expected = format!("0: tell 1 events\n1: {}, after 0..1\n", not_given_back("pool llama: denied"));
+    assert_eq!(deletion(&outcome), expected);
+    let mut outcome = Outcome { still_held: Some("qwen".to_owned()), ..Outcome::default() };
+    let held = not_given_back("pool qwen: it still carries our record or reference");
+    assert_eq!(deletion(&outcome), format!("0: {held}\n"));
+    // The caches will come to know of what was done just now.
+    outcome.released = vec!["qwen".to_owned()];
+    assert_eq!(deletion(&outcome), "0: tell 1 events\n");
+    let outcome = Outcome { unfinished: Some("no answer".to_owned()), ..Outcome::default() };
+    assert_eq!(deletion(&outcome), format!("0: {}\n", not_given_back("the finalizer: no answer")));
+}
+
+/// Pickers that are gone lose their entry; those that the cache does not know yet are asked for.
+#[test]
+fn entries_of_pickers_without_a_pod_are_looked_at() {
+    let (mut snapshot, outcome) = well();
+    let entries = &mut Arc::make_mut(&mut snapshot.strategy).status.as_mut().unwrap().pickers;
+    entries.insert("p-3".to_owned(), crds::PickerStatus::default());
+    entries.insert("no pod".to_owned(), crds::PickerStatus::default());
+    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let plan = report(&snapshot, &valid, &outcome, at(0)).unwrap();
+    let [Step { action: Action::Report(report), .. }] = plan.steps.as_slice() else { panic!("{plan}") };
+    assert_eq!(
+        (&report.patch["pickers"], &report.unseen),
+        (&json!({"no pod": null}), &vec!["p-3".to_owned()])
+    );
 }

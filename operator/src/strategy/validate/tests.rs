@@ -3,12 +3,10 @@ use serde_json::json;
 use super::*;
 use crate::strategy::testing::{defaults, pool, snapshot, strategy};
 
-/// The pools of the workloads, each with its Service, and those of others with their strategy.
-fn brief(valid: &Valid) -> (Vec<(&str, &str)>, Vec<(&str, &str)>) {
-    (
-        valid.served().map(|(_, served)| (served.pool.name(), served.service.as_str())).collect(),
-        valid.of_others.iter().map(|(pool, holder)| (pool.name(), holder.as_str())).collect(),
-    )
+/// The pools of the workloads, and those of others with their strategy.
+fn brief(valid: &Valid) -> Vec<(&str, Option<&str>)> {
+    let own = valid.served().map(|(_, served)| (served.pool.name(), None));
+    own.chain(valid.of_others.iter().map(|(pool, holder)| (pool.name(), Some(holder.as_str())))).collect()
 }
 
 #[test]
@@ -45,8 +43,8 @@ fn an_older_strategy_has_the_pool() {
     older.metadata.creation_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
     snapshot.others = vec![Arc::new(older)];
     let valid = validate(&snapshot, &defaults(), |_| Ok(()));
-    assert_eq!(brief(&valid), (vec![], vec![("qwen", "elder")]));
-    assert_eq!((valid.bindings, valid.picker.unwrap()), (vec![], Objects::default()));
+    assert_eq!(brief(&valid), [("qwen", Some("elder"))]);
+    assert_eq!((valid.bindings, valid.picker.unwrap()), (vec![], WantedObjects::default()));
 }
 
 #[test]
@@ -56,7 +54,7 @@ fn a_pool_that_is_being_deleted_is_gone() {
     leaving.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
     snapshot.pools = vec![Arc::new(leaving)];
     let valid = validate(&snapshot, &defaults(), |_| Ok(()));
-    assert_eq!(brief(&valid), (vec![], vec![]));
+    assert_eq!(brief(&valid), []);
     assert_eq!(valid.missing, [(PoolGroup::V1, "qwen".to_owned())]);
 }
 

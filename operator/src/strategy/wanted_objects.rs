@@ -1,4 +1,4 @@
-//! The objects that a strategy asks for, built and sealed, ready to be compared and applied. Pure.
+//! The Kubernetes objects that a strategy asks for, with the hash by which drift is told. Pure.
 
 use std::collections::BTreeMap;
 
@@ -13,9 +13,9 @@ use crate::kinds::{Kind, Object};
 /// Stands in for a pool when there is none, so that what is wrong with `spec.picker` is found all the same.
 const NO_POOL: &str = "pool";
 
-/// All objects of a strategy's workloads.
+/// The objects of all workloads of a strategy.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub(super) struct Objects {
+pub(super) struct WantedObjects {
     /// The objects of each workload, by its name, in the order in which they are to be made.
     pub workloads: BTreeMap<String, Vec<Object>>,
     /// The ClusterRoleBinding of all workloads together, where one is asked for.
@@ -26,11 +26,11 @@ pub(super) struct Objects {
 ///
 /// # Errors
 /// What is wrong with `spec.picker`, also when there is no workload.
-pub(super) fn objects(
+pub(super) fn wanted_objects(
     snapshot: &Snapshot,
     workloads: &[Workload],
     defaults: &Defaults,
-) -> Result<Objects, OverlayError> {
+) -> Result<WantedObjects, OverlayError> {
     let picker = &snapshot.strategy.spec.picker;
     let input = |name, pool, group| Input {
         strategy: snapshot.name(),
@@ -42,7 +42,7 @@ pub(super) fn objects(
         picker,
         defaults,
     };
-    let mut built = Objects::default();
+    let mut built = WantedObjects::default();
     for workload in workloads {
         for served in &workload.pools {
             let input = input(&workload.name, served.pool.name(), served.pool.group);
