@@ -1,3 +1,5 @@
+//! The counts of requests by model and by how they ended.
+
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
