@@ -7,7 +7,7 @@
 mod aigateway;
 mod istio;
 mod log;
-pub(crate) mod parts;
+pub mod parts;
 mod pod;
 mod standalone;
 

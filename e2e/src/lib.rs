@@ -12,7 +12,6 @@
 //! # Ok(()) }
 //! ```
 
-pub mod bench;
 pub mod cluster;
 pub mod crash;
 pub mod demo;

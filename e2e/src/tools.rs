@@ -2,18 +2,18 @@
 //! distribution has, the Go module proxy for Kubernetes, CoreDNS and Helm, PyPI for Envoy and the routers that the bench
 //! compares with.
 
-pub(crate) mod apt;
-pub(crate) mod cargo;
-pub(crate) mod envoy;
-pub(crate) mod go;
-pub(crate) mod locate;
+pub mod apt;
+pub mod cargo;
+pub mod envoy;
+pub mod go;
+pub mod locate;
 mod lock;
-pub(crate) mod python;
+pub mod python;
 
 use std::path::PathBuf;
 
 pub use cargo::cargo;
-pub(crate) use lock::Lock;
+pub use lock::Lock;
 
 use anyhow::{Result, bail};
 
@@ -93,6 +93,6 @@ impl Tools {
 }
 
 /// Waits until no other process of this machine holds the lock `name`.
-pub(crate) async fn exclusive(name: &str, progress: &Progress) -> Result<Lock> {
+pub async fn exclusive(name: &str, progress: &Progress) -> Result<Lock> {
     lock::exclusive(&paths::cache()?.join(name), progress).await
 }
