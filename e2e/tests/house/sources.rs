@@ -1,16 +1,15 @@
-//! What the workspace promises about itself, checked without a cluster.
+//! Source files: each belongs to a crate, and none is too long.
 
-#![allow(clippy::unwrap_used, reason = "what can't be read here fails the test")]
-
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-fn root() -> PathBuf {
+/// The root of the checkout.
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
 }
 
-fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+/// Adds every file below `folder` with this extension to `found`, build results and fuzz inputs aside.
+pub fn files(folder: &Path, extension: &str, found: &mut Vec<PathBuf>) {
     for entry in fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
@@ -89,50 +88,4 @@ fn no_source_file_is_longer_than_500_lines() {
         })
         .collect();
     assert_eq!(long, Vec::new(), "split these along a concept");
-}
-
-fn samples() -> Vec<(String, Vec<serde_json::Value>)> {
-    let mut found = Vec::new();
-    files(&root().join("config/samples"), "yaml", &mut found);
-    found.sort();
-    found
-        .into_iter()
-        .map(|path| {
-            let text = fs::read_to_string(&path).unwrap();
-            (
-                path.file_name().unwrap().to_string_lossy().into_owned(),
-                serde_saphyr::from_multiple(&text).unwrap(),
-            )
-        })
-        .collect()
-}
-
-#[test]
-fn every_sample_compiles_and_every_plugin_has_one() {
-    let mut shown = BTreeSet::new();
-    for (name, documents) in samples() {
-        for document in documents {
-            let (routing, scope) = match document["kind"].as_str() {
-                Some("RoutingStrategy") => {
-                    (document["spec"]["routing"].clone(), picker_core::config::Scope::Resource)
-                }
-                Some("EndpointPickerConfig") => {
-                    let text = document.to_string();
-                    (
-                        picker_core::config::Document::parse(&text).unwrap().routing,
-                        picker_core::config::Scope::File,
-                    )
-                }
-                _ => continue,
-            };
-            if let Err(errors) = picker_core::strategy::compile(&routing, scope, &Default::default()) {
-                panic!("{name}: {errors}");
-            }
-            for plugin in routing["plugins"].as_array().unwrap() {
-                shown.insert(plugin["type"].as_str().unwrap().to_owned());
-            }
-        }
-    }
-    let all: BTreeSet<_> = picker_core::plugins::types().into_iter().map(str::to_owned).collect();
-    assert_eq!(shown, all, "every plugin type has a sample");
 }
