@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::base::copy;
+use super::rootfs::copy;
 use crate::tools::Tools;
 
 /// Changes when the folder's layout below does, so that the image is made again.
