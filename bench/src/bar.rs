@@ -1,4 +1,4 @@
-//! What a measurement must show, and whether it does.
+//! Limits that measured figures must meet, and whether they do.
 
 use std::fmt;
 use std::ops::Div;

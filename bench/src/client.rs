@@ -1,4 +1,4 @@
-//! An external processor's client that behaves as Envoy does: a stream for each exchange, headers and body at once,
+//! An ext_proc client that behaves as Envoy does: a stream for each exchange, headers and body at once,
 //! the answers awaited, then the response piece by piece, then the end of its side.
 
 use std::sync::{Arc, OnceLock};
@@ -16,9 +16,9 @@ use prost::Message;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
+use super::corked_io::corked;
 use super::exchange::Exchange;
 use super::tls::Identity;
-use super::turns::turns;
 
 /// Envoy's windows, as its default is since 1.36: what a stream and a connection may send unread.
 const STREAM_WINDOW: u32 = 16 << 20;
@@ -70,7 +70,7 @@ impl Client {
             .initial_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW)
             .data_frame_budget(SMALL_FRAMES);
-        let (send, connection) = turns(io, |io| builder.handshake(io)).await?;
+        let (send, connection) = corked(io, |io| builder.handshake(io)).await?;
         let ended = Arc::new(OnceLock::new());
         let why = ended.clone();
         tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! What the pickers are told to do, and where the model servers are.
+//! Configuration files for the pickers under test, and the file that names the model servers.
 
 use std::fmt::Write;
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
-//! Writing as Envoy does: what its event loop has made for a connection in one turn goes out in one write
-//! (`ConnectionImpl::write` in its `source/common/network/connection_impl.cc` leaves it to the end of the turn).
-//! `h2` by itself writes most DATA frames one by one.
+//! An I/O stream for `h2` that gathers what is written in one poll of the connection and sends it in one write, as Envoy
+//! does (`ConnectionImpl::write` in its `source/common/network/connection_impl.cc` leaves it to the end of an iteration of
+//! the event loop). `h2` by itself writes most DATA frames one by one.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -11,11 +11,11 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::task::yield_now;
 
-/// What is kept at most before it is written.
+/// Bytes that are gathered at most before they are written.
 const MOST: usize = 1 << 20;
 
-/// A connection's end: what is written is kept.
-pub struct Kept<I>(Arc<Mutex<State<I>>>);
+/// The stream that `h2` reads and writes: it keeps what is written.
+pub struct CorkedIo<I>(Arc<Mutex<State<I>>>);
 
 struct State<I> {
     io: I,
@@ -35,32 +35,34 @@ impl<I: AsyncWrite + Unpin> State<I> {
     }
 }
 
-/// What polls a connection: after others have had their turn, and then sends what was kept.
-pub struct Turns<C, I> {
+/// A future that drives a connection: it lets other tasks run, polls the connection, and then sends what was written.
+pub struct CorkedConnection<C, I> {
     connection: C,
     state: Arc<Mutex<State<I>>>,
     others_first: bool,
 }
 
-/// A connection over `io`, made by `connection` of its end.
-pub async fn turns<I, C, E, F>(
+/// Makes a connection over `io` by the handshake `connection`, and the future that drives it.
+pub async fn corked<I, C, E, F>(
     io: I,
-    connection: impl FnOnce(Kept<I>) -> F,
-) -> Result<(C, Turns<E, I>), h2::Error>
+    connection: impl FnOnce(CorkedIo<I>) -> F,
+) -> Result<(C, CorkedConnection<E, I>), h2::Error>
 where
     I: AsyncWrite + Unpin,
     F: Future<Output = Result<(C, E), h2::Error>>,
 {
     let state = Arc::new(Mutex::new(State { io, kept: Vec::new() }));
-    let (client, connection) = connection(Kept(state.clone())).await?;
-    Ok((client, Turns { connection, state, others_first: true }))
+    let (client, connection) = connection(CorkedIo(state.clone())).await?;
+    Ok((client, CorkedConnection { connection, state, others_first: true }))
 }
 
 fn lock<I>(state: &Mutex<State<I>>) -> MutexGuard<'_, State<I>> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<C: Future<Output = Result<(), h2::Error>> + Unpin, I: AsyncWrite + Unpin> Future for Turns<C, I> {
+impl<C: Future<Output = Result<(), h2::Error>> + Unpin, I: AsyncWrite + Unpin> Future
+    for CorkedConnection<C, I>
+{
     type Output = anyhow::Result<()>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -78,13 +80,13 @@ impl<C: Future<Output = Result<(), h2::Error>> + Unpin, I: AsyncWrite + Unpin> F
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Kept<I> {
+impl<I: AsyncRead + Unpin> AsyncRead for CorkedIo<I> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut lock(&self.0).io).poll_read(cx, buf)
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Kept<I> {
+impl<I: AsyncWrite + Unpin> AsyncWrite for CorkedIo<I> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
@@ -106,7 +108,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Kept<I> {
         true
     }
 
-    /// At the end of the turn.
+    /// Nothing yet: [`CorkedConnection`] flushes after the poll.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
@@ -128,9 +130,9 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn what_a_turn_has_written_goes_out_together_at_its_end() {
+    async fn what_one_poll_has_written_goes_out_in_one_write() {
         let (mut peer, io) = duplex(1 << 20);
-        let (kept, mut turns) = turns(io, async |kept: Kept<_>| {
+        let (kept, mut connection) = corked(io, async |kept: CorkedIo<_>| {
             let waits = poll_fn(|_| Poll::<Result<(), h2::Error>>::Pending);
             Ok((kept, waits))
         })
@@ -142,9 +144,9 @@ mod tests {
             kept.write_all(part.as_bytes()).await.unwrap();
             kept.flush().await.unwrap();
         }
-        assert!(poll!(&mut turns).is_pending(), "others first");
+        assert!(poll!(&mut connection).is_pending(), "others first");
         assert!(poll!(pin!(peer.read(&mut read))).is_pending());
-        assert!(poll!(&mut turns).is_pending());
+        assert!(poll!(&mut connection).is_pending());
         assert_eq!(peer.read(&mut read).await.unwrap(), 7);
         assert_eq!(&read[..7], b"one two");
     }
@@ -152,13 +154,14 @@ mod tests {
     #[tokio::test]
     async fn an_end_sends_what_is_left() {
         let (mut peer, io) = duplex(1 << 20);
-        let (mut kept, turns) =
-            turns(io, async |kept: Kept<_>| Ok((kept, poll_fn(|_| Poll::Ready(Ok::<_, h2::Error>(()))))))
-                .await
-                .unwrap();
+        let (mut kept, connection) = corked(io, async |kept: CorkedIo<_>| {
+            Ok((kept, poll_fn(|_| Poll::Ready(Ok::<_, h2::Error>(())))))
+        })
+        .await
+        .unwrap();
         kept.write_all(b"last words").await.unwrap();
         kept.shutdown().await.unwrap();
-        turns.await.unwrap();
+        connection.await.unwrap();
         let mut read = Vec::new();
         peer.read_to_end(&mut read).await.unwrap();
         assert_eq!(read, b"last words");

@@ -1,4 +1,4 @@
-//! One HTTP exchange as Envoy tells it to an external processor, encoded once and sent many times.
+//! One HTTP exchange as ext_proc messages of Envoy, encoded once and sent many times.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use picker_proto::build::first;

@@ -7,12 +7,14 @@ use anyhow::{Result, ensure};
 use clap::Args;
 
 use super::config;
-use super::ground::{Ground, WAYPOST, YARDSTICK};
-use super::load::{self, Pace};
+use super::load;
 use super::options::{between, write_json};
+use super::pace::Pace;
 use super::peers::{Given, distinct};
+use super::programs::{WAYPOST, YARDSTICK};
 use super::report::Report;
 use super::server::{Alone, Server};
+use super::test_bed::TestBed;
 use super::workload::{self, HEADERS_ALONE, Row};
 use e2e::Progress;
 
@@ -61,17 +63,17 @@ impl Exchanges {
         self.fits()?;
         distinct(&self.peers)?;
         let rows = self.rows();
-        let ground = Ground::laid(self.tls, progress).await?;
+        let test_bed = TestBed::start(self.tls, progress).await?;
         if self.rate.is_some() {
-            ground.client_goes_first().await?;
+            test_bed.client_goes_first().await?;
         }
         let mut servers = vec![
-            ground.yardstick().await?,
-            ground.picker(WAYPOST, &config::whole(config::QUEUE)).await?,
-            ground.picker(HEADERS_ALONE, config::BY_LOAD).await?,
+            test_bed.yardstick().await?,
+            test_bed.picker(WAYPOST, &config::whole(config::QUEUE)).await?,
+            test_bed.picker(HEADERS_ALONE, config::BY_LOAD).await?,
         ];
         for given in &self.peers {
-            servers.push(ground.given(given).await?);
+            servers.push(test_bed.given(given).await?);
         }
         let pace = self.rate.map_or(Pace::Closed(self.at_once.into()), Pace::Open);
         let mut report = Report::new(pace, self.tls);

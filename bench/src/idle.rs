@@ -12,13 +12,12 @@ use tokio::time::sleep;
 
 use super::bar::{Bar, Bars, Spread};
 use super::config;
-use super::ground::WAYPOST;
 use super::markdown::Markdown;
 use super::options::write_json;
 use super::pages::{self, Pages};
 use super::peers::{Given, distinct};
 use super::processors::away_from_the_servers;
-use super::programs::Programs;
+use super::programs::{Programs, WAYPOST};
 use super::server::Server;
 use e2e::Progress;
 

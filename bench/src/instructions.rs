@@ -1,4 +1,4 @@
-//! Instructions that a process runs, where the machine counts them. Many virtual ones do not.
+//! A counter of the instructions of a process, by `perf`. Many virtual machines have none.
 
 use std::process::Stdio;
 use std::sync::OnceLock;

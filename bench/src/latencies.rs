@@ -1,4 +1,4 @@
-//! How long things took: counts, to three digits, however many there are.
+//! A histogram of latencies, to three digits.
 
 use std::time::Duration;
 

@@ -1,6 +1,5 @@
-//! Putting load on a server, and reading what it used meanwhile.
+//! A load generator for ext_proc servers, and the CPU time and memory that the server used meanwhile.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -15,32 +14,12 @@ use super::client::{Client, Decision};
 use super::exchange::Exchange;
 use super::instructions::Counter;
 use super::latencies::Latencies;
+use super::pace::Pace;
 use super::report::Sample;
 use super::server::Server;
 
 /// Exchanges before those that are measured, as a share of them.
 const WARM_UP: usize = 10;
-
-/// When an exchange begins.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Pace {
-    /// So many at once, each followed by the next. A slow server is asked less often, which flatters it.
-    Closed(usize),
-    /// So many a second, at random times that do not depend on the answers (a Poisson process, the same each time).
-    /// Their times count from when they were due.
-    Open(f64),
-}
-
-impl fmt::Display for Pace {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Closed(at_once) => write!(f, "Closed loop, {at_once} exchanges at once"),
-            Self::Open(rate) => {
-                write!(f, "Open loop, {rate} short exchanges a second, timed from when each was due")
-            }
-        }
-    }
-}
 
 /// `requests` exchanges on one connection, and some on another before.
 ///

@@ -6,9 +6,9 @@
 mod bar;
 mod client;
 mod config;
+mod corked_io;
 mod exchange;
 mod exchanges;
-mod ground;
 mod idle;
 mod index;
 mod instructions;
@@ -16,6 +16,7 @@ mod latencies;
 mod load;
 mod markdown;
 mod options;
+mod pace;
 mod pages;
 mod path;
 mod peers;
@@ -28,8 +29,8 @@ mod server;
 mod start;
 mod streams;
 mod swap;
+mod test_bed;
 mod tls;
-mod turns;
 mod workload;
 
 use std::process::ExitCode;

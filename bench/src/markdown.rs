@@ -1,4 +1,4 @@
-//! Tables that can be read as they are printed, and pasted where Markdown is.
+//! Markdown tables, aligned so that they can be read in a terminal.
 
 use std::fmt;
 

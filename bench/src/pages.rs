@@ -1,5 +1,5 @@
-//! Many model servers' metrics, answered from one page that was made once: rendering it for every scrape would
-//! measure the renderer.
+//! Metrics endpoints of many model servers, answered from one page that is rendered once: rendering it for every scrape
+//! would measure the renderer.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -4,7 +4,7 @@
 mod backend;
 mod envoy;
 mod report;
-mod way;
+mod setup;
 mod wrk;
 
 use std::time::Duration;
@@ -18,19 +18,19 @@ use super::processors::away_from_the_servers;
 use backend::Backends;
 use e2e::Progress;
 use report::{Report, Sample};
-use way::{Kit, Way};
+use setup::{Executables, Setup};
 use wrk::Wrk;
 
-/// Which ways to measure, and how often.
+/// Options: which setups to measure, and how often.
 #[derive(Args, Clone, Debug)]
 pub struct Path {
     /// Measure these alone
     #[arg(long, value_enum, num_args = 1..)]
-    ways: Vec<Way>,
+    ways: Vec<Setup>,
     /// Repeats; the order of the ways rotates with each
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=100))]
     repeats: u16,
-    /// Seconds of load on each way in each repeat
+    /// Seconds of load on each setup in each repeat
     #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u16).range(1..=600))]
     seconds: u16,
     /// Connections, each with one request at a time
@@ -52,32 +52,38 @@ impl Path {
     /// When a program can't be had or started, or a request is not answered as it must be.
     pub async fn run(&self, progress: &Progress) -> Result<()> {
         distinct(&self.peers)?;
-        let ways = if self.ways.is_empty() { Way::ALL.to_vec() } else { self.ways.clone() };
+        let setups = if self.ways.is_empty() { Setup::ALL.to_vec() } else { self.ways.clone() };
         let given = self.peers.iter().cloned().map(|mut given| {
             given.name.insert_str(0, "Envoy + ");
-            Way::Given(given)
+            Setup::Given(given)
         });
-        let ways: Vec<Way> = ways.into_iter().chain(given).collect();
-        let kit = Kit::ready(&ways, progress).await?;
+        let setups: Vec<Setup> = setups.into_iter().chain(given).collect();
+        let executables = Executables::ready(&setups, progress).await?;
         let wrk = Wrk::ready(self.connections, progress).await?;
         away_from_the_servers()?;
-        let backends = Backends::started(kit.sim()).await?;
+        let backends = Backends::started(executables.sim()).await?;
 
         let mut report = Report::default();
         for repeat in 0..usize::from(self.repeats) {
-            for at in 0..ways.len() {
-                let way = &ways[(at + repeat) % ways.len()];
-                let label = format!("repeat {}, {}", repeat + 1, way.name());
-                let measured = self.measured(way, &kit, &backends, &wrk);
-                report.add(way.name(), progress.step(label, measured).await?);
+            for at in 0..setups.len() {
+                let setup = &setups[(at + repeat) % setups.len()];
+                let label = format!("repeat {}, {}", repeat + 1, setup.name());
+                let measured = self.measured(setup, &executables, &backends, &wrk);
+                report.add(setup.name(), progress.step(label, measured).await?);
             }
         }
         println!("\n{report}");
         write_json(self.json.as_deref(), &report.json())
     }
 
-    async fn measured(&self, way: &Way, kit: &Kit, backends: &Backends, wrk: &Wrk) -> Result<Sample> {
-        let running = way.started(kit, backends).await?;
+    async fn measured(
+        &self,
+        setup: &Setup,
+        executables: &Executables,
+        backends: &Backends,
+        wrk: &Wrk,
+    ) -> Result<Sample> {
+        let running = setup.start(executables, backends).await?;
         wrk.run(running.address(), Duration::from_secs(1)).await.with_context(|| running.said())?;
         let (before, served) = (running.used()?, backends.served());
         let load = wrk.run(running.address(), Duration::from_secs(self.seconds.into())).await;

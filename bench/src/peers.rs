@@ -1,5 +1,5 @@
-//! What others have made for the same purpose, to be held against: routers that are proxies and pickers in one, from
-//! PyPI, and pickers that no registry has, whose programs whoever measures must bring.
+//! Products of others to compare with: routers from PyPI, which are proxy and picker in one, and pickers whose programs
+//! the command line names.
 
 mod given;
 mod sglang;

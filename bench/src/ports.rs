@@ -1,4 +1,4 @@
-//! Where what is measured listens.
+//! Free TCP ports for the servers under test, and the flags that set them.
 
 use std::net::TcpListener;
 use std::path::Path;

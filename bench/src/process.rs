@@ -1,4 +1,4 @@
-//! Processes that end with the bench, those on the processor of the servers, and what a process has used.
+//! Child processes that end with the bench, pinned ones, and the CPU time and memory of a process.
 
 use std::ffi::OsStr;
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! What is measured, and what helps, as programs.
+//! Builds of the picker, the simulated model servers and the yardstick.
 
 use std::path::PathBuf;
 
@@ -6,6 +6,11 @@ use anyhow::Result;
 
 use e2e::tools::{cargo, go};
 use e2e::{Progress, paths};
+
+/// What the picker is called in the tables.
+pub const WAYPOST: &str = "Waypost";
+/// What the server is called in the tables that the others are held against.
+pub const YARDSTICK: &str = "Go echo that decides nothing";
 
 /// The picker and the model servers, as they are released.
 #[derive(Clone, Debug)]

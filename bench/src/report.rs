@@ -1,4 +1,4 @@
-//! Medians, spreads, and ratios taken within one repeat.
+//! The report of `exchanges`: medians, spreads, and ratios taken within one repeat.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,9 +6,9 @@ use std::fmt;
 use serde_json::{Value, json};
 
 use super::bar::{Bar, Bars, Spread};
-use super::ground::YARDSTICK;
-use super::load::Pace;
 use super::markdown::Markdown;
+use super::pace::Pace;
+use super::programs::YARDSTICK;
 use super::tls::SUITE;
 use super::workload::Row;
 
@@ -148,7 +148,7 @@ impl fmt::Display for Report {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ground::WAYPOST;
+    use super::super::programs::WAYPOST;
     use super::*;
 
     fn sample(cpu: f64, p99: f64) -> Sample {

@@ -1,6 +1,6 @@
 //! `cargo xtask bench start`: from the start of a picker to its being ready, with many pods in a real API server.
 
-mod ground;
+mod objects;
 mod picker;
 
 use std::net::Ipv4Addr;
@@ -17,7 +17,7 @@ use super::options::write_json;
 use super::pages::{self, Pages};
 use super::programs::Programs;
 use e2e::{Cluster, Progress};
-use ground::Ground;
+use objects::Objects;
 use picker::{Picker, Start};
 
 /// How long it may take from the API server's first answer to being ready, in seconds.
@@ -61,10 +61,10 @@ impl Starts {
         let listener = listener()?;
         let port = listener.local_addr()?.port();
         let pages = Pages::serve(vec![listener], &page);
-        let lay = Ground::lay(cluster.kubectl().await?, self.pods, port);
-        let ground = progress.step(format!("making {} pods", self.pods), lay).await?;
+        let creation = Objects::create(cluster.kubectl().await?, self.pods, port);
+        let objects = progress.step(format!("making {} pods", self.pods), creation).await?;
         let starts = self.starts(&Picker::new(&picker, &cluster, self.pods), progress).await;
-        let cleared = progress.step("clearing up", ground.clear()).await;
+        let cleared = progress.step("clearing up", objects.clear()).await;
         drop(pages);
         let starts = starts?;
         cleared?;

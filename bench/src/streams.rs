@@ -19,10 +19,11 @@ use super::bar::{Bar, Bars, Spread};
 use super::client::{Answers, Client, Decision};
 use super::config;
 use super::exchange::Exchange;
-use super::ground::{Ground, WAYPOST};
 use super::markdown::Markdown;
 use super::options::write_json;
+use super::programs::WAYPOST;
 use super::server::{Alone, Server};
+use super::test_bed::TestBed;
 use e2e::Progress;
 
 /// Bytes of a chunk: a token in its event.
@@ -55,9 +56,9 @@ impl Streams {
     /// # Errors
     /// When a server can't be built or started, or the picker loses a stream or takes too much memory.
     pub async fn run(&self, progress: &Progress) -> Result<()> {
-        let ground = Ground::laid(self.tls, progress).await?;
+        let test_bed = TestBed::start(self.tls, progress).await?;
         let servers =
-            [ground.picker(WAYPOST, &config::whole(config::QUEUE)).await?, ground.yardstick().await?];
+            [test_bed.picker(WAYPOST, &config::whole(config::QUEUE)).await?, test_bed.yardstick().await?];
         let mut report =
             Report { streams: self.streams, chunks: self.chunks, tls: self.tls, seen: Vec::new() };
         for server in &servers {

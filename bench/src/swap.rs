@@ -17,9 +17,10 @@ use self::window::Windows;
 use super::client::Client;
 use super::config;
 use super::exchange::Exchange;
-use super::ground::{Ground, WAYPOST};
 use super::options::{between, write_json};
+use super::programs::WAYPOST;
 use super::server::Server;
+use super::test_bed::TestBed;
 use super::workload::{self, Row};
 use e2e::Progress;
 
@@ -52,10 +53,10 @@ impl Swap {
     /// # Errors
     /// When a program can't be built or started, an exchange fails, or a swap does not take place in its window.
     pub async fn run(&self, progress: &Progress) -> Result<()> {
-        let ground = Ground::laid(false, progress).await?;
-        let server = ground.picker(WAYPOST, &config::whole(WEIGHTS[0])).await?;
+        let test_bed = TestBed::start(false, progress).await?;
+        let server = test_bed.picker(WAYPOST, &config::whole(WEIGHTS[0])).await?;
         let before = server.metrics().await?.value(SWAPS)?;
-        let report = progress.step("swapping under load", self.load(&ground, &server, progress)).await?;
+        let report = progress.step("swapping under load", self.load(&test_bed, &server, progress)).await?;
         let swaps = server.metrics().await?.value(SWAPS)? - before;
         ensure!(
             swaps == f64::from(self.pairs),
@@ -66,7 +67,7 @@ impl Swap {
         write_json(self.json.as_deref(), &report.json())
     }
 
-    async fn load(&self, ground: &Ground, server: &Server, progress: &Progress) -> Result<Report> {
+    async fn load(&self, test_bed: &TestBed, server: &Server, progress: &Progress) -> Result<Report> {
         let windows = Arc::new(Windows::new()?);
         let exchanges: Arc<[Exchange]> = workload::exchanges(Row::Short).into();
         let client = Arc::new(RwLock::new(server.connect().await?));
@@ -78,7 +79,7 @@ impl Swap {
             lanes.spawn(asking(client.clone(), exchanges.clone(), first, windows.clone(), stop.clone()));
         }
         let measured = tokio::select! {
-            measured = self.measure(ground, server, &client, &windows, progress) => measured,
+            measured = self.measure(test_bed, server, &client, &windows, progress) => measured,
             Some(lane) = lanes.join_next() => Err(match lane? {
                 Err(error) => error.context("an exchange failed"),
                 Ok(()) => anyhow::anyhow!("a lane ended early"),
@@ -94,7 +95,7 @@ impl Swap {
 
     async fn measure(
         &self,
-        ground: &Ground,
+        test_bed: &TestBed,
         server: &Server,
         client: &RwLock<Client>,
         windows: &Windows,
@@ -123,7 +124,7 @@ impl Swap {
                 // The edit in the first quarter, so that it is live well within the window.
                 tokio::time::sleep(length / 8).await;
                 let edited = Instant::now();
-                ground.configure(WAYPOST, &config::whole(WEIGHTS[(pair + 1) % 2]))?;
+                test_bed.configure(WAYPOST, &config::whole(WEIGHTS[(pair + 1) % 2]))?;
                 tokio::time::sleep(length - length / 8).await;
                 let seen = windows.next()?;
                 let live =

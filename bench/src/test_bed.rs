@@ -1,4 +1,4 @@
-//! What most measurements stand on: the programs, and model servers for the pickers.
+//! The test bed of most measurements: built programs, running model servers, and a folder for files.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::peers::Given;
 use super::ports::{address, free};
 use super::process::ending_with_us;
 use super::processors::away_from_the_servers;
-use super::programs::{self, Programs};
+use super::programs::{self, Programs, YARDSTICK};
 use super::server::Server;
 use super::tls::{CERTIFICATE, Identity, KEY};
 use super::{config, pages};
@@ -23,13 +23,9 @@ use e2e::{Progress, until};
 const REPLICAS: usize = 8;
 const PORT: u16 = 18_000;
 const PATIENCE: Duration = Duration::from_secs(30);
-/// What the picker is called in the tables.
-pub const WAYPOST: &str = "Waypost";
-/// The server that the others are held against.
-pub const YARDSTICK: &str = "Go echo that decides nothing";
 
-/// Programs, model servers, and a folder for files.
-pub struct Ground {
+/// Built programs, running model servers, and a folder for files.
+pub struct TestBed {
     programs: Programs,
     yardstick: PathBuf,
     folder: tempfile::TempDir,
@@ -37,13 +33,13 @@ pub struct Ground {
     sim: Child,
 }
 
-impl Ground {
+impl TestBed {
     /// Builds the programs and starts the model servers; they end when the value is dropped. The servers under test
     /// speak TLS if `tls`.
     ///
     /// # Errors
     /// When a compiler is missing or fails, or the model servers do not come up.
-    pub async fn laid(tls: bool, progress: &Progress) -> Result<Self> {
+    pub async fn start(tls: bool, progress: &Progress) -> Result<Self> {
         let programs = Programs::built(progress).await?;
         let yardstick = programs::yardstick(progress).await?;
         away_from_the_servers()?;

@@ -1,4 +1,4 @@
-//! The certificate that all servers show under `--tls`, and the one cipher suite that they are offered.
+//! The certificate of all servers under `--tls`, and the one cipher suite that clients offer.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The rows of the table: how long the prompts are, and how the answers come.
+//! Workloads, each a row of the table: length of the prompts and form of the answers.
 
 use std::fmt;
 
@@ -7,8 +7,8 @@ use clap::builder::PossibleValue;
 use serde_json::json;
 
 use super::exchange::Exchange;
-use super::ground::WAYPOST;
-use super::load::Pace;
+use super::pace::Pace;
+use super::programs::WAYPOST;
 use e2e::load::Prompts;
 
 /// Different requests of a row, asked one after the other again and again.

@@ -29,20 +29,8 @@ use crate::images::{BaseImages, ImageStore};
 use crate::kubectl::Kubectl;
 use crate::tools::{self, Tools};
 use crate::{Progress, fixtures, paths};
-use component::{Component, Handle};
+use component::{COMPONENTS, Component, Handle};
 use layout::Layout;
-
-/// Every process, in the order in which they end: first those that would bring others back, last the one that the
-/// pods hang on.
-const COMPONENTS: [&str; 7] = [
-    "kubelet",
-    "kube-proxy",
-    "kube-scheduler",
-    "kube-controller-manager",
-    "kube-apiserver",
-    "etcd",
-    "containerd",
-];
 
 /// Held while a cluster comes up or goes down.
 const LOCK: &str = "cluster.lock";

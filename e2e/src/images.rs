@@ -5,6 +5,7 @@ mod buildah;
 mod builder;
 mod envoy;
 mod members;
+mod rootfs;
 mod sources;
 mod store;
 mod waypost;

@@ -23,8 +23,8 @@ pub mod load;
 pub mod paths;
 pub mod progress;
 pub mod shell;
-pub mod stage;
 pub mod suite;
+pub mod test_env;
 pub mod tools;
 pub mod wait;
 

@@ -3,7 +3,7 @@
 mod checks;
 mod demo;
 mod fuzz;
-mod gate;
+mod instructions;
 mod stories;
 mod tally;
 
@@ -67,7 +67,7 @@ impl Suite {
             checks::unit(progress, &self.names, &mut tally).await;
         }
         if self.wants(Part::Gate) {
-            gate::run(progress, &self.names, &mut tally).await?;
+            instructions::run(progress, &self.names, &mut tally).await?;
         }
         if self.wants(Part::Fuzz) {
             fuzz::run(progress, &self.names, &mut tally).await?;

@@ -1,47 +1,44 @@
-//! A stage for one story on the cluster: a namespace of its own with model servers, pools, strategies and a gateway,
-//! and what the story has proven so far.
+//! The environment of one story on the cluster: a namespace of its own with model servers, pools, strategies and a
+//! gateway, and the results of its checks so far.
 //!
 //! ```no_run
-//! use e2e::stage::{self, Strategy};
+//! use e2e::test_env::{self, Strategy};
 //!
-//! stage::play(1, "an edit is live within 1 s", async |stage| {
-//!     stage.servers("chat", 4, &[]).await?;
-//!     stage.pool("chat").await?;
-//!     stage.apply(&Strategy::new("chat").pool("chat").replicas(2)).await?;
-//!     let pickers = stage.pickers("chat", 2).await?;
-//!     stage.measured("two pickers serve");
-//!     stage.bar(pickers.len() == 2, "both replicas are there");
+//! test_env::run(1, "an edit is live within 1 s", async |env| {
+//!     env.servers("chat", 4, &[]).await?;
+//!     env.pool("chat").await?;
+//!     env.apply(&Strategy::new("chat").pool("chat").replicas(2)).await?;
+//!     let pickers = env.pickers("chat", 2).await?;
+//!     env.measured("two pickers serve");
+//!     env.check(pickers.len() == 2, "both replicas are there");
 //!     Ok(())
 //! });
 //! ```
 
 mod chart;
+mod checks;
+mod cluster_env;
 mod diagnose;
-mod ground;
 mod metrics;
 mod operator;
 mod pickers;
-mod play;
 mod process;
-mod proof;
+mod run;
 mod strategy;
 mod table;
-
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
 
-use chart::OPERATOR;
 pub use chart::OPERATOR_NAMESPACE;
-pub use ground::Ground;
+pub use checks::{Checks, FIGURES, Figure};
+pub use cluster_env::{ClusterEnv, PATIENCE};
 pub use metrics::Metrics;
 pub use operator::operator_user;
 pub use pickers::{Picker, Serving, restarts};
-pub(crate) use play::LOCK;
-pub use play::play;
 pub use process::kill;
-pub use proof::{FIGURES, Figure, Proof};
+pub(crate) use run::LOCK;
+pub use run::run;
 pub use strategy::{Applied, Strategy};
 pub use table::Table;
 
@@ -49,25 +46,22 @@ use crate::envoy::{Backend, Dialect, Gateway};
 use crate::fixtures::{ModelServers, Pool};
 use crate::{Kubectl, Progress};
 
-/// How long pods may take to become Ready on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(120);
-
-/// One namespace, and what is proven in it.
-pub struct Stage {
-    ground: Ground,
+/// A namespace for one story, and the results of the story's checks.
+pub struct TestEnv {
+    cluster_env: ClusterEnv,
     namespace: String,
     progress: Progress,
-    proof: Proof,
+    checks: Checks,
 }
 
-impl Stage {
+impl TestEnv {
     /// A new namespace `name`; a former one is emptied first.
     ///
     /// # Errors
     /// When the former one does not go away.
-    pub async fn open(ground: Ground, name: &str, progress: Progress) -> Result<Self> {
-        ground.kubectl().create_namespace(name).await?;
-        Ok(Self { ground, namespace: name.to_owned(), progress, proof: Proof::default() })
+    pub async fn open(cluster_env: ClusterEnv, name: &str, progress: Progress) -> Result<Self> {
+        cluster_env.kubectl().create_namespace(name).await?;
+        Ok(Self { cluster_env, namespace: name.to_owned(), progress, checks: Checks::default() })
     }
 
     /// Removes the namespace with all that is in it.
@@ -78,14 +72,14 @@ impl Stage {
         self.kubectl().delete_namespace(&self.namespace).await
     }
 
-    /// What the stage stands on: cluster, images, operator.
-    pub fn ground(&self) -> &Ground {
-        &self.ground
+    /// The cluster, its images and its operator, which all stories share.
+    pub fn cluster_env(&self) -> &ClusterEnv {
+        &self.cluster_env
     }
 
-    /// The chores of an administrator.
+    /// A client with the rights of an administrator.
     pub fn kubectl(&self) -> &Kubectl {
-        self.ground.kubectl()
+        self.cluster_env.kubectl()
     }
 
     /// The name of the namespace.
@@ -93,27 +87,27 @@ impl Stage {
         &self.namespace
     }
 
-    /// Where the story is told.
+    /// Where progress is printed.
     pub fn progress(&self) -> &Progress {
         &self.progress
     }
 
-    /// What was measured and proven so far.
-    pub fn proof(&self) -> &Proof {
-        &self.proof
+    /// The figures and failed checks so far.
+    pub fn checks(&self) -> &Checks {
+        &self.checks
     }
 
-    /// Notes a figure of the story's row; several are joined.
+    /// Records a figure for the story's row of the table; several are joined.
     pub fn measured(&self, figure: impl std::fmt::Display) {
-        self.proof.measured(figure.to_string());
+        self.checks.measured(figure.to_string());
     }
 
-    /// Notes whether `what` held; the story goes on, so that the other figures are seen too.
-    pub fn bar(&self, held: bool, what: impl std::fmt::Display) {
+    /// Records a check, and prints it when it did not hold. The story goes on, so that the other figures are seen too.
+    pub fn check(&self, held: bool, what: impl std::fmt::Display) {
         if !held {
             self.progress.say(format_args!("NOT HELD: {what}"));
         }
-        self.proof.bar(held, what.to_string());
+        self.checks.check(held, what.to_string());
     }
 
     /// Deploys `replicas` simulated model servers as `name`, with further arguments of `sim serve`, and waits until
@@ -122,7 +116,7 @@ impl Stage {
     /// # Errors
     /// When they do not become Ready.
     pub async fn servers(&self, name: &str, replicas: usize, args: &[&str]) -> Result<Vec<Pod>> {
-        let image = self.ground.images().sim.reference();
+        let image = self.cluster_env.images().sim.reference();
         ModelServers::new(name, replicas, &image).args(args).deploy(self.kubectl(), &self.namespace).await
     }
 
@@ -143,6 +137,6 @@ impl Stage {
     /// When it does not become ready; with what it said.
     pub async fn gateway(&self, name: &str, dialect: &dyn Dialect, pool: &str) -> Result<Gateway> {
         let backend = Backend::new(&self.namespace, &format!("{pool}-picker"), pool);
-        Gateway::deploy(self.kubectl(), name, self.ground.envoy(), dialect, &backend).await
+        Gateway::deploy(self.kubectl(), name, self.cluster_env.envoy(), dialect, &backend).await
     }
 }

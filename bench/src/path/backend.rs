@@ -1,4 +1,4 @@
-//! Model servers that answer at once, always the same: what is behind the proxy must not be what is measured.
+//! Model servers that give the same answer at once, so that they do not limit what the proxy can do.
 
 use std::net::SocketAddr;
 use std::path::Path;

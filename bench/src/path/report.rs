@@ -1,4 +1,4 @@
-//! Medians with their spreads, and ratios taken within one repeat.
+//! The report of `path`: medians with their spreads, and ratios taken within one repeat.
 
 use std::fmt;
 

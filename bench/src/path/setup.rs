@@ -1,4 +1,4 @@
-//! The ways from the client to a model server.
+//! The setups under comparison: each a chain of programs from the client to a model server.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,9 +21,9 @@ use e2e::{Progress, paths, tools, until};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A way.
+/// A chain of programs from the client to a model server.
 #[derive(Clone, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Way {
+pub enum Setup {
     /// Envoy alone, to each model server in turn
     Alone,
     /// Envoy and a server in Go that decides nothing
@@ -41,12 +41,12 @@ pub enum Way {
     Given(Given),
 }
 
-impl Way {
+impl Setup {
     /// In the order of the table.
     pub const ALL: [Self; 6] =
         [Self::Alone, Self::Yardstick, Self::Waypost, Self::Headers, Self::Sglang, Self::Vllm];
 
-    /// What it is called in the table.
+    /// Its name in the table.
     pub fn name(&self) -> &str {
         match self {
             Self::Alone => "Envoy alone, round robin",
@@ -71,7 +71,7 @@ impl Way {
     ///
     /// # Errors
     /// When a request is not answered in time.
-    pub async fn started(&self, kit: &Kit, backends: &Backends) -> Result<Running> {
+    pub async fn start(&self, executables: &Executables, backends: &Backends) -> Result<Running> {
         let folder = tempfile::tempdir()?;
         let text = match self {
             Self::Headers => config::BY_LOAD.to_owned(),
@@ -91,10 +91,10 @@ impl Way {
                 let endpoint = backends.addresses()[0].to_string();
                 let listen = address(ports.grpc);
                 let args = ["-listen".to_owned(), listen, "-endpoint".to_owned(), endpoint];
-                Some(start("picker", &kit.yardstick, args.into())?)
+                Some(start("picker", &executables.yardstick, args.into())?)
             }
             Self::Waypost | Self::Headers => {
-                Some(start("picker", &kit.ours.picker, picker_args(&config, ports, &[]))?)
+                Some(start("picker", &executables.ours.picker, picker_args(&config, ports, &[]))?)
             }
             Self::Given(given) => {
                 Some(start("picker", &given.program, picker_args(&config, ports, &given.flags))?)
@@ -103,7 +103,7 @@ impl Way {
         let proxy = if let Some(router) = self.router() {
             let workers: Vec<String> =
                 backends.addresses().iter().map(|server| format!("http://{server}")).collect();
-            let python = kit.python(router)?;
+            let python = executables.python(router)?;
             start("proxy", python, router.args(front, metrics, &workers))?
         } else {
             let mode = if *self == Self::Headers { Mode::Headers } else { Mode::Whole };
@@ -111,7 +111,7 @@ impl Way {
                 Some(_) => envoy::with_picker(front, ports.grpc, mode),
                 None => envoy::alone(front, backends.addresses()),
             };
-            start("proxy", &kit.envoy, envoy_args(&config, folder.path())?)?
+            start("proxy", &executables.envoy, envoy_args(&config, folder.path())?)?
         };
         let mut running = Running { proxy, picker, address: address(front), _folder: folder };
         running.ready(self.name()).await?;
@@ -127,27 +127,27 @@ fn envoy_args(config: &Value, folder: &Path) -> Result<Vec<String>> {
     Ok(args.map(str::to_owned).into())
 }
 
-/// What the ways are made of.
+/// Paths of the programs that the setups run.
 #[derive(Debug)]
-pub struct Kit {
+pub struct Executables {
     ours: Programs,
     yardstick: PathBuf,
     envoy: PathBuf,
     pythons: Vec<(&'static str, PathBuf)>,
 }
 
-impl Kit {
+impl Executables {
     /// Builds and fetches what is missing.
     ///
     /// # Errors
     /// When something can't be had.
-    pub async fn ready(ways: &[Way], progress: &Progress) -> Result<Self> {
+    pub async fn ready(setups: &[Setup], progress: &Progress) -> Result<Self> {
         let (ours, yardstick) = (Programs::built(progress).await?, programs::yardstick(progress).await?);
         let cache = paths::cache()?;
         let _alone = tools::exclusive("tools.lock", progress).await?;
         let envoy = tools::envoy::ready(&cache, progress).await?;
         let mut pythons = Vec::new();
-        for router in ways.iter().filter_map(Way::router) {
+        for router in setups.iter().filter_map(Setup::router) {
             let python = tools::python::installed(&cache, &router.package, progress).await?;
             pythons.push((router.name, python));
         }
@@ -165,7 +165,7 @@ impl Kit {
     }
 }
 
-/// A way whose programs run.
+/// A setup whose programs run.
 #[derive(Debug)]
 pub struct Running {
     proxy: Pinned,

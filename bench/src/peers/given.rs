@@ -1,12 +1,12 @@
-//! A picker that whoever measures brings.
+//! A picker that the command line names: `--peer NAME=PROGRAM FLAG…`.
 
 use std::path::PathBuf;
 use std::str::FromStr;
 
 use anyhow::{Result, ensure};
 
-use super::super::config::SERVERS_FILE;
-use super::super::ground::{WAYPOST, YARDSTICK};
+use crate::config::SERVERS_FILE;
+use crate::programs::{WAYPOST, YARDSTICK};
 
 /// Another picker, which takes the flags and the configuration of this one: `NAME=PROGRAM FLAG…`.
 #[derive(Clone, Debug, PartialEq, Eq)]

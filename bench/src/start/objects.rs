@@ -1,4 +1,4 @@
-//! The objects of a start: a pool, its pods, and a strategy, in a namespace of their own.
+//! Kubernetes objects for a start: a pool, its pods, and a strategy, in a namespace of their own.
 
 use anyhow::{Context, Result};
 use futures::{StreamExt, TryStreamExt, stream};
@@ -19,43 +19,43 @@ const KIND: &str = "routingstrategies.waypost.dev";
 const AT_ONCE: usize = 24;
 
 /// What was made.
-pub struct Ground {
+pub struct Objects {
     kubectl: Kubectl,
     /// Whether the kind was not there before.
     kind_is_ours: bool,
 }
 
-impl Ground {
+impl Objects {
     /// Makes everything, with `pods` pods whose servers listen on `port`.
     ///
     /// # Errors
     /// When the API server refuses something.
-    pub async fn lay(kubectl: Kubectl, pods: u16, port: u16) -> Result<Self> {
+    pub async fn create(kubectl: Kubectl, pods: u16, port: u16) -> Result<Self> {
         let kinds = Api::<CustomResourceDefinition>::all(kubectl.client().clone());
         let kind_is_ours = kinds.get_opt(KIND).await?.is_none();
         if kind_is_ours {
             let file = paths::checkout().join("config/crd/waypost.dev_routingstrategies.yaml");
             kubectl.apply("", &std::fs::read_to_string(file)?).await?;
         }
-        let ground = Self { kubectl, kind_is_ours };
-        ground.kubectl.create_namespace(NAMESPACE).await?;
+        let objects = Self { kubectl, kind_is_ours };
+        objects.kubectl.create_namespace(NAMESPACE).await?;
         let mut pool = fixtures::Pool::new(NAME, NAME, "none").v1();
         pool["spec"]["targetPorts"] = json!([{"number": port}]);
-        ground.kubectl.apply_object(NAMESPACE, pool).await?;
-        ground.kubectl.apply_object(NAMESPACE, strategy()).await?;
-        let api = Api::<Pod>::namespaced(ground.kubectl.client().clone(), NAMESPACE);
+        objects.kubectl.apply_object(NAMESPACE, pool).await?;
+        objects.kubectl.apply_object(NAMESPACE, strategy()).await?;
+        let api = Api::<Pod>::namespaced(objects.kubectl.client().clone(), NAMESPACE);
         stream::iter((0..pods).map(|at| running(&api, at)))
             .buffer_unordered(AT_ONCE)
             .try_collect::<()>()
             .await?;
-        Ok(ground)
+        Ok(objects)
     }
 
     /// Takes everything away again.
     ///
     /// # Errors
     /// When something does not go.
-    pub async fn clear(self) -> Result<()> {
+    pub async fn delete(self) -> Result<()> {
         self.kubectl.delete_namespace(NAMESPACE).await?;
         if self.kind_is_ours {
             let kinds = Api::<CustomResourceDefinition>::all(self.kubectl.client().clone());

@@ -11,7 +11,7 @@ use tokio::process::Child;
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
-use super::ground::{NAME, NAMESPACE};
+use super::objects::{NAME, NAMESPACE};
 use crate::ports::{Ports, address};
 use crate::process::{Usage, ending_with_us};
 use e2e::Cluster;

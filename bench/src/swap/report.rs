@@ -1,4 +1,4 @@
-//! Windows with a swap, against windows without.
+//! The report of `swap`: windows with a swap, against windows without.
 
 use std::fmt;
 use std::time::Duration;

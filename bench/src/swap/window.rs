@@ -1,4 +1,4 @@
-//! What was decided within one stretch of time, and by which revisions.
+//! Decisions within a time window, with their latencies and revisions.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;

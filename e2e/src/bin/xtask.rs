@@ -31,7 +31,7 @@ enum Command {
         #[arg(value_enum, default_values_t = [Program::Operator, Program::Picker, Program::Sim])]
         programs: Vec<Program>,
     },
-    /// Plays the whole story, to watch: a pool behind a real Envoy, and a strategy edited under load
+    /// Runs the whole product, to watch: a pool behind a real Envoy, and a strategy edited under load
     Demo(Demo),
     /// Measures what the picker costs, against servers that do less or the same
     #[command(disable_help_flag = true)]
@@ -50,7 +50,7 @@ async fn main() -> ExitCode {
         Command::Up => up(&progress).await,
         Command::Down => Cluster::down(&progress).await,
         Command::Images { programs } => images(&programs, &progress).await,
-        Command::Demo(demo) => demo.play(&progress).await,
+        Command::Demo(demo) => demo.run(&progress).await,
         Command::Bench { args } => bench(&args),
         Command::Test(suite) => test(&suite, &progress).await,
     };

@@ -12,6 +12,18 @@ use super::proc::Process;
 use crate::shell::last_lines;
 use crate::wait::{LOOK, until};
 
+/// Every process, in the order in which they end: first those that would bring others back, last the one that the
+/// pods hang on.
+pub const COMPONENTS: [&str; 7] = [
+    "kubelet",
+    "kube-proxy",
+    "kube-scheduler",
+    "kube-controller-manager",
+    "kube-apiserver",
+    "etcd",
+    "containerd",
+];
+
 /// A program of the cluster with its arguments: a [`Handle`] that can also start.
 #[derive(Clone, Debug)]
 pub struct Component {

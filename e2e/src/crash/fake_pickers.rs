@@ -1,5 +1,5 @@
-//! Plays the node and the pickers of a namespace: pods that no scheduler takes are Ready at once, and each says that
-//! it serves what its strategy tells it to.
+//! Fake pickers of a namespace: their pods, which no scheduler takes, are marked Ready at once, and each reports in the
+//! status of its strategy that it serves the current revision.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -21,19 +21,19 @@ const STRATEGY: &str = "waypost.dev/strategy";
 /// Time before a failed watch or write is tried again.
 const AGAIN: Duration = Duration::from_millis(200);
 
-/// Stands in until dropped.
+/// Fakes pickers until dropped.
 #[derive(Debug)]
-pub struct StandIn {
+pub struct FakePickers {
     _task: JoinSet<()>,
 }
 
-impl StandIn {
-    /// A `spec.picker.podTemplate` for pods that are left to the stand-in.
+impl FakePickers {
+    /// A `spec.picker.podTemplate` for pods that are left to the fake pickers.
     pub fn pod_template() -> Value {
-        json!({"spec": {"schedulerName": "stand-in"}})
+        json!({"spec": {"schedulerName": "fake-pickers"}})
     }
 
-    /// Stands in for the pickers of `namespace`.
+    /// Fakes the pickers of `namespace`.
     ///
     /// # Errors
     /// When the API server does not know RoutingStrategies.
@@ -41,18 +41,18 @@ impl StandIn {
         let pods = Api::<Pod>::namespaced(kubectl.client().clone(), namespace);
         let strategies = kubectl.api("waypost.dev/v1alpha1", "RoutingStrategy", namespace).await?;
         let mut task = JoinSet::new();
-        task.spawn(Scene { pods, strategies, seen: Seen::default() }.play());
+        task.spawn(Fake { pods, strategies, seen: Seen::default() }.run());
         Ok(Self { _task: task })
     }
 }
 
-enum Happening {
+enum Change {
     Pod(Box<Event<Pod>>),
     Strategy(Box<Event<DynamicObject>>),
     Again,
 }
 
-struct Scene {
+struct Fake {
     pods: Api<Pod>,
     strategies: Api<DynamicObject>,
     seen: Seen,
@@ -67,20 +67,20 @@ struct Seen {
     said: BTreeMap<String, Value>,
 }
 
-impl Scene {
-    async fn play(mut self) {
-        let mut happenings = stream::select(
-            self.pod_events().map(|event| Happening::Pod(Box::new(event))).boxed(),
-            self.strategy_events().map(|event| Happening::Strategy(Box::new(event))).boxed(),
+impl Fake {
+    async fn run(mut self) {
+        let mut changes = stream::select(
+            self.pod_events().map(|event| Change::Pod(Box::new(event))).boxed(),
+            self.strategy_events().map(|event| Change::Strategy(Box::new(event))).boxed(),
         );
         let mut failed = false;
         loop {
-            let happening = tokio::select! {
-                Some(happening) = happenings.next() => happening,
-                () = tokio::time::sleep(AGAIN), if failed => Happening::Again,
+            let change = tokio::select! {
+                Some(change) = changes.next() => change,
+                () = tokio::time::sleep(AGAIN), if failed => Change::Again,
             };
-            self.seen.note(happening);
-            failed = self.act().await.is_err();
+            self.seen.note(change);
+            failed = self.patch().await.is_err();
         }
     }
 
@@ -93,7 +93,7 @@ impl Scene {
         watcher(self.strategies.clone(), watcher::Config::default()).filter_map(async |event| event.ok())
     }
 
-    async fn act(&mut self) -> kube::Result<()> {
+    async fn patch(&mut self) -> kube::Result<()> {
         let params = PatchParams::default();
         for (pod, (_, ready)) in self.seen.pods.iter_mut().filter(|(_, (_, ready))| !ready) {
             let condition =
@@ -118,11 +118,11 @@ impl Scene {
 }
 
 impl Seen {
-    fn note(&mut self, happening: Happening) {
-        match happening {
-            Happening::Pod(event) => self.note_pod(*event),
-            Happening::Strategy(event) => self.note_strategy(*event),
-            Happening::Again => {}
+    fn note(&mut self, change: Change) {
+        match change {
+            Change::Pod(event) => self.note_pod(*event),
+            Change::Strategy(event) => self.note_strategy(*event),
+            Change::Again => {}
         }
     }
 
@@ -157,7 +157,7 @@ impl Seen {
         let entries = self.pods.iter().filter_map(|(pod, (strategy, _))| {
             let object = self.strategies.get(strategy)?;
             let revision = object.data["status"]["revision"].as_str()?;
-            let entry = json!({"revision": revision, "generation": object.metadata.generation, "version": "stand-in"});
+            let entry = json!({"revision": revision, "generation": object.metadata.generation, "version": "fake-pickers"});
             Some((pod.clone(), strategy.clone(), entry))
         });
         entries.filter(|(pod, _, entry)| self.said.get(pod) != Some(entry)).collect()

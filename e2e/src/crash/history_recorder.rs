@@ -1,4 +1,4 @@
-//! Every state that pools and what they refer to went through, in the order in which the API server stored them.
+//! A recorder of every state of pools, Services and Deployments, in the order in which the API server stored them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,28 +16,28 @@ use crate::{Kubectl, until};
 
 const KINDS: [(&str, &str); 3] =
     [("inference.networking.k8s.io/v1", "InferencePool"), ("v1", "Service"), ("apps/v1", "Deployment")];
-/// Objects of this name are the last of their kind that a witness looks at.
+/// Objects of this name are the last of their kind that a recorder looks at.
 const LAST: &str = "last";
 
 /// Watches a namespace until dropped.
 #[derive(Debug)]
-pub struct Witness {
+pub struct HistoryRecorder {
     namespace: String,
-    seen: Arc<Mutex<Vec<Sight>>>,
+    seen: Arc<Mutex<Vec<State>>>,
     _watches: JoinSet<()>,
 }
 
 /// One state of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Sight {
+struct State {
     /// Revision of the store. One counter counts for all kinds, so this is an order in time.
     version: u64,
     name: String,
-    what: What,
+    what: Content,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum What {
+enum Content {
     /// A pool, and the picker that it names.
     Pool(Option<String>),
     /// Whether the Service is there.
@@ -46,7 +46,7 @@ enum What {
     Deployment(bool),
 }
 
-impl Witness {
+impl HistoryRecorder {
     /// Begins to watch `namespace`, which must be empty as yet.
     ///
     /// # Errors
@@ -66,22 +66,22 @@ impl Witness {
     ///
     /// # Errors
     /// When the watches do not come to their end.
-    pub async fn verdict(self, kubectl: &Kubectl) -> Result<(Vec<String>, usize)> {
+    pub async fn violations(self, kubectl: &Kubectl) -> Result<(Vec<String>, usize)> {
         for (api_version, kind) in KINDS {
             kubectl.apply_object(&self.namespace, last(api_version, kind)).await?;
         }
         until("the watches to catch up", Duration::from_secs(20), async || {
             let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-            let kinds = seen.iter().filter(|sight| sight.name == LAST);
+            let kinds = seen.iter().filter(|state| state.name == LAST);
             let kinds: BTreeSet<_> =
-                kinds.map(|sight| std::mem::discriminant(&sight.what)).map(|d| format!("{d:?}")).collect();
+                kinds.map(|state| std::mem::discriminant(&state.what)).map(|d| format!("{d:?}")).collect();
             ensure!(kinds.len() == KINDS.len(), "{} of {} kinds", kinds.len(), KINDS.len());
             Ok(())
         })
         .await?;
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        seen.sort_by_key(|sight| sight.version);
-        Ok((violations(&seen), seen.len()))
+        seen.sort_by_key(|state| state.version);
+        Ok((find_violations(&seen), seen.len()))
     }
 }
 
@@ -105,12 +105,12 @@ fn last(api_version: &str, kind: &str) -> serde_json::Value {
     json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": LAST}, "spec": spec})
 }
 
-async fn watch(api: Api<DynamicObject>, kind: &'static str, seen: Arc<Mutex<Vec<Sight>>>) {
+async fn watch(api: Api<DynamicObject>, kind: &'static str, seen: Arc<Mutex<Vec<State>>>) {
     let mut events = watcher(api, watcher::Config::default()).boxed();
     while let Some(event) = events.next().await {
-        let sight = match event {
-            Ok(Event::Apply(object) | Event::InitApply(object)) => sight(kind, &object, true),
-            Ok(Event::Delete(object)) => sight(kind, &object, false),
+        let state = match event {
+            Ok(Event::Apply(object) | Event::InitApply(object)) => state(kind, &object, true),
+            Ok(Event::Delete(object)) => state(kind, &object, false),
             Ok(Event::Init | Event::InitDone) => continue,
             Err(_) => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
@@ -118,39 +118,39 @@ async fn watch(api: Api<DynamicObject>, kind: &'static str, seen: Arc<Mutex<Vec<
             }
         };
         // An object without a version does not come from an API server.
-        if let Ok(sight) = sight {
-            seen.lock().unwrap_or_else(PoisonError::into_inner).push(sight);
+        if let Ok(state) = state {
+            seen.lock().unwrap_or_else(PoisonError::into_inner).push(state);
         }
     }
 }
 
-fn sight(kind: &str, object: &DynamicObject, there: bool) -> Result<Sight> {
+fn state(kind: &str, object: &DynamicObject, there: bool) -> Result<State> {
     let version = object.resource_version().context("no version")?.parse()?;
     let what = match kind {
         "InferencePool" => {
             let picker = object.data["spec"]["endpointPickerRef"]["name"].as_str();
-            What::Pool(picker.filter(|_| there).map(str::to_owned))
+            Content::Pool(picker.filter(|_| there).map(str::to_owned))
         }
-        "Service" => What::Service(there),
-        _ => What::Deployment(there && object.data["status"]["availableReplicas"].as_i64() > Some(0)),
+        "Service" => Content::Service(there),
+        _ => Content::Deployment(there && object.data["status"]["availableReplicas"].as_i64() > Some(0)),
     };
-    Ok(Sight { version, name: object.name_any(), what })
+    Ok(State { version, name: object.name_any(), what })
 }
 
 /// Goes through what was seen, in order, and tells when a pool began to name a picker that was not there, or a picker
 /// went that a pool named.
-fn violations(seen: &[Sight]) -> Vec<String> {
+fn find_violations(seen: &[State]) -> Vec<String> {
     let (mut pools, mut services, mut deployments) = (BTreeMap::new(), BTreeSet::new(), BTreeSet::new());
     let mut found = Vec::new();
     let mut wrong_before = BTreeSet::new();
-    for Sight { version, name, what } in seen {
+    for State { version, name, what } in seen {
         match what {
-            What::Pool(Some(picker)) => drop(pools.insert(name, picker)),
-            What::Pool(None) => drop(pools.remove(name)),
-            What::Service(true) => drop(services.insert(name)),
-            What::Service(false) => drop(services.remove(name)),
-            What::Deployment(true) => drop(deployments.insert(name)),
-            What::Deployment(false) => drop(deployments.remove(name)),
+            Content::Pool(Some(picker)) => drop(pools.insert(name, picker)),
+            Content::Pool(None) => drop(pools.remove(name)),
+            Content::Service(true) => drop(services.insert(name)),
+            Content::Service(false) => drop(services.remove(name)),
+            Content::Deployment(true) => drop(deployments.insert(name)),
+            Content::Deployment(false) => drop(deployments.remove(name)),
         }
         let ours = pools.iter().filter(|(pool, picker)| **picker == &format!("{pool}-picker"));
         let lost = ours.filter_map(|(pool, picker)| {
@@ -172,45 +172,45 @@ fn violations(seen: &[Sight]) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn story(steps: &[(&str, What)]) -> Vec<Sight> {
-        let sight = |(at, (name, what)): (usize, &(&str, What))| Sight {
+    fn history(steps: &[(&str, Content)]) -> Vec<State> {
+        let state = |(at, (name, what)): (usize, &(&str, Content))| State {
             version: at as u64,
             name: (*name).to_owned(),
             what: what.clone(),
         };
-        steps.iter().enumerate().map(sight).collect()
+        steps.iter().enumerate().map(state).collect()
     }
 
-    fn pool(picker: &str) -> What {
-        What::Pool(Some(picker.to_owned()))
+    fn pool(picker: &str) -> Content {
+        Content::Pool(Some(picker.to_owned()))
     }
 
     #[test]
     fn a_picker_that_comes_first_and_goes_last_is_right() {
-        let right = story(&[
+        let right = history(&[
             ("a", pool("a-epp")),
-            ("a-picker", What::Service(true)),
-            ("a-picker", What::Deployment(false)),
-            ("a-picker", What::Deployment(true)),
+            ("a-picker", Content::Service(true)),
+            ("a-picker", Content::Deployment(false)),
+            ("a-picker", Content::Deployment(true)),
             ("a", pool("a-picker")),
             ("a", pool("a-epp")),
-            ("a-picker", What::Deployment(false)),
-            ("a-picker", What::Service(false)),
+            ("a-picker", Content::Deployment(false)),
+            ("a-picker", Content::Service(false)),
         ]);
-        assert_eq!(violations(&right), Vec::<String>::new());
+        assert_eq!(find_violations(&right), Vec::<String>::new());
     }
 
     #[test]
     fn a_pool_that_is_early_or_late_is_told_once() {
-        let early = story(&[
-            ("a-picker", What::Service(true)),
+        let early = history(&[
+            ("a-picker", Content::Service(true)),
             ("a", pool("a-picker")),
             ("b", pool("b-epp")),
-            ("a-picker", What::Deployment(true)),
-            ("a-picker", What::Service(false)),
+            ("a-picker", Content::Deployment(true)),
+            ("a-picker", Content::Service(false)),
         ]);
         assert_eq!(
-            violations(&early),
+            find_violations(&early),
             [
                 "pool a names a-picker, which has no available pod (version 1)",
                 "pool a names a-picker, which is not there (version 4)",

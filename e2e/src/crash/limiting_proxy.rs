@@ -1,4 +1,4 @@
-//! A way to the API server that counts, and closes after a given number of requests.
+//! A reverse proxy to the API server that counts requests, and stops answering after a given number of them.
 
 use std::convert::Infallible;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -19,7 +19,7 @@ use tokio::task::JoinSet;
 
 /// A reverse proxy in front of the API server: plain HTTP on this side, the rights of a client on the other.
 #[derive(Debug)]
-pub struct Gate {
+pub struct LimitingProxy {
     address: SocketAddr,
     shared: Arc<Shared>,
     closed: watch::Receiver<bool>,
@@ -43,14 +43,14 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-impl Gate {
-    /// Opens a gate to where `client` goes, for `limit` requests: what the last of them asks is done, but its answer
+impl LimitingProxy {
+    /// Starts a proxy to where `client` goes, for `limit` requests: what the last of them asks is done, but its answer
     /// and those of all later requests never come.
     ///
     /// # Errors
     /// When no port can be had.
-    pub async fn open(client: Client, limit: u32) -> Result<Self> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("opening a gate")?;
+    pub async fn start(client: Client, limit: u32) -> Result<Self> {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("starting a proxy")?;
         let address = listener.local_addr()?;
         let (close, closed) = watch::channel(false);
         let shared = Arc::new(Shared { client, asked: AtomicU32::new(0), limit, close });
@@ -59,12 +59,12 @@ impl Gate {
         Ok(Self { address, shared, closed, _server: server })
     }
 
-    /// Where it is.
+    /// Its address.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// How many requests came.
+    /// How many requests came so far.
     pub fn asked(&self) -> u32 {
         self.shared.asked.load(Ordering::Relaxed)
     }
@@ -72,7 +72,7 @@ impl Gate {
     /// Returns when the last request that it lets through is done.
     pub async fn closed(&self) {
         let mut closed = self.closed.clone();
-        // The sender lives as long as the gate.
+        // The sender lives as long as the proxy.
         let _ = closed.wait_for(|closed| *closed).await;
     }
 }
@@ -161,9 +161,9 @@ mod tests {
     #[tokio::test]
     async fn the_last_request_is_done_but_not_answered() {
         let (client, _server) = echo().await;
-        let gate = Gate::open(client, 2).await.unwrap();
+        let proxy = LimitingProxy::start(client, 2).await.unwrap();
         let ask = async |path: &str| {
-            let answer = load::Client::new().get(&format!("{}{path}", gate.url())).await;
+            let answer = load::Client::new().get(&format!("{}{path}", proxy.url())).await;
             answer.map_err(|error| format!("{error:#}"))
         };
         assert_eq!(ask("/api/v1/pods?watch=true").await, Ok("GET /api/v1/pods?watch=true".to_owned()));
@@ -171,7 +171,7 @@ mod tests {
             let never = tokio::time::timeout(Duration::from_millis(200), ask(path)).await;
             assert!(never.is_err(), "{path}: {never:?}");
         }
-        gate.closed().await;
-        assert_eq!(gate.asked(), 3);
+        proxy.closed().await;
+        assert_eq!(proxy.asked(), 3);
     }
 }

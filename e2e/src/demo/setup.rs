@@ -1,4 +1,4 @@
-//! What is there when the curtain rises.
+//! The setup of the demo: model servers, a pool, a strategy with its pickers, and an Envoy.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
@@ -6,23 +6,18 @@ use kube::ResourceExt;
 use kube::api::{Api, Patch, PatchParams};
 use serde_json::json;
 
-use super::acts;
+use super::strategies::{self, NAME, PICKERS};
 use crate::envoy::{AiGateway, Gateway};
-use crate::stage::{PATIENCE, Picker, Stage};
+use crate::test_env::{PATIENCE, Picker, TestEnv};
 
-/// Pool, strategy and model servers all have this name.
-pub const NAME: &str = "chat";
-/// The pickers that must take up each edit.
-pub const PICKERS: usize = 2;
-
-/// Model servers, the last one a canary.
+/// The number of model servers; the last one is a canary.
 const SERVERS: usize = 4;
 
 /// Qwen3-32B on two H100, as published, but with so little KV memory that no server can remember every prompt.
 const ENGINE: [&str; 4] = ["--preset", "32b-2xh100", "--kv-blocks", "600"];
 
-/// Everything that acts.
-pub struct Scene {
+/// What the demo runs with.
+pub struct Setup {
     /// Where requests go.
     pub gateway: Gateway,
     /// The pickers.
@@ -31,28 +26,28 @@ pub struct Scene {
     pub servers: Vec<(String, String)>,
 }
 
-/// Sets the scene with the routing of the first act.
-pub async fn set(stage: &Stage) -> Result<Scene> {
-    let progress = stage.progress();
+/// Deploys everything, with the routing of the first phase.
+pub async fn deploy(env: &TestEnv) -> Result<Setup> {
+    let progress = env.progress();
     let label = format!("deploying {SERVERS} simulated model servers");
-    let pods = progress.step(label, stage.servers(NAME, SERVERS, &ENGINE)).await?;
-    let servers = tracks(stage, &pods).await?;
-    stage.pool(NAME).await?;
+    let pods = progress.step(label, env.servers(NAME, SERVERS, &ENGINE)).await?;
+    let servers = tracks(env, &pods).await?;
+    env.pool(NAME).await?;
     let strategy = async {
-        stage.apply(&acts::strategy(0)).await?;
-        stage.strategy_is(NAME, "Ready=True", PATIENCE).await?;
-        stage.pickers(NAME, PICKERS).await
+        env.apply(&strategies::strategy(0)).await?;
+        env.strategy_is(NAME, "Ready=True", PATIENCE).await?;
+        env.pickers(NAME, PICKERS).await
     };
     let pickers = progress.step("applying the RoutingStrategy and waiting for Ready", strategy).await?;
     let dialect = AiGateway::default();
-    let gateway = stage.gateway("gateway", &dialect, NAME);
+    let gateway = env.gateway("gateway", &dialect, NAME);
     let gateway = progress.step("starting an Envoy as Envoy AI Gateway configures it", gateway).await?;
-    Ok(Scene { gateway, pickers, servers })
+    Ok(Setup { gateway, pickers, servers })
 }
 
 /// Labels the last pod as the canary, the others as stable.
-async fn tracks(stage: &Stage, pods: &[Pod]) -> Result<Vec<(String, String)>> {
-    let api = Api::<Pod>::namespaced(stage.kubectl().client().clone(), stage.namespace());
+async fn tracks(env: &TestEnv, pods: &[Pod]) -> Result<Vec<(String, String)>> {
+    let api = Api::<Pod>::namespaced(env.kubectl().client().clone(), env.namespace());
     let mut servers = Vec::new();
     for (number, pod) in pods.iter().enumerate() {
         let track = if number + 1 == pods.len() { "canary" } else { "stable" };

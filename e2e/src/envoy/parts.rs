@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::Backend;
+use super::backend::Backend;
 
 /// Name of the header, and of the metadata string in `envoy.lb`, by which a picker names its choice.
 pub const DESTINATION: &str = "x-gateway-destination-endpoint";

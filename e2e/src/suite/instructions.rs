@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use super::tally::Tally;
 use crate::shell;
-use crate::stage::Table;
+use crate::test_env::Table;
 use crate::tools::{apt, cargo};
 use crate::{Progress, paths};
 

@@ -1,13 +1,12 @@
-//! The operator, installed as a user installs it: with Helm.
+//! Installation of the operator with its Helm chart, as a user does it.
 
 use std::time::Duration;
 
 use anyhow::Result;
 
-use super::Ground;
-use crate::images::Sources;
+use crate::images::{Sources, WaypostImages};
 use crate::shell::run;
-use crate::{Progress, paths};
+use crate::{Cluster, Kubectl, Progress, paths};
 
 /// Where the operator runs.
 pub const OPERATOR_NAMESPACE: &str = "waypost-system";
@@ -26,16 +25,20 @@ pub(super) fn version() -> Result<String> {
     Ok(Sources::default().path(&chart, &chart)?.tag())
 }
 
-/// Installs or upgrades the chart with the ground's images.
-pub(super) async fn install(ground: &Ground, progress: &Progress) -> Result<()> {
-    let (operator, picker) = (&ground.images().operator, &ground.images().picker);
+/// Installs or upgrades the chart with these images.
+pub(super) async fn install(
+    cluster: &Cluster,
+    kubectl: &Kubectl,
+    images: &WaypostImages,
+    progress: &Progress,
+) -> Result<()> {
+    let WaypostImages { operator, picker, .. } = images;
     let set = [
         format!("image.repository={}", operator.repository()),
         format!("image.tag={}", operator.tag()),
         format!("pickerImage.repository={}", picker.repository()),
         format!("pickerImage.tag={}", picker.tag()),
     ];
-    let cluster = ground.cluster();
     let helm = run(&cluster.tools().helm)
         .args(["upgrade", "--install", RELEASE])
         .arg(paths::checkout().join("charts/waypost"))
@@ -43,7 +46,7 @@ pub(super) async fn install(ground: &Ground, progress: &Progress) -> Result<()> 
         .args(set.iter().flat_map(|value| ["--set-string", value]))
         .env("KUBECONFIG", cluster.kubeconfig());
     match progress.step("installing the operator with its Helm chart", helm.done()).await {
-        Ok(()) => ground.kubectl().rollout(OPERATOR_NAMESPACE, OPERATOR, Duration::from_secs(60)).await,
-        Err(error) => Err(error.context(ground.kubectl().report(OPERATOR_NAMESPACE).await)),
+        Ok(()) => kubectl.rollout(OPERATOR_NAMESPACE, OPERATOR, Duration::from_secs(60)).await,
+        Err(error) => Err(error.context(kubectl.report(OPERATOR_NAMESPACE).await)),
     }
 }

@@ -1,4 +1,4 @@
-//! What a story measured, and whether its bars held.
+//! The figures that a story measured, and its checks that failed.
 
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,12 +6,12 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-/// Names the file into which the [`Figure`] of a story goes, as JSON.
+/// Environment variable with the file into which the [`Figure`] of a story is written, as JSON.
 pub const FIGURES: &str = "WAYPOST_FIGURES";
 
-/// Figures and bars of one story, noted as it goes.
+/// Figures and failed checks of one story, recorded as it goes.
 #[derive(Debug, Default)]
-pub struct Proof(Mutex<Notes>);
+pub struct Checks(Mutex<Notes>);
 
 #[derive(Clone, Debug, Default)]
 struct Notes {
@@ -32,20 +32,20 @@ pub struct Figure {
     pub missed: Vec<String>,
 }
 
-impl Proof {
-    /// Notes a figure.
+impl Checks {
+    /// Records a figure.
     pub fn measured(&self, figure: String) {
         self.notes().measured.push(figure);
     }
 
-    /// Notes a bar, and whether it held.
-    pub fn bar(&self, held: bool, what: String) {
+    /// Records a check, and whether it held.
+    pub fn check(&self, held: bool, what: String) {
         if !held {
             self.notes().missed.push(what);
         }
     }
 
-    /// The bars that did not hold.
+    /// The checks that did not hold.
     pub fn missed(&self) -> Vec<String> {
         self.notes().missed.clone()
     }

@@ -1,17 +1,17 @@
-//! What a person would look at when a story failed.
+//! A diagnosis of a failed story: pods, events, statuses and logs.
 
 use std::fmt::Write;
 
 use kube::ResourceExt;
 use kube::api::ListParams;
 
-use super::{OPERATOR_NAMESPACE, Stage};
+use super::{OPERATOR_NAMESPACE, TestEnv};
 use crate::shell::last_lines;
 
 /// Lines shown of each log.
 const TAIL: usize = 25;
 
-impl Stage {
+impl TestEnv {
     /// The namespace's pods, events and strategies, and the last lines of its pickers, its gateway, the operator and the
     /// components that keep Services.
     pub async fn diagnosis(&self) -> String {
@@ -37,7 +37,7 @@ impl Stage {
     /// The last words of what stands between a Service and its pods.
     fn components(&self) -> String {
         ["kube-controller-manager", "kube-proxy"].into_iter().fold(String::new(), |text, component| {
-            let log = std::fs::read_to_string(self.ground.cluster().log(component)).unwrap_or_default();
+            let log = std::fs::read_to_string(self.cluster_env.cluster().log(component)).unwrap_or_default();
             text + &format!("--- {component}:\n{}\n", last_lines(&log, TAIL))
         })
     }

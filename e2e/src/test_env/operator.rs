@@ -1,4 +1,4 @@
-//! The installed operator: its program, its absence, its restart.
+//! The installed operator: its executable, running a story without it, and restarting it.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,8 +9,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::Api;
 
+use super::chart::{OPERATOR, OPERATOR_NAMESPACE};
 use super::process::process;
-use super::{OPERATOR, OPERATOR_NAMESPACE, PATIENCE, Stage};
+use super::{PATIENCE, TestEnv};
 use crate::kubectl::is_ready;
 use crate::until;
 
@@ -22,7 +23,7 @@ pub fn operator_user() -> String {
     format!("system:serviceaccount:{OPERATOR_NAMESPACE}:{OPERATOR}")
 }
 
-impl Stage {
+impl TestEnv {
     /// Copies the operator's program out of one of its pods into `folder`: it needs nothing but itself.
     ///
     /// # Errors
@@ -37,7 +38,7 @@ impl Stage {
         Ok(program)
     }
 
-    /// Tells `story` while no operator runs, and brings the operator back after it.
+    /// Runs `story` while no operator runs, and brings the operator back after it.
     ///
     /// # Errors
     /// When the story fails, or the operator does not go or come.
@@ -49,13 +50,13 @@ impl Stage {
             Ok(())
         })
         .await;
-        let told = match gone {
+        let outcome = match gone {
             Ok(()) => story().await,
             Err(error) => Err(error),
         };
         self.kubectl().scale(OPERATOR_NAMESPACE, OPERATOR, replicas).await?;
         self.kubectl().rollout(OPERATOR_NAMESPACE, OPERATOR, PATIENCE).await?;
-        told
+        outcome
     }
 
     /// Deletes every pod of the operator and waits until a new one leads.

@@ -1,4 +1,4 @@
-//! The pickers of a pool, asked one by one at the addresses of their pods.
+//! The pickers of a pool, and requests to the metrics port of each.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 
-use super::{Metrics, PATIENCE, Stage};
+use super::{Metrics, PATIENCE, TestEnv};
 use crate::load::Client;
 use crate::until;
 
@@ -90,7 +90,7 @@ impl Picker {
     }
 }
 
-impl Stage {
+impl TestEnv {
     /// The label selector of the pods that pick for `pool`.
     pub fn picker_selector(&self, pool: &str) -> String {
         format!("waypost.dev/pool={pool}")
@@ -117,7 +117,7 @@ impl Stage {
     }
 }
 
-/// Restarts between two looks at [`Stage::starts`]: of containers, and of pods that were replaced or added.
+/// Restarts between two looks at [`TestEnv::starts`]: of containers, and of pods that were replaced or added.
 pub fn restarts(before: &BTreeMap<String, i32>, after: &BTreeMap<String, i32>) -> i32 {
     let of = |(uid, count): (&String, &i32)| before.get(uid).map_or(1, |former| count - former);
     after.iter().map(of).sum()

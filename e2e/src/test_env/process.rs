@@ -1,4 +1,4 @@
-//! The process inside a pod, as the machine sees it.
+//! The process of a pod's container, by its control group on this machine.
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;

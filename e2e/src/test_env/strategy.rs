@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use kube::api::{Api, DynamicObject};
 use serde_json::{Map, Value, json};
 
-use super::Stage;
+use super::TestEnv;
 
 /// Version and kind.
 pub(super) const KIND: (&str, &str) = ("waypost.dev/v1alpha1", "RoutingStrategy");
@@ -95,7 +95,7 @@ impl Strategy {
     }
 }
 
-impl Stage {
+impl TestEnv {
     /// Applies a strategy, as `kubectl apply --server-side`.
     ///
     /// # Errors
