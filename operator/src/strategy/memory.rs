@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use picker_core::compile::compile;
 use picker_core::config::{Errors, Scope, revision};
 use picker_core::store::StateStore;
-use picker_core::strategy::compile;
 use serde_json::Value;
 
 use super::dereference::Kept;

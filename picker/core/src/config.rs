@@ -12,8 +12,8 @@ mod read;
 #[cfg(test)]
 mod tests;
 
-pub use document::{API_VERSIONS, Document, MAX_ROUTING, revision};
-pub use error::{ConfigError, ErrorKind, Errors};
+pub use document::{API_VERSIONS, Document, MAX_ROUTING, Unread, revision};
+pub use error::{ConfigError, ErrorKind, Errors, Warning};
 pub use read::Scope;
 
 pub(crate) use document::length;

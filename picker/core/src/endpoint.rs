@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::hash::BuildHasher;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use rustc_hash::FxBuildHasher;
 
@@ -57,6 +57,16 @@ pub struct Endpoint {
 #[derive(Debug, Default)]
 pub struct Live {
     in_flight: AtomicU32,
+    tokens: AtomicU64,
+}
+
+/// Load that requests put on an endpoint.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// Requests.
+    pub requests: u32,
+    /// Tokens that have to be computed for them, as estimated when they were sent.
+    pub tokens: u64,
 }
 
 impl Live {
@@ -65,12 +75,24 @@ impl Live {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn launched(&self) {
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    /// Tokens that are booked on the endpoint by this picker. 0 without an `inflight-load-producer`.
+    pub fn tokens(&self) -> u64 {
+        self.tokens.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn ended(&self) {
-        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    pub(crate) fn add(&self, load: Load) {
+        self.in_flight.fetch_add(load.requests, Ordering::Relaxed);
+        if load.tokens > 0 {
+            self.tokens.fetch_add(load.tokens, Ordering::Relaxed);
+        }
+    }
+
+    /// Takes back exactly what [`Live::add`] was given before.
+    pub(crate) fn give_back(&self, load: Load) {
+        self.in_flight.fetch_sub(load.requests, Ordering::Relaxed);
+        if load.tokens > 0 {
+            self.tokens.fetch_sub(load.tokens, Ordering::Relaxed);
+        }
     }
 }
 

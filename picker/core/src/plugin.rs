@@ -1,226 +1,159 @@
-//! What a plugin is: its parameters, the roles it plays, and the table of all of them.
+//! A plugin type: its parameters, the roles its instances play, and its entry in a [`Registry`].
 //!
-//! One plugin is one file under [`crate::plugins`]: parameters, logic, tests. The table
-//! [`crate::plugins::ALL`] is the only place that lists them; there is no global registry.
+//! One plugin is one file under [`crate::plugins`]: parameters, logic, sample, tests.
 
 use std::sync::Arc;
 
-use schemars::{JsonSchema, Schema};
+use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 
-use crate::config::{ConfigError, ErrorKind};
-use crate::cx::Cx;
-use crate::plugins::discover::FileDiscovery;
-use crate::request::Request;
-use crate::schedule::{Picked, Produced, Scored};
-use crate::strategy::Needs;
-use crate::view::{Candidates, View};
+use crate::discovery::FileDiscovery;
+use crate::needs::Needs;
+use crate::role::{
+    Admitter, Decider, Filter, Observer, Picker, PreRequest, Preparer, Producer, ProfileHandler, Scorer,
+    Screener, Upkeep,
+};
 
 mod build;
+mod error;
 mod params;
+mod registry;
 
-pub(crate) use build::Producers;
-pub use build::{BuildCx, ProducerId};
-
-/// Takes candidates out. Filters of a profile work in the order in which it lists them.
-pub trait Filter: Send + Sync {
-    /// Removes from `keep` what must not serve `request`.
-    fn filter(&self, request: &Request, view: &View, keep: &mut Candidates);
-}
-
-/// Judges every candidate at once.
-pub trait Scorer: Send + Sync {
-    /// Writes a score for each of `candidates` into the same position of `out`: 0 worst, 1 best.
-    /// `out` has their length and is filled with 0. What lies outside 0 to 1, or is NaN, is clamped.
-    fn score(&self, input: &ScoreInput<'_>, candidates: &Candidates, out: &mut [f32]);
-}
-
-/// What a scorer may read.
-#[derive(Clone, Copy, Debug)]
-pub struct ScoreInput<'a> {
-    /// The request.
-    pub request: &'a Request,
-    /// All endpoints.
-    pub view: &'a View,
-    /// What the producers found out about this request.
-    pub produced: &'a Produced,
-}
-
-/// Chooses among the scored candidates.
-pub trait Picker: Send + Sync {
-    /// The chosen endpoints, best first. `scored` is never empty.
-    fn pick(&self, cx: &mut Cx, scored: Scored<'_>) -> Picked;
-}
-
-/// Decides which profiles run for a request, and which result is the destination.
-pub trait ProfileHandler: Send + Sync {
-    /// Whether the handler can work with `profiles` profiles; else what to change.
-    ///
-    /// # Errors
-    /// A message for whoever wrote the configuration.
-    fn accepts(&self, profiles: usize) -> Result<(), String>;
-
-    /// Position of the profile to run next, given the results so far (`None` for one that failed), or
-    /// `None` when all is done.
-    fn next(&self, request: &Request, done: &[(usize, Option<Picked>)]) -> Option<usize>;
-
-    /// Position in `done` of the result that is the destination.
-    fn primary(&self, done: &[(usize, Option<Picked>)]) -> Option<usize>;
-}
-
-/// Finds out something about a request before profiles run, for scorers and filters to read, and learns
-/// from where the request went.
-pub trait Producer: Send + Sync {
-    /// Writes what it finds into its own place in `produced`.
-    fn produce(&self, request: &Request, view: &View, candidates: &Candidates, produced: &mut Produced);
-
-    /// The request goes to the endpoint at position `chosen` of `view`.
-    fn launched(&self, request: &Request, view: &View, chosen: usize, produced: &Produced);
-}
+pub use build::BuildCx;
+pub(crate) use build::{Asked, Building};
+pub use error::BuildError;
+pub(crate) use error::parameter_path;
+pub use registry::{Registration, Registry};
 
 /// A plugin type.
 pub trait Plugin {
     /// The type string.
     const TYPE: &'static str;
+    /// Former names of the type. They are taken, with a warning that names [`Plugin::TYPE`].
+    const ALIASES: &'static [&'static str] = &[];
+    /// How settled it is.
+    const STABILITY: Stability = Stability::Beta;
     /// One sentence for `picker plugins` and the docs.
     const SUMMARY: &'static str;
     /// For a scorer whose summary leaves a question: the score of a server, as a formula, for the same readers.
     const FORMULA: &'static str = "";
     /// The roles its instances play.
     const ROLES: &'static [Role];
+    /// Request headers that it writes for model servers. What clients send under these names is taken out of every
+    /// request, whatever the strategy.
+    const WRITES: &'static [&'static str] = &[];
+    /// A routing that uses it, as YAML. It is shown in the docs, and compiles.
+    const SAMPLE: &'static str;
     /// Its parameters: the only place where their YAML is described. Must refuse unknown fields.
     type Params: DeserializeOwned + JsonSchema;
 
-    /// Makes an instance.
+    /// Makes an instance. Nothing is read from outside here: the operator and `picker check`, which have none of a
+    /// strategy's files, compile it too. What an instance reads it names by [`BuildCx::file`].
     ///
     /// # Errors
     /// When a parameter has a value that the plugin can't work with.
     fn build(params: Self::Params, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError>;
 }
 
-/// A role, by the name of its extension point.
+/// How settled a plugin type is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Role {
-    /// [`Filter`].
-    Filter,
-    /// [`Scorer`].
-    Scorer,
-    /// [`Picker`].
-    Picker,
-    /// [`ProfileHandler`].
-    ProfileHandler,
-    /// [`Producer`].
-    Producer,
-    /// Finds the endpoints in place of an InferencePool.
-    Discovery,
+pub enum Stability {
+    /// Its rule and its parameters may change, or it may go.
+    Alpha,
+    /// Changes come with a way from the old form to the new one.
+    Beta,
 }
 
-impl Role {
+impl Stability {
     /// The name that documentation uses.
     pub fn name(self) -> &'static str {
         match self {
-            Self::Filter => "filter",
-            Self::Scorer => "scorer",
-            Self::Picker => "picker",
-            Self::ProfileHandler => "profile handler",
-            Self::Producer => "producer",
-            Self::Discovery => "discovery",
+            Self::Alpha => "alpha",
+            Self::Beta => "beta",
         }
     }
 }
 
-/// What an instance is: each role that it plays, and what it needs done for it.
-#[derive(Default)]
-pub struct Roles {
-    /// It filters.
-    pub filter: Option<Arc<dyn Filter>>,
-    /// It scores.
-    pub scorer: Option<Arc<dyn Scorer>>,
-    /// It picks.
-    pub picker: Option<Arc<dyn Picker>>,
-    /// It handles profiles.
-    pub profile_handler: Option<Arc<dyn ProfileHandler>>,
-    /// It produces.
-    pub producer: Option<Arc<dyn Producer>>,
-    /// It says where endpoints are found.
-    pub discovery: Option<FileDiscovery>,
-    /// What must be done for it to work; what nobody needs is never done.
-    pub needs: Needs,
-}
-
-/// Why an instance could not be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BuildError {
-    /// The parameter, relative to `parameters`; empty when it is none in particular.
-    pub field: String,
-    /// What is wrong and what to do.
-    pub message: String,
-    /// What sort of error it is.
-    pub kind: ErrorKind,
-}
-
-impl BuildError {
-    /// A value that the plugin can't work with.
-    pub fn invalid(field: &str, message: impl Into<String>) -> Self {
-        Self { field: field.to_owned(), message: message.into(), kind: ErrorKind::Invalid }
-    }
-
-    /// A reference to something that isn't there.
-    pub fn unknown_ref(field: &str, message: impl Into<String>) -> Self {
-        Self { field: field.to_owned(), message: message.into(), kind: ErrorKind::UnknownRef }
-    }
-}
-
-/// A plugin type in the table: what a [`Plugin`] says of itself, without its Rust type.
-#[derive(Clone, Copy)]
-pub struct Registration {
-    /// The type string.
-    pub kind: &'static str,
-    /// One sentence.
-    pub summary: &'static str,
-    /// The score as a formula; empty where there is none.
-    pub formula: &'static str,
-    /// The roles.
-    pub roles: &'static [Role],
-    schema: fn() -> Schema,
-    build: Build,
-}
-
-type Build = fn(&Map<String, Value>, &mut BuildCx<'_>) -> Result<Roles, Vec<BuildError>>;
-
-impl Registration {
-    /// The entry for `P`.
-    pub const fn of<P: Plugin>() -> Self {
-        Self {
-            kind: P::TYPE,
-            summary: P::SUMMARY,
-            formula: P::FORMULA,
-            roles: P::ROLES,
-            schema: || schemars::schema_for!(P::Params),
-            build: |params, cx| P::build(params::read(params)?, cx).map_err(|e| vec![e]),
+macro_rules! roles {
+    ($($(#[$doc:meta])* $role:ident, $field:ident: $of:ty, $name:literal;)*) => {
+        /// A role, by the name of its extension point.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Role {
+            $($(#[$doc])* $role,)*
         }
+
+        impl Role {
+            /// The name that documentation uses.
+            pub fn name(self) -> &'static str {
+                match self {
+                    $(Self::$role => $name,)*
+                }
+            }
+        }
+
+        /// The roles that an instance plays, and what must be done for it.
+        #[derive(Clone, Default)]
+        pub struct Roles {
+            $($(#[$doc])* pub $field: Option<$of>,)*
+            /// What must be done for it to work; what nobody needs is never done.
+            pub needs: Needs,
+        }
+
+        impl Roles {
+            /// The roles it plays, in the order of [`Role`].
+            pub fn played(&self) -> Vec<Role> {
+                let mut played = Vec::new();
+                $(played.extend(self.$field.is_some().then_some(Role::$role));)*
+                played
+            }
+        }
+    };
+}
+
+roles! {
+    /// [`Preparer`].
+    Preparer, preparer: Arc<dyn Preparer>, "preparer";
+    /// [`Screener`].
+    Screener, screener: Arc<dyn Screener>, "screener";
+    /// [`Producer`].
+    Producer, producer: Arc<dyn Producer>, "producer";
+    /// [`Admitter`].
+    Admitter, admitter: Arc<dyn Admitter>, "admitter";
+    /// [`ProfileHandler`].
+    ProfileHandler, profile_handler: Arc<dyn ProfileHandler>, "profile handler";
+    /// [`Decider`].
+    Decider, decider: Arc<dyn Decider>, "decider";
+    /// [`Filter`].
+    Filter, filter: Arc<dyn Filter>, "filter";
+    /// [`Scorer`].
+    Scorer, scorer: Arc<dyn Scorer>, "scorer";
+    /// [`Picker`].
+    Picker, picker: Arc<dyn Picker>, "picker";
+    /// [`PreRequest`].
+    PreRequest, pre_request: Arc<dyn PreRequest>, "pre-request";
+    /// [`Observer`].
+    Observer, observer: Arc<dyn Observer>, "observer";
+    /// [`Upkeep`].
+    Upkeep, upkeep: Arc<dyn Upkeep>, "upkeep";
+    /// Finds the endpoints in place of an InferencePool.
+    Discovery, discovery: FileDiscovery, "discovery";
+}
+
+impl Roles {
+    /// Whether it has a place in scheduling profiles, and so a part only where one of them names it.
+    pub(crate) fn in_profiles(&self) -> bool {
+        self.filter.is_some() || self.scorer.is_some() || self.picker.is_some()
     }
 
-    /// JSON schema of the parameters.
-    pub fn schema(&self) -> Schema {
-        (self.schema)()
-    }
-
-    /// Makes an instance whose fields lie at `path` of the configuration.
-    pub(crate) fn build(
-        &self,
-        params: Option<&Map<String, Value>>,
-        path: &str,
-        cx: &mut BuildCx<'_>,
-    ) -> Result<Roles, Vec<ConfigError>> {
-        let empty = Map::new();
-        (self.build)(params.unwrap_or(&empty), cx).map_err(|errors| {
-            let place = |e: BuildError| {
-                let dot = if e.field.is_empty() || e.field.starts_with('[') { "" } else { "." };
-                ConfigError::new(format!("{path}.parameters{dot}{}", e.field), e.kind, e.message)
-            };
-            errors.into_iter().map(place).collect()
-        })
+    /// Whether it acts on every request of a strategy that declares it, without being referred to.
+    pub(crate) fn acts_by_itself(&self) -> bool {
+        !self.in_profiles()
+            && (self.preparer.is_some()
+                || self.screener.is_some()
+                || self.producer.is_some()
+                || self.admitter.is_some()
+                || self.pre_request.is_some()
+                || self.observer.is_some()
+                || self.upkeep.is_some())
     }
 }

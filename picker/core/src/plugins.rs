@@ -1,9 +1,24 @@
-//! All plugin types. One file each, in the room of its first role.
+//! The plugin types of this crate. One file each, in the room of its first role.
+
+use std::sync::LazyLock;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::plugin::Registration;
+use crate::plugin::Registry;
+
+/// The plugins of a room, one line each: `file::Type`. It makes their modules, and the table [`REGISTRATIONS`] of the
+/// room. `cargo fmt` does not find modules that a macro makes, so the lints format every file by its name.
+macro_rules! room {
+    ($($module:ident::$plugin:ident),* $(,)?) => {
+        $(mod $module;)*
+        $(pub use $module::$plugin;)*
+
+        /// The plugin types of this room.
+        pub(super) const REGISTRATIONS: &[$crate::plugin::Registration] =
+            &[$($crate::plugin::Registration::of::<$plugin>()),*];
+    };
+}
 
 pub mod discover;
 pub mod filter;
@@ -20,30 +35,20 @@ mod tests;
 #[serde(deny_unknown_fields)]
 pub struct NoParameters {}
 
-/// The table of all plugin types.
-pub const ALL: &[Registration] = &[
-    Registration::of::<filter::LabelSelectorFilter>(),
-    Registration::of::<filter::HeaderBasedTestingFilter>(),
-    Registration::of::<score::QueueScorer>(),
-    Registration::of::<score::RunningRequestsSizeScorer>(),
-    Registration::of::<score::KvCacheUtilizationScorer>(),
-    Registration::of::<score::PrefixCacheScorer>(),
-    Registration::of::<score::LoraAffinityScorer>(),
-    Registration::of::<score::ActiveRequestScorer>(),
-    Registration::of::<pick::MaxScorePicker>(),
-    Registration::of::<pick::RandomPicker>(),
-    Registration::of::<pick::WeightedRandomPicker>(),
-    Registration::of::<profile::SingleProfileHandler>(),
-    Registration::of::<produce::ApproxPrefixCacheProducer>(),
-    Registration::of::<discover::FileDiscovery>(),
-];
-
-/// The type called `kind`.
-pub fn find(kind: &str) -> Option<&'static Registration> {
-    ALL.iter().find(|r| r.kind == kind)
-}
-
-/// The names of all types.
-pub fn types() -> Vec<&'static str> {
-    ALL.iter().map(|r| r.kind).collect()
+/// The plugin types of this crate, room by room.
+pub fn builtin() -> &'static Registry {
+    static BUILTIN: LazyLock<Registry> = LazyLock::new(|| {
+        let rooms = [
+            filter::REGISTRATIONS,
+            score::REGISTRATIONS,
+            pick::REGISTRATIONS,
+            profile::REGISTRATIONS,
+            produce::REGISTRATIONS,
+            discover::REGISTRATIONS,
+        ];
+        let mut registry = Registry::default();
+        registry.extend(rooms.into_iter().flatten().copied());
+        registry
+    });
+    &BUILTIN
 }

@@ -1,223 +1,208 @@
-//! The decision for one request: candidates, producers, profiles, and the booking of the result.
+//! The decision for one request: candidates, producers, profiles, and the launch of the result.
 
 use std::cell::RefCell;
-use std::sync::Arc;
 
 use smallvec::SmallVec;
 
+use crate::ask::{Ask, Decision, Picked, ProfileResult, Scored};
+use crate::booking::Launch;
 use crate::cx::Cx;
-use crate::endpoint::Endpoint;
-use crate::plugin::{ProducerId, ScoreInput};
+use crate::fact::{Facts, Layout};
+use crate::flight::Flight;
+use crate::prepare::Prepared;
+use crate::refusal::{Refusal, RefusalKind};
 use crate::request::Request;
+use crate::role::Next;
 use crate::strategy::{Profile, Strategy};
+use crate::trace::{NoTrace, Trace};
 use crate::view::{Address, Candidates, View};
 
 #[cfg(test)]
 mod tests;
 
-/// Positions in a [`View`], best first; never empty.
-pub type Picked = SmallVec<[u32; 1]>;
-
-/// Candidates with their weighted totals, in the same order.
-#[derive(Debug)]
-pub struct Scored<'a> {
-    /// Positions in the view.
-    pub candidates: &'a Candidates,
-    /// Sum of weight times score.
-    pub totals: &'a [f32],
-}
-
-/// What producers found out about a request, each in its own place.
-#[derive(Debug, Default)]
-pub struct Produced {
-    prefix: Vec<PrefixMatch>,
-}
-
-/// How much of a prompt each endpoint is believed to have in its prefix cache.
-#[derive(Debug, Default, PartialEq)]
-pub struct PrefixMatch {
-    /// Chained hashes of the prompt's blocks.
-    pub hashes: Vec<u64>,
-    /// Tokens per block.
-    pub block_tokens: u32,
-    /// Blocks from the start that the endpoint at the same position of the view has; empty when
-    /// nothing is known of any.
-    pub matched: Vec<u32>,
-}
-
-impl PrefixMatch {
-    fn clear(&mut self) {
-        self.hashes.clear();
-        self.matched.clear();
-        self.block_tokens = 0;
-    }
-}
-
-impl Produced {
-    /// The place of `id`'s prefix match.
-    pub fn prefix(&self, id: ProducerId) -> Option<&PrefixMatch> {
-        self.prefix.get(id.0)
-    }
-
-    /// The same, to write into.
-    pub fn prefix_mut(&mut self, id: ProducerId) -> &mut PrefixMatch {
-        if self.prefix.len() <= id.0 {
-            self.prefix.resize_with(id.0 + 1, PrefixMatch::default);
-        }
-        &mut self.prefix[id.0]
-    }
-
-    fn clear(&mut self) {
-        self.prefix.iter_mut().for_each(PrefixMatch::clear);
-    }
-}
-
-/// Why no endpoint was named.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// There is no ready endpoint, or none that the gateway allows.
-    NoEndpoints,
-    /// There are endpoints, and the filters removed all of them.
-    AllFiltered,
-}
-
-/// Results of the profiles that ran, and which of them is the destination.
-#[derive(Debug, PartialEq)]
-pub struct Decision {
-    /// Position of each profile that ran, with what it picked (`None` when its filters left nothing).
-    pub results: SmallVec<[(usize, Option<Picked>); 1]>,
-    /// Position in `results` of the destination.
-    pub primary: usize,
-}
-
-/// Buffers used again by the next decision on this thread. A decision never awaits.
+/// Buffers that one decision uses, and the next one on this thread again. A decision never awaits.
 #[derive(Default)]
 struct Scratch {
-    produced: Produced,
+    facts: Facts,
+    /// The facts of other strategies that decide on this thread (those of other pools).
+    others: Vec<Facts>,
     allowed: Candidates,
     left: Candidates,
     scores: Vec<f32>,
     totals: Vec<f32>,
 }
 
+/// Strategies whose facts a thread keeps.
+const STRATEGIES: usize = 16;
+
+impl Scratch {
+    /// Readies empty facts of `layout`.
+    fn reset_facts(&mut self, layout: &Layout) {
+        if !self.facts.are_of(layout) {
+            let other = self.others.iter().position(|facts| facts.are_of(layout));
+            let new = other.map(|n| self.others.swap_remove(n)).unwrap_or_default();
+            self.others.truncate(STRATEGIES - 1);
+            self.others.insert(0, std::mem::replace(&mut self.facts, new));
+        }
+        self.facts.reset(layout);
+    }
+}
+
 thread_local! {
     static SCRATCH: RefCell<Scratch> = RefCell::default();
 }
 
+/// What a decision is about.
+#[derive(Clone, Copy)]
+struct Subject<'a> {
+    request: &'a Request,
+    view: &'a View,
+    now: std::time::Instant,
+}
+
+impl<'a> Subject<'a> {
+    fn ask(self, facts: &'a Facts, done: &'a [ProfileResult]) -> Ask<'a> {
+        Ask { request: self.request, view: self.view, facts, done, now: self.now }
+    }
+}
+
 impl Strategy {
-    /// Decides where `request` goes, tells the producers, and books it there.
+    /// Decides where `request` goes, and books it there.
     ///
     /// `subset` restricts the candidates to addresses that the gateway allows.
     ///
     /// # Errors
-    /// When there is nobody to send it to.
+    /// When there is nobody to send it to, or an admitter or a profile handler refuses it.
     pub fn route(
-        self: &Arc<Self>,
-        request: &Request,
-        view: &View,
-        subset: Option<&[Address]>,
-        cx: &mut Cx,
-    ) -> Result<Flight, Refusal> {
-        SCRATCH.with_borrow_mut(|scratch| {
-            let decision = self.schedule(request, view, subset, cx, scratch)?;
-            let Some(picked) = decision.results.get(decision.primary).and_then(|(_, p)| p.as_ref()) else {
-                return Err(Refusal::AllFiltered);
-            };
-            let chosen = picked[0] as usize;
-            for producer in &self.producers {
-                producer.launched(request, view, chosen, &scratch.produced);
-            }
-            let targets = picked.iter().map(|&i| view.endpoints[i as usize].clone()).collect();
-            Ok(Flight::launch(self.clone(), targets))
-        })
-    }
-
-    fn schedule(
         &self,
         request: &Request,
         view: &View,
         subset: Option<&[Address]>,
         cx: &mut Cx,
+    ) -> Result<Flight, Refusal> {
+        self.route_traced(request, view, subset, Prepared::default(), cx, &mut NoTrace)
+    }
+
+    /// The same with what preparers found out, and with a trace.
+    ///
+    /// # Errors
+    /// As [`Strategy::route`].
+    pub fn route_traced<T: Trace>(
+        &self,
+        request: &Request,
+        view: &View,
+        subset: Option<&[Address]>,
+        prepared: Prepared,
+        cx: &mut Cx,
+        trace: &mut T,
+    ) -> Result<Flight, Refusal> {
+        let subject = Subject { request, view, now: cx.now() };
+        SCRATCH.with_borrow_mut(|scratch| {
+            let decision = self.decide(subject, subset, prepared, cx, trace, scratch)?;
+            self.launch(subject, &decision, &scratch.facts)
+        })
+    }
+
+    fn decide<T: Trace>(
+        &self,
+        subject: Subject<'_>,
+        subset: Option<&[Address]>,
+        prepared: Prepared,
+        cx: &mut Cx,
+        trace: &mut T,
         scratch: &mut Scratch,
     ) -> Result<Decision, Refusal> {
-        scratch.allowed.reset(view, subset);
+        scratch.allowed.reset(&subject.view.endpoints, subset);
         if scratch.allowed.is_empty() {
-            return Err(Refusal::NoEndpoints);
+            return Err(RefusalKind::NoEndpoints.into());
         }
-        scratch.produced.clear();
-        for producer in &self.producers {
-            producer.produce(request, view, &scratch.allowed, &mut scratch.produced);
+        scratch.reset_facts(&self.layout);
+        scratch.facts.learn(prepared.findings);
+        for screener in &self.screeners {
+            screener.role.screen(&subject.ask(&scratch.facts, &[]), cx, &mut scratch.allowed);
+            trace.screened(&screener.name, &scratch.allowed);
         }
-        let mut results = SmallVec::new();
-        while let Some(next) = self.handler.next(request, &results) {
-            let Some(profile) = self.profiles.get(next) else { break };
-            results.push((next, profile.run(request, view, cx, scratch)));
+        if scratch.allowed.is_empty() {
+            return Err(RefusalKind::NoEndpoints.into());
         }
-        match self.handler.primary(&results) {
-            Some(primary) => Ok(Decision { results, primary }),
-            None => Err(Refusal::AllFiltered),
+        let allowed = &scratch.allowed;
+        for producing in &self.producers {
+            scratch.facts.produce(&producing.slots, |facts, own| {
+                producing.producer.role.produce(&subject.ask(facts, &[]), allowed, own);
+            });
         }
+        for admitter in &self.admitters {
+            admitter.role.admit(&subject.ask(&scratch.facts, &[]), allowed, cx)?;
+        }
+        let mut results: SmallVec<[ProfileResult; 1]> = SmallVec::new();
+        loop {
+            match self.handler.next(&subject.ask(&scratch.facts, &results)) {
+                // A profile runs at most once, so that there is an end.
+                Next::Run(n) if n < self.profiles.len() && results.iter().all(|r| r.profile != n) => {
+                    let profile = &self.profiles[n];
+                    trace.profile(&profile.name);
+                    let picked = profile.run(subject, &results, cx, trace, scratch);
+                    results.push(ProfileResult { profile: n, picked });
+                }
+                Next::Done { primary } => return Ok(Decision { results, primary }),
+                Next::Refuse(refusal) => return Err(refusal),
+                Next::Run(_) => return Err(RefusalKind::AllFiltered.into()),
+            }
+        }
+    }
+
+    fn launch(&self, subject: Subject<'_>, decision: &Decision, facts: &Facts) -> Result<Flight, Refusal> {
+        let Some(destination) = decision.destination() else {
+            return Err(RefusalKind::AllFiltered.into());
+        };
+        let Subject { view, now, .. } = subject;
+        let targets = destination.iter().map(|&i| view.endpoints[i as usize].clone()).collect();
+        let ask = subject.ask(facts, &decision.results);
+        let mut launch = Launch::of(decision, view);
+        for plugin in &self.pre_requests {
+            plugin.role.pre_request(&ask, decision, &mut launch);
+        }
+        let watches = self.observers.iter().filter_map(|o| o.role.watch(&ask, decision)).collect();
+        let Launch { edits, bookings, .. } = launch;
+        Ok(Flight::new(self.revision.clone(), targets, bookings, edits, watches, now))
     }
 }
 
 impl Profile {
-    fn run(&self, request: &Request, view: &View, cx: &mut Cx, scratch: &mut Scratch) -> Option<Picked> {
-        let Scratch { produced, allowed, left: candidates, scores, totals } = scratch;
+    fn run<T: Trace>(
+        &self,
+        subject: Subject<'_>,
+        done: &[ProfileResult],
+        cx: &mut Cx,
+        trace: &mut T,
+        scratch: &mut Scratch,
+    ) -> Option<Picked> {
+        let Scratch { facts, allowed, left: candidates, scores, totals, .. } = scratch;
+        let ask = subject.ask(facts, done);
         candidates.copy_from(allowed);
         for filter in &self.filters {
-            filter.filter(request, view, candidates);
+            filter.role.filter(&ask, cx, candidates);
+            trace.filtered(&filter.name, candidates);
             if candidates.is_empty() {
                 return None;
             }
         }
-        let input = ScoreInput { request, view, produced };
         totals.clear();
         totals.resize(candidates.len(), 0.0);
         for (weight, scorer) in &self.scorers {
             scores.clear();
             scores.resize(candidates.len(), 0.0);
-            scorer.score(&input, candidates, scores);
+            scorer.role.score(&ask, candidates, scores);
+            for score in scores.iter_mut() {
+                *score = if score.is_nan() { 0.0 } else { score.clamp(0.0, 1.0) };
+            }
+            trace.scored(&scorer.name, *weight, candidates, scores);
             for (total, score) in totals.iter_mut().zip(scores.iter()) {
-                *total += weight * if score.is_nan() { 0.0 } else { score.clamp(0.0, 1.0) };
+                *total += weight * score;
             }
         }
-        Some(self.picker.pick(cx, Scored { candidates, totals }))
-    }
-}
-
-/// A request under way: booked on its endpoint when it is made, and booked off exactly once, when it
-/// is dropped, whatever happened to the stream.
-#[derive(Debug)]
-pub struct Flight {
-    strategy: Arc<Strategy>,
-    targets: SmallVec<[Arc<Endpoint>; 1]>,
-}
-
-impl Flight {
-    fn launch(strategy: Arc<Strategy>, targets: SmallVec<[Arc<Endpoint>; 1]>) -> Self {
-        let flight = Self { strategy, targets };
-        flight.endpoint().live().launched();
-        flight
-    }
-
-    /// The endpoint that the request is booked on: the first target.
-    pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.targets[0]
-    }
-
-    /// The destinations, best first; at least one.
-    pub fn targets(&self) -> &[Arc<Endpoint>] {
-        &self.targets
-    }
-
-    /// The strategy that decided.
-    pub fn strategy(&self) -> &Arc<Strategy> {
-        &self.strategy
-    }
-}
-
-impl Drop for Flight {
-    fn drop(&mut self) {
-        self.endpoint().live().ended();
+        let picked = self.picker.role.pick(&ask, cx, Scored { candidates, totals });
+        trace.picked(&self.picker.name, &picked);
+        Some(picked)
     }
 }

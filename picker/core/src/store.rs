@@ -2,7 +2,9 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::column::Columns;
 
 /// What a plugin may keep across a change of strategy.
 pub trait State: Any + Send + Sync {}
@@ -20,27 +22,38 @@ type Entry = (Shape, Arc<dyn Any + Send + Sync>);
 /// The states of the strategy that serves. Read when a strategy is compiled, never for a request.
 #[derive(Debug, Default)]
 pub struct StateStore {
-    entries: Mutex<BTreeMap<Key, Entry>>,
+    kept: Mutex<Kept>,
+}
+
+/// What outlives a change of strategy.
+#[derive(Clone, Debug, Default)]
+struct Kept {
+    entries: BTreeMap<Key, Entry>,
+    /// The columns of views, which keep their numbers for good.
+    columns: Columns,
 }
 
 impl StateStore {
     /// A list of the states that a new strategy will have; nothing changes before
     /// [`StateStore::commit`].
     pub(crate) fn stage(&self) -> Staging {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        Staging { old: entries, new: BTreeMap::new(), resets: Vec::new() }
+        let Kept { entries, columns } = self.kept().clone();
+        Staging { old: entries, new: BTreeMap::new(), resets: Vec::new(), columns }
     }
 
     /// The state of the instance `name` of type `kind`.
     #[cfg(test)]
     pub(crate) fn get<S: State>(&self, kind: &'static str, name: &str) -> Option<Arc<S>> {
-        let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.get(&(kind, name.to_owned()))?.1.clone().downcast().ok()
+        self.kept().entries.get(&(kind, name.to_owned()))?.1.clone().downcast().ok()
     }
 
     /// Makes `staging` what the store holds. States that it doesn't have are let go.
     pub(crate) fn commit(&self, staging: Staging) {
-        *self.entries.lock().unwrap_or_else(PoisonError::into_inner) = staging.new;
+        *self.kept() = Kept { entries: staging.new, columns: staging.columns };
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -49,6 +62,7 @@ pub(crate) struct Staging {
     old: BTreeMap<Key, Entry>,
     new: BTreeMap<Key, Entry>,
     resets: Vec<String>,
+    pub(crate) columns: Columns,
 }
 
 impl Staging {

@@ -1,62 +1,80 @@
 //! A compiled strategy: an immutable value that decides.
 
 use std::fmt;
-use std::ops::BitOr;
 use std::sync::Arc;
 
-use crate::plugin::{Filter, Picker, Producer, ProfileHandler, Scorer};
-use crate::plugins::discover::FileDiscovery;
+use crate::column::Column;
+use crate::config::Warning;
+use crate::discovery::FileDiscovery;
+use crate::fact::Layout;
+use crate::needs::Needs;
+use crate::role::{
+    Admitter, BoundHandler, Filter, Observer, Picker, PreRequest, Preparer, Producer, Scorer, Screener,
+    Upkeep,
+};
 
-mod compile;
-#[cfg(test)]
-mod tests;
-
-pub use compile::{Compiled, compile, default_routing};
-
-/// What must be done for the plugins of a strategy to work. What is not in here is never done.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Needs(u8);
-
-impl Needs {
-    /// Nothing.
-    pub const NOTHING: Self = Self(0);
-    /// The request's body, read: its model and its prompt.
-    pub const BODY: Self = Self(1);
-    /// Metrics of the model servers.
-    pub const SCRAPE: Self = Self(2);
-
-    /// Whether all of `other` is needed.
-    pub fn has(self, other: Self) -> bool {
-        self.0 & other.0 == other.0
-    }
-}
-
-impl BitOr for Needs {
-    type Output = Self;
-
-    fn bitor(self, other: Self) -> Self {
-        Self(self.0 | other.0)
-    }
-}
-
-/// A compiled routing: which plugins decide, and how. Made by [`compile`], shared, never changed.
+/// A compiled routing: which plugins decide, and how. Made by [`compile`](crate::compile::compile), shared, never
+/// changed.
 pub struct Strategy {
     /// Hash of the routing that it was compiled from ([`crate::config::revision`]).
-    pub revision: String,
+    pub revision: Arc<str>,
     /// What must be done for it.
     pub needs: Needs,
+    /// The columns of the view that its plugins read, each once, in their order.
+    pub columns: Box<[Column]>,
     /// Where its endpoints come from, when that is not an InferencePool.
     pub discovery: Option<FileDiscovery>,
+    /// Files that its plugins read when it serves.
+    pub files: Box<[NeededFile]>,
+    /// What is not wrong, but not as it should be, in the order of the text.
+    pub warnings: Box<[Warning]>,
+    pub(crate) layout: Layout,
+    pub(crate) handler: Arc<dyn BoundHandler>,
     pub(crate) profiles: Box<[Profile]>,
-    pub(crate) handler: Arc<dyn ProfileHandler>,
-    pub(crate) producers: Box<[Arc<dyn Producer>]>,
+    pub(crate) preparers: Box<[Named<dyn Preparer>]>,
+    pub(crate) screeners: Box<[Named<dyn Screener>]>,
+    pub(crate) producers: Box<[Producing]>,
+    pub(crate) admitters: Box<[Named<dyn Admitter>]>,
+    pub(crate) pre_requests: Box<[Named<dyn PreRequest>]>,
+    pub(crate) observers: Box<[Named<dyn Observer>]>,
+    pub(crate) upkeeps: Box<[Named<dyn Upkeep>]>,
 }
 
+/// A file that a plugin reads when the strategy serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NeededFile {
+    /// The parameter that names it, as a path in the configuration.
+    pub field: String,
+    /// Where the picker looks for it.
+    pub path: String,
+}
+
+/// A plugin instance in one of its roles.
+pub struct Named<T: ?Sized> {
+    /// Name of the instance.
+    pub name: Arc<str>,
+    /// The role.
+    pub role: Arc<T>,
+}
+
+impl<T: ?Sized> Clone for Named<T> {
+    fn clone(&self) -> Self {
+        Self { name: self.name.clone(), role: self.role.clone() }
+    }
+}
+
+/// A producer with the slots of the facts that it writes.
+pub(crate) struct Producing {
+    pub producer: Named<dyn Producer>,
+    pub slots: Box<[u16]>,
+}
+
+/// A scheduling profile.
 pub(crate) struct Profile {
     pub name: String,
-    pub filters: Box<[Arc<dyn Filter>]>,
-    pub scorers: Box<[(f32, Arc<dyn Scorer>)]>,
-    pub picker: Arc<dyn Picker>,
+    pub filters: Box<[Named<dyn Filter>]>,
+    pub scorers: Box<[(f32, Named<dyn Scorer>)]>,
+    pub picker: Named<dyn Picker>,
 }
 
 impl Strategy {
@@ -64,10 +82,20 @@ impl Strategy {
     pub fn profiles(&self) -> impl Iterator<Item = &str> {
         self.profiles.iter().map(|p| p.name.as_str())
     }
+
+    /// Work at intervals, by name of the plugin.
+    pub fn upkeeps(&self) -> &[Named<dyn Upkeep>] {
+        &self.upkeeps
+    }
 }
 
 impl fmt::Debug for Strategy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Strategy").field("revision", &self.revision).field("needs", &self.needs).finish()
     }
+}
+
+#[cfg(test)]
+pub(crate) fn named<T: ?Sized>(name: &str, role: Arc<T>) -> Named<T> {
+    Named { name: name.into(), role }
 }

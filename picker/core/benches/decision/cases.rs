@@ -5,12 +5,14 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
+use picker_core::ask::{Ask, Scored};
+use picker_core::column::Column;
+use picker_core::fact::Facts;
 use picker_core::index::PrefixIndex;
 use picker_core::parse::parse;
-use picker_core::plugin::{ScoreInput, Scorer};
 use picker_core::plugins::pick;
 use picker_core::plugins::score::{KvCacheUtilizationScorer, QueueScorer};
-use picker_core::schedule::{Produced, Scored};
+use picker_core::role::Scorer;
 use picker_core::view::Candidates;
 use picker_core::{Cx, Request, View};
 use serde_json::Value;
@@ -111,7 +113,7 @@ fn index(view: &View, chats: &mut Chats) -> PrefixIndex {
 
 fn matched(chats: &mut Chats, endpoints: u16) -> Work {
     let view = view(endpoints);
-    let (index, candidates) = (index(&view, chats), Candidates::of(&view, None));
+    let (index, candidates) = (index(&view, chats), Candidates::of(&view.endpoints, None));
     let mut matched = Vec::new();
     Box::new(move |chat| {
         index.matches(&chat.hashes, &view, &candidates, &mut matched);
@@ -132,12 +134,12 @@ const BLOCK_OF_FAMILY: usize = 4;
 /// Without the prefix, whose part is a product for each endpoint.
 fn score(endpoints: u16) -> Work {
     let view = view(endpoints);
-    let (candidates, produced) = (Candidates::of(&view, None), Produced::default());
+    let (candidates, facts, now) = (Candidates::of(&view.endpoints, None), Facts::default(), Instant::now());
     let mut out = vec![0.0; candidates.len()];
     Box::new(move |chat| {
-        let input = ScoreInput { request: &chat.request, view: &view, produced: &produced };
+        let ask = Ask { request: &chat.request, view: &view, facts: &facts, done: &[], now };
         for scorer in [&QueueScorer as &dyn Scorer, &KvCacheUtilizationScorer] {
-            scorer.score(&input, &candidates, &mut out);
+            scorer.score(&ask, &candidates, &mut out);
             black_box(&out);
         }
     })
@@ -145,9 +147,12 @@ fn score(endpoints: u16) -> Work {
 
 fn picked(endpoints: u16) -> Work {
     let (view, picker, mut cx) = (view(endpoints), pick::default(), Cx::new(Instant::now(), 1));
-    let candidates = Candidates::of(&view, None);
+    let candidates = Candidates::of(&view.endpoints, None);
+    let (request, facts, now) = (Request::default(), Facts::default(), Instant::now());
     Box::new(move |_| {
-        black_box(picker.pick(&mut cx, Scored { candidates: &candidates, totals: &view.kv_usage }));
+        let ask = Ask { request: &request, view: &view, facts: &facts, done: &[], now };
+        let totals = view.column(Column::KV_USAGE);
+        black_box(picker.pick(&ask, &mut cx, Scored { candidates: &candidates, totals }));
     })
 }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use picker_core::compile::default_routing;
 use picker_core::config::Scope;
 use picker_core::endpoint::{EndpointId, EndpointSpec, Labels, Slots};
 use picker_core::index::chain;
 use picker_core::request::Headers;
-use picker_core::strategy::default_routing;
 use picker_core::view::{Address, Reading, Signals};
 use picker_core::{Cx, Hot, Request, Strategy, View};
 use rand::rngs::SmallRng;
@@ -127,6 +127,7 @@ pub fn view(count: u16) -> View {
             block_size: Some(16),
             num_blocks: Some(4 * BLOCKS),
             lora: None,
+            others: Vec::new(),
         };
         (Arc::new(endpoint), Reading { signals, at: Some(now) })
     });

@@ -3,9 +3,7 @@
 use serde_json::{Map, Value};
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::{ConfigError, ErrorKind, Errors, Scope};
-use crate::store::StateStore;
-use crate::strategy::compile;
+use super::{ConfigError, ErrorKind, Errors};
 
 /// The apiVersions under which guides write an EndpointPickerConfig.
 pub const API_VERSIONS: [&str; 2] = ["llm-d.ai/v1alpha1", "inference.networking.x-k8s.io/v1alpha1"];
@@ -17,13 +15,29 @@ pub struct Document {
     pub routing: Value,
 }
 
+/// A text that is no EndpointPickerConfig.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("{errors}")]
+pub struct Unread {
+    /// What is wrong with it.
+    pub errors: Errors,
+    /// The rest of it, when only `apiVersion` or `kind` is wrong.
+    pub routing: Option<Value>,
+}
+
+impl From<ConfigError> for Unread {
+    fn from(error: ConfigError) -> Self {
+        Self { errors: error.into(), routing: None }
+    }
+}
+
 impl Document {
-    /// Reads YAML or JSON text.
+    /// Reads YAML or JSON text. [`crate::compile::read_document`] also says what else is wrong with a text of another
+    /// kind.
     ///
     /// # Errors
-    /// When the text is no YAML, is no mapping, or says it is something else; in that last case with
-    /// everything that [`compile`] would say.
-    pub fn parse(text: &str) -> Result<Self, Errors> {
+    /// When the text is no YAML, is no mapping, or says it is something else.
+    pub fn parse(text: &str) -> Result<Self, Unread> {
         let value: Value = serde_saphyr::from_str(text)
             .map_err(|e| ConfigError::new("", ErrorKind::Syntax, format!("no YAML: {}", one_line(&e))))?;
         let Value::Object(mut fields) = value else {
@@ -50,13 +64,10 @@ impl Document {
         expect(&mut fields, "kind", &["EndpointPickerConfig"]);
         let routing = Value::Object(fields);
         if errors.is_empty() {
-            return Ok(Self { routing });
+            Ok(Self { routing })
+        } else {
+            Err(Unread { errors: Errors(errors), routing: Some(routing) })
         }
-        // It is refused, so let it be known all at once what else is wrong with it.
-        if let Err(more) = compile(&routing, Scope::File, &StateStore::default()) {
-            errors.extend(more.0);
-        }
-        Err(Errors(errors))
     }
 }
 

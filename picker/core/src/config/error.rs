@@ -58,6 +58,27 @@ impl fmt::Display for ConfigError {
     }
 }
 
+/// What is not wrong with a configuration, but not as it should be: a deprecated name, a parameter without effect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Warning {
+    /// Path of the field, as in [`ConfigError`].
+    pub path: String,
+    /// What it is and what to do.
+    pub message: String,
+}
+
+impl From<ConfigError> for Warning {
+    fn from(ConfigError { path, message, .. }: ConfigError) -> Self {
+        Self { path, message }
+    }
+}
+
+impl fmt::Display for Warning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
 /// All errors of one configuration; at least one.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Errors(pub Vec<ConfigError>);

@@ -4,9 +4,10 @@ use serde_json::{Value, json};
 
 use super::document::{API_VERSIONS, canonical};
 use super::*;
+use crate::compile::read_document;
 
 fn errors(text: &str) -> Vec<(String, ErrorKind, String)> {
-    let errors = Document::parse(text).unwrap_err();
+    let errors = read_document(text).unwrap_err();
     errors.0.into_iter().map(|e| (e.path, e.kind, e.message)).collect()
 }
 
@@ -67,7 +68,7 @@ plugins: [{type: queue-scorer, third: 3}]
 fourth: 4
 ";
     let routing = Document::parse(text).unwrap().routing;
-    let errors = crate::strategy::compile(&routing, Scope::File, &Default::default()).err().unwrap();
+    let errors = crate::compile::compile(&routing, Scope::File, &Default::default()).err().unwrap();
     let paths: Vec<_> = errors.0.iter().map(|error| error.path.as_str()).collect();
     assert_eq!(paths, ["first", "second", "plugins[0].third", "fourth"]);
 }
@@ -94,7 +95,7 @@ fn a_text_that_is_no_mapping_is_refused_in_one_line(#[case] text: &str, #[case] 
 
 #[test]
 fn errors_are_shown_with_their_paths() {
-    let errors = Document::parse("apiVersion: v1\nkind: ConfigMap").unwrap_err();
+    let errors = read_document("apiVersion: v1\nkind: ConfigMap").unwrap_err();
     assert_eq!(
         errors.to_string(),
         format!("apiVersion: {VERSION}, is \"v1\"; kind: must be EndpointPickerConfig, is \"ConfigMap\"")
@@ -116,7 +117,7 @@ fn the_canonical_form_has_one_spelling_for_one_value() {
 #[test]
 fn revisions_are_the_same_in_every_release() {
     assert_eq!(revision(&json!({})), "1349cde127705c16");
-    assert_eq!(revision(&crate::strategy::default_routing()), "efecb7c6c0bcdf20");
+    assert_eq!(revision(&crate::compile::default_routing()), "efecb7c6c0bcdf20");
 }
 
 fn any_value() -> impl Strategy<Value = Value> {

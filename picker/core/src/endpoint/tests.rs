@@ -1,5 +1,7 @@
 use super::*;
-use crate::view::testing::spec;
+
+const LOAD: Load = Load { requests: 1, tokens: 5 };
+use crate::testing::spec;
 
 #[test]
 fn a_slot_is_used_again_and_a_key_is_not() {
@@ -15,7 +17,7 @@ fn a_slot_is_used_again_and_a_key_is_not() {
 #[test]
 fn a_revised_endpoint_is_the_same_one() {
     let old = Slots::default().admit(spec(1));
-    old.live().launched();
+    old.live().add(LOAD);
     let mut changed = spec(1);
     changed.labels.insert("role".to_owned(), "decode".to_owned());
     assert_eq!((old.matches(&spec(1)), old.matches(&changed)), (true, false));
@@ -25,7 +27,7 @@ fn a_revised_endpoint_is_the_same_one() {
     assert_eq!((new.slot, new.key, new.live().in_flight()), (old.slot, old.key, 1));
     assert_ne!(new.labels_hash, old.labels_hash);
     assert_eq!(new.revised(spec(1)).labels_hash, old.labels_hash);
-    new.live().ended();
+    new.live().give_back(LOAD);
     assert_eq!(old.live().in_flight(), 0);
 }
 

@@ -5,7 +5,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::endpoint::{Endpoint, Slots};
-use crate::view::testing::{spec, unknown, view_of};
+use crate::testing::{spec, unknown, view_of};
 
 /// The chain of a prompt whose blocks are `blocks`.
 fn chain_of(blocks: &[u8]) -> Vec<u64> {
@@ -27,7 +27,7 @@ fn index() -> PrefixIndex {
 
 fn matched(index: &PrefixIndex, view: &View, hashes: &[u64]) -> Vec<u32> {
     let mut out = vec![99];
-    index.matches(hashes, view, &Candidates::of(view, None), &mut out);
+    index.matches(hashes, view, &Candidates::of(&view.endpoints, None), &mut out);
     out
 }
 
@@ -61,7 +61,7 @@ fn only_candidates_are_looked_up() {
     let (view, index) = (unknown(3), index());
     let hashes = chain_of(&[1, 2, 3]);
     (0..3).for_each(|n| index.insert(&view, n, 100, &hashes));
-    let mut candidates = Candidates::of(&view, None);
+    let mut candidates = Candidates::of(&view.endpoints, None);
     candidates.retain(|i| i != 1);
     let mut out = Vec::new();
     index.matches(&hashes, &view, &candidates, &mut out);

@@ -1,90 +1,200 @@
 //! What a plugin may ask for while an instance of it is made.
 
+use std::any::TypeId;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::error::{BuildError, parameter_path};
+use crate::column::{Column, MAX_COLUMNS};
+use crate::fact::{Fact, Layout, Slot};
+use crate::role::Decider;
 use crate::store::{Shape, Staging, State};
 
-/// Place of a producer's findings in [`crate::schedule::Produced`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProducerId(pub(crate) usize);
+/// The deciders of a configuration by name; `None` for a plugin that is none. They are made before all others.
+pub(crate) type Deciders = BTreeMap<String, Option<Arc<dyn Decider>>>;
+
+/// What the instances of one strategy have in common while they are made.
+pub(crate) struct Building {
+    /// State that outlives the strategy.
+    pub staging: Staging,
+    /// The slots of facts so far.
+    pub layout: Layout,
+    /// Whose fact is in each slot, and who reads it.
+    pub fittings: Vec<Fitting>,
+    /// The deciders.
+    pub deciders: Deciders,
+}
+
+/// The producer of the fact in one slot, and its readers.
+pub(crate) struct Fitting {
+    /// The kind of fact.
+    pub id: TypeId,
+    /// The same in words.
+    pub fact: &'static str,
+    /// Name of the instance that has to provide it.
+    pub producer: String,
+    /// The plugin type that provides such facts where no producer is named.
+    pub default: Option<&'static str>,
+    /// Whether an instance of that name did say that it provides it.
+    pub provided: bool,
+    /// Paths of the parameters by which instances read it, with the names of these.
+    pub readers: Vec<(String, String)>,
+}
+
+impl Building {
+    fn slot<F: Fact>(&mut self, producer: &str) -> (Slot<F>, &mut Fitting) {
+        let id = TypeId::of::<F>();
+        let index = match self.fittings.iter().position(|f| f.id == id && f.producer == producer) {
+            Some(index) => index,
+            None => {
+                self.layout.add::<F>();
+                self.fittings.push(Fitting {
+                    id,
+                    fact: F::NAME,
+                    producer: producer.to_owned(),
+                    default: F::DEFAULT_PRODUCER,
+                    provided: false,
+                    readers: Vec::new(),
+                });
+                self.fittings.len() - 1
+            }
+        };
+        (Slot::new(index as u16), &mut self.fittings[index])
+    }
+}
+
+impl Building {
+    /// Nothing was made yet.
+    pub fn new(staging: Staging) -> Self {
+        Self { staging, layout: Layout::default(), fittings: Vec::new(), deciders: Deciders::new() }
+    }
+}
 
 /// The surroundings of one instance that is being made.
 pub struct BuildCx<'a> {
-    pub(crate) kind: &'static str,
-    pub(crate) name: &'a str,
-    /// Place of this instance, if it is a producer.
-    pub(crate) own: Option<ProducerId>,
-    /// The producers that this instance asked for.
-    pub(crate) asks: Vec<ProducerId>,
-    /// Names and types of all producers, in the order of their ids.
-    pub(crate) producers: &'a mut Producers,
-    pub(crate) staging: &'a mut Staging,
+    kind: &'static str,
+    name: &'a str,
+    /// Where the instance stands in the configuration.
+    path: &'a str,
+    building: &'a mut Building,
+    asked: Asked,
 }
 
-impl BuildCx<'_> {
+/// What an instance asked for while it was made.
+#[derive(Debug, Default)]
+pub(crate) struct Asked {
+    /// Columns that it reads.
+    pub columns: Vec<Column>,
+    /// Files that it reads when it serves: parameter and path.
+    pub files: Vec<(String, String)>,
+    /// Warnings: parameter and message.
+    pub warnings: Vec<(String, String)>,
+    /// Slots of the facts that it provides.
+    pub provides: Vec<u16>,
+    /// Slots of the facts that it reads.
+    pub reads: Vec<u16>,
+    /// Names of the deciders that it asks.
+    pub decides: Vec<String>,
+}
+
+impl<'a> BuildCx<'a> {
+    pub(crate) fn new(kind: &'static str, name: &'a str, path: &'a str, building: &'a mut Building) -> Self {
+        Self { kind, name, path, building, asked: Asked::default() }
+    }
+
+    pub(crate) fn asked(self) -> Asked {
+        self.asked
+    }
+
     /// Name of the instance.
     pub fn name(&self) -> &str {
         self.name
     }
 
-    /// The place of this producer's findings.
-    pub fn own_id(&self) -> ProducerId {
-        self.own.unwrap_or(ProducerId(usize::MAX))
+    /// The place of a fact that this instance provides: as a producer or a preparer it writes it.
+    pub fn provides<F: Fact>(&mut self) -> Slot<F> {
+        let (slot, fitting) = self.building.slot::<F>(self.name);
+        fitting.provided = true;
+        self.asked.provides.push(slot.index());
+        slot
     }
 
-    /// The producer called `name`, which must be of type `kind`. One called like its type is made with
-    /// default parameters when the configuration has none, and works only while the instance that asks
-    /// for it has a part in the strategy.
+    /// The place of a fact that the instance called `producer` provides. Without a name, it is the one called like
+    /// the fact's default producer, which is made with default parameters when the configuration has none, and works
+    /// only while somebody who reads from it has a part in the strategy. `field` is the parameter that has the name.
+    ///
+    /// Whether that instance is there, and provides such a fact, is checked when all are made.
     ///
     /// # Errors
-    /// A message for whoever wrote the configuration, when there is no such producer.
-    pub fn producer(&mut self, kind: &'static str, name: Option<&str>) -> Result<ProducerId, String> {
-        let id = self.producers.find(kind, name)?;
-        self.asks.push(id);
-        Ok(id)
+    /// When there is no name, and the fact has no default producer.
+    pub fn reads<F: Fact>(&mut self, field: &str, producer: Option<&str>) -> Result<Slot<F>, BuildError> {
+        let Some(producer) = producer.or(F::DEFAULT_PRODUCER) else {
+            let message = format!("is required: the name of a plugin that provides a {}", F::NAME);
+            return Err(BuildError::invalid(field, message));
+        };
+        let reader = (parameter_path(self.path, field), producer.to_owned());
+        let (slot, fitting) = self.building.slot::<F>(producer);
+        fitting.readers.push(reader);
+        self.asked.reads.push(slot.index());
+        Ok(slot)
+    }
+
+    /// The decider called `name`, which the parameter `field` names.
+    ///
+    /// # Errors
+    /// When there is no plugin of that name, or it is no decider.
+    pub fn decider(&mut self, field: &str, name: &str) -> Result<Arc<dyn Decider>, BuildError> {
+        match self.building.deciders.get(name) {
+            Some(Some(decider)) => {
+                self.asked.decides.push(name.to_owned());
+                Ok(decider.clone())
+            }
+            Some(None) => Err(BuildError::invalid(field, format!("{name:?} is no decider"))),
+            None => Err(BuildError::unknown_ref(
+                field,
+                format!("there is no plugin called {name:?}; add a decider of that name"),
+            )),
+        }
+    }
+
+    /// Says that the instance reads `column` of the view, so that the model servers are scraped for it.
+    pub fn reads_column(&mut self, column: Column) {
+        self.asked.columns.push(column);
+    }
+
+    /// The column called `name`, whatever fills it; the instance reads it. `field` is the parameter that has the name.
+    ///
+    /// # Errors
+    /// When there are too many columns.
+    pub fn column(&mut self, field: &str, name: &str) -> Result<Column, BuildError> {
+        let Some(column) = self.building.staging.columns.intern(name) else {
+            let message =
+                format!("{name:?} is one column too many: a picker keeps {MAX_COLUMNS} from its start on");
+            return Err(BuildError::invalid(field, message));
+        };
+        self.reads_column(column);
+        Ok(column)
+    }
+
+    /// Names a file that the instance reads when it serves, for whoever runs the picker. Nothing reads it now.
+    pub fn file(&mut self, field: &str, path: &str) {
+        self.asked.files.push((field.to_owned(), path.to_owned()));
+    }
+
+    /// Warns whoever wrote the configuration of the parameter `field`.
+    pub fn warn(&mut self, field: &str, message: impl Into<String>) {
+        self.asked.warnings.push((field.to_owned(), message.into()));
     }
 
     /// State that outlives a change of strategy as long as the instance keeps its type, its name and
     /// `shape`; `make` is called when there is none yet.
     pub fn state<S: State>(&mut self, shape: Shape, make: impl FnOnce() -> S) -> Arc<S> {
-        self.staging.state(self.kind, self.name, shape, make)
+        self.building.staging.state(self.kind, self.name, shape, make)
     }
 
     /// State that all instances of this type share, and that outlives a change of strategy as long as there
     /// is one of them; `make` is called when there is none yet.
     pub fn shared_state<S: State>(&mut self, make: impl FnOnce() -> S) -> Arc<S> {
-        self.staging.shared(self.kind, make)
-    }
-}
-
-/// The producers of a configuration, the default ones added as they are asked for.
-#[derive(Debug, Default)]
-pub(crate) struct Producers {
-    /// Name and type, by id.
-    pub list: Vec<(String, String)>,
-}
-
-impl Producers {
-    fn find(&mut self, kind: &'static str, name: Option<&str>) -> Result<ProducerId, String> {
-        let name = name.unwrap_or(kind);
-        if let Some(id) = self.list.iter().position(|(n, _)| n == name) {
-            let found = &self.list[id].1;
-            return if found == kind {
-                Ok(ProducerId(id))
-            } else {
-                Err(format!("{name} is a {found}, and this needs a {kind}"))
-            };
-        }
-        if name != kind {
-            return Err(format!(
-                "there is no plugin called {name}; add one of type {kind}, or leave this out"
-            ));
-        }
-        self.list.push((name.to_owned(), kind.to_owned()));
-        Ok(ProducerId(self.list.len() - 1))
-    }
-
-    pub fn id(&self, name: &str) -> Option<ProducerId> {
-        self.list.iter().position(|(n, _)| n == name).map(ProducerId)
+        self.building.staging.shared(self.kind, make)
     }
 }

@@ -1,4 +1,4 @@
-//! From a mapping to a plugin's parameters, with every error.
+//! Reading of a plugin's parameters from a mapping, with every error.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use serde_path_to_error::Segment;
 
-use super::BuildError;
+use super::error::BuildError;
 use crate::config::{ErrorKind, MAX_TOLD};
 
 /// Reads parameters. serde tells one error at a time, so each is noted and the parameter it is in left

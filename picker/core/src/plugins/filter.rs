@@ -1,7 +1,6 @@
-//! Plugins that take candidates out.
+//! Filters: plugins that take candidates out.
 
-mod header_based_testing;
-mod label_selector;
-
-pub use header_based_testing::HeaderBasedTestingFilter;
-pub use label_selector::LabelSelectorFilter;
+room! {
+    header_based_testing::HeaderBasedTestingFilter,
+    label_selector::LabelSelectorFilter,
+}

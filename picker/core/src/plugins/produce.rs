@@ -1,5 +1,5 @@
-//! Plugins that find out something about a request before it is scored.
+//! Producers: plugins that find out something about a request before it is scored.
 
-mod approx_prefix_cache;
-
-pub use approx_prefix_cache::ApproxPrefixCacheProducer;
+room! {
+    approx_prefix_cache::ApproxPrefixCacheProducer,
+}

@@ -1,12 +1,12 @@
-//! Plugins that decide which profiles run.
+//! Profile handlers: plugins that decide which profiles run.
 
 use std::sync::Arc;
 
-use crate::plugin::ProfileHandler;
+use crate::role::ProfileHandler;
 
-mod single_profile;
-
-pub use single_profile::SingleProfileHandler;
+room! {
+    single_profile::SingleProfileHandler,
+}
 
 /// The handler of a configuration that names none.
 pub fn default() -> Arc<dyn ProfileHandler> {

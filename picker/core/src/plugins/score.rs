@@ -1,50 +1,14 @@
-//! Plugins that judge candidates.
+//! Scorers: plugins that judge candidates.
 
-use crate::view::Candidates;
-
-mod active_request;
-mod kv_cache_utilization;
-mod lora_affinity;
-mod prefix_cache;
-mod queue;
-mod running_requests_size;
-
-pub use active_request::ActiveRequestScorer;
-pub use kv_cache_utilization::KvCacheUtilizationScorer;
-pub use lora_affinity::LoraAffinityScorer;
-pub use prefix_cache::PrefixCacheScorer;
-pub use queue::QueueScorer;
-pub use running_requests_size::RunningRequestsSizeScorer;
-
-/// Scores a signal of which less is better, relative to the candidates: the least is worth 1, the most
-/// 0, in between linearly; 1 each when all are equal. See [`absolute`] for unknown values.
-fn relative(column: &[f32], candidates: &Candidates, out: &mut [f32]) {
-    let known = candidates.iter().map(|i| column[i]).filter(|v| v.is_finite());
-    let (least, most) = known.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, m), v| (l.min(v), m.max(v)));
-    // In f64, in which the difference of any two f32 is finite.
-    let below_most = |v: f32| f64::from(most) - f64::from(v);
-    let range = below_most(least);
-    absolute(column, candidates, out, |v| if range > 0.0 { (below_most(v) / range) as f32 } else { 1.0 });
+room! {
+    active_request::ActiveRequestScorer,
+    kv_cache_utilization::KvCacheUtilizationScorer,
+    lora_affinity::LoraAffinityScorer,
+    prefix_cache::PrefixCacheScorer,
+    queue::QueueScorer,
+    running_requests_size::RunningRequestsSizeScorer,
 }
 
-/// Scores each known value of a signal by `score`. An endpoint whose value is unknown is neither good
-/// nor bad: it gets the mean score of those that are known, and 1 like all others when none is.
-fn absolute(column: &[f32], candidates: &Candidates, out: &mut [f32], score: impl Fn(f32) -> f32) {
-    let (mut sum, mut known) = (0.0, 0_usize);
-    for (place, i) in out.iter_mut().zip(candidates.iter()) {
-        let value = column[i];
-        *place = f32::NAN;
-        if value.is_finite() {
-            *place = score(value).clamp(0.0, 1.0);
-            sum += *place;
-            known += 1;
-        }
-    }
-    if known < out.len() {
-        let mean = if known == 0 { 1.0 } else { sum / known as f32 };
-        out.iter_mut().filter(|place| place.is_nan()).for_each(|place| *place = mean);
-    }
-}
-
+mod signal;
 #[cfg(test)]
 mod tests;

@@ -7,20 +7,28 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::ask::{Ask, Scored};
+use crate::config::Scope;
 use crate::cx::Cx;
-use crate::plugin::{Role, ScoreInput};
+use crate::fact::{Facts, PrefixMatch};
+use crate::plugin::Role;
 use crate::request::header;
-use crate::schedule::{Produced, Scored};
-use crate::view::testing::{build, lora, request, view};
+use crate::store::StateStore;
+use crate::testing::{Instance, build, lora, request, view};
 use crate::view::{Candidates, Signals, View};
 
-/// Parameters with which each type can be made.
+/// The parameters of `kind` in its sample.
 fn sample(kind: &str) -> Value {
-    match kind {
-        "file-discovery" => json!({"path": "endpoints.yaml"}),
-        "label-selector-filter" => json!({"matchLabels": {"role": "decode"}}),
-        _ => json!({}),
-    }
+    let registration = builtin().find(kind).unwrap();
+    let routing: Value = serde_saphyr::from_str(registration.sample).unwrap();
+    let plugins = routing["plugins"].as_array().unwrap();
+    let own = plugins.iter().find(|plugin| plugin["type"] == kind);
+    let own = own.unwrap_or_else(|| panic!("{kind} is not in its sample"));
+    own.get("parameters").cloned().unwrap_or_else(|| json!({}))
+}
+
+fn playing(role: Role) -> impl Iterator<Item = &'static str> {
+    builtin().all().iter().filter(move |r| r.roles.contains(&role)).map(|r| r.kind)
 }
 
 /// Every property in `schema`, with its path.
@@ -44,17 +52,28 @@ fn properties(path: &str, schema: &Value, found: &mut Vec<(String, Value)>) {
 
 #[test]
 fn names_are_unique_and_in_kebab_case() {
-    let names: BTreeSet<_> = types().into_iter().collect();
-    assert_eq!(names.len(), ALL.len());
+    let mut names: Vec<_> = builtin().all().iter().flat_map(|r| r.aliases).copied().collect();
+    names.extend(builtin().types());
     let kebab = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
     assert!(names.iter().all(kebab), "{names:?}");
-    assert!(find("queue-scorer").is_some_and(|r| r.kind == "queue-scorer"));
-    assert!(find("Queue-Scorer").is_none());
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
+    assert!(builtin().find("queue-scorer").is_some_and(|r| r.kind == "queue-scorer"));
+    assert!(builtin().find("Queue-Scorer").is_none());
+}
+
+#[test]
+fn every_sample_compiles_without_a_warning() {
+    for plugin in builtin().all() {
+        let routing: Value = serde_saphyr::from_str(plugin.sample).unwrap();
+        let compiled = crate::compile::compile(&routing, Scope::File, &StateStore::default());
+        let strategy = compiled.unwrap_or_else(|e| panic!("{}: {e}", plugin.kind)).strategy;
+        assert_eq!(*strategy.warnings, [], "{}", plugin.kind);
+    }
 }
 
 #[test]
 fn every_plugin_has_a_summary_and_every_parameter_a_description() {
-    for plugin in ALL {
+    for plugin in builtin().all() {
         assert!(plugin.summary.ends_with('.') && plugin.summary.len() > 20, "{}: summary", plugin.kind);
         assert!(!plugin.roles.is_empty(), "{}: roles", plugin.kind);
         let schema = serde_json::to_value(plugin.schema()).unwrap();
@@ -70,17 +89,10 @@ fn every_plugin_has_a_summary_and_every_parameter_a_description() {
 
 #[test]
 fn every_plugin_plays_the_roles_it_names_and_refuses_unknown_parameters() {
-    for plugin in ALL {
+    for plugin in builtin().all() {
         let roles =
             build(plugin.kind, sample(plugin.kind)).unwrap_or_else(|e| panic!("{}: {e}", plugin.kind));
-        let mut played = Vec::new();
-        played.extend(roles.filter.is_some().then_some(Role::Filter));
-        played.extend(roles.scorer.is_some().then_some(Role::Scorer));
-        played.extend(roles.picker.is_some().then_some(Role::Picker));
-        played.extend(roles.profile_handler.is_some().then_some(Role::ProfileHandler));
-        played.extend(roles.producer.is_some().then_some(Role::Producer));
-        played.extend(roles.discovery.is_some().then_some(Role::Discovery));
-        assert_eq!(played, plugin.roles, "{}", plugin.kind);
+        assert_eq!(roles.played(), plugin.roles, "{}", plugin.kind);
 
         let mut parameters = sample(plugin.kind);
         parameters["noSuchThing"] = json!(1);
@@ -140,7 +152,9 @@ fn wrong_parameters_are_named() {
             "plugins[0].parameters.maxNumOfEndpoints: invalid type: string \"2\", expected i64",
         ),
     ] {
-        let error = build(kind, parameters).err().map(|e| e.to_string());
+        let routing = json!({"plugins": [{"type": kind, "parameters": parameters}]});
+        let compiled = crate::compile::compile(&routing, Scope::File, &StateStore::default());
+        let error = compiled.err().map(|errors| errors.0[0].to_string());
         assert_eq!(error.as_deref(), Some(expected), "{kind}");
     }
 }
@@ -164,19 +178,19 @@ fn views() -> impl Strategy<Value = View> {
 proptest! {
     #[test]
     fn scores_lie_between_0_and_1(view in views(), matched in prop::collection::vec(0..=4_u32, 20), some in any::<u32>()) {
-        let mut produced = Produced::default();
-        let found = produced.prefix_mut(crate::plugin::ProducerId(0));
-        found.hashes.extend([1, 2, 3, 4]);
-        found.block_tokens = 64;
-        found.matched.extend(&matched[..view.len()]);
+        let matched = matched[..view.len()].to_vec();
+        let found = PrefixMatch { hashes: vec![1, 2, 3, 4], block_tokens: 64, matched };
         let request = request("a", "prompt");
-        let mut candidates = Candidates::of(&view, None);
+        let mut candidates = Candidates::of(&view.endpoints, None);
         candidates.retain(|i| some >> i & 1 == 0);
-        for plugin in ALL.iter().filter(|p| p.roles.contains(&Role::Scorer)) {
-            let scorer = build(plugin.kind, json!({})).unwrap().scorer.unwrap();
+        for kind in playing(Role::Scorer) {
+            let mut scorer = Instance::new(kind, sample(kind)).unwrap();
+            if scorer.has::<PrefixMatch>() {
+                scorer = scorer.knowing(found.clone());
+            }
             let mut out = vec![0.0; candidates.len()];
-            scorer.score(&ScoreInput { request: &request, view: &view, produced: &produced }, &candidates, &mut out);
-            prop_assert!(out.iter().all(|s| (0.0..=1.0).contains(s)), "{}: {out:?}", plugin.kind);
+            scorer.roles.scorer.as_ref().unwrap().score(&scorer.ask(&request, &view, &[]), &candidates, &mut out);
+            prop_assert!(out.iter().all(|s| (0.0..=1.0).contains(s)), "{kind}: {out:?}");
         }
     }
 
@@ -184,13 +198,12 @@ proptest! {
     fn filters_only_remove(view in views(), header in "(10\\.0\\.0\\.[0-9]{1,2}(:8000)?,?){0,4}|.{0,20}", some in any::<u32>()) {
         let mut request = request("a", "prompt");
         request.headers.0.push((header::TEST_ENDPOINT_SELECTION.into(), Bytes::from(header)));
-        let mut before = Candidates::of(&view, None);
+        let mut before = Candidates::of(&view.endpoints, None);
         before.retain(|i| some >> i & 1 == 0);
-        for plugin in ALL.iter().filter(|p| p.roles.contains(&Role::Filter)) {
-            let mut after = before.clone();
-            build(plugin.kind, sample(plugin.kind)).unwrap().filter.unwrap().filter(&request, &view, &mut after);
-            let (before, after): (BTreeSet<_>, BTreeSet<_>) = (before.iter().collect(), after.iter().collect());
-            prop_assert!(after.is_subset(&before), "{}", plugin.kind);
+        for kind in playing(Role::Filter).chain(playing(Role::Screener)) {
+            let after = Instance::new(kind, sample(kind)).unwrap().kept_of(&request, &view, before.clone());
+            let (before, after): (BTreeSet<_>, BTreeSet<_>) = (before.iter().collect(), after.into_iter().collect());
+            prop_assert!(after.is_subset(&before), "{kind}");
         }
     }
 
@@ -202,18 +215,20 @@ proptest! {
         seed in any::<u64>(),
     ) {
         let view = view(vec![Signals::default(); totals.len()]);
-        let mut candidates = Candidates::of(&view, None);
+        let mut candidates = Candidates::of(&view.endpoints, None);
         candidates.retain(|i| i == 0 || some >> i & 1 == 0);
         let totals: Vec<_> = candidates.iter().map(|i| totals[i]).collect();
         let mut cx = Cx::new(std::time::Instant::now(), seed);
-        for plugin in ALL.iter().filter(|p| p.roles.contains(&Role::Picker)) {
-            let picker = build(plugin.kind, json!({"maxNumOfEndpoints": count})).unwrap().picker.unwrap();
-            let picked = picker.pick(&mut cx, Scored { candidates: &candidates, totals: &totals });
+        let (request, facts) = (request("a", "prompt"), Facts::default());
+        let ask = Ask { request: &request, view: &view, facts: &facts, done: &[], now: cx.now() };
+        for kind in playing(Role::Picker) {
+            let picker = build(kind, json!({"maxNumOfEndpoints": count})).unwrap().picker.unwrap();
+            let picked = picker.pick(&ask, &mut cx, Scored { candidates: &candidates, totals: &totals });
             let among: BTreeSet<_> = candidates.iter().map(|i| i as u32).collect();
             let different: BTreeSet<_> = picked.iter().copied().collect();
-            prop_assert_eq!(picked.len(), (count.max(1) as usize).min(candidates.len()), "{}", plugin.kind);
-            prop_assert_eq!(different.len(), picked.len(), "{}", plugin.kind);
-            prop_assert!(different.is_subset(&among), "{}", plugin.kind);
+            prop_assert_eq!(picked.len(), (count.max(1) as usize).min(candidates.len()), "{}", kind);
+            prop_assert_eq!(different.len(), picked.len(), "{}", kind);
+            prop_assert!(different.is_subset(&among), "{}", kind);
         }
     }
 }

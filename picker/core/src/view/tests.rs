@@ -1,14 +1,18 @@
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::testing::{spec, unknown, view, view_of};
 use super::*;
+use crate::column::Columns;
+
 use crate::endpoint::Slots;
+use crate::testing::{spec, unknown, view, view_of};
 
 #[test]
 fn columns_follow_the_order_of_ids_and_unknown_or_stale_numbers_are_nan() {
     let start = Instant::now();
     let at = |ms| Some(start + Duration::from_millis(ms));
     let mut slots = Slots::default();
+    let own = Columns::default().intern("own").unwrap();
     let signals = Signals {
         waiting: Some(3.0),
         running: None,
@@ -16,6 +20,7 @@ fn columns_follow_the_order_of_ids_and_unknown_or_stale_numbers_are_nan() {
         block_size: Some(16),
         num_blocks: Some(1000),
         lora: Some(Arc::default()),
+        others: vec![(own, 7.0)],
     };
     let mut row = |n, at| (Arc::new(slots.admit(spec(n))), Reading { signals: signals.clone(), at });
     let rows = vec![row(2, at(0)), row(0, at(1)), row(1, None)];
@@ -25,9 +30,10 @@ fn columns_follow_the_order_of_ids_and_unknown_or_stale_numbers_are_nan() {
     assert_eq!(names, ["pod-0", "pod-1", "pod-2"]);
     let bits = |column: &[f32]| column.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
     let nan = f32::NAN;
-    assert_eq!(bits(&view.waiting), bits(&[3.0, nan, nan]));
-    assert_eq!(bits(&view.running), bits(&[nan, nan, nan]));
-    assert_eq!(bits(&view.kv_usage), bits(&[0.5, nan, nan]));
+    assert_eq!(bits(view.column(Column::WAITING)), bits(&[3.0, nan, nan]));
+    assert_eq!(bits(view.column(Column::RUNNING)), bits(&[nan, nan, nan]));
+    assert_eq!(bits(view.column(Column::KV_USAGE)), bits(&[0.5, nan, nan]));
+    assert_eq!(bits(view.column(own)), bits(&[7.0, nan, nan]));
     assert_eq!(*view.block_size, [16, 16, 16]);
     assert_eq!(*view.num_blocks, [1000, 1000, 1000]);
     assert_eq!(view.lora.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, false]);
@@ -84,24 +90,24 @@ fn an_address_names_an_endpoint_by_ip_and_by_port_if_it_has_one() {
 fn candidates_are_all_or_the_subset_and_keep_their_order() {
     let view = unknown(5);
     let positions = |c: &Candidates| c.iter().collect::<Vec<_>>();
-    let mut candidates = Candidates::of(&view, None);
+    let mut candidates = Candidates::of(&view.endpoints, None);
     assert_eq!(positions(&candidates), [0, 1, 2, 3, 4]);
     candidates.retain(|i| i != 2);
     assert_eq!(positions(&candidates), [0, 1, 3, 4]);
     assert_eq!((candidates.at(2), candidates.len(), candidates.is_empty()), (3, 4, false));
 
     let subset = ["10.0.0.4", "10.0.0.1:8000", "10.0.0.2:1", "10.9.9.9"].map(|a| Address::parse(a).unwrap());
-    candidates.reset(&view, Some(&subset));
+    candidates.reset(&view.endpoints, Some(&subset));
     assert_eq!(positions(&candidates), [1, 4]);
     // A long list in no order, with much that is not there.
     let foreign = (0..1000).map(|n| Address::parse(&format!("10.7.{}.{}", n % 4, n / 4)).unwrap());
     let long: Vec<_> = subset.iter().copied().chain(foreign).chain(subset).rev().collect();
-    candidates.reset(&view, Some(&long));
+    candidates.reset(&view.endpoints, Some(&long));
     assert_eq!(positions(&candidates), [1, 4]);
-    let mut copy = Candidates::of(&view, None);
+    let mut copy = Candidates::of(&view.endpoints, None);
     copy.copy_from(&candidates);
     assert_eq!(copy, candidates);
-    assert!(Candidates::of(&view, Some(&[])).is_empty());
+    assert!(Candidates::of(&view.endpoints, Some(&[])).is_empty());
 }
 
 #[test]

@@ -2,10 +2,13 @@
 
 use smallvec::SmallVec;
 
-use crate::plugin::{BuildCx, BuildError, Filter, Plugin, Role, Roles};
+use crate::ask::Ask;
+use crate::cx::Cx;
+use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
 use crate::plugins::NoParameters;
-use crate::request::{Request, header};
-use crate::view::{Address, Candidates, View};
+use crate::request::header;
+use crate::role::Filter;
+use crate::view::{Address, Candidates};
 
 #[cfg(test)]
 mod tests;
@@ -20,6 +23,10 @@ impl Plugin for HeaderBasedTestingFilter {
          (addresses separated by commas, in that order); without the header, none. An address without a port \
          names all endpoints at it, one with a port that endpoint alone; ones that are no endpoints are passed over.";
     const ROLES: &'static [Role] = &[Role::Filter];
+    const SAMPLE: &'static str = "\
+plugins:
+- type: header-based-testing-filter
+";
     type Params = NoParameters;
 
     fn build(_: NoParameters, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
@@ -28,7 +35,8 @@ impl Plugin for HeaderBasedTestingFilter {
 }
 
 impl Filter for HeaderBasedTestingFilter {
-    fn filter(&self, request: &Request, view: &View, keep: &mut Candidates) {
+    fn filter(&self, ask: &Ask<'_>, _: &mut Cx, keep: &mut Candidates) {
+        let Ask { request, view, .. } = *ask;
         let wanted: SmallVec<[Address; 4]> = request
             .headers
             .text(header::TEST_ENDPOINT_SELECTION)

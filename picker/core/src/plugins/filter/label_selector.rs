@@ -7,9 +7,11 @@ use arc_swap::{ArcSwap, Guard};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::ask::Ask;
+use crate::cx::Cx;
 use crate::endpoint::Labels;
-use crate::plugin::{BuildCx, BuildError, Filter, Plugin, Role, Roles};
-use crate::request::Request;
+use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::role::Filter;
 use crate::view::{Candidates, View};
 
 mod syntax;
@@ -125,6 +127,13 @@ impl Plugin for LabelSelectorFilter {
     const SUMMARY: &'static str =
         "Keeps the endpoints whose pod labels match a label selector, which is what the parameters are.";
     const ROLES: &'static [Role] = &[Role::Filter];
+    const SAMPLE: &'static str = "\
+plugins:
+- type: label-selector-filter
+  parameters:
+    matchLabels: {llm-d.ai/role: decode}
+- type: queue-scorer
+";
     type Params = LabelSelector;
 
     fn build(selector: LabelSelector, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
@@ -137,7 +146,8 @@ impl Plugin for LabelSelectorFilter {
 }
 
 impl Filter for LabelSelectorFilter {
-    fn filter(&self, _: &Request, view: &View, keep: &mut Candidates) {
+    fn filter(&self, ask: &Ask<'_>, _: &mut Cx, keep: &mut Candidates) {
+        let view = ask.view;
         let mut matches = self.matches.load();
         if !matches.are_of(view) {
             let by_position = view.endpoints.iter().map(|e| self.selector.matches(&e.labels)).collect();

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Params, highest};
+use super::choice::{Params, highest};
+use crate::ask::{Ask, Picked, Scored};
 use crate::cx::Cx;
-use crate::plugin::{BuildCx, BuildError, Picker, Plugin, Role, Roles};
-use crate::schedule::{Picked, Scored};
+use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::role::Picker;
 
 /// Picks the highest totals.
 #[derive(Debug)]
@@ -25,6 +26,11 @@ impl Plugin for MaxScorePicker {
     const SUMMARY: &'static str =
         "Picks the endpoint with the highest total score; among equals, each is as likely.";
     const ROLES: &'static [Role] = &[Role::Picker];
+    const SAMPLE: &'static str = "\
+plugins:
+- type: queue-scorer
+- type: max-score-picker
+";
     type Params = Params;
 
     fn build(params: Params, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
@@ -33,7 +39,7 @@ impl Plugin for MaxScorePicker {
 }
 
 impl Picker for MaxScorePicker {
-    fn pick(&self, cx: &mut Cx, scored: Scored<'_>) -> Picked {
+    fn pick(&self, _: &Ask<'_>, cx: &mut Cx, scored: Scored<'_>) -> Picked {
         highest(cx, &scored, self.count, |_, n| f64::from(scored.totals[n]))
     }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Params, highest};
+use super::choice::{Params, highest};
+use crate::ask::{Ask, Picked, Scored};
 use crate::cx::Cx;
-use crate::plugin::{BuildCx, BuildError, Picker, Plugin, Role, Roles};
-use crate::schedule::{Picked, Scored};
+use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::role::Picker;
 
 /// Picks with equal probability.
 #[derive(Debug)]
@@ -17,6 +18,10 @@ impl Plugin for RandomPicker {
     const TYPE: &'static str = "random-picker";
     const SUMMARY: &'static str = "Picks any endpoint, each as likely as the others, whatever its score.";
     const ROLES: &'static [Role] = &[Role::Picker];
+    const SAMPLE: &'static str = "\
+plugins:
+- type: random-picker
+";
     type Params = Params;
 
     fn build(params: Params, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
@@ -25,7 +30,7 @@ impl Plugin for RandomPicker {
 }
 
 impl Picker for RandomPicker {
-    fn pick(&self, cx: &mut Cx, scored: Scored<'_>) -> Picked {
+    fn pick(&self, _: &Ask<'_>, cx: &mut Cx, scored: Scored<'_>) -> Picked {
         if self.count == 1 {
             let any = cx.below(scored.candidates.len());
             return Picked::from_elem(scored.candidates.at(any) as u32, 1);

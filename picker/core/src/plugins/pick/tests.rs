@@ -3,21 +3,27 @@ use std::time::Instant;
 use rstest::rstest;
 use serde_json::json;
 
+use crate::ask::{Ask, Scored};
 use crate::cx::Cx;
-use crate::schedule::Scored;
+use crate::fact::Facts;
+use crate::request::Request;
+use crate::testing::{build, unknown};
 use crate::view::Candidates;
-use crate::view::testing::{build, unknown};
 
 const DRAWS: u32 = 8000;
 
 /// The first `count` picks among candidates 1 and up, which have `totals`.
 fn picks(kind: &str, count: i64, totals: &[f32], seed: u64, draws: u32) -> Vec<Vec<u32>> {
     let view = unknown(totals.len() + 1);
-    let mut candidates = Candidates::of(&view, None);
+    let mut candidates = Candidates::of(&view.endpoints, None);
     candidates.retain(|i| i > 0);
     let picker = build(kind, json!({"maxNumOfEndpoints": count})).unwrap().picker.unwrap();
     let mut cx = Cx::new(Instant::now(), seed);
-    (0..draws).map(|_| picker.pick(&mut cx, Scored { candidates: &candidates, totals }).to_vec()).collect()
+    let (request, facts) = (Request::default(), Facts::default());
+    let ask = Ask { request: &request, view: &view, facts: &facts, done: &[], now: cx.now() };
+    (0..draws)
+        .map(|_| picker.pick(&ask, &mut cx, Scored { candidates: &candidates, totals }).to_vec())
+        .collect()
 }
 
 /// How often each candidate came first, in percent.

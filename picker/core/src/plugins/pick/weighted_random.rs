@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Params, highest};
+use super::choice::{Params, highest};
+use crate::ask::{Ask, Picked, Scored};
 use crate::cx::Cx;
-use crate::plugin::{BuildCx, BuildError, Picker, Plugin, Role, Roles};
-use crate::schedule::{Picked, Scored};
+use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::role::Picker;
 
 /// Picks with probability proportional to the total, without replacement: algorithm A-Res of
 /// Efraimidis and Spirakis (2006), which keeps the highest `u^(1/total)` for `u` uniform in (0, 1).
@@ -19,6 +20,11 @@ impl Plugin for WeightedRandomPicker {
     const SUMMARY: &'static str = "Picks an endpoint at random, with a probability proportional to its total score. Endpoints with a score of 0 or \
          less are picked only when all have such scores, each as likely.";
     const ROLES: &'static [Role] = &[Role::Picker];
+    const SAMPLE: &'static str = "\
+plugins:
+- type: kv-cache-utilization-scorer
+- type: weighted-random-picker
+";
     type Params = Params;
 
     fn build(params: Params, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
@@ -27,7 +33,7 @@ impl Plugin for WeightedRandomPicker {
 }
 
 impl Picker for WeightedRandomPicker {
-    fn pick(&self, cx: &mut Cx, scored: Scored<'_>) -> Picked {
+    fn pick(&self, _: &Ask<'_>, cx: &mut Cx, scored: Scored<'_>) -> Picked {
         highest(cx, &scored, self.count, |cx, n| {
             let weight = f64::from(scored.totals[n]);
             // The logarithm of u^(1/weight): the same order, and no underflow for small weights.

@@ -5,12 +5,15 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::ask::{Ask, Decision};
+use crate::booking::Launch;
+use crate::column::Column;
+use crate::fact::{Own, PrefixMatch, Slot};
 use crate::index::{MAX_CAPACITY, Memory, PrefixIndex, chain};
-use crate::plugin::{BuildCx, BuildError, Plugin, Producer, ProducerId, Role, Roles};
-use crate::request::Request;
-use crate::schedule::Produced;
+use crate::needs::Needs;
+use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::role::{PreRequest, Producer};
 use crate::store::Shape;
-use crate::strategy::Needs;
 use crate::view::{Candidates, View};
 
 #[cfg(test)]
@@ -79,7 +82,7 @@ impl Params {
 /// replicas send is not known to it.
 #[derive(Debug)]
 pub struct ApproxPrefixCacheProducer {
-    id: ProducerId,
+    found: Slot<PrefixMatch>,
     auto_tune: bool,
     block_tokens: u32,
     max_blocks: u32,
@@ -92,7 +95,13 @@ impl Plugin for ApproxPrefixCacheProducer {
     const TYPE: &'static str = "approx-prefix-cache-producer";
     const SUMMARY: &'static str = "Estimates how much of a prompt each server has in its prefix cache, by remembering which prompts were sent to it. \
          Made by itself when a prefix-cache-scorer needs it.";
-    const ROLES: &'static [Role] = &[Role::Producer];
+    const ROLES: &'static [Role] = &[Role::Producer, Role::PreRequest];
+    const SAMPLE: &'static str = "\
+plugins:
+- type: approx-prefix-cache-producer
+  parameters: {autoTune: false, blockSizeTokens: 128}
+- type: prefix-cache-scorer
+";
     type Params = Params;
 
     fn build(params: Params, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
@@ -105,7 +114,7 @@ impl Plugin for ApproxPrefixCacheProducer {
         let shape = format!("block={block_tokens} capacity={capacity} autoTune={auto_tune}");
         let memory = cx.shared_state(Memory::default);
         let producer = Self {
-            id: cx.own_id(),
+            found: cx.provides(),
             auto_tune,
             block_tokens,
             max_blocks: params.max_prefix_blocks_to_match,
@@ -113,8 +122,16 @@ impl Plugin for ApproxPrefixCacheProducer {
             capacity,
             index: cx.state(Shape(shape), || PrefixIndex::new(memory)),
         };
-        let needs = if auto_tune { Needs::BODY | Needs::SCRAPE } else { Needs::BODY };
-        Ok(Roles { producer: Some(Arc::new(producer)), needs, ..Roles::default() })
+        if auto_tune {
+            cx.reads_column(Column::CACHE_CONFIG);
+        }
+        let producer = Arc::new(producer);
+        Ok(Roles {
+            producer: Some(producer.clone()),
+            pre_request: Some(producer),
+            needs: Needs::BODY,
+            ..Roles::default()
+        })
     }
 }
 
@@ -143,19 +160,24 @@ impl ApproxPrefixCacheProducer {
 }
 
 impl Producer for ApproxPrefixCacheProducer {
-    fn produce(&self, request: &Request, view: &View, candidates: &Candidates, produced: &mut Produced) {
-        let found = produced.prefix_mut(self.id);
+    fn produce(&self, ask: &Ask<'_>, candidates: &Candidates, own: &mut Own) {
+        let Ask { request, view, .. } = *ask;
+        let found = own.get_mut(self.found);
         found.block_tokens = self.block_tokens(view);
         let seed = chain::seed(request.model().unwrap_or_default(), request.cache_salt());
         let bytes = (found.block_tokens * BYTES_PER_TOKEN) as usize;
         chain::extend(seed, request.prompt(), bytes, self.max_blocks(found.block_tokens), &mut found.hashes);
         self.index.matches(&found.hashes, view, candidates, &mut found.matched);
     }
+}
 
-    fn launched(&self, _: &Request, view: &View, chosen: usize, produced: &Produced) {
-        if let Some(found) = produced.prefix(self.id) {
-            let capacity = self.capacity(view, chosen, found.block_tokens);
-            self.index.insert(view, chosen, capacity, &found.hashes);
+impl PreRequest for ApproxPrefixCacheProducer {
+    /// The endpoints of all profiles (decode and prefill) have the prompt from now on.
+    fn pre_request(&self, ask: &Ask<'_>, decision: &Decision, _: &mut Launch<'_>) {
+        let found = ask.facts.get(self.found);
+        for (_, chosen) in decision.firsts() {
+            let capacity = self.capacity(ask.view, chosen, found.block_tokens);
+            self.index.insert(ask.view, chosen, capacity, &found.hashes);
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use crate::plugin::{BuildCx, BuildError, Plugin, ProfileHandler, Role, Roles};
+use crate::ask::Ask;
+use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
 use crate::plugins::NoParameters;
-use crate::request::Request;
-use crate::schedule::Picked;
+use crate::role::{BoundHandler, Next, ProfileHandler};
 
 /// Runs the only profile.
 #[derive(Debug)]
@@ -16,6 +16,11 @@ impl Plugin for SingleProfileHandler {
     const SUMMARY: &'static str =
         "Runs the one scheduling profile for every request. Used when no profile handler is named.";
     const ROLES: &'static [Role] = &[Role::ProfileHandler];
+    const SAMPLE: &'static str = "\
+plugins:
+- type: single-profile-handler
+- type: queue-scorer
+";
     type Params = NoParameters;
 
     fn build(_: NoParameters, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
@@ -24,48 +29,43 @@ impl Plugin for SingleProfileHandler {
 }
 
 impl ProfileHandler for SingleProfileHandler {
-    fn accepts(&self, profiles: usize) -> Result<(), String> {
-        if profiles == 1 {
-            return Ok(());
+    fn bind(&self, names: &[&str]) -> Result<Arc<dyn BoundHandler>, String> {
+        if names.len() == 1 {
+            return Ok(Arc::new(Self));
         }
         Err(format!(
-            "single-profile-handler runs exactly one scheduling profile, and there are {profiles}; leave one"
+            "single-profile-handler runs exactly one scheduling profile, and there are {}; leave one",
+            names.len()
         ))
     }
+}
 
-    fn next(&self, _: &Request, done: &[(usize, Option<Picked>)]) -> Option<usize> {
-        done.is_empty().then_some(0)
-    }
-
-    fn primary(&self, done: &[(usize, Option<Picked>)]) -> Option<usize> {
-        done.iter().position(|(_, picked)| picked.is_some())
+impl BoundHandler for SingleProfileHandler {
+    fn next(&self, ask: &Ask<'_>) -> Next {
+        if ask.done.is_empty() { Next::Run(0) } else { Next::Done { primary: 0 } }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use smallvec::smallvec;
-
     use super::*;
+    use crate::refusal::RefusalKind;
+    use crate::testing::{strategy, unknown};
 
     #[test]
     fn accepts_exactly_one_profile() {
-        let errors: Vec<_> = [0, 1, 2].map(|n| SingleProfileHandler.accepts(n).is_err()).into();
-        assert_eq!(errors, [true, false, true]);
+        let accepted = [0, 1, 2].map(|n| SingleProfileHandler.bind(&vec!["p"; n]).is_ok());
+        assert_eq!(accepted, [false, true, false]);
     }
 
     #[test]
     fn runs_the_profile_once_and_its_result_is_the_destination() {
-        let request = Request::default();
-        assert_eq!(SingleProfileHandler.next(&request, &[]), Some(0));
-        let done = [(0, Some(smallvec![3]))];
-        assert_eq!(SingleProfileHandler.next(&request, &done), None);
-        assert_eq!(SingleProfileHandler.primary(&done), Some(0));
-    }
-
-    #[test]
-    fn has_no_destination_when_the_profile_found_none() {
-        assert_eq!(SingleProfileHandler.next(&Request::default(), &[(0, None)]), None);
-        assert_eq!(SingleProfileHandler.primary(&[(0, None)]), None);
+        let route = |routing| {
+            let (view, request) = (unknown(1), crate::Request::default());
+            strategy(routing).route(&request, &view, None, &mut crate::Cx::live()).map(|f| f.endpoint().pod.clone())
+        };
+        assert_eq!(route("plugins: [{type: random-picker}]"), Ok("pod-0".to_owned()));
+        let none = "plugins: [{type: label-selector-filter, parameters: {matchLabels: {a: b}}}]";
+        assert_eq!(route(none), Err(RefusalKind::AllFiltered.into()));
     }
 }

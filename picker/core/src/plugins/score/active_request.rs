@@ -5,7 +5,9 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, ScoreInput, Scorer};
+use crate::ask::Ask;
+use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::role::Scorer;
 use crate::view::Candidates;
 
 /// What llm-d calls the producer whose work the picker does itself.
@@ -53,6 +55,10 @@ impl Plugin for ActiveRequestScorer {
          candidate.";
     const FORMULA: &'static str = "1 for at most idleThreshold requests, else maxBusyScore · (most − requests) / most, with the most among the candidates.";
     const ROLES: &'static [Role] = &[Role::Scorer];
+    const SAMPLE: &'static str = "\
+plugins:
+- type: active-request-scorer
+";
     type Params = Params;
 
     fn build(params: Params, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
@@ -72,11 +78,11 @@ impl Plugin for ActiveRequestScorer {
 }
 
 impl Scorer for ActiveRequestScorer {
-    fn score(&self, input: &ScoreInput<'_>, candidates: &Candidates, out: &mut [f32]) {
+    fn score(&self, ask: &Ask<'_>, candidates: &Candidates, out: &mut [f32]) {
         // Read once: the counters move while we look at them. Counts are exact in f32 up to 2^24.
         let mut most = 0.0_f32;
         for (place, i) in out.iter_mut().zip(candidates.iter()) {
-            *place = input.view.endpoints[i].live().in_flight() as f32;
+            *place = ask.view.endpoints[i].live().in_flight() as f32;
             most = most.max(*place);
         }
         for place in out {

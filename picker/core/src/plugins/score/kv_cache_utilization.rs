@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, ScoreInput, Scorer};
+use super::signal;
+use crate::ask::Ask;
+use crate::column::Column;
+use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
 use crate::plugins::NoParameters;
-use crate::strategy::Needs;
+use crate::role::Scorer;
 use crate::view::Candidates;
 
 /// 1 − share of the KV cache in use.
@@ -16,15 +19,20 @@ impl Plugin for KvCacheUtilizationScorer {
     const SUMMARY: &'static str = "Prefers servers with more free KV cache: 1 for an empty cache, 0 for a full one. A server whose usage is unknown gets the mean score of the others.";
     const FORMULA: &'static str = "1 − share of the KV cache in use.";
     const ROLES: &'static [Role] = &[Role::Scorer];
+    const SAMPLE: &'static str = "\
+plugins:
+- type: kv-cache-utilization-scorer
+";
     type Params = NoParameters;
 
-    fn build(_: NoParameters, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
-        Ok(Roles { scorer: Some(Arc::new(Self)), needs: Needs::SCRAPE, ..Roles::default() })
+    fn build(_: NoParameters, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
+        cx.reads_column(Column::KV_USAGE);
+        Ok(Roles { scorer: Some(Arc::new(Self)), ..Roles::default() })
     }
 }
 
 impl Scorer for KvCacheUtilizationScorer {
-    fn score(&self, input: &ScoreInput<'_>, candidates: &Candidates, out: &mut [f32]) {
-        super::absolute(&input.view.kv_usage, candidates, out, |used| 1.0 - used);
+    fn score(&self, ask: &Ask<'_>, candidates: &Candidates, out: &mut [f32]) {
+        signal::absolute(ask.view.column(Column::KV_USAGE), candidates, out, |used| 1.0 - used);
     }
 }

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, ScoreInput, Scorer};
+use crate::ask::Ask;
+use crate::column::Column;
+use crate::needs::Needs;
+use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
 use crate::plugins::NoParameters;
-use crate::strategy::Needs;
+use crate::role::Scorer;
 use crate::view::{Candidates, LoraState};
 
 const LOADED: f32 = 1.0;
@@ -22,19 +25,25 @@ impl Plugin for LoraAffinityScorer {
          where it waits to be loaded (0.6), then full ones (0). A server whose adapters are unknown gets the mean \
          score of the others, and 0 when none is known.";
     const ROLES: &'static [Role] = &[Role::Scorer];
+    const SAMPLE: &'static str = "\
+plugins:
+- type: lora-affinity-scorer
+- type: queue-scorer
+";
     type Params = NoParameters;
 
-    fn build(_: NoParameters, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
-        Ok(Roles { scorer: Some(Arc::new(Self)), needs: Needs::SCRAPE | Needs::BODY, ..Roles::default() })
+    fn build(_: NoParameters, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
+        cx.reads_column(Column::LORA);
+        Ok(Roles { scorer: Some(Arc::new(Self)), needs: Needs::BODY, ..Roles::default() })
     }
 }
 
 impl Scorer for LoraAffinityScorer {
-    fn score(&self, input: &ScoreInput<'_>, candidates: &Candidates, out: &mut [f32]) {
-        let Some(model) = input.request.model() else { return };
+    fn score(&self, ask: &Ask<'_>, candidates: &Candidates, out: &mut [f32]) {
+        let Some(model) = ask.request.model() else { return };
         let (mut sum, mut known) = (0.0, 0_usize);
         for (place, i) in out.iter_mut().zip(candidates.iter()) {
-            if let Some(state) = &input.view.lora[i] {
+            if let Some(state) = &ask.view.lora[i] {
                 *place = affinity(state, model);
                 sum += *place;
                 known += 1;
@@ -43,7 +52,7 @@ impl Scorer for LoraAffinityScorer {
         if known > 0 && known < out.len() {
             let mean = sum / known as f32;
             for (place, i) in out.iter_mut().zip(candidates.iter()) {
-                if input.view.lora[i].is_none() {
+                if ask.view.lora[i].is_none() {
                     *place = mean;
                 }
             }

@@ -5,17 +5,19 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::plugin::{BuildCx, BuildError, Plugin, ProducerId, Role, Roles, ScoreInput, Scorer};
-use crate::plugins::produce::ApproxPrefixCacheProducer;
-use crate::strategy::Needs;
+use crate::ask::Ask;
+use crate::fact::{PrefixMatch, Slot};
+use crate::needs::Needs;
+use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::role::Scorer;
 use crate::view::Candidates;
 
 /// Parameters of `prefix-cache-scorer`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Params {
-    /// Name of the `approx-prefix-cache-producer` that says which server has how much. Without it, the
-    /// one called like its type, which is made with default parameters if there is none.
+    /// Name of the plugin that says which server has how much. Without it, the one called
+    /// `approx-prefix-cache-producer`, which is made with default parameters if there is none.
     prefix_match_info_producer_name: Option<String>,
     /// How much the length of the match counts, 0 to 1. The rest is for the share of the prompt that is
     /// matched: at 0, a short prompt that is matched whole scores like a long one.
@@ -40,7 +42,7 @@ impl Default for Params {
 /// weight · min(1, matched tokens / scale)² + (1 − weight) · matched blocks / blocks.
 #[derive(Debug)]
 pub struct PrefixCacheScorer {
-    producer: ProducerId,
+    found: Slot<PrefixMatch>,
     weight: f32,
     scale: f32,
 }
@@ -50,6 +52,16 @@ impl Plugin for PrefixCacheScorer {
     const SUMMARY: &'static str = "Prefers servers that have more of the prompt in their prefix cache: 1 for the whole prompt, 0 for nothing.";
     const FORMULA: &'static str = "w · min(1, matched tokens / matchLengthScaleTokens)² + (1 − w) · matched blocks / blocks of the prompt, where w is matchLengthWeight.";
     const ROLES: &'static [Role] = &[Role::Scorer];
+    const SAMPLE: &'static str = "\
+plugins:
+- type: queue-scorer
+- type: prefix-cache-scorer
+schedulingProfiles:
+- name: default
+  plugins:
+  - {pluginRef: queue-scorer, weight: 1}
+  - {pluginRef: prefix-cache-scorer, weight: 3}
+";
     type Params = Params;
 
     fn build(params: Params, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
@@ -64,17 +76,15 @@ impl Plugin for PrefixCacheScorer {
         if match_length_scale_tokens == 0 {
             return Err(BuildError::invalid("matchLengthScaleTokens", "must be at least 1"));
         }
-        let producer = cx
-            .producer(ApproxPrefixCacheProducer::TYPE, name.as_deref())
-            .map_err(|message| BuildError::unknown_ref("prefixMatchInfoProducerName", message))?;
-        let scorer = Self { producer, weight, scale: match_length_scale_tokens as f32 };
+        let found = cx.reads("prefixMatchInfoProducerName", name.as_deref())?;
+        let scorer = Self { found, weight, scale: match_length_scale_tokens as f32 };
         Ok(Roles { scorer: Some(Arc::new(scorer)), needs: Needs::BODY, ..Roles::default() })
     }
 }
 
 impl Scorer for PrefixCacheScorer {
-    fn score(&self, input: &ScoreInput<'_>, candidates: &Candidates, out: &mut [f32]) {
-        let Some(found) = input.produced.prefix(self.producer) else { return };
+    fn score(&self, ask: &Ask<'_>, candidates: &Candidates, out: &mut [f32]) {
+        let found = ask.facts.get(self.found);
         if found.matched.is_empty() || found.hashes.is_empty() {
             return;
         }

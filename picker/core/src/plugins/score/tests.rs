@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 use rstest::rstest;
 use serde_json::json;
 
+use crate::column::Column;
+use crate::needs::Needs;
 use crate::request::Request;
-use crate::schedule::Produced;
-use crate::strategy::Needs;
-use crate::view::testing::{build, scores, view};
+use crate::testing::{scores, strategy, view};
 use crate::view::{Candidates, Reading, Signals, View};
 
 const NAN: f32 = f32::NAN;
@@ -19,7 +19,7 @@ fn scored(kind: &str, values: &[f32]) -> Vec<f32> {
         "running-requests-size-scorer" => Signals { running: Some(v), ..Signals::default() },
         _ => Signals { kv_usage: Some(v), ..Signals::default() },
     }));
-    scores(kind, json!({}), &Request::default(), &view, &Produced::default())
+    scores(kind, json!({}), &Request::default(), &view)
 }
 
 #[rstest]
@@ -52,10 +52,10 @@ fn the_kv_cache_is_scored_by_what_is_free(#[case] values: &[f32], #[case] expect
 #[test]
 fn only_candidates_count() {
     let view = view([0.0, 4.0, 6.0, 8.0].map(|v| Signals { waiting: Some(v), ..Signals::default() }));
-    let mut candidates = Candidates::of(&view, None);
+    let mut candidates = Candidates::of(&view.endpoints, None);
     candidates.retain(|i| i > 0);
     let mut out = [0.0; 3];
-    super::relative(&view.waiting, &candidates, &mut out);
+    super::signal::relative(view.column(Column::WAITING), &candidates, &mut out);
     assert_eq!(out, [1.0, 0.5, 0.0]);
 }
 
@@ -69,17 +69,21 @@ fn a_stale_value_is_neither_empty_nor_full() {
         (endpoint.clone(), Reading { signals, at: now.checked_sub(Duration::from_millis(age)) })
     });
     let view = View::build(rows.collect(), now, Duration::from_secs(1));
-    let scores = scores("queue-scorer", json!({}), &Request::default(), &view, &Produced::default());
+    let scores = scores("queue-scorer", json!({}), &Request::default(), &view);
     assert_eq!(scores, [1.0, 0.0, 0.5]);
 }
 
 #[test]
-fn scraping_is_asked_for_by_those_that_read_what_it_finds() {
-    let needs = |kind| build(kind, json!({})).unwrap().needs;
-    for kind in ["queue-scorer", "running-requests-size-scorer", "kv-cache-utilization-scorer"] {
-        assert_eq!(needs(kind), Needs::SCRAPE, "{kind}");
-    }
-    assert_eq!(needs("lora-affinity-scorer"), Needs::SCRAPE | Needs::BODY);
-    assert_eq!(needs("prefix-cache-scorer"), Needs::BODY);
-    assert_eq!(needs("active-request-scorer"), Needs::NOTHING);
+fn what_is_scraped_is_what_the_plugins_read() {
+    let reads = |kind: &str| {
+        let strategy = strategy(&format!("plugins: [{{type: {kind}}}]"));
+        (strategy.needs, strategy.columns.to_vec())
+    };
+    let (none, scrape, body) = (Needs::NOTHING, Needs::SCRAPE, Needs::BODY);
+    assert_eq!(reads("queue-scorer"), (scrape, vec![Column::WAITING]));
+    assert_eq!(reads("running-requests-size-scorer"), (scrape, vec![Column::RUNNING]));
+    assert_eq!(reads("kv-cache-utilization-scorer"), (scrape, vec![Column::KV_USAGE]));
+    assert_eq!(reads("lora-affinity-scorer"), (scrape | body, vec![Column::LORA]));
+    assert_eq!(reads("prefix-cache-scorer"), (scrape | body, vec![Column::CACHE_CONFIG]));
+    assert_eq!(reads("active-request-scorer"), (none, vec![]));
 }

@@ -2,8 +2,7 @@ use bytes::Bytes;
 use serde_json::json;
 
 use crate::request::{Request, header};
-use crate::view::Candidates;
-use crate::view::testing::{build, unknown};
+use crate::testing::{Instance, unknown};
 
 fn kept(value: Option<&'static str>) -> Vec<usize> {
     let view = unknown(4);
@@ -11,10 +10,7 @@ fn kept(value: Option<&'static str>) -> Vec<usize> {
     if let Some(value) = value {
         request.headers.0.push((header::TEST_ENDPOINT_SELECTION.into(), Bytes::from(value)));
     }
-    let mut keep = Candidates::of(&view, None);
-    let filter = build("header-based-testing-filter", json!({})).unwrap().filter.unwrap();
-    filter.filter(&request, &view, &mut keep);
-    keep.iter().collect()
+    Instance::new("header-based-testing-filter", json!({})).unwrap().kept(&request, &view)
 }
 
 #[test]

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use crate::endpoint::Slots;
 use crate::request::Request;
-use crate::view::testing::{build, spec, view_of};
-use crate::view::{Candidates, View};
+use crate::testing::{Instance, build, spec, view_of};
+use crate::view::View;
 
 /// Three pods: decode in zone a, prefill in zone b, and one without labels.
 fn pods() -> View {
@@ -23,14 +23,7 @@ fn pods() -> View {
 }
 
 fn kept(selector: Value) -> Vec<usize> {
-    let view = pods();
-    let mut keep = Candidates::of(&view, None);
-    build("label-selector-filter", selector).unwrap().filter.unwrap().filter(
-        &Request::default(),
-        &view,
-        &mut keep,
-    );
-    keep.iter().collect()
+    Instance::new("label-selector-filter", selector).unwrap().kept(&Request::default(), &pods())
 }
 
 #[test]
@@ -59,13 +52,9 @@ fn keeps_the_pods_that_meet_all_requirements() {
 
 #[test]
 fn follows_changes_of_labels_and_of_endpoints() {
-    let filter =
-        build("label-selector-filter", json!({"matchLabels": {"role": "decode"}})).unwrap().filter.unwrap();
-    let kept = |view: &View| {
-        let mut keep = Candidates::of(view, None);
-        filter.filter(&Request::default(), view, &mut keep);
-        keep.iter().collect::<Vec<_>>()
-    };
+    let mut filter =
+        Instance::new("label-selector-filter", json!({"matchLabels": {"role": "decode"}})).unwrap();
+    let mut kept = |view: &View| filter.kept(&Request::default(), view);
     let mut slots = Slots::default();
     let labelled = |n, role: &str| {
         let mut spec = spec(n);

@@ -3,18 +3,17 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Scope;
-use crate::plugin::ProducerId;
-use crate::request::Text;
-use crate::schedule::PrefixMatch;
+use crate::ask::ProfileResult;
+use crate::compile::compile;
+use crate::request::{Request, Text};
 use crate::store::StateStore;
-use crate::strategy::compile;
-use crate::view::Signals;
-use crate::view::testing::{build, request, unknown, view};
+use crate::view::{Signals, View};
+use crate::testing::{Instance, build, request, strategy, unknown, view};
 
 const KIND: &str = "approx-prefix-cache-producer";
 
-fn producer(parameters: Value) -> Arc<dyn Producer> {
-    build(KIND, parameters).unwrap().producer.unwrap()
+fn producer(parameters: Value) -> Instance {
+    Instance::new(KIND, parameters).unwrap()
 }
 
 fn servers(caches: &[(u32, u32)]) -> View {
@@ -25,19 +24,19 @@ fn servers(caches: &[(u32, u32)]) -> View {
     }))
 }
 
-fn find(producer: &dyn Producer, request: &Request, view: &View) -> Produced {
-    let mut produced = Produced::default();
-    producer.produce(request, view, &Candidates::of(view, None), &mut produced);
-    produced
-}
-
-fn found(produced: &Produced) -> &PrefixMatch {
-    produced.prefix(ProducerId(0)).unwrap()
+fn find<'a>(producer: &'a mut Instance, request: &Request, view: &View) -> &'a PrefixMatch {
+    producer.produce(request, view);
+    producer.fact()
 }
 
 /// Routes `request` to endpoint `chosen`.
-fn launch(producer: &dyn Producer, request: &Request, view: &View, chosen: usize) {
-    producer.launched(request, view, chosen, &find(producer, request, view));
+fn launch(producer: &mut Instance, request: &Request, view: &View, chosen: &[u32]) {
+    producer.produce(request, view);
+    let result = |&endpoint| ProfileResult { profile: 0, picked: Some(smallvec::smallvec![endpoint]) };
+    let decision = Decision { results: chosen.iter().map(result).collect(), primary: 0 };
+    let ask = producer.ask(request, view, &decision.results);
+    let plugin = producer.roles.pre_request.as_ref().unwrap();
+    plugin.pre_request(&ask, &decision, &mut Launch::of(&decision, view));
 }
 
 #[rstest]
@@ -54,8 +53,8 @@ fn launch(producer: &dyn Producer, request: &Request, view: &View, chosen: usize
 #[case::beyond_belief(json!({"blockSizeTokens": 100}), &[(u32::MAX, 10), (16_385, 10)], 100)]
 #[case::reported_but_not_tuned(json!({"autoTune": false, "blockSizeTokens": 100}), &[(128, 10)], 100)]
 fn block_size(#[case] parameters: Value, #[case] caches: &[(u32, u32)], #[case] expected: u32) {
-    let produced = find(&*producer(parameters), &request("m", &"x".repeat(2000)), &servers(caches));
-    let found = found(&produced);
+    let mut producer = producer(parameters);
+    let found = find(&mut producer, &request("m", &"x".repeat(2000)), &servers(caches));
     assert_eq!(
         (found.block_tokens, found.hashes.len()),
         (expected, 2000_usize.div_ceil(expected as usize * 4))
@@ -70,8 +69,9 @@ fn block_size(#[case] parameters: Value, #[case] caches: &[(u32, u32)], #[case] 
 #[case::tokens_before_blocks(json!({"maxPrefixTokensToMatch": 640, "maxPrefixBlocksToMatch": 7}), 10)]
 #[case::no_limit(json!({"maxPrefixTokensToMatch": 0, "maxPrefixBlocksToMatch": 0}), 4000)]
 fn longest_prefix(#[case] parameters: Value, #[case] expected: usize) {
-    let produced = find(&*producer(parameters), &request("m", &"x".repeat(4000 * 256)), &unknown(1));
-    assert_eq!(found(&produced).hashes.len(), expected);
+    let mut producer = producer(parameters);
+    let found = find(&mut producer, &request("m", &"x".repeat(4000 * 256)), &unknown(1));
+    assert_eq!(found.hashes.len(), expected);
 }
 
 #[rstest]
@@ -85,7 +85,7 @@ fn longest_prefix(#[case] parameters: Value, #[case] expected: usize) {
 fn capacity(#[case] parameters: Value, #[case] cache: (u32, u32), #[case] expected: u32) {
     let params: Params = serde_json::from_value(parameters).unwrap();
     let producer = ApproxPrefixCacheProducer {
-        id: ProducerId(0),
+        found: Slot::new(0),
         auto_tune: params.auto_tune,
         block_tokens: params.block_tokens(),
         max_blocks: 0,
@@ -98,14 +98,14 @@ fn capacity(#[case] parameters: Value, #[case] cache: (u32, u32), #[case] expect
 
 #[test]
 fn a_prompt_is_found_where_it_was_sent_as_far_as_it_is_the_same() {
-    let (producer, view) = (producer(json!({})), unknown(3));
+    let (mut producer, view) = (producer(json!({})), unknown(3));
     let [system, question] = ["s".repeat(1024), "q".repeat(512)];
-    launch(&*producer, &request("m", &format!("{system}{question}")), &view, 1);
-    launch(&*producer, &request("m", &system), &view, 2);
+    launch(&mut producer, &request("m", &format!("{system}{question}")), &view, &[1]);
+    launch(&mut producer, &request("m", &system), &view, &[2]);
 
-    let matched = |model, prompt: &str| {
-        let produced = find(&*producer, &request(model, prompt), &view);
-        (found(&produced).hashes.len(), found(&produced).matched.clone())
+    let mut matched = |model, prompt: &str| {
+        let found = find(&mut producer, &request(model, prompt), &view);
+        (found.hashes.len(), found.matched.clone())
     };
     assert_eq!(matched("m", &format!("{system}{question}")), (6, vec![0, 6, 4]));
     assert_eq!(matched("m", &format!("{system}another question")), (5, vec![0, 4, 4]));
@@ -116,15 +116,23 @@ fn a_prompt_is_found_where_it_was_sent_as_far_as_it_is_the_same() {
 
 #[test]
 fn a_salt_keeps_prompts_apart() {
-    let (producer, view) = (producer(json!({})), unknown(1));
+    let (mut producer, view) = (producer(json!({})), unknown(1));
     let salted = |salt: &str| {
         let mut request = request("m", &"x".repeat(600));
         request.content.cache_salt = Some(Text::Unescaped(salt.into()));
         request
     };
-    launch(&*producer, &salted("a"), &view, 0);
-    assert_eq!(found(&find(&*producer, &salted("a"), &view)).matched, [3]);
-    assert_eq!(found(&find(&*producer, &salted("b"), &view)).matched, [0]);
+    launch(&mut producer, &salted("a"), &view, &[0]);
+    assert_eq!(find(&mut producer, &salted("a"), &view).matched, [3]);
+    assert_eq!(find(&mut producer, &salted("b"), &view).matched, [0]);
+}
+
+#[test]
+fn the_endpoints_of_all_profiles_have_the_prompt() {
+    let (mut producer, view) = (producer(json!({})), unknown(3));
+    let request = request("m", &"x".repeat(600));
+    launch(&mut producer, &request, &view, &[2, 0]);
+    assert_eq!(find(&mut producer, &request, &view).matched, [3, 0, 3]);
 }
 
 #[test]
@@ -134,9 +142,10 @@ fn a_capacity_beyond_the_most_counts_as_the_most() {
 
 #[test]
 fn scraping_is_needed_only_to_tune() {
-    let needs = |parameters| build(KIND, parameters).unwrap().needs;
-    assert_eq!(needs(json!({})), Needs::BODY | Needs::SCRAPE);
-    assert_eq!(needs(json!({"autoTune": false})), Needs::BODY);
+    let needs = |tune: bool| {
+        strategy(&format!("plugins: [{{type: {KIND}, parameters: {{autoTune: {tune}}}}}]")).needs
+    };
+    assert_eq!([needs(true), needs(false)], [Needs::BODY | Needs::SCRAPE, Needs::BODY]);
 }
 
 #[test]

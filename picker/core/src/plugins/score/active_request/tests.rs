@@ -1,9 +1,9 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use crate::endpoint::Load;
 use crate::request::Request;
-use crate::schedule::Produced;
-use crate::view::testing::{scores, unknown};
+use crate::testing::{scores, unknown};
 
 #[rstest]
 #[case(json!({}), &[0, 1, 4], &[1.0, 0.75, 0.0])]
@@ -21,9 +21,9 @@ fn scores_by_requests_under_way(
 ) {
     let view = unknown(in_flight.len());
     for (endpoint, &count) in view.endpoints.iter().zip(in_flight) {
-        (0..count).for_each(|_| endpoint.live().launched());
+        endpoint.live().add(Load { requests: count, tokens: 0 });
     }
     let scores =
-        scores("active-request-scorer", parameters, &Request::default(), &view, &Produced::default());
+        scores("active-request-scorer", parameters, &Request::default(), &view);
     assert_eq!(scores, expected);
 }

@@ -1,18 +1,18 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
-use crate::plugin::ProducerId;
+use crate::fact::PrefixMatch;
 use crate::request::Request;
-use crate::schedule::Produced;
-use crate::view::testing::{scores, unknown};
+use crate::testing::{Instance, unknown};
+use crate::view::View;
 
-fn produced(blocks: u64, matched: &[u32]) -> Produced {
-    let mut produced = Produced::default();
-    let found = produced.prefix_mut(ProducerId(0));
-    found.hashes.extend(0..blocks);
-    found.block_tokens = 64;
-    found.matched.extend(matched);
-    produced
+fn scores(parameters: Value, view: &View, found: PrefixMatch) -> Vec<f32> {
+    let scorer = Instance::new("prefix-cache-scorer", parameters).unwrap().knowing(found);
+    scorer.scores(&Request::default(), view)
+}
+
+fn found(blocks: u64, matched: &[u32]) -> PrefixMatch {
+    PrefixMatch { hashes: (0..blocks).collect(), block_tokens: 64, matched: matched.into() }
 }
 
 #[rstest]
@@ -23,21 +23,14 @@ fn produced(blocks: u64, matched: &[u32]) -> Produced {
 #[case::both(json!({"matchLengthWeight": 0.5, "matchLengthScaleTokens": 512}), &[1.0, 0.375, 0.070_312_5, 0.0])]
 #[case::default_scale(json!({"matchLengthWeight": 0.5}), &[0.501_953_1, 0.250_488_3, 0.062_530_52, 0.0])]
 fn scores_by_what_is_matched(#[case] parameters: Value, #[case] expected: &[f32]) {
-    let scores = scores(
-        "prefix-cache-scorer",
-        parameters,
-        &Request::default(),
-        &unknown(4),
-        &produced(8, &[8, 4, 1, 0]),
-    );
+    let scores = scores(parameters, &unknown(4), found(8, &[8, 4, 1, 0]));
     let close = scores.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-6);
     assert!(close && scores.len() == expected.len(), "{scores:?} {expected:?}");
 }
 
 #[test]
 fn nothing_found_scores_0() {
-    for produced in [Produced::default(), produced(0, &[]), produced(8, &[])] {
-        let scores = scores("prefix-cache-scorer", json!({}), &Request::default(), &unknown(2), &produced);
-        assert_eq!(scores, [0.0, 0.0]);
+    for found in [PrefixMatch::default(), found(0, &[]), found(8, &[])] {
+        assert_eq!(scores(json!({}), &unknown(2), found), [0.0, 0.0]);
     }
 }

@@ -1,0 +1,72 @@
+//! Load that a request puts on endpoints: counted when it is sent, given back exactly once.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::ask::Decision;
+use crate::edits::Edits;
+use crate::endpoint::{Endpoint, Load};
+use crate::view::View;
+
+/// Until when a booking counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// The first byte of the response's body: the work of a prefill or an encode server is done then.
+    FirstByte,
+    /// The end of the response.
+    End,
+}
+
+/// Load on one endpoint. It is given back when this is dropped.
+#[derive(Debug)]
+pub struct Booking {
+    endpoint: Arc<Endpoint>,
+    load: Load,
+}
+
+impl Booking {
+    fn new(endpoint: Arc<Endpoint>, load: Load) -> Self {
+        endpoint.live().add(load);
+        Self { endpoint, load }
+    }
+}
+
+impl Drop for Booking {
+    fn drop(&mut self) {
+        self.endpoint.live().give_back(self.load);
+    }
+}
+
+/// The bookings of one request.
+pub(crate) type Bookings = SmallVec<[(Until, Booking); 1]>;
+
+/// A request about to be sent: what [`PreRequest`](crate::role::PreRequest) plugins change and book.
+#[derive(Debug)]
+pub struct Launch<'a> {
+    /// Edits of the request.
+    pub edits: Edits,
+    pub(crate) bookings: Bookings,
+    view: &'a View,
+}
+
+impl<'a> Launch<'a> {
+    /// Books one request on the first endpoint of each result of `decision`: on the destination until the end, on the
+    /// others (prefill, encode) until the first byte.
+    pub(crate) fn of(decision: &Decision, view: &'a View) -> Self {
+        let mut launch = Self { edits: Edits::default(), bookings: Bookings::new(), view };
+        for (n, result) in decision.results.iter().enumerate() {
+            let until = if n == decision.primary { Until::End } else { Until::FirstByte };
+            if let Some(endpoint) = result.first() {
+                launch.book(endpoint, Load { requests: 1, tokens: 0 }, until);
+            }
+        }
+        launch
+    }
+
+    /// Books `load` on the endpoint at position `endpoint` of the view.
+    pub fn book(&mut self, endpoint: usize, load: Load, until: Until) {
+        let endpoint = self.view.endpoints[endpoint].clone();
+        self.bookings.push((until, Booking::new(endpoint, load)));
+    }
+}

@@ -1,0 +1,45 @@
+//! What a compilation gathers: errors and warnings, with their paths.
+
+use serde_json::Value;
+
+use crate::config::{self, ConfigError, ErrorKind, Warning};
+use crate::plugin::Registry;
+
+/// One compilation.
+pub(super) struct Compiler<'a> {
+    pub registry: &'a Registry,
+    pub errors: Vec<ConfigError>,
+    warnings: Vec<ConfigError>,
+}
+
+impl<'a> Compiler<'a> {
+    pub fn new(registry: &'a Registry) -> Self {
+        Self { registry, errors: Vec::new(), warnings: Vec::new() }
+    }
+
+    pub fn fail(&mut self, path: impl Into<String>, kind: ErrorKind, message: impl Into<String>) {
+        self.errors.push(ConfigError::new(path, kind, message));
+    }
+
+    pub fn warn(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.warnings.push(ConfigError::new(path, ErrorKind::Invalid, message));
+    }
+
+    /// The warnings, in the order of the text of `routing`.
+    pub fn warnings(self, routing: &Value) -> Box<[Warning]> {
+        config::told(self.warnings, routing).0.into_iter().map(Warning::from).collect()
+    }
+
+    /// No plugin is called `name`; `names` are those there are.
+    pub fn dangling<'n>(
+        &mut self,
+        path: impl Into<String>,
+        name: &str,
+        names: impl Iterator<Item = &'n str>,
+    ) {
+        let names: Vec<_> = names.collect();
+        let there_are = if names.is_empty() { "no plugins".to_owned() } else { names.join(", ") };
+        let message = format!("no plugin is called {name:?}; there are: {there_are}");
+        self.fail(path, ErrorKind::UnknownRef, message);
+    }
+}

@@ -1,0 +1,252 @@
+//! The plugin instances of a strategy: those of its configuration, and the producers that these read from.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::context::Compiler;
+use crate::config::{ErrorKind, PluginSpec};
+use crate::plugin::{Asked, BuildCx, Building, Registration, Role, Roles, parameter_path};
+use crate::strategy::Named;
+
+/// All instances: those of the configuration by their position in it, then the default producers.
+pub(super) struct Instances {
+    /// `None` for one that could not be made, about which an error was told.
+    list: Vec<Option<Instance>>,
+    /// Positions of the first instance of each name.
+    names: BTreeMap<String, usize>,
+    /// How many of the list the configuration has.
+    declared: usize,
+    /// For each slot of a fact, the position of the instance that provides it.
+    providers: Vec<Option<usize>>,
+}
+
+pub(super) struct Instance {
+    pub name: String,
+    pub roles: Roles,
+    pub asked: Asked,
+    /// Whether it has a part in the strategy.
+    pub used: bool,
+}
+
+impl Instance {
+    /// The instance in one of its roles.
+    pub fn named<T: ?Sized>(&self, role: Arc<T>) -> Named<T> {
+        Named { name: self.name.as_str().into(), role }
+    }
+}
+
+/// What a name stands for.
+pub(super) enum Found<'a> {
+    /// An instance, and its position.
+    Made(usize, &'a Roles),
+    /// One that could not be made.
+    Broken,
+    /// Nothing.
+    Nothing,
+}
+
+impl Instances {
+    pub fn find(&self, name: &str) -> Found<'_> {
+        match self.names.get(name).map(|&i| (i, &self.list[i])) {
+            Some((i, Some(instance))) => Found::Made(i, &instance.roles),
+            Some((_, None)) => Found::Broken,
+            // What has no name was told of already.
+            None if name.is_empty() => Found::Broken,
+            None => Found::Nothing,
+        }
+    }
+
+    /// The instance at `position`, which has a part in the strategy from now on.
+    pub fn take_part(&mut self, position: usize) -> Option<&Instance> {
+        let instance = self.list[position].as_mut()?;
+        instance.used = true;
+        Some(instance)
+    }
+
+    /// The instance at `position`.
+    pub fn at(&self, position: usize) -> Option<&Instance> {
+        self.list[position].as_ref()
+    }
+
+    /// The names in the configuration.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().filter(|(_, i)| **i < self.declared).map(|(name, _)| name.as_str())
+    }
+
+    /// Gives all a part that act on every request, that somebody with a part reads from, or that decide for one.
+    pub fn spread_use(&mut self) {
+        let mut todo: Vec<usize> = Vec::new();
+        for (i, instance) in self.list.iter_mut().enumerate() {
+            let Some(instance) = instance else { continue };
+            // Default producers are there for those that read from them.
+            instance.used |= i < self.declared && instance.roles.acts_by_itself();
+            todo.extend(instance.used.then_some(i));
+        }
+        while let Some(i) = todo.pop() {
+            let reads = self.reads(i).chain(self.deciders(i)).collect::<Vec<_>>();
+            for read in reads {
+                if let Some(instance) = self.list[read].as_mut()
+                    && !std::mem::replace(&mut instance.used, true)
+                {
+                    todo.push(read);
+                }
+            }
+        }
+    }
+
+    /// The instances that the one at `position` reads from.
+    fn reads(&self, position: usize) -> impl Iterator<Item = usize> + '_ {
+        let slots = self.list[position].iter().flat_map(|instance| &instance.asked.reads);
+        slots.filter_map(|&slot| self.providers[usize::from(slot)])
+    }
+
+    fn deciders(&self, position: usize) -> impl Iterator<Item = usize> + '_ {
+        let names = self.list[position].iter().flat_map(|instance| &instance.asked.decides);
+        names.filter_map(|name| self.names.get(name).copied())
+    }
+
+    /// For each instance, the ones that it reads from.
+    pub fn all_reads(&self) -> Vec<Vec<usize>> {
+        (0..self.list.len()).map(|i| self.reads(i).collect()).collect()
+    }
+
+    /// Those with a part, with their positions, those of the configuration first.
+    pub fn used(&self) -> impl Iterator<Item = (usize, &Instance)> {
+        let made = self.list.iter().enumerate().filter_map(|(i, instance)| Some((i, instance.as_ref()?)));
+        made.filter(|(_, instance)| instance.used)
+    }
+
+    /// Where the instance at `position` stands in the configuration.
+    pub fn path(&self, position: usize) -> String {
+        if position < self.declared { format!("plugins[{position}]") } else { "plugins".to_owned() }
+    }
+}
+
+impl Compiler<'_> {
+    /// Makes all instances of the configuration, deciders first, then the default producers that they read from.
+    pub(super) fn instances(&mut self, specs: &[PluginSpec], building: &mut Building) -> Instances {
+        let mut names = BTreeMap::new();
+        let makers: Vec<_> = specs.iter().enumerate().map(|(i, s)| self.maker(i, s, &mut names)).collect();
+        building.deciders = names.keys().map(|name| (name.clone(), None)).collect();
+        let decides = |i: &usize| makers[*i].is_some_and(|r| r.roles.contains(&Role::Decider));
+        let (deciders, others): (Vec<_>, Vec<_>) = (0..specs.len()).partition(decides);
+        let mut list: Vec<Option<Instance>> = specs.iter().map(|_| None).collect();
+        for i in deciders.into_iter().chain(others) {
+            let Some(maker) = makers[i] else { continue };
+            list[i] = self.instance(maker, &specs[i], &format!("plugins[{i}]"), building);
+            if let Some(instance) = &list[i]
+                && let Some(decider) = &instance.roles.decider
+            {
+                building.deciders.insert(instance.name.clone(), Some(decider.clone()));
+            }
+        }
+        let declared = list.len();
+        self.default_producers(&mut list, &mut names, building);
+        let providers = self.providers(&names, &list, building);
+        Instances { list, names, declared, providers }
+    }
+
+    /// The type of the plugin at position `i`, whose name is noted.
+    fn maker(
+        &mut self,
+        i: usize,
+        spec: &PluginSpec,
+        names: &mut BTreeMap<String, usize>,
+    ) -> Option<Registration> {
+        let (kind, name) = (spec.kind.as_str(), spec.name());
+        let registration = self.registry.find(kind).copied();
+        let path = format!("plugins[{i}].type");
+        match registration {
+            Some(found) if found.kind != kind => {
+                self.warn(path, format!("{kind} is a former name of {}; write that", found.kind));
+            }
+            None if !kind.is_empty() => {
+                let known: Vec<_> = self.registry.types().collect();
+                let message = format!("unknown plugin type {kind:?}; known: {}", known.join(", "));
+                self.fail(path, ErrorKind::UnknownPlugin, message);
+            }
+            _ => {}
+        }
+        if names.contains_key(name) {
+            let message = format!("{name:?} is the name of an earlier plugin; give one another name");
+            self.fail(format!("plugins[{i}].name"), ErrorKind::Duplicate, message);
+        } else if !name.is_empty() {
+            names.insert(name.to_owned(), i);
+        }
+        registration
+    }
+
+    /// Makes the producers that are read from, that the configuration does not have, and that can be made without
+    /// parameters. They may read from others.
+    fn default_producers(
+        &mut self,
+        list: &mut Vec<Option<Instance>>,
+        names: &mut BTreeMap<String, usize>,
+        building: &mut Building,
+    ) {
+        let mut seen = 0;
+        while let Some(fitting) = building.fittings.get(seen) {
+            seen += 1;
+            let made = |kind: &&str| *kind == fitting.producer && !names.contains_key(*kind);
+            let Some(kind) = fitting.default.filter(made) else { continue };
+            let Some(maker) = self.registry.find(kind).copied() else { continue };
+            names.insert(kind.to_owned(), list.len());
+            list.push(self.instance(maker, &PluginSpec::of(kind), "plugins", building));
+        }
+    }
+
+    /// For each slot, the instance that provides it. What is read and not provided is told.
+    fn providers(
+        &mut self,
+        names: &BTreeMap<String, usize>,
+        list: &[Option<Instance>],
+        building: &Building,
+    ) -> Vec<Option<usize>> {
+        let mut providers = Vec::with_capacity(building.fittings.len());
+        for fitting in &building.fittings {
+            let position = names.get(&fitting.producer).copied();
+            let broken = position.is_some_and(|i| list[i].is_none());
+            providers.push(position.filter(|_| fitting.provided));
+            if fitting.provided || broken {
+                continue;
+            }
+            for (path, name) in &fitting.readers {
+                let fact = fitting.fact;
+                if position.is_some() {
+                    let message = format!("{name} provides no {fact}; name a plugin that does");
+                    self.fail(path, ErrorKind::Invalid, message);
+                    continue;
+                }
+                let add = match fitting.default {
+                    Some(kind) => format!("one of type {kind}, or leave this out"),
+                    None => format!("one that provides a {fact}"),
+                };
+                let message = format!("there is no plugin called {name}; add {add}");
+                self.fail(path, ErrorKind::UnknownRef, message);
+            }
+        }
+        providers
+    }
+
+    fn instance(
+        &mut self,
+        maker: Registration,
+        spec: &PluginSpec,
+        path: &str,
+        building: &mut Building,
+    ) -> Option<Instance> {
+        let mut cx = BuildCx::new(maker.kind, spec.name(), path, building);
+        let built = maker.build(spec.parameters.as_ref(), path, &mut cx);
+        let asked = cx.asked();
+        for (field, message) in &asked.warnings {
+            self.warn(parameter_path(path, field), message);
+        }
+        match built {
+            Ok(roles) => Some(Instance { name: spec.name().to_owned(), roles, asked, used: false }),
+            Err(errors) => {
+                self.errors.extend(errors);
+                None
+            }
+        }
+    }
+}

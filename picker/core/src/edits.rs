@@ -1,0 +1,201 @@
+//! Edits of an exchange that plugins ask for: headers, parts of the body, metadata.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+/// What plugins change of a request, or of its response. Without any, it takes no memory of the heap.
+///
+/// Of a request, everything is used. Of a response's head: headers and metadata. At its end: metadata.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Edits {
+    headers: Vec<(Cow<'static, str>, Bytes)>,
+    removed: Vec<Cow<'static, str>>,
+    splices: Vec<Splice>,
+    metadata: Vec<Metadatum>,
+    destination: Option<Bytes>,
+    clear_route: bool,
+}
+
+/// A part of the body, and what takes its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Splice {
+    /// The bytes of the body that go. An empty range inserts.
+    pub range: Range<usize>,
+    /// The bytes that come in their place.
+    pub with: Bytes,
+}
+
+/// One entry of the metadata that the gateway keeps with the exchange (Envoy's dynamic metadata).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metadatum {
+    /// The namespace.
+    pub namespace: Cow<'static, str>,
+    /// The key within it.
+    pub key: Cow<'static, str>,
+    /// The value.
+    pub value: MetadataValue,
+}
+
+/// A value of metadata.
+#[derive(Clone, Debug, PartialEq)]
+pub enum MetadataValue {
+    /// A text.
+    Text(Bytes),
+    /// A number.
+    Number(f64),
+}
+
+/// Numbers are never NaN ([`Edits::number`]).
+impl Eq for MetadataValue {}
+
+impl Edits {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.headers.is_empty()
+            && self.removed.is_empty()
+            && self.splices.is_empty()
+            && self.metadata.is_empty()
+            && self.destination.is_none()
+            && !self.clear_route
+    }
+
+    /// Sets the header `name` (lower case), in place of all that are called so. The last one that sets it wins.
+    pub fn set_header(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Bytes>) {
+        let (name, value) = (name.into(), value.into());
+        self.removed.retain(|other| *other != name);
+        match self.headers.iter_mut().find(|(other, _)| *other == name) {
+            Some((_, old)) => *old = value,
+            None => self.headers.push((name, value)),
+        }
+    }
+
+    /// Takes out all headers called `name` (lower case).
+    pub fn remove_header(&mut self, name: impl Into<Cow<'static, str>>) {
+        let name = name.into();
+        self.headers.retain(|(other, _)| *other != name);
+        if !self.removed.contains(&name) {
+            self.removed.push(name);
+        }
+    }
+
+    /// Replaces `range` of the body by `with`. One that overlaps an earlier one is dropped: false comes back.
+    pub fn splice(&mut self, range: Range<usize>, with: impl Into<Bytes>) -> bool {
+        let at = self.splices.partition_point(|other| other.range.start < range.start);
+        let before = at.checked_sub(1).is_none_or(|n| self.splices[n].range.end <= range.start);
+        let after = self.splices.get(at).is_none_or(|next| range.end <= next.range.start);
+        let fits = range.start <= range.end && before && after;
+        if fits {
+            self.splices.insert(at, Splice { range, with: with.into() });
+        }
+        fits
+    }
+
+    /// Tells the gateway a text.
+    pub fn text(
+        &mut self,
+        namespace: impl Into<Cow<'static, str>>,
+        key: impl Into<Cow<'static, str>>,
+        value: impl Into<Bytes>,
+    ) {
+        self.metadatum(namespace.into(), key.into(), MetadataValue::Text(value.into()));
+    }
+
+    /// Tells the gateway a number; one that is not finite is left out.
+    pub fn number(
+        &mut self,
+        namespace: impl Into<Cow<'static, str>>,
+        key: impl Into<Cow<'static, str>>,
+        value: f64,
+    ) {
+        if value.is_finite() {
+            self.metadatum(namespace.into(), key.into(), MetadataValue::Number(value));
+        }
+    }
+
+    fn metadatum(&mut self, namespace: Cow<'static, str>, key: Cow<'static, str>, value: MetadataValue) {
+        self.metadata.retain(|m| m.namespace != namespace || m.key != key);
+        self.metadata.push(Metadatum { namespace, key, value });
+    }
+
+    /// Sends the request to `address` (`ip:port`) instead of the address of the endpoint that was picked: another
+    /// port of the same pod, which passes it on (data-parallel ranks).
+    pub fn set_destination(&mut self, address: impl Into<Bytes>) {
+        self.destination = Some(address.into());
+    }
+
+    /// Lets the gateway choose its route anew by the headers as they are now.
+    pub fn clear_route(&mut self) {
+        self.clear_route = true;
+    }
+
+    /// Headers to set.
+    pub fn headers(&self) -> &[(Cow<'static, str>, Bytes)] {
+        &self.headers
+    }
+
+    /// Headers to take out.
+    pub fn removed(&self) -> &[Cow<'static, str>] {
+        &self.removed
+    }
+
+    /// Parts of the body to replace, in order and apart.
+    pub fn splices(&self) -> &[Splice] {
+        &self.splices
+    }
+
+    /// What the gateway is told.
+    pub fn metadata(&self) -> &[Metadatum] {
+        &self.metadata
+    }
+
+    /// The address in place of the endpoint's.
+    pub fn destination(&self) -> Option<&Bytes> {
+        self.destination.as_ref()
+    }
+
+    /// Whether the gateway chooses its route anew.
+    pub fn clears_route(&self) -> bool {
+        self.clear_route
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_word_on_a_header_wins() {
+        let mut edits = Edits::default();
+        edits.set_header("a", "1");
+        edits.remove_header("b");
+        edits.remove_header("a");
+        edits.set_header("b", "2");
+        edits.set_header("b", "3");
+        assert_eq!(edits.headers(), [("b".into(), Bytes::from("3"))]);
+        assert_eq!(edits.removed(), ["a"]);
+    }
+
+    #[test]
+    fn splices_are_in_order_and_never_overlap() {
+        let mut edits = Edits::default();
+        let fits = [(4..6, "x"), (0..2, "y"), (1..5, "z"), (2..4, ""), (6..6, "i"), (5..9, "w")]
+            .map(|(range, with)| edits.splice(range, with));
+        assert_eq!(fits, [true, true, false, true, true, false]);
+        let ranges: Vec<_> = edits.splices().iter().map(|s| s.range.clone()).collect();
+        assert_eq!(ranges, [0..2, 2..4, 4..6, 6..6]);
+    }
+
+    #[test]
+    fn metadata_has_one_value_for_a_key_and_only_finite_numbers() {
+        let mut edits = Edits::default();
+        edits.number("envoy.lb", "cost", f64::NAN);
+        assert!(edits.is_empty());
+        edits.number("envoy.lb", "cost", 1.0);
+        edits.number("envoy.lb", "cost", 2.0);
+        edits.text("waypost.dev", "cost", "much");
+        let values: Vec<_> = edits.metadata().iter().map(|m| m.value.clone()).collect();
+        assert_eq!(values, [MetadataValue::Number(2.0), MetadataValue::Text("much".into())]);
+    }
+}

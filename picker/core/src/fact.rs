@@ -1,0 +1,213 @@
+//! Facts about a request: typed values that producers write and every later role reads.
+//!
+//! The place of a fact (its [`Slot`]) is fixed when a strategy is compiled, so that reading one costs an index.
+//! A fact keeps its memory from one request to the next.
+
+use std::any::{Any, TypeId};
+use std::fmt;
+use std::marker::PhantomData;
+
+mod prefix_match;
+#[cfg(test)]
+mod tests;
+
+pub use prefix_match::PrefixMatch;
+
+/// A kind of fact. One value of it is kept for each producer that provides it.
+pub trait Fact: Any + Default + Send {
+    /// What it is, for messages to whoever writes a configuration: `prefix match`.
+    const NAME: &'static str;
+    /// The plugin type that provides it where a reader names no producer. It is made with default parameters when the
+    /// configuration has no plugin of that name.
+    const DEFAULT_PRODUCER: Option<&'static str>;
+
+    /// Forgets the last request, and keeps the memory.
+    fn clear(&mut self);
+}
+
+/// The place of one fact in the [`Facts`] of a strategy.
+pub struct Slot<F> {
+    index: u16,
+    fact: PhantomData<fn() -> F>,
+}
+
+impl<F> Slot<F> {
+    pub(crate) fn new(index: u16) -> Self {
+        Self { index, fact: PhantomData }
+    }
+
+    pub(crate) fn index(self) -> u16 {
+        self.index
+    }
+}
+
+impl<F> Clone for Slot<F> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<F> Copy for Slot<F> {}
+
+impl<F> fmt::Debug for Slot<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Slot({})", self.index)
+    }
+}
+
+impl<F: Fact> Slot<F> {
+    /// `value` as what a [`Preparer`](crate::role::Preparer) found for this slot.
+    pub fn found(self, value: F) -> Finding {
+        Finding { index: self.index, cell: Box::new(value) }
+    }
+}
+
+/// A value for one slot, found before the decision by a [`Preparer`](crate::role::Preparer).
+pub struct Finding {
+    index: u16,
+    cell: Cell,
+}
+
+impl fmt::Debug for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Finding({})", self.index)
+    }
+}
+
+/// A fact without its type.
+trait AnyFact: Send {
+    fn clear(&mut self);
+    fn any(&self) -> &dyn Any;
+    fn any_mut(&mut self) -> &mut dyn Any;
+}
+
+impl<F: Fact> AnyFact for F {
+    fn clear(&mut self) {
+        Fact::clear(self);
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+
+    fn any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+type Cell = Box<dyn AnyFact>;
+
+/// The kind of fact in each slot of a strategy.
+#[derive(Clone, Default)]
+pub(crate) struct Layout(Vec<Kind>);
+
+#[derive(Clone, Copy)]
+struct Kind {
+    id: TypeId,
+    make: fn() -> Cell,
+}
+
+impl Layout {
+    /// A further slot.
+    pub fn add<F: Fact>(&mut self) -> Slot<F> {
+        self.0.push(Kind { id: TypeId::of::<F>(), make: || Box::new(F::default()) });
+        Slot::new((self.0.len() - 1) as u16)
+    }
+}
+
+/// The facts of one request, one in each slot.
+#[derive(Default)]
+pub struct Facts {
+    kinds: Vec<TypeId>,
+    /// Empty where a producer has taken its own out, to write it.
+    cells: Vec<Option<Cell>>,
+}
+
+impl Facts {
+    /// The fact in `slot`: its default value when its producer found nothing.
+    ///
+    /// # Panics
+    /// With a slot of another strategy, or in a producer with a slot of its own: that one is in [`Own`].
+    #[inline]
+    pub fn get<F: Fact>(&self, slot: Slot<F>) -> &F {
+        let cell = self.cells.get(usize::from(slot.index)).and_then(Option::as_deref);
+        match cell.and_then(|cell| cell.any().downcast_ref()) {
+            Some(fact) => fact,
+            None => absent(F::NAME),
+        }
+    }
+
+    /// Whether these are facts of `layout`.
+    pub(crate) fn are_of(&self, layout: &Layout) -> bool {
+        self.kinds.iter().eq(layout.0.iter().map(|kind| &kind.id))
+    }
+
+    /// Empties all facts, or makes them anew when they are those of another strategy.
+    pub(crate) fn reset(&mut self, layout: &Layout) {
+        if self.are_of(layout) && self.cells.iter().all(Option::is_some) {
+            self.cells.iter_mut().flatten().for_each(|cell| cell.clear());
+        } else {
+            self.kinds = layout.0.iter().map(|kind| kind.id).collect();
+            self.cells = layout.0.iter().map(|kind| Some((kind.make)())).collect();
+        }
+    }
+
+    /// Takes in what was found before the decision.
+    pub(crate) fn learn(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        for Finding { index, cell } in findings {
+            if let Some(place) = self.cells.get_mut(usize::from(index)) {
+                *place = Some(cell);
+            }
+        }
+    }
+
+    /// Lets a producer write the facts of `slots`, while it reads all others.
+    pub(crate) fn produce(&mut self, slots: &[u16], write: impl FnOnce(&Self, &mut Own)) {
+        let mut own = Own { cells: smallvec::SmallVec::new() };
+        for &slot in slots {
+            let cell = self.cells.get_mut(usize::from(slot)).and_then(Option::take);
+            own.cells.extend(cell.map(|cell| (slot, cell)));
+        }
+        write(self, &mut own);
+        for (slot, cell) in own.cells {
+            self.cells[usize::from(slot)] = Some(cell);
+        }
+    }
+}
+
+impl fmt::Debug for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Facts({})", self.cells.len())
+    }
+}
+
+/// The facts that one producer provides, to write into. They are empty when it is called.
+pub struct Own {
+    cells: smallvec::SmallVec<[(u16, Cell); 2]>,
+}
+
+impl Own {
+    /// The fact in `slot`.
+    ///
+    /// # Panics
+    /// With a slot that is not the producer's own.
+    #[inline]
+    pub fn get_mut<F: Fact>(&mut self, slot: Slot<F>) -> &mut F {
+        let cell = self.cells.iter_mut().find(|(index, _)| *index == slot.index);
+        match cell.and_then(|(_, cell)| cell.any_mut().downcast_mut()) {
+            Some(fact) => fact,
+            None => absent(F::NAME),
+        }
+    }
+}
+
+impl fmt::Debug for Own {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.cells.iter().map(|(slot, _)| slot)).finish()
+    }
+}
+
+#[cold]
+fn absent(name: &str) -> ! {
+    panic!("the slot of a {name} is not one of this strategy's, or is its producer's own")
+}

@@ -1,0 +1,128 @@
+//! A routed request from its decision to the end of its response.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+
+use smallvec::SmallVec;
+
+use crate::booking::{Bookings, Until};
+use crate::edits::Edits;
+use crate::endpoint::Endpoint;
+use crate::outcome::{Ending, Outcome, ResponseHead, Usage};
+use crate::role::ResponseWatch;
+
+/// A routed request: booked on its endpoints when it is made, and given back exactly once, when it ends or is dropped,
+/// whatever happened to the stream.
+pub struct Flight {
+    /// Revision of the strategy that decided.
+    revision: Arc<str>,
+    targets: SmallVec<[Arc<Endpoint>; 1]>,
+    bookings: Bookings,
+    edits: Edits,
+    watches: Vec<Box<dyn ResponseWatch>>,
+    launched: Instant,
+    first_byte: Option<Instant>,
+    status: Option<u16>,
+    served: Option<SocketAddr>,
+}
+
+impl Flight {
+    pub(crate) fn new(
+        revision: Arc<str>,
+        targets: SmallVec<[Arc<Endpoint>; 1]>,
+        bookings: Bookings,
+        edits: Edits,
+        watches: Vec<Box<dyn ResponseWatch>>,
+        launched: Instant,
+    ) -> Self {
+        let (first_byte, status, served) = (None, None, None);
+        Self { revision, targets, bookings, edits, watches, launched, first_byte, status, served }
+    }
+
+    /// The first destination.
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.targets[0]
+    }
+
+    /// The destinations, best first; at least one.
+    pub fn targets(&self) -> &[Arc<Endpoint>] {
+        &self.targets
+    }
+
+    /// Revision of the strategy that decided.
+    pub fn revision(&self) -> &str {
+        &self.revision
+    }
+
+    /// Edits of the request.
+    pub fn edits(&self) -> &Edits {
+        &self.edits
+    }
+
+    /// The head of the response has come. Edits of it come back.
+    pub fn head(&mut self, head: &ResponseHead<'_>) -> Edits {
+        self.status = head.status.or(self.status);
+        self.served = head.served.or(self.served);
+        let mut edits = Edits::default();
+        self.watches.iter_mut().for_each(|watch| watch.head(head, &mut edits));
+        edits
+    }
+
+    /// Whether the time of a piece of the response still matters ([`Flight::chunk`]).
+    pub fn awaits_first_byte(&self) -> bool {
+        self.first_byte.is_none()
+    }
+
+    /// A piece of the response's body has come, at `now` if it is the first that isn't empty.
+    pub fn chunk(&mut self, piece: &[u8], now: impl FnOnce() -> Instant) {
+        if piece.is_empty() {
+            return;
+        }
+        if self.first_byte.is_none() {
+            self.first_byte = Some(now());
+            self.bookings.retain(|(until, _)| *until != Until::FirstByte);
+        }
+        self.watches.iter_mut().for_each(|watch| watch.chunk(piece));
+    }
+
+    /// The response has ended at `now`, and reported `usage`. All bookings are given back; metadata for the gateway
+    /// comes back.
+    pub fn ended(mut self, usage: Option<Usage>, now: Instant) -> Edits {
+        self.bookings.clear();
+        self.finish(Ending::Complete, usage, Some(now))
+    }
+
+    fn finish(&mut self, ending: Ending, usage: Option<Usage>, now: Option<Instant>) -> Edits {
+        let mut edits = Edits::default();
+        let since = |at: Instant| at.saturating_duration_since(self.launched);
+        if !self.watches.is_empty() {
+            let outcome = Outcome {
+                ending,
+                status: self.status,
+                first_byte: self.first_byte.map(since),
+                duration: now.map(since),
+                usage,
+                served: self.served,
+            };
+            for mut watch in self.watches.drain(..) {
+                watch.ended(&outcome, &mut edits);
+            }
+        }
+        edits
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        // Those of a flight that has ended are gone.
+        self.finish(Ending::Cut, None, None);
+    }
+}
+
+impl std::fmt::Debug for Flight {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let targets: Vec<_> = self.targets.iter().map(|t| &t.name).collect();
+        f.debug_struct("Flight").field("revision", &self.revision).field("targets", &targets).finish()
+    }
+}

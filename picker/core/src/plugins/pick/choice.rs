@@ -1,0 +1,71 @@
+//! Choosing the candidates with the highest keys.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use smallvec::SmallVec;
+
+use crate::ask::{Picked, Scored};
+use crate::cx::Cx;
+
+/// Parameters of a picker.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Params {
+    /// How many endpoints to name, best first. Gateways that don't try a second endpoint need 1, which
+    /// is what 0 and less mean too.
+    max_num_of_endpoints: i64,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self { max_num_of_endpoints: 1 }
+    }
+}
+
+impl Params {
+    /// How many to name, at least 1.
+    pub(super) fn count(&self) -> usize {
+        usize::try_from(self.max_num_of_endpoints).unwrap_or(1).max(1)
+    }
+}
+
+/// The `count` candidates with the highest keys, highest first, equal ones in random order. `key` is
+/// called once for each position of `scored`.
+pub(super) fn highest(
+    cx: &mut Cx,
+    scored: &Scored<'_>,
+    count: usize,
+    key: impl FnMut(&mut Cx, usize) -> f64,
+) -> Picked {
+    if count == 1 { one_highest(cx, scored, key) } else { many_highest(cx, scored, count, key) }
+}
+
+/// One pass, nothing sorted: the n-th of equals takes the place with probability 1/n.
+fn one_highest(cx: &mut Cx, scored: &Scored<'_>, mut key: impl FnMut(&mut Cx, usize) -> f64) -> Picked {
+    let (mut best, mut best_key, mut equals) = (0, f64::NEG_INFINITY, 0);
+    for n in 0..scored.candidates.len() {
+        let key = key(cx, n);
+        if key > best_key {
+            (best, best_key, equals) = (n, key, 1);
+        } else if key == best_key {
+            equals += 1;
+            if cx.below(equals) == 0 {
+                best = n;
+            }
+        }
+    }
+    Picked::from_elem(scored.candidates.at(best) as u32, 1)
+}
+
+fn many_highest(
+    cx: &mut Cx,
+    scored: &Scored<'_>,
+    count: usize,
+    mut key: impl FnMut(&mut Cx, usize) -> f64,
+) -> Picked {
+    let mut all: SmallVec<[(f64, u32); 32]> =
+        (0..scored.candidates.len()).map(|n| (key(cx, n), scored.candidates.at(n) as u32)).collect();
+    cx.shuffle(&mut all);
+    all.sort_by(|a, b| b.0.total_cmp(&a.0));
+    all.iter().take(count).map(|&(_, i)| i).collect()
+}

@@ -1,0 +1,206 @@
+//! Refusing a request: one table with everything that clients, gateways, logs and metrics are told.
+//!
+//! The reasons `rejected-no-endpoints` and `rejected-saturated` are llm-d's.
+
+use std::time::Duration;
+
+/// Why a request gets no endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RefusalKind {
+    /// There is no ready endpoint, or none that the gateway allows.
+    NoEndpoints,
+    /// There are endpoints, and the filters removed all of them.
+    AllFiltered,
+    /// An admitter turned the request away.
+    Shed,
+    /// The request names a scheduling profile that the strategy doesn't have.
+    UnknownProfile,
+    /// The body is not what path and content type claim.
+    BadBody,
+    /// The body is longer than the limit.
+    TooLarge,
+    /// The rest of a body that is held doesn't come.
+    TooSlow,
+    /// The bodies that are held leave no room for another one.
+    Overloaded,
+    /// No strategy has been compiled yet.
+    NoStrategy,
+}
+
+/// What is told of one kind of refusal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The kind.
+    pub kind: RefusalKind,
+    /// Its name: label of metrics, code in the reply's body, and `waypost_<name>` in access logs.
+    pub name: &'static str,
+    /// The HTTP status.
+    pub status: u16,
+    /// Value of the header `x-llm-d-request-dropped-reason`.
+    pub dropped: &'static str,
+    /// After how long the client may try again, if that helps.
+    pub retry_after: Option<Duration>,
+    /// The type of error, as OpenAI's clients know it.
+    pub error: &'static str,
+    /// What is wrong and what to do, where nothing more precise is said.
+    pub message: &'static str,
+    /// When it happens, for documentation.
+    pub when: &'static str,
+}
+
+const CLIENT: &str = "invalid_request_error";
+const SERVER: &str = "server_error";
+
+/// All refusals, in the order of [`RefusalKind`].
+pub static TABLE: [Row; 9] = [
+    Row {
+        kind: RefusalKind::NoEndpoints,
+        name: "no-endpoints",
+        status: 503,
+        dropped: "rejected-no-endpoints",
+        retry_after: None,
+        error: SERVER,
+        message: "no model server is ready for this request; try again later",
+        when: "no endpoint is ready, or none of those that the gateway allows",
+    },
+    Row {
+        kind: RefusalKind::AllFiltered,
+        name: "all-filtered",
+        status: 429,
+        dropped: "rejected-saturated",
+        retry_after: None,
+        error: SERVER,
+        message: "no model server takes this request now; try again later",
+        when: "there are endpoints, and the filters took all of them out",
+    },
+    Row {
+        kind: RefusalKind::Shed,
+        name: "shed",
+        status: 429,
+        dropped: "rejected-saturated",
+        retry_after: Some(Duration::from_secs(1)),
+        error: SERVER,
+        message: "the model servers are saturated, and this request has a low priority; try again later",
+        when: "an admitter turned the request away",
+    },
+    Row {
+        kind: RefusalKind::UnknownProfile,
+        name: "unknown-profile",
+        status: 400,
+        dropped: "rejected-unknown-profile",
+        retry_after: None,
+        error: CLIENT,
+        message: "the request names a scheduling profile that does not exist",
+        when: "a header names a scheduling profile that the strategy does not have",
+    },
+    Row {
+        kind: RefusalKind::BadBody,
+        name: "bad-body",
+        status: 400,
+        dropped: "rejected-bad-body",
+        retry_after: None,
+        error: CLIENT,
+        message: "the request body is not what its path and content type say",
+        when: "path and content type claim a known JSON format, and the body is not of it",
+    },
+    Row {
+        kind: RefusalKind::TooLarge,
+        name: "body-too-large",
+        status: 413,
+        dropped: "rejected-body-too-large",
+        retry_after: None,
+        error: CLIENT,
+        message: "the request body is too long; send a shorter one",
+        when: "the body is longer than the limit",
+    },
+    Row {
+        kind: RefusalKind::TooSlow,
+        name: "body-too-slow",
+        status: 408,
+        dropped: "rejected-body-too-slow",
+        retry_after: None,
+        error: CLIENT,
+        message: "the rest of the request body did not come in time; send it faster",
+        when: "a part of the body is held for a decision, and the rest doesn't come in time",
+    },
+    Row {
+        kind: RefusalKind::Overloaded,
+        name: "overloaded",
+        status: 503,
+        dropped: "rejected-overloaded",
+        retry_after: None,
+        error: SERVER,
+        message: "too many large requests are being read; try again later",
+        when: "the bodies that are held for decisions are longer than the limit of all together",
+    },
+    Row {
+        kind: RefusalKind::NoStrategy,
+        name: "no-strategy",
+        status: 503,
+        dropped: "rejected-no-strategy",
+        retry_after: None,
+        error: SERVER,
+        message: "the endpoint picker has no routing strategy yet; try again shortly",
+        when: "no strategy has been compiled yet",
+    },
+];
+
+impl RefusalKind {
+    /// What is told of it.
+    pub fn row(self) -> &'static Row {
+        &TABLE[self as usize]
+    }
+}
+
+/// The refusal of one request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Why.
+    pub kind: RefusalKind,
+    detail: Option<Box<str>>,
+}
+
+impl Refusal {
+    /// A refusal in words more precise than the table's. They are shown to the client.
+    pub fn with(kind: RefusalKind, message: impl Into<Box<str>>) -> Self {
+        Self { kind, detail: Some(message.into()) }
+    }
+
+    /// What is wrong and what to do.
+    pub fn message(&self) -> &str {
+        self.detail.as_deref().unwrap_or(self.kind.row().message)
+    }
+}
+
+impl From<RefusalKind> for Refusal {
+    fn from(kind: RefusalKind) -> Self {
+        Self { kind, detail: None }
+    }
+}
+
+impl PartialEq<RefusalKind> for Refusal {
+    fn eq(&self, kind: &RefusalKind) -> bool {
+        self.kind == *kind
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_is_in_the_order_of_the_kinds_and_its_names_are_unique() {
+        for (n, row) in TABLE.iter().enumerate() {
+            assert_eq!(row.kind as usize, n, "{row:?}");
+            assert!(TABLE[..n].iter().all(|other| other.name != row.name), "{row:?}");
+            assert!((400..600).contains(&row.status) && row.dropped.starts_with("rejected-"), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_what_the_table_says_or_something_more_precise() {
+        let plain = Refusal::from(RefusalKind::NoEndpoints);
+        assert_eq!(plain.message(), TABLE[0].message);
+        assert_eq!(Refusal::with(RefusalKind::BadBody, "no JSON").message(), "no JSON");
+    }
+}

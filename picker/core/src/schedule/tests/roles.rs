@@ -1,0 +1,189 @@
+//! The roles around filters, scorers and pickers.
+
+use super::*;
+
+/// Notes what it is told of a response, and says so in edits.
+#[derive(Default)]
+struct Notes(Arc<Mutex<Vec<String>>>);
+
+struct Watch(Arc<Mutex<Vec<String>>>);
+
+impl Observer for Notes {
+    fn watch(&self, _: &Ask<'_>, decision: &Decision) -> Option<Box<dyn ResponseWatch>> {
+        self.0.lock().unwrap().push(format!("to {:?}", decision.destination().unwrap()));
+        Some(Box::new(Watch(self.0.clone())))
+    }
+}
+
+impl ResponseWatch for Watch {
+    fn head(&mut self, head: &ResponseHead<'_>, edits: &mut Edits) {
+        self.0.lock().unwrap().push(format!("head {:?}", head.status));
+        edits.set_header("x-seen", "yes");
+    }
+
+    fn chunk(&mut self, piece: &[u8]) {
+        self.0.lock().unwrap().push(format!("chunk {}", piece.len()));
+    }
+
+    fn ended(&mut self, outcome: &Outcome, edits: &mut Edits) {
+        self.0.lock().unwrap().push(format!("{outcome:?}"));
+        edits.number("test", "tokens", 1.0);
+    }
+}
+
+/// Books ten tokens on every endpoint that was picked, and changes the request.
+struct Books;
+
+impl PreRequest for Books {
+    fn pre_request(&self, _: &Ask<'_>, decision: &Decision, launch: &mut Launch<'_>) {
+        for (profile, endpoint) in decision.firsts() {
+            let until = if profile == 0 { Until::End } else { Until::FirstByte };
+            launch.book(endpoint, Load { requests: 0, tokens: 10 }, until);
+        }
+        launch.edits.set_header("x-prefill", "10.0.0.1:8000");
+    }
+}
+
+struct Turnstile;
+
+impl Admitter for Turnstile {
+    fn admit(&self, ask: &Ask<'_>, candidates: &Candidates, _: &mut Cx) -> Result<(), Refusal> {
+        assert_eq!(candidates.len(), ask.view.len());
+        Err(RefusalKind::Shed.into())
+    }
+}
+
+fn observed(strategy: &mut Strategy) -> Arc<Mutex<Vec<String>>> {
+    let notes = Notes::default();
+    let seen = notes.0.clone();
+    strategy.observers = Box::new([named("notes", Arc::new(notes) as Arc<dyn Observer>)]);
+    seen
+}
+
+/// Requests and tokens booked on each endpoint.
+fn load(view: &View) -> Vec<(u32, u64)> {
+    view.endpoints.iter().map(|e| (e.live().in_flight(), e.live().tokens())).collect()
+}
+
+/// Two profiles: the first one picks endpoint 0, which is the destination, and the second one endpoint 1.
+fn decode_and_prefill() -> Strategy {
+    let mut strategy = strategy(vec![
+        profile_of(vec![Arc::new(Keep(&[0]))], vec![], pick::default()),
+        profile_of(vec![Arc::new(Keep(&[1]))], vec![], pick::default()),
+    ]);
+    strategy.handler = Arc::new(Sequence { profiles: &[0, 1], primary: 0 });
+    strategy
+}
+
+#[test]
+fn screeners_take_candidates_out_for_all_and_leave_nobody_with_a_reason() {
+    let screened = |keep: &'static [usize]| {
+        let mut strategy = strategy(vec![profile_of(vec![], vec![], Arc::new(Noting::default()))]);
+        strategy.screeners = Box::new([named("screener", Arc::new(Keep(keep)) as Arc<dyn Screener>)]);
+        route(&Arc::new(strategy), &unknown(4), None).map(|flight| flight.targets().len())
+    };
+    assert_eq!(screened(&[1, 3]), Ok(2));
+    assert_eq!(screened(&[]), Err(RefusalKind::NoEndpoints.into()));
+}
+
+#[test]
+fn an_admitter_refuses_before_any_profile_runs() {
+    let mut strategy = strategy(vec![profile_of(vec![Arc::new(Broken)], vec![], pick::default())]);
+    strategy.admitters = Box::new([named("turnstile", Arc::new(Turnstile) as Arc<dyn Admitter>)]);
+    let view = unknown(2);
+    assert_eq!(route(&Arc::new(strategy), &view, None).err(), Some(RefusalKind::Shed.into()));
+    assert_eq!(load(&view), [(0, 0); 2]);
+}
+
+#[test]
+fn every_profile_books_and_the_first_byte_and_the_end_give_back() {
+    let mut strategy = decode_and_prefill();
+    strategy.pre_requests = Box::new([named("books", Arc::new(Books) as Arc<dyn PreRequest>)]);
+    let view = unknown(2);
+    let mut flight = route(&Arc::new(strategy), &view, None).unwrap();
+    assert_eq!(load(&view), [(1, 10), (1, 10)]);
+    assert_eq!(flight.edits().headers(), [("x-prefill".into(), Bytes::from("10.0.0.1:8000"))]);
+    flight.chunk(b"", || panic!("nothing has come"));
+    assert_eq!(load(&view), [(1, 10), (1, 10)]);
+    flight.chunk(b"token", Instant::now);
+    assert_eq!(load(&view), [(1, 10), (0, 0)]);
+    flight.ended(None, Instant::now());
+    assert_eq!(load(&view), [(0, 0), (0, 0)]);
+
+    let mut strategy = decode_and_prefill();
+    strategy.pre_requests = Box::new([named("books", Arc::new(Books) as Arc<dyn PreRequest>)]);
+    drop(route(&Arc::new(strategy), &view, None).unwrap());
+    assert_eq!(load(&view), [(0, 0), (0, 0)]);
+}
+
+#[test]
+fn an_observer_sees_the_whole_response_and_its_outcome() {
+    let mut strategy = strategy(vec![profile_of(vec![], vec![], pick::default())]);
+    let seen = observed(&mut strategy);
+    let (view, start) = (unknown(1), Instant::now());
+    let mut cx = Cx::new(start, 1);
+    let mut flight = strategy.route(&Request::default(), &view, None, &mut cx).unwrap();
+    let after = |millis| start + Duration::from_millis(millis);
+    let served = Some(view.endpoints[0].address);
+    let headers = crate::request::Headers::default();
+    let edits = flight.head(&ResponseHead { status: Some(200), headers: &headers, served });
+    assert_eq!(edits.headers(), [("x-seen".into(), Bytes::from("yes"))]);
+    flight.chunk(b"four", || after(20));
+    flight.chunk(b"seven77", || panic!("the first byte has come before"));
+    let usage = Some(Usage { prompt: 8, cached: 4, completion: 2 });
+    let edits = flight.ended(usage, after(50));
+    assert_eq!(edits.metadata().len(), 1);
+    let outcome = Outcome {
+        ending: Ending::Complete,
+        status: Some(200),
+        first_byte: Some(Duration::from_millis(20)),
+        duration: Some(Duration::from_millis(50)),
+        usage,
+        served,
+    };
+    let wanted =
+        ["to [0]", "head Some(200)", "chunk 4", "chunk 7", &format!("{outcome:?}")].map(str::to_owned);
+    assert_eq!(*seen.lock().unwrap(), wanted);
+}
+
+#[test]
+fn a_response_that_is_cut_off_is_told_once() {
+    let mut strategy = strategy(vec![profile_of(vec![], vec![], pick::default())]);
+    let seen = observed(&mut strategy);
+    drop(route(&Arc::new(strategy), &unknown(1), None).unwrap());
+    let outcome = Outcome {
+        ending: Ending::Cut,
+        status: None,
+        first_byte: None,
+        duration: None,
+        usage: None,
+        served: None,
+    };
+    assert_eq!(*seen.lock().unwrap(), ["to [0]".to_owned(), format!("{outcome:?}")]);
+}
+
+#[test]
+fn a_trace_tells_every_step_by_the_names_of_the_plugins() {
+    let mut strategy = strategy(vec![profile_of(
+        vec![Arc::new(Keep(&[0, 2]))],
+        vec![(2.0, Fixed(&[0.25, 0.0, 7.0]))],
+        pick::default(),
+    )]);
+    strategy.screeners = Box::new([named("screener", Arc::new(Keep(&[0, 1, 2])) as Arc<dyn Screener>)]);
+    let (mut explain, mut cx) = (Explain::default(), Cx::new(Instant::now(), 1));
+    let prepared = Prepared::default();
+    let flight = strategy
+        .route_traced(&Request::default(), &unknown(4), None, prepared, &mut cx, &mut explain)
+        .unwrap();
+    assert_eq!(pods(&flight), ["pod-2"]);
+    assert_eq!(
+        explain.0,
+        [
+            Step::Screened { plugin: "screener".to_owned(), left: vec![0, 1, 2] },
+            Step::Profile("p".to_owned()),
+            Step::Filtered { plugin: "filter".to_owned(), left: vec![0, 2] },
+            Step::Scored { plugin: "scorer".to_owned(), weight: 2.0, scores: vec![(0, 0.25), (2, 1.0)] },
+            Step::Picked { plugin: "picker".to_owned(), picked: vec![2] },
+        ]
+    );
+}
