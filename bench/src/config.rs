@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-/// What stands in a configuration for the file of the model servers.
+/// Placeholder in a configuration for the path of the file of model servers.
 const ENDPOINTS: &str = "ENDPOINTS";
 
 /// A whole decision: three scorers, over the model servers that a file names. `queue` is the weight of the first.

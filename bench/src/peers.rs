@@ -14,16 +14,16 @@ use e2e::tools::python::Package;
 /// A proxy that picks by itself.
 #[derive(Debug)]
 pub struct Router {
-    /// What it is called in the table.
+    /// Its name in the table.
     pub name: &'static str,
     /// Where it comes from.
     pub package: Package,
-    /// What it is told besides where to listen and whom to ask.
+    /// Arguments besides the addresses.
     args: &'static [&'static str],
 }
 
 impl Router {
-    /// Its command line, for Python: it listens on `port` and tells its metrics on `metrics`.
+    /// Its command line, for Python: it listens on `port` and serves its metrics on `metrics`.
     pub fn args(&self, port: u16, metrics: u16, workers: &[String]) -> Vec<String> {
         let (port, metrics) = (port.to_string(), metrics.to_string());
         let mut args = vec!["-m", self.package.module, "--host", "127.0.0.1", "--port", &port];

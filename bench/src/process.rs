@@ -39,7 +39,7 @@ pub struct Pinned {
 }
 
 impl Pinned {
-    /// Starts `program`. What it says goes to `log`.
+    /// Starts `program`; its output goes to `log`.
     ///
     /// # Errors
     /// When it can't be started.
@@ -71,7 +71,7 @@ impl Pinned {
     /// Whether it still runs.
     ///
     /// # Errors
-    /// When it has ended: how, and the last that it said.
+    /// When it has ended: how, and the end of its output.
     pub fn alive(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             None => Ok(()),
@@ -79,7 +79,7 @@ impl Pinned {
         }
     }
 
-    /// The last that it said.
+    /// The end of its output.
     pub fn said(&self) -> String {
         let said = std::fs::read(&self.log).unwrap_or_default();
         last_lines(&String::from_utf8_lossy(&said), SHOWN)

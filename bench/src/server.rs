@@ -52,7 +52,7 @@ impl Server {
         Self { identity, ..self }
     }
 
-    /// What it is called in the table.
+    /// Its name in the table.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -75,7 +75,7 @@ impl Server {
             .await
     }
 
-    /// Waits until it says that it is ready.
+    /// Waits until `/readyz` answers.
     ///
     /// # Errors
     /// When it does not, or ends.
@@ -97,10 +97,10 @@ impl Server {
         Ok(self)
     }
 
-    /// What it tells of itself.
+    /// Its metrics.
     ///
     /// # Errors
-    /// When it tells nothing.
+    /// When it does not answer.
     pub async fn metrics(&self) -> Result<Metrics> {
         Ok(Metrics::parse(&page(self.metrics.as_deref(), "metrics").await?))
     }

@@ -64,7 +64,7 @@ impl Starts {
         let creation = Objects::create(cluster.kubectl().await?, self.pods, port);
         let objects = progress.step(format!("making {} pods", self.pods), creation).await?;
         let starts = self.starts(&Picker::new(&picker, &cluster, self.pods), progress).await;
-        let cleared = progress.step("clearing up", objects.clear()).await;
+        let cleared = progress.step("clearing up", objects.delete()).await;
         drop(pages);
         let starts = starts?;
         cleared?;

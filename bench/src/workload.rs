@@ -40,7 +40,7 @@ impl Row {
     /// In the order of the table.
     pub const ALL: [Self; 5] = [Self::Short, Self::Stream, Self::Long, Self::Huge, Self::Headers];
 
-    /// What it is called on the command line.
+    /// Its name on the command line.
     pub fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
     }

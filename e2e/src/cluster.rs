@@ -115,7 +115,7 @@ impl Cluster {
         self.layout.kubeconfig("admin")
     }
 
-    /// What a component of the cluster said: `kubelet`, `containerd`, ….
+    /// The log file of a component: `kubelet`, `containerd`, ….
     pub fn log(&self, component: &str) -> PathBuf {
         self.layout.log(component)
     }
@@ -128,7 +128,7 @@ impl Cluster {
         kubeconfig::client(&self.layout, "admin").await
     }
 
-    /// The usual chores on objects, as the administrator.
+    /// A client with helpers for tests, as the administrator.
     ///
     /// # Errors
     /// When the kubeconfig can't be read.

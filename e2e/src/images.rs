@@ -1,4 +1,4 @@
-//! Container images, all made on this machine: no registry is asked for anything.
+//! Container images, all built on this machine without a registry.
 
 mod base;
 mod buildah;

@@ -1,4 +1,4 @@
-//! The real thing, on one machine: a Kubernetes cluster from package registries alone, images built from this
+//! End-to-end tests on one machine: a real Kubernetes cluster from package registries alone, images built from this
 //! checkout, Envoy as each gateway configures it, and load to send through it. `xtask` and the end-to-end tests are
 //! written in terms of this library.
 //!

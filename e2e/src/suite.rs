@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that the project promises, checked, and one table of what was seen.
+//! `cargo xtask test`: all checks and tests, and a table of the measured figures.
 
 mod checks;
 mod demo;

@@ -33,7 +33,7 @@ impl Sample {
     }
 }
 
-/// All measurements, by way, in the order of the repeats.
+/// All measurements, by setup, in the order of the repeats.
 #[derive(Clone, Debug, Default)]
 pub struct Report(Vec<(String, Vec<Sample>)>);
 
@@ -46,7 +46,7 @@ impl Report {
         }
     }
 
-    /// The measurements of a way.
+    /// The measurements of a setup.
     pub fn of(&self, way: &Way) -> &[Sample] {
         let found = self.0.iter().find(|(name, _)| name == way.name());
         found.map(|(_, samples)| samples.as_slice()).unwrap_or_default()

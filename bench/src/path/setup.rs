@@ -198,7 +198,7 @@ impl Running {
         Ok(Used { proxy: self.proxy.usage().cpu_of_all()?, picker: picker.unwrap_or_default() })
     }
 
-    /// What proxy and picker said last, for an error.
+    /// The end of the output of proxy and picker, for an error.
     pub fn said(&self) -> String {
         let picker = self.picker.as_ref().map(Pinned::said).unwrap_or_default();
         format!("the proxy said:\n{}\nthe picker said:\n{picker}\n", self.proxy.said())

@@ -11,7 +11,7 @@ use crate::programs::{WAYPOST, YARDSTICK};
 /// Another picker, which takes the flags and the configuration of this one: `NAME=PROGRAM FLAG…`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
-    /// What it is called in the table.
+    /// Its name in the table.
     pub name: String,
     /// Its program.
     pub program: PathBuf,

@@ -1,4 +1,4 @@
-//! `cargo xtask`: the test cluster and what is done with it.
+//! `cargo xtask`: commands for the test cluster, the images, the demo, the bench and the tests.
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;

@@ -1,4 +1,4 @@
-//! What the API server's audit log says was asked of it.
+//! Requests to the API server, read from its audit log.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! One program of the control plane or the node, as a process that outlives the one that started it.
+//! A component of the cluster (etcd, kubelet, …) as a process that outlives the process that started it.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -127,7 +127,7 @@ impl Handle {
         self.kill().await
     }
 
-    /// Ends it without a chance to say goodbye, and waits until it is gone.
+    /// Ends it with SIGKILL, and waits until it is gone.
     pub async fn kill(&self) -> Result<()> {
         let Some(process) = self.process() else { return Ok(()) };
         process.signal(Signal::KILL)?;

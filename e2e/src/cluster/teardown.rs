@@ -1,4 +1,4 @@
-//! Taking the cluster down, whatever state it is in, so that the machine is as it was before.
+//! Removal of the cluster, whatever state it is in, so that the machine is as it was before.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -26,8 +26,7 @@ pub struct OperatorEnv {
     pub folder: PathBuf,
 }
 
-/// An operator that ends after a given number of requests without a chance to say goodbye, and another that takes
-/// its place then and stays.
+/// An operator that is killed after a given number of requests, and another that takes its place then and stays.
 #[derive(Debug)]
 pub struct Operator {
     end: oneshot::Sender<()>,
@@ -63,7 +62,7 @@ impl Operator {
     /// Ends whichever runs.
     ///
     /// # Errors
-    /// When one could not be started, or ended by itself: with its last words.
+    /// When one could not be started, or ended by itself: with the end of its log.
     pub async fn stop(self) -> Result<Run> {
         let Self { end, mut life } = self;
         drop(end);

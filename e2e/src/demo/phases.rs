@@ -11,7 +11,7 @@ use super::strategies::{PICKERS, TITLES, strategy};
 use crate::load::{Ask, Load, Prompts, Report};
 use crate::test_env::{Picker, TestEnv, restarts};
 
-/// How long the shares of an phase are counted.
+/// How long the shares of a phase are counted.
 const PHASE: Duration = Duration::from_secs(10);
 /// Requests under way, and caches, may still be as the phase before left them.
 const SETTLE: Duration = Duration::from_secs(3);

@@ -1,4 +1,4 @@
-//! The pieces that the dialects' configurations are put together from.
+//! Parts of an Envoy configuration that several dialects use.
 
 use serde_json::{Value, json};
 

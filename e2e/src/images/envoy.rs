@@ -1,4 +1,4 @@
-//! What an image of Envoy holds: the binary, the loader, the few libraries of glibc, and a user.
+//! The root file system of the Envoy image: the binary, the loader, a few libraries of glibc, and a user.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};

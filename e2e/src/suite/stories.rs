@@ -1,4 +1,4 @@
-//! The stories on the cluster, each a test run by itself, so that one that hangs or breaks harms no other.
+//! The stories on the cluster, each run as a process of its own, so that one that hangs or breaks harms no other.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;

@@ -34,7 +34,7 @@ impl TestEnv {
         text
     }
 
-    /// The last words of what stands between a Service and its pods.
+    /// The last log lines of the components that connect a Service with its pods.
     fn components(&self) -> String {
         ["kube-controller-manager", "kube-proxy"].into_iter().fold(String::new(), |text, component| {
             let log = std::fs::read_to_string(self.cluster_env.cluster().log(component)).unwrap_or_default();

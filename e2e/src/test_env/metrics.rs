@@ -1,4 +1,4 @@
-//! Reading what a pod says about itself at `/metrics`.
+//! A parser of Prometheus metrics pages.
 
 use std::collections::BTreeMap;
 

@@ -7,8 +7,8 @@ use rustix::process::Signal;
 
 use crate::cluster::Process;
 
-/// Ends the first process of the pod's one container with SIGKILL, as the kernel does when memory runs out: no
-/// goodbye, and nobody told.
+/// Ends the first process of the pod's one container with SIGKILL, as the kernel does when memory
+/// runs out.
 ///
 /// # Errors
 /// When the pod has no running container.

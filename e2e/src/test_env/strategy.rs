@@ -1,4 +1,4 @@
-//! RoutingStrategies as stories write them.
+//! A builder of RoutingStrategy objects.
 
 use std::time::{Duration, SystemTime};
 

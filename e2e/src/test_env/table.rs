@@ -1,4 +1,4 @@
-//! Tables for people: columns as wide as needed, long cells wrapped.
+//! Plain text tables: columns as wide as needed, long cells wrapped.
 
 use std::fmt;
 

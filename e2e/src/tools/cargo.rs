@@ -1,4 +1,4 @@
-//! Runs of cargo.
+//! Runs of cargo in this checkout.
 
 use std::ffi::OsString;
 use std::path::PathBuf;

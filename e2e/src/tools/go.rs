@@ -39,7 +39,7 @@ pub async fn programs(cache: &Path, progress: &Progress) -> Result<PathBuf> {
         .arg("-o")
         .arg(&half)
         .args(PACKAGES);
-    let label = format!("building Kubernetes {KUBERNETES}, CoreDNS and Helm (MINUTES, once)");
+    let label = format!("building Kubernetes {KUBERNETES}, CoreDNS and Helm (some minutes, once)");
     progress.step(label, build.done()).await?;
     // Only a whole build gets the name that later runs trust.
     tokio::fs::rename(&half, &folder).await.with_context(|| format!("keeping {}", folder.display()))?;

@@ -1,4 +1,4 @@
-//! Row 4: the API server is away, and the operator with it.
+//! Row 4: requests and edits while the API server and the operator are away.
 
 use std::time::{Duration, Instant, SystemTime};
 

@@ -1,4 +1,4 @@
-//! Row 10: the operator ends after its n-th request, for every n.
+//! Row 10: the operator is killed after its n-th request, for every n.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Row 8: every dialect of Envoy follows the picker to the letter.
+//! Row 8: every dialect of Envoy sends requests to the endpoint that the picker chose.
 
 use std::sync::Arc;
 use std::time::Duration;

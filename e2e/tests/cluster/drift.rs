@@ -1,4 +1,4 @@
-//! Row 11: what others change by hand.
+//! Row 11: the operator puts back what others change of its objects.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Row 1: edits under load.
+//! Row 1: edits of a strategy under load.
 
 use std::time::{Duration, Instant, SystemTime};
 

@@ -1,4 +1,4 @@
-//! Row 7: the manifest of somebody else's guide, with only the image changed.
+//! Row 7: the manifest of another project's guide, with only the image changed.
 
 use std::time::{Duration, Instant, SystemTime};
 

@@ -1,4 +1,4 @@
-//! Who may read the metrics of pickers that ask for it.
+//! Authorisation of requests for the metrics of pickers.
 
 use std::time::Duration;
 

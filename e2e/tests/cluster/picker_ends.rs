@@ -1,4 +1,4 @@
-//! Row 3: a picker goes away under load, with and without a goodbye.
+//! Row 3: a picker ends under load, gracefully or killed.
 
 use std::time::{Duration, Instant};
 

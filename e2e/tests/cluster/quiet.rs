@@ -1,4 +1,4 @@
-//! Row 9: many strategies at once, and then nothing.
+//! Row 9: many strategies converge, and the operator writes nothing afterwards.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};

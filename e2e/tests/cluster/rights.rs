@@ -1,4 +1,4 @@
-//! What a picker may do, and what it may not.
+//! The RBAC rights of a picker: what it needs, and nothing else.
 
 use anyhow::Result;
 use e2e::test_env::{self, PATIENCE, Strategy, TestEnv};

@@ -1,4 +1,4 @@
-//! Row 6: a strategy is deleted, and it is as if it had never been.
+//! Row 6: a deleted strategy leaves no objects behind.
 
 mod inventory;
 

@@ -1,4 +1,4 @@
-//! Row 2: wrong edits.
+//! Row 2: edits with errors never serve.
 
 use std::time::{Duration, Instant};
 

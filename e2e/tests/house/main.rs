@@ -1,4 +1,4 @@
-//! What the workspace promises about itself, checked without a cluster.
+//! Rules for the repository's own files, checked without a cluster.
 
 #![allow(clippy::unwrap_used, reason = "what can't be read here fails the test")]
 

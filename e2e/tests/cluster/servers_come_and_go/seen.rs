@@ -1,4 +1,4 @@
-//! The test's own watch.
+//! A watch of the model servers' pods by the test itself.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;

@@ -1,4 +1,4 @@
-//! The checker itself, on small crates.
+//! Tests of the checker, on small crates.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
