@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use picker_core::endpoint::{EndpointId, EndpointSpec, Labels};
 use picker_core::discovery::FileDiscovery;
+use picker_core::endpoint::{EndpointId, EndpointSpec, Labels};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use picker_core::config::{Scope, revision};
-use picker_core::hot::Outcome;
 use picker_core::discovery::FileDiscovery;
+use picker_core::hot::Outcome;
 use picker_core::{Hot, Needs, Strategy};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -147,7 +147,12 @@ impl Installer {
             Err(error) => {
                 self.metrics.refused();
                 let serving = self.hot.revision();
-                tracing::error!(revision = offered, serving = serving.as_deref(), error, "the routing is refused");
+                tracing::error!(
+                    revision = offered,
+                    serving = serving.as_deref(),
+                    error,
+                    "the routing is refused"
+                );
                 (None, Some(error))
             }
         };
