@@ -26,7 +26,9 @@ use crate::admin::Admin;
 use crate::admin::auth::Auth;
 use crate::args::{ServeArgs, TlsVersion};
 use crate::drain::Signals;
-use crate::extproc::{Budget, Gate, Service};
+use crate::exchange::BodyBudget;
+use crate::extproc::Service;
+use crate::pool::{Limits, Pool};
 use crate::metrics::Metrics;
 use crate::ready::Readiness;
 use crate::source::{self, Installer};
@@ -93,17 +95,15 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
         std::future::pending().await
     });
 
-    let gate = Gate {
-        hot,
-        view,
-        traffic: metrics.traffic.clone(),
+    let limits = Limits {
         max_body: args.max_request_body,
         body_timeout: args.body_timeout,
         subset_filter: !args.disable_endpoint_subset_filter,
-        held: Budget::new(args.max_held_bytes),
+        budget: BodyBudget::new(args.max_held_bytes),
     };
+    let pool = Pool { hot, view, traffic: metrics.traffic.clone(), limits: Arc::new(limits) };
     let health = Routes::new(health::service(readiness.subscribe(), closing.clone()));
-    let service = Service::new(Arc::new(gate), health);
+    let service = Service::new(Arc::new(pool), health);
     let server =
         Server { tls: certificate(&args, &mut tasks)?, stream_tasks: args.stream_tasks, ..Server::default() };
     let server = AbortOnDropHandle::new(traffic.spawn(server.run(gateways, service, closing.clone())));

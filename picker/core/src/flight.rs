@@ -69,9 +69,9 @@ impl Flight {
         edits
     }
 
-    /// Whether the time of a piece of the response still matters ([`Flight::chunk`]).
-    pub fn awaits_first_byte(&self) -> bool {
-        self.first_byte.is_none()
+    /// Whether an observer watches the response.
+    pub fn is_watched(&self) -> bool {
+        !self.watches.is_empty()
     }
 
     /// A piece of the response's body has come, at `now` if it is the first that isn't empty.

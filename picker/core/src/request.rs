@@ -42,6 +42,8 @@ pub struct Request {
     pub body: Bytes,
     /// What the body says.
     pub content: Content,
+    /// Its priority among others: the larger, the more important. 0 unless an InferenceObjective says otherwise.
+    pub priority: i32,
 }
 
 /// What was read from a body, as positions in it. All absent when the body is of no known form.
