@@ -10,8 +10,7 @@ pub mod header {
     /// `host:port` list that tests use to choose the endpoint themselves.
     pub const TEST_ENDPOINT_SELECTION: &str = "test-epp-endpoint-selection";
     /// On whose behalf a request is made; the second one is the former name.
-    pub const FAIRNESS_ID: [&str; 2] =
-        ["x-llm-d-inference-fairness-id", "x-gateway-inference-fairness-id"];
+    pub const FAIRNESS_ID: [&str; 2] = ["x-llm-d-inference-fairness-id", "x-gateway-inference-fairness-id"];
 
     /// `name` as requests have it: in lower case.
     ///

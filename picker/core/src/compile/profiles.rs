@@ -80,8 +80,7 @@ impl Compiler<'_> {
                 self.fail(format!("{path}.pluginRef"), ErrorKind::Invalid, message);
             }
         }
-        let picker =
-            picker.or_else(|| first_picker(declared, instances)).unwrap_or_else(default_picker);
+        let picker = picker.or_else(|| first_picker(declared, instances)).unwrap_or_else(default_picker);
         Profile { name: spec.name.clone(), filters: filters.into(), scorers: scorers.into(), picker }
     }
 
@@ -157,7 +156,8 @@ mod tests {
         .map(PluginSpec::of)
         .into();
         let mut compiler = Compiler::new(plugins::builtin());
-        let instances = compiler.instances(&specs, &mut Building::new(StateStore::default().stage(), names(&Routing::default())));
+        let instances = compiler
+            .instances(&specs, &mut Building::new(StateStore::default().stage(), names(&Routing::default())));
         let wanted =
             ["random-picker", "queue-scorer", "header-based-testing-filter", "active-request-scorer"];
         let reference = |name: &str| PluginRef { plugin_ref: name.to_owned(), weight: None };

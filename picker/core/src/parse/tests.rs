@@ -97,11 +97,23 @@ fn a_limit_is_a_whole_number(#[case] number: &str, #[case] limit: Option<u64>) {
 #[rstest]
 #[case::text(CHAT, r#"{"messages":[{"role":"user","content":"{\"type\":\"image_url\"}"}]}"#, false)]
 #[case::text_part(CHAT, r#"{"messages":[{"content":[{"type":"text","text":"image_url"}]}]}"#, false)]
-#[case::image(CHAT, r#"{"messages":[{"content":[{"type":"text"},{"type":"image_url","image_url":{}}]}]}"#, true)]
-#[case::spaces(CHAT, "{\"messages\" : [ { \"content\" : [ { \"a\":1, \"type\" :\n \"video_url\" } ] } ] }", true)]
+#[case::image(
+    CHAT,
+    r#"{"messages":[{"content":[{"type":"text"},{"type":"image_url","image_url":{}}]}]}"#,
+    true
+)]
+#[case::spaces(
+    CHAT,
+    "{\"messages\" : [ { \"content\" : [ { \"a\":1, \"type\" :\n \"video_url\" } ] } ] }",
+    true
+)]
 #[case::audio(CHAT, r#"{"messages":[{"content":[{"input_audio":{},"type":"input_audio"}]}]}"#, true)]
 #[case::embeds(CHAT, r#"{"messages":[{"content":[{"type":"image_embeds"}]}]}"#, true)]
-#[case::then_text(CHAT, r#"{"messages":[{"content":[{"type":"image_url"},{"type":"text"}]}],"model":"m"}"#, true)]
+#[case::then_text(
+    CHAT,
+    r#"{"messages":[{"content":[{"type":"image_url"},{"type":"text"}]}],"model":"m"}"#,
+    true
+)]
 #[case::response("/v1/responses", r#"{"input":[{"content":[{"type":"input_image"}]}]}"#, true)]
 #[case::anthropic("/v1/messages", r#"{"messages":[{"content":[{"type":"image","source":{}}]}]}"#, true)]
 #[case::tool_result("/v1/messages", r#"{"messages":[{"content":[{"content":[{"type":"image"}]}]}]}"#, true)]

@@ -167,8 +167,7 @@ impl<'a> BuildCx<'a> {
     pub fn profile(&self, field: &str, name: &str) -> Result<usize, BuildError> {
         self.find_profile(name).ok_or_else(|| {
             let there_are = self.building.profiles.join(", ");
-            let message =
-                format!("there is no scheduling profile called {name:?}; there are: {there_are}");
+            let message = format!("there is no scheduling profile called {name:?}; there are: {there_are}");
             BuildError::unknown_ref(field, message)
         })
     }

@@ -116,9 +116,8 @@ impl Table {
         let id = self.sources.iter().find_map(|source| source.id(ask))?;
         let session = self.sessions.hash(id);
         let bound = self.sessions.get(session, ask.now, self.ttl);
-        let pinned = bound.and_then(|bound| {
-            candidates.iter().find(|&i| table::short(ask.view.places[i].1) == bound)
-        });
+        let pinned =
+            bound.and_then(|bound| candidates.iter().find(|&i| table::short(ask.view.places[i].1) == bound));
         let seen = ask.facts.get(self.seen);
         seen.session.set(session);
         seen.bound.set(bound.unwrap_or(0));

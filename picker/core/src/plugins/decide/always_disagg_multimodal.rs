@@ -53,8 +53,7 @@ mod tests {
 
     #[test]
     fn says_yes_to_media_and_no_to_text() {
-        let instance =
-            Instance::new(AlwaysDisaggMultimodalDecider::TYPE, serde_json::json!({})).unwrap();
+        let instance = Instance::new(AlwaysDisaggMultimodalDecider::TYPE, serde_json::json!({})).unwrap();
         let decides = |multimodal| {
             let content = Content { multimodal, ..Content::default() };
             let (request, view) = (Request { content, ..Request::default() }, unknown(1));

@@ -36,7 +36,10 @@ schedulingProfiles:
     type Params = NoParameters;
 
     fn build(_: NoParameters, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
-        let filter = RoleFilter::new(&["prefill", "encode-prefill", "prefill-decode", "both", "encode-prefill-decode"], false);
+        let filter = RoleFilter::new(
+            &["prefill", "encode-prefill", "prefill-decode", "both", "encode-prefill-decode"],
+            false,
+        );
         Ok(Roles { filter: Some(Arc::new(Self(filter))), ..Roles::default() })
     }
 }

@@ -127,7 +127,8 @@ impl PreRequest for DisaggProfileHandler {
         let decode = decision.destination().map(|picked| picked[0]);
         let address = |i: u32| ask.view.endpoints[i as usize].destination.as_str();
         // The decode server does for itself what no other one does for it.
-        let picked = |profile: Option<usize>| decision.of(profile?).filter(|p| p.iter().any(|i| Some(*i) != decode));
+        let picked =
+            |profile: Option<usize>| decision.of(profile?).filter(|p| p.iter().any(|i| Some(*i) != decode));
         if let Some(picked) = picked(self.prefill)
             && Some(picked[0]) != decode
         {

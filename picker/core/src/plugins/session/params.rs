@@ -163,12 +163,7 @@ impl IdConfig {
 }
 
 impl SourceConfig {
-    fn checked(
-        &self,
-        path: &str,
-        shape: &mut String,
-        cx: &mut BuildCx<'_>,
-    ) -> Result<Source, BuildError> {
+    fn checked(&self, path: &str, shape: &mut String, cx: &mut BuildCx<'_>) -> Result<Source, BuildError> {
         match (&self.header, &self.attribute) {
             (Some(_), None) if self.producer.is_some() => {
                 let message = "belongs to an attribute; leave it out for a header";

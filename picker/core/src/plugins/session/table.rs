@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 #[cfg(test)]
 mod tests;
 
-/// Sessions that share a place.
+/// The most sessions that are kept, in 16 MiB.
+const CAPACITY: usize = 1 << 20;
+
+/// Sessions of a set.
 const WAYS: usize = 8;
 const SETS_PER_SEGMENT: usize = 32;
-const SEGMENTS: usize = 4096;
-
-/// The most sessions that are kept: 1,048,576, in 16 MiB.
-pub(super) const CAPACITY: usize = SEGMENTS * SETS_PER_SEGMENT * WAYS;
+const SEGMENTS: usize = CAPACITY / (SETS_PER_SEGMENT * WAYS);
 
 /// How many sweeps go through the whole table.
 pub(super) const SWEEPS: u32 = 16;

@@ -27,7 +27,7 @@ fn session(id: &str) -> Request {
     with_headers([("x-session-id", id)])
 }
 
-/// Routes `request` among `view` at `now`, to the pod that comes last in the order `seed`s.
+/// Routes `request` among `view` at `now`: the flight, and the pod it goes to.
 fn route(strategy: &Strategy, request: &Request, view: &View, now: Instant) -> (Flight, String) {
     let flight = strategy.route(request, view, None, &mut Cx::new(now, 1)).unwrap();
     let pod = flight.endpoint().pod.clone();
@@ -111,7 +111,8 @@ fn each_profile_has_its_own_token() {
     let (decode, prefill): (&[_], &[_]) = (&[("llm-d.ai/role", "decode")], &[("llm-d.ai/role", "prefill")]);
     let view = labelled([decode, prefill, decode, prefill]);
     let strategy = strategy(TWO_PROFILES);
-    let request = with_headers([("x-session-token", token(2).as_str()), ("x-prefill-token", token(1).as_str())]);
+    let request =
+        with_headers([("x-session-token", token(2).as_str()), ("x-prefill-token", token(1).as_str())]);
     let (mut flight, pod) = route(&strategy, &request, &view, Instant::now());
     assert_eq!(pod, "pod-2");
     // Who served as destination says nothing of the prefill server.
@@ -122,7 +123,8 @@ fn each_profile_has_its_own_token() {
 
 #[test]
 fn without_its_profile_no_token_is_written() {
-    let strategy = strategy(&TWO_PROFILES.replace("always-disagg-pd-decider", "always-disagg-multimodal-decider"));
+    let strategy =
+        strategy(&TWO_PROFILES.replace("always-disagg-pd-decider", "always-disagg-multimodal-decider"));
     let view = unknown(1);
     let (mut flight, _) = route(&strategy, &Request::default(), &view, Instant::now());
     assert_eq!(written(&mut flight, None), [("x-session-token".to_owned(), token(0))]);
@@ -176,11 +178,13 @@ fn a_session_moves_only_when_its_endpoint_is_no_candidate(#[case] kind: &str) {
     (0..5).for_each(|n| drop(slots.admit(crate::testing::spec(n))));
     let newcomer = Arc::new(slots.admit(crate::testing::spec(1)));
     let later = crate::testing::view_of([view.endpoints[0].clone(), newcomer]);
-    let mut seen: Vec<_> = (0..20).map(|seed| {
-        let strategy = by_id(kind);
-        route(&strategy, &request, &second, now);
-        strategy.route(&request, &later, None, &mut Cx::new(now, seed)).unwrap().endpoint().pod.clone()
-    }).collect();
+    let mut seen: Vec<_> = (0..20)
+        .map(|seed| {
+            let strategy = by_id(kind);
+            route(&strategy, &request, &second, now);
+            strategy.route(&request, &later, None, &mut Cx::new(now, seed)).unwrap().endpoint().pod.clone()
+        })
+        .collect();
     seen.sort_unstable();
     seen.dedup();
     assert_eq!(seen, ["pod-0", "pod-1"]);
@@ -213,16 +217,18 @@ fn a_session_is_forgotten_after_its_time_and_swept() {
     let (first, both) = (only(&view, &[0]), only(&view, &[0, 1]));
     route(&strategy, &session("s"), &first, start);
     // 100 decisions that are free to choose do not agree by chance.
-    let stays = |seconds| (0..100).all(|seed| {
-        let filter = &strategy.profiles[0].filters[0].role;
-        let mut facts = crate::fact::Facts::default();
-        facts.reset(&strategy.layout);
-        let request = session("s");
-        let ask = Ask { request: &request, view: &both, facts: &facts, done: &[], now: at(seconds) };
-        let mut keep = Candidates::of(&both.endpoints, None);
-        filter.filter(&ask, &mut Cx::new(at(seconds), seed), &mut keep);
-        keep.len() == 1
-    });
+    let stays = |seconds| {
+        (0..100).all(|seed| {
+            let filter = &strategy.profiles[0].filters[0].role;
+            let mut facts = crate::fact::Facts::default();
+            facts.reset(&strategy.layout);
+            let request = session("s");
+            let ask = Ask { request: &request, view: &both, facts: &facts, done: &[], now: at(seconds) };
+            let mut keep = Candidates::of(&both.endpoints, None);
+            filter.filter(&ask, &mut Cx::new(at(seconds), seed), &mut keep);
+            keep.len() == 1
+        })
+    };
     assert_eq!([stays(60), stays(61)], [true, false]);
     let upkeep = &strategy.upkeeps()[0].role;
     assert_eq!(upkeep.every(), Duration::from_millis(500));
@@ -243,11 +249,16 @@ fn sources_are_asked_in_their_order() {
     let id_of = |filter: &Instance, headers: &[(&str, &str)]| {
         let request = with_headers(headers.iter().copied());
         let mut keep = Candidates::of(&view.endpoints, None);
-        filter.roles.filter.as_ref().unwrap().filter(&filter.ask(&request, &view, &[]), &mut Cx::new(now, 1), &mut keep);
+        filter.roles.filter.as_ref().unwrap().filter(
+            &filter.ask(&request, &view, &[]),
+            &mut Cx::new(now, 1),
+            &mut keep,
+        );
         filter.fact::<Seen>().session.replace(0)
     };
     let all = [("x-last", "l"), ("x-first", "f")];
-    let [first, last, none] = [id_of(&filter, &all), id_of(&filter, &all[..1]), id_of(&filter, &[("x-first", " ")])];
+    let [first, last, none] =
+        [id_of(&filter, &all), id_of(&filter, &all[..1]), id_of(&filter, &[("x-first", " ")])];
     assert_eq!((first != last, none), (true, 0));
     let filter = filter.knowing(agent("l"));
     assert_eq!([id_of(&filter, &all), id_of(&filter, &all[..1]), id_of(&filter, &[])], [first, last, last]);
@@ -275,7 +286,8 @@ fn sessions_survive_a_change_that_does_not_touch_them() {
     };
     let (strategy, _) = compiled(json!({"strategy": "session_id"}));
     route(&strategy, &request, &first, now);
-    let (strategy, resets) = compiled(json!({"strategy": "session_id", "sessionIdConfig": {"evictionTtlSeconds": 900}}));
+    let (strategy, resets) =
+        compiled(json!({"strategy": "session_id", "sessionIdConfig": {"evictionTtlSeconds": 900}}));
     assert_eq!((resets, all_go_there(&strategy)), (0, true));
     let sources = json!({"sources": [{"header": "x-other"}, {"header": "x-session-id"}]});
     let (strategy, resets) = compiled(json!({"strategy": "session_id", "sessionIdConfig": sources}));
@@ -342,7 +354,9 @@ fn parameters_of_the_other_strategy_are_warned_of() {
         strategy.warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let message = |field: &str| {
-        [format!("plugins[0].parameters.{field}: has no effect with the other strategy; leave it out, or change strategy")]
+        [format!(
+            "plugins[0].parameters.{field}: has no effect with the other strategy; leave it out, or change strategy"
+        )]
     };
     assert_eq!(warned("{sessionIdConfig: {}}"), message("sessionIdConfig"));
     let other = "{strategy: session_id, encodedEndpointHeaderConfig: {}}";

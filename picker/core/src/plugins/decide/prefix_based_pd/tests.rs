@@ -39,12 +39,14 @@ fn says_yes_when_enough_of_the_prompt_is_missing(
 #[test]
 fn says_no_without_a_decode_server() {
     let found = PrefixMatch { hashes: vec![1; 100], block_tokens: 64, matched: vec![0] };
-    let instance = Instance::new(PrefixBasedPdDecider::TYPE, json!({"nonCachedTokens": 1})).unwrap().knowing(found);
+    let instance =
+        Instance::new(PrefixBasedPdDecider::TYPE, json!({"nonCachedTokens": 1})).unwrap().knowing(found);
     let (request, view) = (request("m", &"x".repeat(25_600)), unknown(1));
     let decides = |done: &[ProfileResult]| {
         instance.roles.decider.as_ref().unwrap().decide(&instance.ask(&request, &view, done))
     };
-    let result = |picked: Option<u32>| [ProfileResult { profile: 0, picked: picked.map(|p| smallvec::smallvec![p]) }];
+    let result =
+        |picked: Option<u32>| [ProfileResult { profile: 0, picked: picked.map(|p| smallvec::smallvec![p]) }];
     assert_eq!([decides(&[]), decides(&result(None)), decides(&result(Some(0)))], [false, false, true]);
 }
 

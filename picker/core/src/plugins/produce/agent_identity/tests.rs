@@ -59,7 +59,8 @@ fn the_first_header_that_says_something_counts(
 
 #[test]
 fn a_header_that_cannot_be_is_refused() {
-    let error = build(AgentIdentity::TYPE, json!({"additionalSessionHeaders": ["x-a", "x b"]})).err().unwrap();
+    let error =
+        build(AgentIdentity::TYPE, json!({"additionalSessionHeaders": ["x-a", "x b"]})).err().unwrap();
     assert_eq!(
         error.to_string(),
         "plugins[0].parameters.additionalSessionHeaders[1]: \"x b\" is no name of a header"

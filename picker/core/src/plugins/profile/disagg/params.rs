@@ -101,14 +101,18 @@ impl Params {
     pub(super) fn stages(&self, cx: &mut BuildCx<'_>) -> Result<Stages, BuildError> {
         self.check_former(cx)?;
         let profiles = self.profiles.as_ref();
-        let decode =
-            given([("profiles.decode", profiles.map(|p| &p.decode)), ("decodeProfile", Some(&self.decode_profile))]);
+        let decode = given([
+            ("profiles.decode", profiles.map(|p| &p.decode)),
+            ("decodeProfile", Some(&self.decode_profile)),
+        ]);
         let prefill = given([
             ("profiles.prefill", profiles.map(|p| &p.prefill)),
             ("prefillProfile", Some(&self.prefill_profile)),
         ]);
-        let encode =
-            given([("profiles.encode", profiles.map(|p| &p.encode)), ("encodeProfile", Some(&self.encode_profile))]);
+        let encode = given([
+            ("profiles.encode", profiles.map(|p| &p.encode)),
+            ("encodeProfile", Some(&self.encode_profile)),
+        ]);
         let deciders = self.deciders.as_ref();
         let decides_prefill = given([
             ("deciders.prefill", deciders.map(|d| &d.prefill)),
@@ -155,13 +159,17 @@ impl Params {
         ];
         for (field, _, now) in former.into_iter().filter(|(_, value, _)| value.is_some()) {
             if self.profiles.is_some() || self.deciders.is_some() {
-                let message = format!("is a former parameter, and not taken beside profiles or deciders; write {now}");
+                let message =
+                    format!("is a former parameter, and not taken beside profiles or deciders; write {now}");
                 return Err(BuildError::invalid(field, message));
             }
             cx.warn(field, format!("is a former parameter; write {now}"));
         }
         if self.prefill_decider_plugin_name.is_some() && self.decider_plugin_name.is_some() {
-            return Err(BuildError::invalid("deciderPluginName", "is the same as prefillDeciderPluginName; leave it out"));
+            return Err(BuildError::invalid(
+                "deciderPluginName",
+                "is the same as prefillDeciderPluginName; leave it out",
+            ));
         }
         Ok(())
     }

@@ -53,7 +53,8 @@ fn route(routing: &Value, request: &Request, view: &View) -> Result<Routed, Refu
     let at_launch = booked();
     let pod = flight.endpoint().pod.clone();
     let text = |value: &Bytes| String::from_utf8(value.to_vec()).unwrap();
-    let headers = flight.edits().headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
+    let headers =
+        flight.edits().headers().iter().map(|(name, value)| (name.to_string(), text(value))).collect();
     flight.chunk(b"token", Instant::now);
     let after_first_byte = booked();
     flight.ended(None, Instant::now());
@@ -99,13 +100,20 @@ fn encode_prefill_and_decode_go_to_servers_of_their_role() {
     // A text has nothing to encode.
     assert_eq!(
         route(&routing, &Request::default(), &view),
-        Ok(("pod-0".to_owned(), vec![prefiller("10.0.0.2:8000")], [vec![1, 0, 1], vec![1, 0, 0], vec![0, 0, 0]]))
+        Ok((
+            "pod-0".to_owned(),
+            vec![prefiller("10.0.0.2:8000")],
+            [vec![1, 0, 1], vec![1, 0, 0], vec![0, 0, 0]]
+        ))
     );
 }
 
 #[test]
 fn all_encode_servers_that_were_picked_are_told() {
-    let (routing, view) = (routing(json!({"deciders": {"encode": "media"}}), &["decode", "encode"]), pods(&["encode", "decode", "encode"]));
+    let (routing, view) = (
+        routing(json!({"deciders": {"encode": "media"}}), &["decode", "encode"]),
+        pods(&["encode", "decode", "encode"]),
+    );
     let (pod, headers, _) = route(&routing, &with_image(), &view).unwrap();
     let mut told: Vec<_> = headers[0].1.split(',').collect();
     told.sort_unstable();
@@ -143,7 +151,8 @@ fn without_a_decode_server_the_request_is_refused_and_nothing_is_booked() {
 #[case::decode_server_itself(&["encode-prefill-decode"])]
 fn a_stage_without_a_server_of_its_own_is_left_to_the_decode_server(#[case] roles: &[&'static str]) {
     let routing = routing(json!({"deciders": {"prefill": "always", "encode": "media"}}), &EPD);
-    let (pod, headers, [_, after_first_byte, at_the_end]) = route(&routing, &with_image(), &pods(roles)).unwrap();
+    let (pod, headers, [_, after_first_byte, at_the_end]) =
+        route(&routing, &with_image(), &pods(roles)).unwrap();
     assert_eq!((pod.as_str(), headers, after_first_byte, at_the_end), ("pod-0", vec![], vec![1], vec![0]));
 }
 
@@ -169,7 +178,8 @@ fn prefill_first_prefills_always_and_encodes_before_it_decodes() {
     let traced = |request: &Request| {
         let mut trace = crate::trace::Explain::default();
         let mut cx = Cx::new(Instant::now(), 1);
-        let flight = routed.route_traced(request, &view, None, Default::default(), &mut cx, &mut trace).unwrap();
+        let flight =
+            routed.route_traced(request, &view, None, Default::default(), &mut cx, &mut trace).unwrap();
         let profiles = trace.0.into_iter().filter_map(|step| match step {
             crate::trace::Step::Profile(name) => Some(name),
             _ => None,
@@ -187,9 +197,18 @@ fn a_stage_that_was_turned_down_is_not_asked_for_again() {
     let deciders = json!({"deciders": {"prefill": "always", "encode": "media"}});
     let strategy = strategy(&routing(deciders, &EPD).to_string());
     let (view, request, facts) = (pods(&["decode"]), Request::default(), crate::fact::Facts::default());
-    let result = |profile, picked: Option<u32>| crate::ask::ProfileResult { profile, picked: picked.map(|p| smallvec::smallvec![p]) };
+    let result = |profile, picked: Option<u32>| crate::ask::ProfileResult {
+        profile,
+        picked: picked.map(|p| smallvec::smallvec![p]),
+    };
     let next = |done: &[crate::ask::ProfileResult]| {
-        strategy.handler.next(&Ask { request: &request, view: &view, facts: &facts, done, now: Instant::now() })
+        strategy.handler.next(&Ask {
+            request: &request,
+            view: &view,
+            facts: &facts,
+            done,
+            now: Instant::now(),
+        })
     };
     // Profiles: 0 encode, 1 prefill, 2 decode.
     assert_eq!(next(&[]), Next::Run(2));
