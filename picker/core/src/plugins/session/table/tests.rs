@@ -108,9 +108,9 @@ fn of_a_full_set_the_session_used_longest_ago_gives_way() {
     assert_eq!(bound, expected);
 }
 
-/// Threads bind sessions that share one set, each to an endpoint of its own: nobody ever sees the endpoint of another.
+/// Threads bind and sweep sessions that share one set, each to an endpoint of its own.
 #[test]
-fn a_session_never_has_the_binding_of_another() {
+fn sessions_that_threads_bind_and_sweep_at_once_are_never_mixed_up() {
     let (table, start, over) = (Sessions::default(), Instant::now(), AtomicBool::new(false));
     let sessions: Vec<u64> = (2..34).collect();
     std::thread::scope(|scope| {
@@ -134,4 +134,33 @@ fn a_session_never_has_the_binding_of_another() {
         });
     });
     assert!(table.len() <= WAYS, "{}", table.len());
+}
+
+/// Two sessions take one entry from each other while both are looked up. Fails within this many rounds when a reader does
+/// not look at the session again after it has the binding.
+#[test]
+fn who_reads_an_entry_while_it_changes_hands_does_not_get_the_binding_of_the_other() {
+    let (table, start, over) = (Sessions::default(), Instant::now(), AtomicBool::new(false));
+    // The other entries of the set are never the oldest.
+    let late = start + MAX_TTL;
+    table.bind(100, 0, 100, start, MAX_TTL);
+    (101..107).for_each(|session| table.bind(session, 0, session, late, MAX_TTL));
+    table.bind(100, 100, 100, late, MAX_TTL);
+    std::thread::scope(|scope| {
+        for session in [2, 3] {
+            let (table, over) = (&table, &over);
+            scope.spawn(move || {
+                while !over.load(Ordering::Relaxed) {
+                    let seen = table.get(session, late, MAX_TTL);
+                    assert!(seen.is_none_or(|endpoint| endpoint == session), "{session} {seen:?}");
+                }
+            });
+        }
+        for round in 0..1_000_000_u32 {
+            let session = u64::from(2 + round % 2);
+            table.bind(session, 0, session, start + TICK * (round + 1), MAX_TTL);
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(table.len(), WAYS);
 }
