@@ -115,6 +115,10 @@ impl Sessions {
         let own = set.iter().find(|entry| entry.session.load(Ordering::Acquire) == session);
         if let Some(entry) = own {
             let old = entry.binding.load(Ordering::Acquire);
+            if entry.session.load(Ordering::Acquire) != session {
+                // Another session took it. The next request of this one binds it.
+                return;
+            }
             let bound = old >> TIME_BITS;
             let to = if clock.keeps(old) && bound != seen { bound } else { endpoint };
             let new = clock.binding(to);
