@@ -11,4 +11,3 @@ room! {
 
 mod by_labels;
 mod role;
-

@@ -4,4 +4,3 @@ room! {
     agent_identity::AgentIdentity,
     approx_prefix_cache::ApproxPrefixCacheProducer,
 }
-
