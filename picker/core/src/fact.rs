@@ -7,10 +7,12 @@ use std::any::{Any, TypeId};
 use std::fmt;
 use std::marker::PhantomData;
 
+mod fairness_id;
 mod prefix_match;
 #[cfg(test)]
 mod tests;
 
+pub use fairness_id::FairnessId;
 pub use prefix_match::PrefixMatch;
 
 /// A kind of fact. One value of it is kept for each producer that provides it.

@@ -92,6 +92,10 @@ fn content(body: &[u8], format: &Format) -> Result<Content, BadBody> {
         prompt: format.prompt.iter().filter_map(|field| part(get(*field)?)).collect(),
         stream: get(Field::Stream).is_some_and(|value| value.kind == Kind::True),
         max_tokens: format.limits.iter().find_map(|field| count(body, get(*field)?)),
+        multimodal: format.prompt.iter().any(|field| {
+            // The parameters of a tool may be called anything.
+            *field != Field::Tools && get(*field).is_some_and(|value| value.media)
+        }),
     })
 }
 

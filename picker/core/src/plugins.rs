@@ -20,12 +20,14 @@ macro_rules! room {
     };
 }
 
+pub mod decide;
 pub mod discover;
 pub mod filter;
 pub mod pick;
 pub mod produce;
 pub mod profile;
 pub mod score;
+mod session;
 
 #[cfg(test)]
 mod tests;
@@ -43,6 +45,7 @@ pub fn builtin() -> &'static Registry {
             score::REGISTRATIONS,
             pick::REGISTRATIONS,
             profile::REGISTRATIONS,
+            decide::REGISTRATIONS,
             produce::REGISTRATIONS,
             discover::REGISTRATIONS,
         ];

@@ -9,6 +9,20 @@ use smallvec::SmallVec;
 pub mod header {
     /// `host:port` list that tests use to choose the endpoint themselves.
     pub const TEST_ENDPOINT_SELECTION: &str = "test-epp-endpoint-selection";
+    /// On whose behalf a request is made; the second one is the former name.
+    pub const FAIRNESS_ID: [&str; 2] = ["x-llm-d-inference-fairness-id", "x-gateway-inference-fairness-id"];
+
+    /// `name` as requests have it: in lower case.
+    ///
+    /// # Errors
+    /// When no header can have that name (RFC 9110, section 5.6.2): what is wrong with it.
+    pub fn name(name: &str) -> Result<String, String> {
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if name.is_empty() || !name.bytes().all(token) {
+            return Err(format!("{name:?} is no name of a header"));
+        }
+        Ok(name.to_ascii_lowercase())
+    }
 }
 
 /// Names and values of headers in the order in which they came; names in lower case.
@@ -18,7 +32,12 @@ pub struct Headers(pub Vec<(Bytes, Bytes)>);
 impl Headers {
     /// Value of the first header called `name` (lower case).
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.0.iter().find(|(n, _)| n == name.as_bytes()).map(|(_, v)| v.as_ref())
+        self.bytes(name).map(Bytes::as_ref)
+    }
+
+    /// The same, to be kept without a copy.
+    pub fn bytes(&self, name: &str) -> Option<&Bytes> {
+        self.0.iter().find(|(n, _)| n == name.as_bytes()).map(|(_, v)| v)
     }
 
     /// The same as text; `None` too when it is no UTF-8.
@@ -60,6 +79,8 @@ pub struct Content {
     pub stream: bool,
     /// The client's limit of output tokens.
     pub max_tokens: Option<u64>,
+    /// Whether messages or input have a part that is an image, audio or video.
+    pub multimodal: bool,
 }
 
 /// Text in a body.

@@ -141,7 +141,7 @@ pub fn strategy(view: &View, chats: &mut Chats) -> Arc<Strategy> {
     hot.offer(&default_routing(), Scope::Resource);
     let strategy = hot.current().expect("the default routing compiles");
     let mut cx = Cx::new(Instant::now(), 1);
-    for endpoint in &view.endpoints {
+    for endpoint in view.endpoints.iter() {
         let only = Address::parse(&endpoint.destination);
         let routed = strategy.route(&chats.next().request, view, Some(only.as_slice()), &mut cx);
         assert_eq!(routed.expect("an endpoint").endpoint().id, endpoint.id);

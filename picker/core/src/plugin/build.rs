@@ -23,6 +23,8 @@ pub(crate) struct Building {
     pub fittings: Vec<Fitting>,
     /// The deciders.
     pub deciders: Deciders,
+    /// Names of the scheduling profiles, in their order.
+    pub profiles: Vec<String>,
 }
 
 /// The producer of the fact in one slot, and its readers.
@@ -64,9 +66,10 @@ impl Building {
 }
 
 impl Building {
-    /// Nothing was made yet.
-    pub fn new(staging: Staging) -> Self {
-        Self { staging, layout: Layout::default(), fittings: Vec::new(), deciders: Deciders::new() }
+    /// Nothing was made yet. `profiles` are the names of the scheduling profiles, in their order.
+    pub fn new(staging: Staging, profiles: Vec<String>) -> Self {
+        let (layout, fittings, deciders) = (Layout::default(), Vec::new(), Deciders::new());
+        Self { staging, layout, fittings, deciders, profiles }
     }
 }
 
@@ -155,6 +158,23 @@ impl<'a> BuildCx<'a> {
                 format!("there is no plugin called {name:?}; add a decider of that name"),
             )),
         }
+    }
+
+    /// The position of the scheduling profile called `name`, which the parameter `field` names.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn profile(&self, field: &str, name: &str) -> Result<usize, BuildError> {
+        self.find_profile(name).ok_or_else(|| {
+            let there_are = self.building.profiles.join(", ");
+            let message = format!("there is no scheduling profile called {name:?}; there are: {there_are}");
+            BuildError::unknown_ref(field, message)
+        })
+    }
+
+    /// The position of the scheduling profile called `name`, if there is one.
+    pub fn find_profile(&self, name: &str) -> Option<usize> {
+        self.building.profiles.iter().position(|profile| profile == name)
     }
 
     /// Says that the instance reads `column` of the view, so that the model servers are scraped for it.

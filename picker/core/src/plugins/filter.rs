@@ -1,6 +1,13 @@
 //! Filters: plugins that take candidates out.
 
 room! {
+    decode::DecodeFilter,
+    encode::EncodeFilter,
     header_based_testing::HeaderBasedTestingFilter,
     label_selector::LabelSelectorFilter,
+    prefill::PrefillFilter,
+    session_affinity::SessionAffinityFilter,
 }
+
+mod by_labels;
+mod role;

@@ -7,6 +7,7 @@ room! {
     prefix_cache::PrefixCacheScorer,
     queue::QueueScorer,
     running_requests_size::RunningRequestsSizeScorer,
+    session_affinity::SessionAffinityScorer,
 }
 
 mod signal;
