@@ -8,10 +8,12 @@ use std::fmt;
 use std::marker::PhantomData;
 
 mod prefix_match;
+mod request_load;
 #[cfg(test)]
 mod tests;
 
 pub use prefix_match::PrefixMatch;
+pub use request_load::RequestLoad;
 
 /// A kind of fact. One value of it is kept for each producer that provides it.
 pub trait Fact: Any + Default + Send {

@@ -8,6 +8,7 @@
 #![allow(clippy::expect_used, reason = "a benchmark of what fails measures nothing")]
 
 mod cases;
+mod observer;
 mod workload;
 
 use cases::{Case, LONG, SHORT, YARDSTICKS};

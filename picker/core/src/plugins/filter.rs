@@ -3,5 +3,5 @@
 room! {
     header_based_testing::HeaderBasedTestingFilter,
     label_selector::LabelSelectorFilter,
+    prefix_cache_affinity::PrefixCacheAffinityFilter,
 }
-

@@ -2,5 +2,5 @@
 
 room! {
     approx_prefix_cache::ApproxPrefixCacheProducer,
+    inflight_load::InflightLoadProducer,
 }
-

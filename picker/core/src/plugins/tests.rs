@@ -7,13 +7,13 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cx::Cx;
 use crate::ask::{Ask, Scored};
 use crate::config::Scope;
+use crate::cx::Cx;
 use crate::fact::{Facts, PrefixMatch};
 use crate::plugin::Role;
-use crate::store::StateStore;
 use crate::request::header;
+use crate::store::StateStore;
 use crate::testing::{Instance, build, lora, request, view};
 use crate::view::{Candidates, Signals, View};
 
@@ -117,8 +117,8 @@ fn wrong_parameters_are_named() {
         (
             "active-request-scorer",
             json!({"inFlightLoadProducerName": "mine"}),
-            "plugins[0].parameters.inFlightLoadProducerName: there is no producer called \"mine\"; requests are counted \
-             by the picker itself, as \"inflight-load-producer\"; leave this out",
+            "plugins[0].parameters.inFlightLoadProducerName: there is no plugin called mine; add one of type \
+             inflight-load-producer, or leave this out",
         ),
         (
             "prefix-cache-scorer",
