@@ -32,7 +32,7 @@ impl Headers {
     /// The `:path` without its query.
     pub fn path(&self) -> &str {
         let path = self.text(":path").unwrap_or("/");
-        path.split(['?', '#']).next().unwrap_or(path)
+        memchr::memchr2(b'?', b'#', path.as_bytes()).map_or(path, |end| &path[..end])
     }
 }
 
