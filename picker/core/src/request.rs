@@ -25,6 +25,9 @@ pub mod header {
     }
 }
 
+/// What a token of a prompt is estimated to be, in bytes of the request's JSON.
+pub const BYTES_PER_TOKEN: u32 = 4;
+
 /// Names and values of headers in the order in which they came; names in lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Headers(pub Vec<(Bytes, Bytes)>);
@@ -48,7 +51,7 @@ impl Headers {
     /// The `:path` without its query.
     pub fn path(&self) -> &str {
         let path = self.text(":path").unwrap_or("/");
-        path.split(['?', '#']).next().unwrap_or(path)
+        memchr::memchr2(b'?', b'#', path.as_bytes()).map_or(path, |end| &path[..end])
     }
 }
 
@@ -106,6 +109,12 @@ impl Request {
     /// The parts of the prompt, in order.
     pub fn prompt(&self) -> impl Iterator<Item = &[u8]> {
         self.content.prompt.iter().map(|range| &self.body[range.clone()])
+    }
+
+    /// Tokens of the prompt, as estimated from its bytes ([`BYTES_PER_TOKEN`]).
+    pub fn estimated_prompt_tokens(&self) -> u64 {
+        let bytes: usize = self.prompt().map(<[u8]>::len).sum();
+        (bytes as u64).div_ceil(u64::from(BYTES_PER_TOKEN))
     }
 
     fn text<'a>(&'a self, text: &'a Text) -> Option<&'a str> {

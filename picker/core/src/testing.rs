@@ -15,7 +15,7 @@ use crate::compile::compile_with;
 use crate::config::{ConfigError, Scope};
 use crate::cx::Cx;
 use crate::endpoint::{Endpoint, EndpointId, EndpointSpec, Labels, Slots};
-use crate::fact::{Fact, Facts, Layout, Slot};
+use crate::fact::{Fact, Facts, Finding, Layout, Slot};
 use crate::plugin::{BuildCx, Building, Registry, Role, Roles};
 use crate::request::{Content, Headers, Request, Text};
 use crate::role::Decider;
@@ -179,9 +179,19 @@ impl Instance {
     /// Sets the fact of this kind that it reads.
     #[must_use]
     pub fn knowing<F: Fact>(mut self, fact: F) -> Self {
+        self.learn(fact);
+        self
+    }
+
+    /// The same, in place.
+    pub fn learn<F: Fact>(&mut self, fact: F) {
         let slot = self.slot::<F>();
         self.facts.learn([slot.found(fact)]);
-        self
+    }
+
+    /// Empties all facts, as for the next request.
+    pub fn forget(&mut self) {
+        self.facts.reset(&self.layout);
     }
 
     /// The fact of this kind that it has to do with.
@@ -196,10 +206,21 @@ impl Instance {
 
     /// Lets the producer produce, about all endpoints of `view`.
     pub fn produce(&mut self, request: &Request, view: &View) {
+        self.produce_with(request, view, None);
+    }
+
+    /// The same, when the producer that it reads from has found `fact`.
+    pub fn produce_knowing<F: Fact>(&mut self, request: &Request, view: &View, fact: F) {
+        let finding = self.slot::<F>().found(fact);
+        self.produce_with(request, view, Some(finding));
+    }
+
+    fn produce_with(&mut self, request: &Request, view: &View, finding: Option<Finding>) {
         let producer = self.roles.producer.clone().expect("a producer");
         let candidates = Candidates::of(&view.endpoints, None);
         let now = self.cx.now();
         self.facts.reset(&self.layout);
+        self.facts.learn(finding);
         self.facts.produce(&self.own, |facts, own| {
             producer.produce(&Ask { request, view, facts, done: &[], now }, &candidates, own);
         });

@@ -39,6 +39,8 @@ pub(crate) struct Fitting {
     pub default: Option<&'static str>,
     /// Whether an instance of that name did say that it provides it.
     pub provided: bool,
+    /// Whether somebody can't do without it.
+    pub required: bool,
     /// Paths of the parameters by which instances read it, with the names of these.
     pub readers: Vec<(String, String)>,
 }
@@ -56,6 +58,7 @@ impl Building {
                     producer: producer.to_owned(),
                     default: F::DEFAULT_PRODUCER,
                     provided: false,
+                    required: false,
                     readers: Vec::new(),
                 });
                 self.fittings.len() - 1
@@ -114,7 +117,8 @@ impl<'a> BuildCx<'a> {
         self.name
     }
 
-    /// The place of a fact that this instance provides: as a producer or a preparer it writes it.
+    /// The place of a fact that this instance provides: as a producer or a preparer it writes it. In other roles it
+    /// finds it with its default value at each request, and may note something in it for a later role if it has a cell.
     pub fn provides<F: Fact>(&mut self) -> Slot<F> {
         let (slot, fitting) = self.building.slot::<F>(self.name);
         fitting.provided = true;
@@ -137,7 +141,26 @@ impl<'a> BuildCx<'a> {
         };
         let reader = (parameter_path(self.path, field), producer.to_owned());
         let (slot, fitting) = self.building.slot::<F>(producer);
+        fitting.required = true;
         fitting.readers.push(reader);
+        self.asked.reads.push(slot.index());
+        Ok(slot)
+    }
+
+    /// The same for a fact that the instance can do without: where no `producer` is named, and nobody else makes the
+    /// fact's default producer necessary, the fact keeps its default value.
+    ///
+    /// # Errors
+    /// As [`BuildCx::reads`].
+    pub fn reads_if_provided<F: Fact>(
+        &mut self,
+        field: &str,
+        producer: Option<&str>,
+    ) -> Result<Slot<F>, BuildError> {
+        let Some(default) = F::DEFAULT_PRODUCER.filter(|_| producer.is_none()) else {
+            return self.reads(field, producer);
+        };
+        let (slot, _) = self.building.slot::<F>(default);
         self.asked.reads.push(slot.index());
         Ok(slot)
     }

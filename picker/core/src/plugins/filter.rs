@@ -6,6 +6,7 @@ room! {
     header_based_testing::HeaderBasedTestingFilter,
     label_selector::LabelSelectorFilter,
     prefill::PrefillFilter,
+    prefix_cache_affinity::PrefixCacheAffinityFilter,
     session_affinity::SessionAffinityFilter,
 }
 

@@ -3,4 +3,5 @@
 room! {
     agent_identity::AgentIdentity,
     approx_prefix_cache::ApproxPrefixCacheProducer,
+    inflight_load::InflightLoadProducer,
 }
