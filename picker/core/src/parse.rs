@@ -54,7 +54,7 @@ impl Request {
     /// See [`parse`].
     pub fn new(headers: Headers, body: Bytes) -> Result<Self, BadBody> {
         let content = parse(&headers, &body)?;
-        Ok(Self { headers, body, content })
+        Ok(Self { headers, body, content, priority: 0 })
     }
 }
 

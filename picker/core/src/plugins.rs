@@ -20,8 +20,10 @@ macro_rules! room {
     };
 }
 
+pub mod admit;
 pub mod discover;
 pub mod filter;
+pub mod observe;
 pub mod pick;
 pub mod produce;
 pub mod profile;
@@ -44,6 +46,8 @@ pub fn builtin() -> &'static Registry {
             pick::REGISTRATIONS,
             profile::REGISTRATIONS,
             produce::REGISTRATIONS,
+            admit::REGISTRATIONS,
+            observe::REGISTRATIONS,
             discover::REGISTRATIONS,
         ];
         let mut registry = Registry::default();

@@ -42,6 +42,9 @@ pub struct Request {
     pub body: Bytes,
     /// What the body says.
     pub content: Content,
+    /// How important it is, higher before lower: that of the InferenceObjective which it names, else 0. What is below
+    /// 0 may be turned away under load.
+    pub priority: i32,
 }
 
 /// What was read from a body, as positions in it. All absent when the body is of no known form.
