@@ -12,6 +12,7 @@ use scrape::scan::{Scanner, scan};
 #[path = "../../picker/src/scrape"]
 mod scrape {
     pub mod engine;
+    mod labels;
     pub mod scan;
 }
 

@@ -1,8 +1,8 @@
-//! The endpoint picker: answers a gateway's question which model server a request should go to.
+//! The endpoint picker, which answers a gateway's question which model server a request should go to.
 //!
 //! ```text
 //! RoutingStrategy, file, text ─ source ─► Hot<Strategy> ─┐
-//! InferencePool, pods, file ─── watch ──► endpoints ─┐   ├─► extproc ◄─ serve ◄─ gateways
+//! InferencePool, pods, file ─── watch ──► endpoints ─┐   ├─► extproc ◄─ picker-serve ◄─ gateways
 //! model servers ─────────────── scrape ─► readings ──┴─► View ─┘
 //! ```
 //!
@@ -17,17 +17,20 @@ pub mod check;
 pub mod drain;
 pub mod extproc;
 pub mod health;
+#[cfg(target_os = "linux")]
+pub mod huge_pages;
 pub mod logging;
 pub mod metrics;
 pub mod open_files;
 pub mod ready;
 pub mod scrape;
-pub mod serve;
 pub mod source;
 pub mod status;
 pub mod tls;
 pub mod view;
 pub mod watch;
 
+#[cfg(test)]
+mod deep_json;
 #[cfg(test)]
 mod fake_api;

@@ -5,14 +5,15 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use picker::args::{Cli, Command, ServeArgs, consequence, normalise};
+use picker::args::normalise::normalise;
+use picker::args::{Cli, Command, ServeArgs, consequence};
 use picker::{app, catalogue, check, logging, open_files};
 use tokio::runtime::Builder;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// With fewer open files than this, the bounds on connections (`serve.rs`) would come too late.
+/// With fewer open files than this, the limits on connections (`picker_serve::accept`) would come too late.
 const FILES: u64 = 16 << 10;
 
 fn main() -> ExitCode {
@@ -29,6 +30,10 @@ fn main() -> ExitCode {
 
 fn serve(args: ServeArgs, ignored: &[String]) -> ExitCode {
     logging::init(&args);
+    #[cfg(target_os = "linux")]
+    if let Err(error) = picker::huge_pages::off() {
+        tracing::debug!(%error, "whether there are huge pages is the kernel's decision");
+    }
     if let Some(most) = open_files::raise().filter(|most| *most < FILES) {
         tracing::warn!(
             most,

@@ -1,11 +1,12 @@
-//! Reading the metrics of model servers.
+//! The scraping of model servers: their metrics become the signals of an endpoint.
 //!
 //! ```text
-//! GET /metrics ─ connection ─► bytes ─ scan ─► samples ─ engine ─► Signals ─► Gauge of the endpoint ─► View
+//! GET /metrics ─ connection ─► bytes ─ scan ─► samples ─ engine ─► Signals ─► readings ─► View
 //! ```
 
 pub mod connection;
 pub mod engine;
+mod labels;
 pub mod poll;
 pub mod scan;
 

@@ -1,15 +1,16 @@
-//! The pickers.
+//! The Deployment of a picker workload.
 
 use crds::TlsMode;
 use serde_json::{Value, json};
 
-use super::{EXT_PROC_PORT, HEALTH_PORT, Input, METRICS_PORT, OverlayError, overlay};
+use super::input::{EXT_PROC_PORT, HEALTH_PORT, Input, METRICS_PORT};
+use super::overlay::{self, OverlayError, safe};
 use crate::kinds::{Kind, Object};
 use crate::names;
 
 /// Longer than a picker needs to drain: 30 s of going on, then the end of its streams.
 const GRACE_SECONDS: u32 = 130;
-/// The user of distroless images.
+/// The user ID of distroless images.
 const NON_ROOT: u32 = 65532;
 const CERT_PATH: &str = "/etc/waypost/tls";
 
@@ -22,14 +23,24 @@ pub(super) fn build(input: &Input<'_>) -> Result<Object, OverlayError> {
         let prefixes = input.defaults.limits.image_prefixes.join(", ");
         return Err(OverlayError::Image { image: image.clone(), prefixes });
     }
-    // A right of the cluster, and with a ServiceMonitor the token of Prometheus, are for no image of anybody's.
-    if input.picker.metrics.auth
-        && input.picker.image.is_some()
-        && input.defaults.limits.image_prefixes.is_empty()
-    {
-        return Err(OverlayError::Auth);
+    // A right of the cluster, with a ServiceMonitor the token of Prometheus, and private keys are for no image of
+    // anybody's.
+    if input.picker.image.is_some() && input.defaults.limits.image_prefixes.is_empty() {
+        if input.picker.metrics.auth {
+            return Err(OverlayError::Auth);
+        }
+        if input.picker.tls.mode == TlsMode::Secret && !input.defaults.allow_unsafe_pod_templates {
+            return Err(OverlayError::Key);
+        }
     }
-    let template = overlay::lay(template(input), &input.picker.pod_template, input.defaults)?;
+    if let Some(resources) = &input.picker.resources {
+        overlay::check_resources(&json!(resources), input.defaults)?;
+    }
+    let base = template(input);
+    if !input.defaults.allow_unsafe_pod_templates {
+        safe::check(&input.picker.pod_template, overlay::own_args(&base), &input.defaults.limits)?;
+    }
+    let template = overlay::lay(base, &input.picker.pod_template)?;
     let as_built = template.to_string();
     let mut spec = json!({
         "selector": {"matchLabels": names::selector(input.name)},

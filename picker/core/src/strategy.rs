@@ -9,7 +9,8 @@ use crate::discovery::FileDiscovery;
 use crate::fact::Layout;
 use crate::needs::Needs;
 use crate::role::{
-    Admitter, BoundHandler, Filter, Observer, Picker, PreRequest, Preparer, Producer, Scorer, Screener, Upkeep,
+    Admitter, BoundHandler, Filter, Observer, Picker, PreRequest, Preparer, Producer, Scorer, Screener,
+    Upkeep,
 };
 
 /// A compiled routing: which plugins decide, and how. Made by [`compile`](crate::compile::compile), shared, never

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-use super::Tasks;
+use super::tasks::Tasks;
 use crate::args::ServeArgs;
 use crate::metrics::Metrics;
 use crate::scrape::connection::Place;
 use crate::scrape::poll;
-use crate::source::Desk;
+use crate::source::Installer;
 use crate::view::SharedView;
 use crate::watch::Wanted;
 use crate::watch::publish::{Progress, Publisher, Settings};
@@ -20,10 +20,10 @@ const FLOOR: Duration = Duration::from_millis(50);
 /// The longest that a scrape may take.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// Starts the tasks, and returns how far they are.
+/// Starts the tasks, and returns their progress.
 pub(super) fn start(
     args: &ServeArgs,
-    desk: &Desk,
+    installer: &Installer,
     metrics: &Metrics,
     view: &SharedView,
     wanted: watch::Sender<Wanted>,
@@ -63,12 +63,12 @@ pub(super) fn start(
         publisher.run().await;
         "publishing the view"
     });
-    let mut installed = desk.installed();
+    let mut serving = installer.serving();
     tasks.spawn(async move {
         loop {
-            let needed = installed.borrow_and_update().scrape;
+            let needed = serving.borrow_and_update().scrape;
             scrape.send_if_modified(|old| std::mem::replace(old, needed) != needed);
-            if installed.changed().await.is_err() {
+            if serving.changed().await.is_err() {
                 return "following what the strategy needs";
             }
         }

@@ -1,5 +1,8 @@
+//! The metrics of endpoints, read from the view.
+
 use std::fmt;
 
+use picker_core::column::Column;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -7,7 +10,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::view::SharedView;
 
-/// Figures of the endpoints, read from the view when they are asked for: a series goes with its endpoint.
+/// The collector of the figures of the endpoints, read from the view when they are asked for: a series goes with its endpoint.
 #[derive(Debug)]
 pub(super) struct Endpoints(SharedView);
 
@@ -43,13 +46,13 @@ impl Collector for Endpoints {
             Some(f64::from(view.endpoints[i].live().in_flight()))
         })?;
         column("endpoint_waiting", "Requests waiting at the endpoint, as last scraped", &|i| {
-            known(view.waiting[i])
+            known(view.column(Column::WAITING)[i])
         })?;
         column("endpoint_running", "Requests running at the endpoint, as last scraped", &|i| {
-            known(view.running[i])
+            known(view.column(Column::RUNNING)[i])
         })?;
         column("endpoint_kv_usage", "Share of the endpoint's KV cache in use, as last scraped", &|i| {
-            known(view.kv_usage[i])
+            known(view.column(Column::KV_USAGE)[i])
         })
     }
 }

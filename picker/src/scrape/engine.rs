@@ -1,4 +1,4 @@
-//! What each engine calls its figures, and what its figures mean.
+//! The metric names of each engine, and the signals that they mean.
 //!
 //! Names: Gateway API Inference Extension, proposal 003 (model server protocol); Triton core: its metrics
 //! page. An engine is recognised by what a server says.
@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use picker_core::view::Signals;
 
-use super::scan::Labels;
+use super::labels::Labels;
 
 mod lora;
 
@@ -45,7 +45,7 @@ impl Engine {
     }
 }
 
-/// A figure of an endpoint.
+/// The figure of an endpoint that a series has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Figure {
     Waiting,
@@ -62,7 +62,7 @@ pub(super) enum Figure {
     TritonBlocks,
 }
 
-/// What the series called `name` tells, if it is one of those wanted.
+/// The engine and the figure of the series called `name`, if it is one of those wanted.
 pub(super) fn series(name: &[u8]) -> Option<(Engine, Figure)> {
     use Engine::{Sglang, Triton, TritonTrtllm, TrtllmServe, Vllm};
     use Figure::{
@@ -92,14 +92,14 @@ pub(super) fn series(name: &[u8]) -> Option<(Engine, Figure)> {
     })
 }
 
-/// One line of the text.
+/// A sample: one line of the text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample<'a> {
     pub labels: Labels<'a>,
     pub value: f64,
 }
 
-/// What was found so far, by engine.
+/// The figures that were found so far, by engine.
 #[derive(Debug, Default)]
 pub(super) struct Found([Figures; ENGINES]);
 
@@ -118,7 +118,7 @@ impl Found {
     }
 }
 
-/// Figures of one engine. A server with several ranks has a series for each: requests and blocks add up,
+/// The figures of one engine. A server with several ranks has a series for each: requests and blocks add up,
 /// usage is the mean.
 #[derive(Debug, Default)]
 struct Figures {
@@ -184,6 +184,7 @@ impl Figures {
             block_size: self.block_size,
             num_blocks: self.num_blocks,
             lora: self.lora.and_then(|(_, state)| state).map(Arc::new),
+            others: Vec::new(),
         }
     }
 }
@@ -195,7 +196,7 @@ impl Mean {
     }
 }
 
-/// Large beyond reason must not become infinite, which no scorer could compare.
+/// The value as a finite number: one beyond reason must not become infinite, which no scorer could compare.
 fn finite(value: f64) -> f32 {
     value.min(f64::from(f32::MAX)) as f32
 }

@@ -5,24 +5,20 @@
 //! never fails: what can't be read is not there.
 //! Format: <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>
 
-use std::borrow::Cow;
-
 use memchr::{memchr, memchr2, memchr3};
 use picker_core::view::Signals;
 
-use super::engine::{Engine, Found, Sample};
+use super::engine::{self, Engine, Found, Sample};
+use super::labels::{self, Labels};
 
-mod labels;
 #[cfg(test)]
 mod tests;
-
-pub use labels::Labels;
 
 /// The longest line that is looked at, in bytes: a server that names a thousand adapters needs less.
 const LONGEST_LINE: usize = 64 << 10;
 
-/// Room for a broken line that is kept from one text to the next, in bytes.
-const KEPT: usize = 1 << 10;
+/// The memory for a line in parts that is kept from one text to the next, in bytes.
+const SPARE: usize = 1 << 10;
 
 /// The signals in the whole `text` of a server's metrics. When several engines are found in it, `hint`
 /// says which one counts.
@@ -32,7 +28,7 @@ pub fn scan(text: &[u8], hint: Option<Engine>) -> Signals {
     scanner.finish(hint)
 }
 
-/// A scan of a text that comes in chunks.
+/// A scanner of a text that comes in chunks.
 #[derive(Debug, Default)]
 pub struct Scanner {
     found: Found,
@@ -78,14 +74,14 @@ impl Scanner {
     /// What was found; the scanner is ready for the next text.
     pub fn finish(&mut self, hint: Option<Engine>) -> Signals {
         self.end_line();
-        self.partial.shrink_to(KEPT);
+        self.partial.shrink_to(SPARE);
         std::mem::take(&mut self.found).signals(hint)
     }
 
     /// Forgets a text that broke off.
     pub fn reset(&mut self) {
         self.partial.clear();
-        self.partial.shrink_to(KEPT);
+        self.partial.shrink_to(SPARE);
         self.skipping = false;
         self.found = Found::default();
     }
@@ -101,7 +97,7 @@ fn line(line: &[u8], found: &mut Found) {
         return;
     }
     let Some(end) = memchr3(b'{', b' ', b'\t', line) else { return };
-    let Some(series) = super::engine::series(&line[..end]) else { return };
+    let Some(series) = engine::series(&line[..end]) else { return };
     let rest = line[end..].trim_ascii_start();
     let (labels, rest) = match rest.strip_prefix(b"{") {
         Some(rest) => match labels::split(rest) {
@@ -115,25 +111,4 @@ fn line(line: &[u8], found: &mut Found) {
     let value = &rest[..memchr2(b' ', b'\t', rest).unwrap_or(rest.len())];
     let Some(value) = std::str::from_utf8(value).ok().and_then(|v| v.parse::<f64>().ok()) else { return };
     found.add(series, &Sample { labels, value });
-}
-
-/// Resolves the escapes of a label's value.
-fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
-    if memchr(b'\\', raw).is_none() {
-        return Cow::Borrowed(raw);
-    }
-    let mut out = Vec::with_capacity(raw.len());
-    let mut bytes = raw.iter().copied();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'\\' => match bytes.next() {
-                Some(b'n') => out.push(b'\n'),
-                Some(other @ (b'\\' | b'"')) => out.push(other),
-                Some(other) => out.extend([b'\\', other]),
-                None => out.push(b'\\'),
-            },
-            plain => out.push(plain),
-        }
-    }
-    Cow::Owned(out)
 }

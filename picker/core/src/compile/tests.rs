@@ -13,8 +13,8 @@ use crate::needs::Needs;
 use crate::request::Request;
 use crate::store::StateStore;
 use crate::strategy::NeededFile;
-use crate::view::Candidates;
 use crate::testing::unknown;
+use crate::view::Candidates;
 
 fn yaml(text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap()
@@ -324,6 +324,20 @@ fn a_producer_of_another_type_is_named() {
         errors(&routing, Scope::Resource),
         [error("plugins[0].parameters.prefixMatchInfoProducerName", ErrorKind::Invalid, message)]
     );
+}
+
+/// Who writes a strategy of the cluster may not read the pods' files, nor send requests elsewhere.
+#[test]
+fn a_strategy_of_the_cluster_names_no_file_and_no_endpoints() {
+    let plugins = json!([
+        {"type": "file-discovery", "name": "local", "parameters": {"path": "/var/run/secrets/token"}},
+        {"type": "queue-scorer"},
+    ]);
+    let routing = json!({"plugins": plugins, "dataLayer": {"discovery": {"pluginRef": "local"}}});
+    let told = errors(&routing, Scope::Resource);
+    assert_eq!(told.iter().map(|(path, ..)| path.as_str()).collect::<Vec<_>>(), ["dataLayer"]);
+    let compiled = compile(&json!({"plugins": plugins}), Scope::Resource, &StateStore::default()).unwrap();
+    assert_eq!(compiled.strategy.discovery, None);
 }
 
 #[rstest]

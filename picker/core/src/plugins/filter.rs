@@ -4,4 +4,3 @@ room! {
     header_based_testing::HeaderBasedTestingFilter,
     label_selector::LabelSelectorFilter,
 }
-

@@ -5,7 +5,7 @@ use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
-use crate::watch::roster::Roster;
+use crate::watch::endpoint_set::EndpointSet;
 
 fn targets(address: SocketAddr) -> Arc<[Target]> {
     let spec = EndpointSpec {
@@ -15,9 +15,9 @@ fn targets(address: SocketAddr) -> Arc<[Target]> {
         address,
         labels: Default::default(),
     };
-    let mut roster = Roster::default();
-    roster.apply(&[spec]);
-    roster.targets().cloned().collect()
+    let mut endpoint_set = EndpointSet::default();
+    endpoint_set.apply(&[spec]);
+    endpoint_set.targets().cloned().collect()
 }
 
 struct Stage {

@@ -1,0 +1,296 @@
+//! The I/O of a connection that reads ahead, and holds back what is written until it is flushed for all streams at once.
+//!
+//! `h2` writes each DATA frame of more than 256 bytes by itself, and reads about a frame at a time. Over loopback and
+//! on a virtual network most of a small write's cost is the call, and waking its reader. Here what a connection and its
+//! streams write while they are polled goes out together, and what has come in is read together.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::io::poll_read_buf;
+
+use crate::connection_task::Transport;
+use crate::io_buffer::{IoBuffer, SIZE};
+
+/// How many bytes are read before the streams of the connection are polled. `h2` reads as long as something comes, and a
+/// gateway that sends the answers of thousands of model servers can send faster than streams are polled: what lies unread
+/// takes memory, and too much of it ends the connection.
+const READ_PER_ROUND: usize = 64 << 10;
+
+/// The end that the connection reads and writes. What is written goes out when the [`Flusher`] is told to, or when the
+/// buffer is full.
+#[derive(Debug)]
+pub(crate) struct CorkedIo<I>(Arc<Mutex<State<I>>>);
+
+/// The end that the task of the connection has.
+#[derive(Debug)]
+pub(crate) struct Flusher<I>(Arc<Mutex<State<I>>>);
+
+/// The state of both ends. One task has them, so the lock is never waited for.
+#[derive(Debug)]
+struct State<I> {
+    io: I,
+    /// Read, and not yet asked for.
+    incoming: IoBuffer,
+    /// Not yet written.
+    outgoing: IoBuffer,
+    failed: Option<io::ErrorKind>,
+    /// How many bytes may still be read in this round.
+    readable: usize,
+}
+
+/// Makes both ends of `io`.
+pub(crate) fn corked<I>(io: I) -> (CorkedIo<I>, Flusher<I>) {
+    let state = State {
+        io,
+        incoming: IoBuffer::default(),
+        outgoing: IoBuffer::default(),
+        failed: None,
+        readable: READ_PER_ROUND,
+    };
+    let state = Arc::new(Mutex::new(state));
+    (CorkedIo(state.clone()), Flusher(state))
+}
+
+fn lock<I>(state: &Mutex<State<I>>) -> MutexGuard<'_, State<I>> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<I: AsyncRead + Unpin> State<I> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        if self.incoming.left().is_empty() {
+            let read = poll_read_buf(Pin::new(&mut self.io), cx, self.incoming.bytes());
+            if !matches!(read, Poll::Ready(Ok(1..))) {
+                self.incoming.clear();
+                return read.map_ok(drop);
+            }
+        }
+        if self.readable == 0 {
+            // There is more, in the next round.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let left = self.incoming.left();
+        let n = left.len().min(buf.remaining()).min(self.readable);
+        buf.put_slice(&left[..n]);
+        self.readable -= n;
+        self.incoming.take(n);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<I: AsyncWrite + Unpin> State<I> {
+    /// Takes what there is room for.
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        if self.outgoing.bytes().len() >= SIZE {
+            ready!(self.poll_flush(cx))?;
+        }
+        if let Some(kind) = self.failed {
+            return Poll::Ready(Err(kind.into()));
+        }
+        let bytes = self.outgoing.bytes();
+        let before = bytes.len();
+        for slice in slices {
+            let room = SIZE - bytes.len();
+            bytes.extend_from_slice(&slice[..slice.len().min(room)]);
+        }
+        Poll::Ready(Ok(bytes.len() - before))
+    }
+
+    /// Writes all that there is.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outgoing.left().is_empty() {
+            let written = ready!(Pin::new(&mut self.io).poll_write(cx, self.outgoing.left()));
+            match written.and_then(|n| if n == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(n) }) {
+                Ok(n) => self.outgoing.take(n),
+                Err(error) => {
+                    self.outgoing.clear();
+                    self.failed = Some(error.kind());
+                    return Poll::Ready(Err(error));
+                }
+            }
+        }
+        // TLS has a buffer of its own.
+        let flushed = ready!(Pin::new(&mut self.io).poll_flush(cx));
+        if let Err(error) = &flushed {
+            self.failed = Some(error.kind());
+        }
+        Poll::Ready(flushed)
+    }
+}
+
+impl<I: AsyncWrite + Unpin> Transport for Flusher<I> {
+    fn begin_round(&self) {
+        lock(&self.0).readable = READ_PER_ROUND;
+    }
+
+    /// What does not fit is written when the task is woken again; an error is told to the connection, which is to be
+    /// polled again.
+    fn flush(&self, cx: &mut Context<'_>) {
+        let mut state = lock(&self.0);
+        let Poll::Ready(sent) = state.poll_flush(cx) else { return };
+        if sent.is_err() {
+            cx.waker().wake_by_ref();
+        }
+    }
+}
+
+impl<I: AsyncRead + Unpin> AsyncRead for CorkedIo<I> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let mut state = lock(&self.0);
+        match state.failed {
+            Some(kind) => Poll::Ready(Err(kind.into())),
+            None => state.poll_read(cx, buf),
+        }
+    }
+}
+
+impl<I: AsyncWrite + Unpin> AsyncWrite for CorkedIo<I> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        lock(&self.0).poll_write(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        lock(&self.0).poll_write(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// Does nothing: `h2` asks for this after each frame, and the [`Flusher`] does it.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(lock(&self.0).failed.map_or(Ok(()), |kind| Err(kind.into())))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut state = lock(&self.0);
+        ready!(state.poll_flush(cx))?;
+        Pin::new(&mut state.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::{FutureExt, poll};
+    use proptest::prelude::*;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+
+    use super::*;
+
+    fn flush(outgoing: &Flusher<DuplexStream>) {
+        outgoing.flush(&mut Context::from_waker(std::task::Waker::noop()));
+    }
+
+    #[tokio::test]
+    async fn what_is_written_goes_out_together() {
+        let (mut peer, io) = duplex(1 << 20);
+        let (mut io, outgoing) = corked(io);
+        let mut read = [0; 64];
+        io.write_all(b"one ").await.unwrap();
+        io.flush().await.unwrap();
+        assert!(poll!(std::pin::pin!(peer.read(&mut read))).is_pending(), "before it is flushed");
+        let slices = [IoSlice::new(b"two "), IoSlice::new(b""), IoSlice::new(b"three")];
+        assert_eq!(io.write_vectored(&slices).await.unwrap(), 9);
+        flush(&outgoing);
+        assert_eq!(peer.read(&mut read).await.unwrap(), 13);
+        assert_eq!(&read[..13], b"one two three");
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_does_not_read_holds_up_the_writer() {
+        let (mut peer, io) = duplex(100);
+        let (mut io, outgoing) = corked(io);
+        let sent = vec![7; 3 * SIZE];
+        let mut written = 0;
+        while let Some(more) = io.write(&sent[written..]).now_or_never() {
+            written += more.unwrap();
+        }
+        assert_eq!(written, SIZE);
+        let mut read = vec![0; written];
+        let (_, all) = tokio::join!(
+            async {
+                while !lock(&outgoing.0).outgoing.left().is_empty() {
+                    flush(&outgoing);
+                    tokio::task::yield_now().await;
+                }
+            },
+            peer.read_exact(&mut read)
+        );
+        assert_eq!((all.unwrap(), read == sent[..written]), (written, true));
+    }
+
+    #[tokio::test]
+    async fn an_end_sends_what_is_left() {
+        let (mut peer, io) = duplex(1 << 20);
+        let (mut io, _outgoing) = corked(io);
+        io.write_all(b"last words").await.unwrap();
+        io.shutdown().await.unwrap();
+        let mut read = Vec::new();
+        peer.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, b"last words");
+    }
+
+    #[tokio::test]
+    async fn a_failure_is_told_to_whoever_comes_next() {
+        let (peer, io) = duplex(1 << 20);
+        let (mut io, outgoing) = corked(io);
+        io.write_all(b"to nobody").await.unwrap();
+        drop(peer);
+        flush(&outgoing);
+        for failed in [io.write(b"more").await, io.read(&mut [0; 9]).await, io.flush().await.map(|()| 0)] {
+            assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        }
+    }
+
+    #[tokio::test]
+    async fn no_more_is_read_than_the_round_allows() {
+        let (mut peer, io) = duplex(4 * READ_PER_ROUND);
+        let (mut io, flusher) = corked(io);
+        peer.write_all(&vec![7; 2 * READ_PER_ROUND]).await.unwrap();
+        let mut read = vec![0; READ_PER_ROUND];
+        io.read_exact(&mut read).await.unwrap();
+        assert!(poll!(std::pin::pin!(io.read(&mut read))).is_pending());
+        flusher.begin_round();
+        io.read_exact(&mut read).await.unwrap();
+    }
+
+    proptest! {
+        #[test]
+        fn what_comes_is_read_whole(
+            sent in prop::collection::vec(prop::collection::vec(any::<u8>(), 1..9_000), 0..30),
+            step in 1..20_000_usize,
+        ) {
+            let read = async {
+                let (mut peer, io) = duplex(30_000);
+                let (mut io, flusher) = corked(io);
+                let write = async {
+                    for chunk in &sent {
+                        peer.write_all(chunk).await.unwrap();
+                    }
+                    drop(peer);
+                };
+                let read = async {
+                    let (mut all, mut buffer) = (Vec::new(), vec![0; step]);
+                    loop {
+                        flusher.begin_round();
+                        match io.read(&mut buffer).await.unwrap() {
+                            0 => return all,
+                            n => all.extend_from_slice(&buffer[..n]),
+                        }
+                    }
+                };
+                tokio::join!(write, read).1
+            };
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            prop_assert_eq!(runtime.block_on(read), sent.concat());
+        }
+    }
+}
