@@ -32,6 +32,7 @@ use crate::ready::Readiness;
 use crate::source::{self, Installer};
 use crate::tls;
 use crate::watch::Wanted;
+use crate::watch::objectives::SharedPriorities;
 use crate::{admin, health, view};
 
 /// The time between two looks at certificate files.
@@ -86,6 +87,8 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
     start_strategy(&args, client.as_ref(), &installer, &metrics, &mut tasks).await?;
     let wanted = watch::Sender::<Wanted>::default();
     let progress = endpoints::start(&args, &installer, &metrics, &view, wanted.clone(), &mut tasks);
+    let priorities = SharedPriorities::default();
+    cluster::follow_objectives(&args, client.as_ref(), &metrics, priorities.clone(), &mut tasks);
     cluster::find_endpoints(&args, client, &installer, &metrics, wanted, &mut tasks)?;
     let (ready, serving) = (readiness.clone(), installer.serving());
     tasks.spawn(async move {
@@ -96,6 +99,7 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
     let gate = Gate {
         hot,
         view,
+        priorities,
         traffic: metrics.traffic.clone(),
         max_body: args.max_request_body,
         body_timeout: args.body_timeout,

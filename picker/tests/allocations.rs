@@ -13,6 +13,7 @@ use bytes::Bytes;
 use picker::extproc::{Budget, Gate, Service};
 use picker::metrics::Metrics;
 use picker::view;
+use picker::watch::objectives::SharedPriorities;
 use picker_core::compile::default_routing;
 use picker_core::config::Scope;
 use picker_core::endpoint::{EndpointId, EndpointSpec, Labels, Slots};
@@ -100,6 +101,7 @@ fn gate() -> Arc<Gate> {
         hot: Arc::new(hot),
         traffic: Metrics::new(shared.clone()).traffic,
         view: shared,
+        priorities: SharedPriorities::default(),
         max_body: 1 << 20,
         body_timeout: Duration::from_secs(30),
         subset_filter: true,

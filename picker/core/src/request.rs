@@ -9,6 +9,8 @@ use smallvec::SmallVec;
 pub mod header {
     /// `host:port` list that tests use to choose the endpoint themselves.
     pub const TEST_ENDPOINT_SELECTION: &str = "test-epp-endpoint-selection";
+    /// Name of the InferenceObjective that a request belongs to, the newer name of the header first.
+    pub const OBJECTIVE: [&str; 2] = ["x-llm-d-inference-objective", "x-gateway-inference-objective"];
 }
 
 /// Names and values of headers in the order in which they came; names in lower case.

@@ -13,6 +13,7 @@ use super::stream::exchange;
 use super::wire::{Responses, Wire};
 use crate::metrics::Traffic;
 use crate::view::SharedView;
+use crate::watch::objectives::SharedPriorities;
 
 /// What every exchange shares.
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub struct Gate {
     pub hot: Arc<Hot>,
     /// The endpoints.
     pub view: SharedView,
+    /// Priorities of requests, by the objective that they name.
+    pub priorities: SharedPriorities,
     /// Where exchanges are counted.
     pub traffic: Traffic,
     /// The longest request body that is held for a decision, in bytes; a longer one is refused with 413. A

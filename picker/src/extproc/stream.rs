@@ -78,7 +78,7 @@ where
     };
 
     let asked = Instant::now();
-    let request = match understand(head.headers, &body) {
+    let request = match understand(head.headers, &body, &gate) {
         Ok(request) => request,
         Err(abort) => {
             drop((strategy, body));
@@ -107,13 +107,14 @@ where
 
 /// What the request says. The beginning of a body may be broken off anywhere; such a request is routed by
 /// load.
-fn understand(headers: Headers, body: &Body<'_>) -> Result<Request, Abort> {
+fn understand(headers: Headers, body: &Body<'_>, gate: &Gate) -> Result<Request, Abort> {
     let content = match parse::parse(&headers, &body.bytes) {
         Ok(content) => content,
         Err(_) if body.partial => Content::default(),
         Err(bad) => return Err(Refusal::with(RefusalKind::BadBody, bad.to_string()).into()),
     };
-    Ok(Request { headers, body: body.bytes.clone(), content })
+    let priority = gate.priorities.load().of(&headers);
+    Ok(Request { headers, body: body.bytes.clone(), content, priority })
 }
 
 /// Sends the route, and answers for what was read of the body.

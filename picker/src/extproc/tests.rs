@@ -25,6 +25,7 @@ use serde_json::{Value, json};
 use super::{Budget, Gate};
 use crate::metrics::Metrics;
 use crate::view;
+use crate::watch::objectives::SharedPriorities;
 
 /// The limit of bodies in these tests.
 const MAX_BODY: usize = 200_000;
@@ -80,6 +81,7 @@ impl Fixture {
         let gate = Gate {
             hot: Arc::new(hot),
             view: shared,
+            priorities: SharedPriorities::default(),
             traffic: metrics.traffic.clone(),
             max_body: MAX_BODY,
             body_timeout: BODY_TIMEOUT,

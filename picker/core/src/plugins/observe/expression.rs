@@ -33,7 +33,7 @@ impl Expression {
         if text.len() > MAX_BYTES {
             return Err(format!("is longer than {MAX_BYTES} bytes"));
         }
-        let parser = PrattParser::new().max_recursion_depth(MAX_DEPTH as u16).error_recovery_limit(1);
+        let parser = PrattParser::new().max_recursion_depth(MAX_DEPTH as u16);
         let tree = parser.parse(text).map_err(|errors| match errors.errors.first() {
             Some(error) => format!("is no CEL: line {}, column {}: {}", error.pos.0, error.pos.1, error.msg),
             None => "is no CEL".to_owned(),

@@ -61,7 +61,7 @@ fn low_priority_is_turned_away_by_the_formula(
 ) {
     let (refused, expected) = refused_and_expected(&parameters, &servers(loads), probability);
     assert_eq!(refused, expected);
-    assert!((refused as f64 / 1000.0 - probability).abs() < 0.04, "{refused}");
+    assert!((refused as f64 / 1000.0 - probability).abs() < 0.05, "{refused}");
 }
 
 #[test]
