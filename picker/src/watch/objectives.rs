@@ -79,7 +79,12 @@ fn read(pool: &PoolRef, object: &RawObject) -> Option<(String, i32)> {
     match object.spec.read::<InferenceObjectiveSpec>() {
         Ok(spec) => spec.is_for(pool.group, &pool.name).then(|| (name, spec.priority())),
         Err(error) => {
-            tracing::warn!(namespace = pool.namespace, objective = name, error, "the InferenceObjective can't be used");
+            tracing::warn!(
+                namespace = pool.namespace,
+                objective = name,
+                error,
+                "the InferenceObjective can't be used"
+            );
             None
         }
     }

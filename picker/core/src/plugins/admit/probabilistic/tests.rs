@@ -1,11 +1,11 @@
 use rstest::rstest;
 use serde_json::{Value, json};
 
+use crate::Cx;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::request::Request;
 use crate::testing::{Instance, build, strategy, view};
 use crate::view::{Candidates, Signals, View};
-use crate::Cx;
 
 const NAN: f32 = f32::NAN;
 

@@ -83,8 +83,7 @@ fn several_reporters_tell_several_numbers() {
         let attributes = json!([{"key": {"name": name}, "expression": expression}]);
         json!({"type": "request-attribute-reporter", "name": name, "parameters": {"attributes": attributes}})
     };
-    let routing =
-        json!({"plugins": [reporter("in", "usage.prompt_tokens"), reporter("out", "usage.completion_tokens")]});
+    let routing = json!({"plugins": [reporter("in", "usage.prompt_tokens"), reporter("out", "usage.completion_tokens")]});
     let strategy = compile(&routing, Scope::File, &StateStore::default()).unwrap().strategy;
     let mut cx = Cx::new(Instant::now(), 1);
     let flight = strategy.route(&Request::default(), &unknown(1), None, &mut cx).unwrap();
@@ -147,8 +146,10 @@ fn an_expression_that_its_condition_guards_is_taken_with_a_warning() {
     let warnings: Vec<_> = strategy.warnings.iter().map(ToString::to_string).collect();
     assert_eq!(
         warnings,
-        ["plugins[0].parameters.attributes[0].expression: has no value for an answer with all token counts: No such \
-          key: reasoning_tokens; test with has(…) whether it is there"]
+        [
+            "plugins[0].parameters.attributes[0].expression: has no value for an answer with all token counts: No such \
+          key: reasoning_tokens; test with has(…) whether it is there"
+        ]
     );
     assert_eq!(told(&attribute, Some(USAGE)), Edits::default());
 }
