@@ -34,6 +34,7 @@ use crate::ready::Readiness;
 use crate::source::{self, Installer};
 use crate::tls;
 use crate::watch::Wanted;
+use crate::watch::objectives::SharedPriorities;
 use crate::{admin, health, view};
 
 /// The time between two looks at certificate files.
@@ -88,6 +89,8 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
     start_strategy(&args, client.as_ref(), &installer, &metrics, &mut tasks).await?;
     let wanted = watch::Sender::<Wanted>::default();
     let progress = endpoints::start(&args, &installer, &metrics, &view, wanted.clone(), &mut tasks);
+    let priorities = SharedPriorities::default();
+    cluster::follow_objectives(&args, client.as_ref(), &metrics, priorities.clone(), &mut tasks);
     cluster::find_endpoints(&args, client, &installer, &metrics, wanted, &mut tasks)?;
     let (ready, serving) = (readiness.clone(), installer.serving());
     tasks.spawn(async move {
@@ -101,7 +104,8 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
         subset_filter: !args.disable_endpoint_subset_filter,
         budget: BodyBudget::new(args.max_held_bytes),
     };
-    let pool = Pool { hot, view, traffic: metrics.traffic.clone(), limits: Arc::new(limits) };
+    let (traffic, limits) = (metrics.traffic.clone(), Arc::new(limits));
+    let pool = Pool { hot, view, priorities, traffic, limits };
     let health = Routes::new(health::service(readiness.subscribe(), closing.clone()));
     let service = Service::new(Arc::new(pool), health);
     let server =

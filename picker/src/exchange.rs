@@ -89,7 +89,8 @@ impl<'a> Exchange<'a> {
                 return Err(refusal);
             }
         };
-        let request = Request { headers, body, content, ..Request::default() };
+        let priority = self.pool.priorities.load().of(&headers);
+        let request = Request { headers, body, content, priority };
         let prepared = if strategy.prepares() {
             let view = self.pool.view.load_full();
             strategy.prepare(&request, &view, asked, tokio::time::sleep).await

@@ -8,6 +8,7 @@ use picker_core::Hot;
 use crate::exchange::BodyBudget;
 use crate::metrics::Traffic;
 use crate::view::SharedView;
+use crate::watch::objectives::SharedPriorities;
 
 /// What the exchanges of one pool share.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub struct Pool {
     pub hot: Arc<Hot>,
     /// The endpoints.
     pub view: SharedView,
+    /// Priorities of requests, by the InferenceObjective that they name.
+    pub priorities: SharedPriorities,
     /// Where exchanges are counted.
     pub traffic: Traffic,
     /// The limits of the process, which all its pools share.

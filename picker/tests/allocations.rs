@@ -15,6 +15,7 @@ use picker::extproc::Service;
 use picker::metrics::Metrics;
 use picker::pool::{Limits, Pool};
 use picker::view;
+use picker::watch::objectives::SharedPriorities;
 use picker_core::compile::default_routing;
 use picker_core::config::Scope;
 use picker_core::endpoint::{EndpointId, EndpointSpec, Labels, Slots};
@@ -105,7 +106,8 @@ fn pool() -> Arc<Pool> {
         budget: BodyBudget::new(16 << 20),
     };
     let traffic = Metrics::new(shared.clone()).traffic;
-    Arc::new(Pool { hot: Arc::new(hot), traffic, view: shared, limits: Arc::new(limits) })
+    let (priorities, limits) = (SharedPriorities::default(), Arc::new(limits));
+    Arc::new(Pool { hot: Arc::new(hot), traffic, view: shared, priorities, limits })
 }
 
 /// The messages of an exchange, as Envoy sends them.

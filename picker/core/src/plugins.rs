@@ -20,9 +20,11 @@ macro_rules! room {
     };
 }
 
+pub mod admit;
 pub mod decide;
 pub mod discover;
 pub mod filter;
+pub mod observe;
 pub mod pick;
 pub mod produce;
 pub mod profile;
@@ -47,6 +49,8 @@ pub fn builtin() -> &'static Registry {
             profile::REGISTRATIONS,
             decide::REGISTRATIONS,
             produce::REGISTRATIONS,
+            admit::REGISTRATIONS,
+            observe::REGISTRATIONS,
             discover::REGISTRATIONS,
         ];
         let mut registry = Registry::default();

@@ -9,6 +9,8 @@ use smallvec::SmallVec;
 pub mod header {
     /// `host:port` list that tests use to choose the endpoint themselves.
     pub const TEST_ENDPOINT_SELECTION: &str = "test-epp-endpoint-selection";
+    /// Name of the InferenceObjective that a request belongs to, the newer name of the header first.
+    pub const OBJECTIVE: [&str; 2] = ["x-llm-d-inference-objective", "x-gateway-inference-objective"];
     /// On whose behalf a request is made; the second one is the former name.
     pub const FAIRNESS_ID: [&str; 2] = ["x-llm-d-inference-fairness-id", "x-gateway-inference-fairness-id"];
 
@@ -64,7 +66,8 @@ pub struct Request {
     pub body: Bytes,
     /// What the body says.
     pub content: Content,
-    /// Its priority among others: the larger, the more important. 0 unless an InferenceObjective says otherwise.
+    /// How important it is, higher before lower: that of the InferenceObjective which it names, else 0. What is below
+    /// 0 may be turned away under load.
     pub priority: i32,
 }
 

@@ -26,6 +26,7 @@ use crate::exchange::BodyBudget;
 use crate::metrics::Metrics;
 use crate::pool::{Limits, Pool};
 use crate::view;
+use crate::watch::objectives::SharedPriorities;
 
 /// The limit of bodies in these tests.
 const MAX_BODY: usize = 200_000;
@@ -85,7 +86,8 @@ impl Fixture {
             budget: BodyBudget::new(MAX_HELD),
         };
         let traffic = metrics.traffic.clone();
-        let pool = Pool { hot: Arc::new(hot), view: shared, traffic, limits: Arc::new(limits) };
+        let (priorities, limits) = (SharedPriorities::default(), Arc::new(limits));
+        let pool = Pool { hot: Arc::new(hot), view: shared, priorities, traffic, limits };
         Self { pool: Arc::new(pool), metrics }
     }
 
