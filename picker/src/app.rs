@@ -15,6 +15,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
 mod api;
+mod api_config;
 mod cluster;
 mod endpoints;
 

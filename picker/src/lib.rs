@@ -17,6 +17,8 @@ pub mod check;
 pub mod drain;
 pub mod extproc;
 pub mod health;
+#[cfg(target_os = "linux")]
+pub mod huge_pages;
 pub mod logging;
 pub mod metrics;
 pub mod open_files;

@@ -54,13 +54,15 @@ where
     };
 
     let Some(strategy) = gate.hot.current() else {
+        drop(head);
         return refuse(&mut wire, &mut account, None, &Abort::no_strategy()).await;
     };
     let wait = modes.wait(strategy.needs);
     let body = match body::read(&mut wire, &mut head, wait, &gate).await {
         Ok(body) => body,
         Err(unread) => {
-            drop(strategy);
+            // Nothing that is not counted any more may stay while the rest of the request is read.
+            drop((strategy, head));
             let abort = match unread {
                 Unread::TooLarge => Abort::too_large(gate.max_body),
                 Unread::Overloaded => Abort::overloaded(),
