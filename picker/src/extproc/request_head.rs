@@ -54,7 +54,7 @@ impl RequestHead {
     /// About the memory that its headers take, in bytes.
     pub(super) fn size(&self) -> usize {
         let Headers(headers) = &self.headers;
-        let size = headers.iter().map(|pair| size_of_val(pair) + pair.0.len() + pair.1.len()).sum();
+        let size: usize = headers.iter().map(|pair| size_of_val(pair) + pair.0.len() + pair.1.len()).sum();
         // They lie in the message that brought them, and an allocation may be an eighth larger than was asked for.
         if size > LONG { size + size / 8 } else { size }
     }
