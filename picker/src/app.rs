@@ -104,8 +104,8 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
         subset_filter: !args.disable_endpoint_subset_filter,
         budget: BodyBudget::new(args.max_held_bytes),
     };
-    let (traffic, limits) = (metrics.traffic.clone(), Arc::new(limits));
-    let pool = Pool { hot, view, priorities, traffic, limits };
+    let limits = Arc::new(limits);
+    let pool = Pool { hot, view, priorities, traffic: metrics.traffic.clone(), limits };
     let health = Routes::new(health::service(readiness.subscribe(), closing.clone()));
     let service = Service::new(Arc::new(pool), health);
     let server =
