@@ -64,7 +64,7 @@ fn the_api_server_and_the_operator_are_away() {
         );
 
         let report = load.stop().await;
-        let restarts = env::restarts(&before, &env.starts("").await?);
+        let restarts = test_env::restarts(&before, &env.starts("").await?);
         let failed = report.failures().count();
         env.measured(format_args!("{} requests, {failed} failed, {restarts} restarts", report.total()));
         env.check(failed == 0, format_args!("no request failed: {report}"));

@@ -72,7 +72,7 @@ fn fifty_edits_under_load() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         let report = load.stop().await;
-        let restarts = env::restarts(&before, &env.starts("").await?);
+        let restarts = test_env::restarts(&before, &env.starts("").await?);
 
         delays.sort();
         let (median, worst) = (delays[delays.len() / 2], delays[delays.len() - 1]);

@@ -63,7 +63,7 @@ fn a_picker_is_killed() {
         .await?;
         let in_flight = load.in_flight();
         let killed = Instant::now();
-        env::kill(pod)?;
+        test_env::kill(pod)?;
         tokio::time::sleep(Duration::from_secs(20)).await;
         let report = load.stop().await;
         env.pickers("chat", PICKERS).await?;

@@ -79,7 +79,7 @@ async fn killed(env: &TestEnv) -> Result<String> {
     let pods = env.kubectl().pods(env.namespace(), "app=chat").await?;
     let pod = pods.first().context("no model servers")?;
     env.progress().say("a model server is killed");
-    env::kill(pod)?;
+    test_env::kill(pod)?;
     let name = pod.name_any();
     until("the killed server to be Ready again", PATIENCE, || async {
         let pods = env.kubectl().pods(env.namespace(), "app=chat").await?;
