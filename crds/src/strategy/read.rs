@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn events_are_tolerant_too() {
+    fn events_may_be_readable_in_part_too() {
         let event = format!(r#"{{"type":"MODIFIED","object":{}}}"#, strategy(&deep(), "Takeover"));
         let event: WatchEvent<PartialObject<RoutingStrategy>> = serde_json::from_str(&event).unwrap();
         let WatchEvent::Modified(item) = event else { panic!("{event:?}") };
