@@ -160,9 +160,10 @@ impl Strategy {
             return Err(RefusalKind::AllFiltered.into());
         };
         let Subject { view, now, .. } = subject;
-        let mut targets = SmallVec::new();
-        for &i in destination {
-            targets.push(view.endpoints[i as usize].clone());
+        let endpoint = |&i: &u32| view.endpoints[i as usize].clone();
+        let mut targets = SmallVec::from_buf([endpoint(&destination[0])]);
+        for i in &destination[1..] {
+            targets.push(endpoint(i));
         }
         let ask = subject.ask(facts, &decision.results);
         let mut launch = Launch::of(decision, view);
@@ -178,11 +179,14 @@ impl Strategy {
     }
 }
 
-/// `count` zeros in the memory of `buffer`.
-fn zeros(buffer: &mut Vec<f32>, count: usize) -> &mut [f32] {
-    buffer.clear();
-    buffer.resize(count, 0.0);
-    buffer
+/// Brings `scores` between 0 and 1, and adds them to `totals`, each times `weight`. A function of its own, so that the
+/// compiler knows the two apart.
+#[inline(never)]
+fn add(weight: f32, scores: &mut [f32], totals: &mut [f32]) {
+    for (total, score) in totals.iter_mut().zip(scores) {
+        *score = if score.is_nan() { 0.0 } else { score.clamp(0.0, 1.0) };
+        *total += weight * *score;
+    }
 }
 
 impl Profile {
@@ -204,14 +208,13 @@ impl Profile {
                 return None;
             }
         }
-        let (scores, totals) = (zeros(scores, candidates.len()), zeros(totals, candidates.len()));
+        totals.clear();
+        totals.resize(candidates.len(), 0.0);
+        scores.resize(candidates.len(), 0.0);
         for &(weight, ref scorer) in &self.scorers {
             scores.fill(0.0);
             scorer.role.score(&ask, candidates, scores);
-            for (total, score) in totals.iter_mut().zip(scores.iter_mut()) {
-                *score = if score.is_nan() { 0.0 } else { score.clamp(0.0, 1.0) };
-                *total += weight * *score;
-            }
+            add(weight, scores, totals);
             trace.scored(&scorer.name, weight, candidates, scores);
         }
         let picked = self.picker.role.pick(&ask, cx, Scored { candidates, totals });

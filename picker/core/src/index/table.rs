@@ -105,6 +105,7 @@ impl Table {
     /// A block is never used without those before it, so it is never pushed out after them: what is held
     /// is a beginning of the chain, and its end is found by bisection. A gap, left by a full bucket, is
     /// thereby often passed over, which is right: the endpoint has no such gap.
+    #[inline]
     pub fn depth(&self, hashes: &[u64], guess: usize) -> usize {
         let holds = |n: usize| self.holds(hashes[n]);
         if hashes.is_empty() || !holds(0) {

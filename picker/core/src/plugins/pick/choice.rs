@@ -54,7 +54,7 @@ fn one_highest(cx: &mut Cx, scored: &Scored<'_>, mut key: impl FnMut(&mut Cx, us
             }
         }
     }
-    Picked::from_elem(scored.candidates.at(best) as u32, 1)
+    Picked::from_buf([scored.candidates.at(best) as u32])
 }
 
 fn many_highest(
