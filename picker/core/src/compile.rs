@@ -1,6 +1,5 @@
 //! Compiling a routing body to a [`Strategy`]: defaults, references, instances.
 
-
 use serde_json::{Value, json};
 
 use crate::config::{self, ConfigError, Document, ErrorKind, Errors, Scope};
@@ -13,6 +12,7 @@ mod context;
 mod instances;
 mod order;
 mod profiles;
+mod scrape;
 #[cfg(test)]
 mod tests;
 
@@ -75,7 +75,8 @@ pub fn compile_with(
     let body = config::read(routing, scope, &mut compiler.errors);
     let mut building = Building::new(store.stage());
     let mut instances = compiler.instances(&body.routing.plugins, &mut building);
-    let strategy = compiler.strategy(&body, config::revision(routing).into(), &mut instances, building.layout);
+    let strategy =
+        compiler.strategy(&body, config::revision(routing).into(), &mut instances, building.layout);
     match strategy {
         Some(mut strategy) if compiler.errors.is_empty() => {
             strategy.warnings = compiler.warnings(routing);
@@ -84,7 +85,6 @@ pub fn compile_with(
         _ => Err(config::told(compiler.errors, routing)),
     }
 }
-
 
 /// Reads the text of an EndpointPickerConfig.
 ///

@@ -20,6 +20,7 @@ macro_rules! room {
     };
 }
 
+pub mod data;
 pub mod discover;
 pub mod filter;
 pub mod pick;
@@ -45,6 +46,7 @@ pub fn builtin() -> &'static Registry {
             profile::REGISTRATIONS,
             produce::REGISTRATIONS,
             discover::REGISTRATIONS,
+            data::REGISTRATIONS,
         ];
         let mut registry = Registry::default();
         registry.extend(rooms.into_iter().flatten().copied());

@@ -1,7 +1,7 @@
 //! Filters: plugins that take candidates out.
 
 room! {
+    endpoint_attribute::EndpointAttributeFilter,
     header_based_testing::HeaderBasedTestingFilter,
     label_selector::LabelSelectorFilter,
 }
-

@@ -14,8 +14,7 @@ use crate::needs::Needs;
 use crate::outcome::{Ending, Outcome, ResponseHead, Usage};
 use crate::plugins::{pick, profile};
 use crate::role::{
-    Admitter, BoundHandler, Filter, Observer, Picker, PreRequest, Producer, ResponseWatch, Scorer,
-    Screener,
+    Admitter, BoundHandler, Filter, Observer, Picker, PreRequest, Producer, ResponseWatch, Scorer, Screener,
 };
 use crate::strategy::{Producing, named};
 use crate::testing::unknown;
@@ -149,6 +148,7 @@ fn strategy(profiles: Vec<Profile>) -> Strategy {
     Strategy {
         revision: "r".into(),
         needs: Needs::NOTHING,
+        scrape: None,
         columns: Box::default(),
         discovery: None,
         files: Box::default(),
@@ -284,7 +284,8 @@ fn a_decision_lists_what_every_profile_picked() {
     let subject = Subject { request: &request, view: &view, now };
     let (mut cx, mut scratch) = (Cx::new(now, 1), Scratch::default());
     let decision = strategy.decide(subject, None, Prepared::default(), &mut cx, &mut NoTrace, &mut scratch);
-    let result = |profile, picked: Option<&[u32]>| ProfileResult { profile, picked: picked.map(Picked::from) };
+    let result =
+        |profile, picked: Option<&[u32]>| ProfileResult { profile, picked: picked.map(Picked::from) };
     let decision = decision.unwrap();
     assert_eq!(
         decision,
