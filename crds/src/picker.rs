@@ -53,8 +53,8 @@ pub struct PickerSpec {
     /// A PodTemplateSpec laid over the one that is made, by strategic merge. What says where and how large
     /// pickers run is let through: labels and annotations without a prefix, and those that the operator allows;
     /// nodeSelector, tolerations, affinity, topologySpreadConstraints, priorityClassName and so on; and of the
-    /// container called picker its resources, its env, and args about logging, limits and timeouts, which are
-    /// added to those that are there. The rest needs an operator with --allow-unsafe-pod-templates. An object
+    /// container called picker its resources, RUST_LOG, RUST_BACKTRACE and TOKIO_WORKER_THREADS of its env, and args
+    /// about logging, limits and timeouts, which are added to those that are there. The rest needs an operator with --allow-unsafe-pod-templates. An object
     /// with `$patch: delete` takes what has its name out.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "free_form")]

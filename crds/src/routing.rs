@@ -19,7 +19,7 @@ pub struct RoutingBody(pub Value);
 impl Default for RoutingBody {
     /// What the API server fills in where a strategy has none.
     fn default() -> Self {
-        Self(picker_core::strategy::default_routing())
+        Self(picker_core::compile::default_routing())
     }
 }
 

@@ -84,7 +84,7 @@ pub struct RoutingStrategySpec {
     /// pickers within a second. Default: the scorers queue-scorer and kv-cache-utilization-scorer with
     /// weight 2 and prefix-cache-scorer with weight 3.
     #[serde(default)]
-    #[schemars(extend("default" = picker_core::strategy::default_routing()))]
+    #[schemars(extend("default" = picker_core::compile::default_routing()))]
     pub routing: RoutingBody,
     /// The pickers: the workload that is run for each pool. A change rolls it out anew, never below the
     /// wanted number of ready replicas.

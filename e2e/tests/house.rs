@@ -125,7 +125,7 @@ fn every_sample_compiles_and_every_plugin_has_one() {
                 }
                 _ => continue,
             };
-            if let Err(errors) = picker_core::strategy::compile(&routing, scope, &Default::default()) {
+            if let Err(errors) = picker_core::compile::compile(&routing, scope, &Default::default()) {
                 panic!("{name}: {errors}");
             }
             for plugin in routing["plugins"].as_array().unwrap() {
@@ -133,6 +133,25 @@ fn every_sample_compiles_and_every_plugin_has_one() {
             }
         }
     }
-    let all: BTreeSet<_> = picker_core::plugins::types().into_iter().map(str::to_owned).collect();
+    let all: BTreeSet<_> = picker_core::plugins::builtin().types().map(str::to_owned).collect();
     assert_eq!(shown, all, "every plugin type has a sample");
+}
+
+/// Each threat of the page on security names the tests that hold it.
+#[test]
+fn every_threat_has_its_tests() {
+    let page = fs::read_to_string(root().join("docs/security.md")).unwrap();
+    let (_, table) = page.split_once("| threat | what stops it | tests |").unwrap();
+    let (table, _) = table.split_once("\n\n").unwrap();
+    let mut tests = BTreeSet::new();
+    for row in table.lines().skip(2) {
+        let named = row.trim_end_matches(" |").rsplit_once("| ").unwrap().1;
+        let named: Vec<_> = named.split(", ").map(|name| name.trim_matches('`').to_owned()).collect();
+        assert!(!named.is_empty() && named.iter().all(|name| !name.is_empty()), "{row}");
+        tests.extend(named);
+    }
+    assert!(tests.len() > 10, "{tests:?}");
+    let sources: Vec<_> = sources().into_iter().map(|path| fs::read_to_string(path).unwrap()).collect();
+    tests.retain(|test| !sources.iter().any(|source| source.contains(&format!("fn {test}("))));
+    assert_eq!(tests, BTreeSet::new());
 }

@@ -3,13 +3,13 @@
 
 #![no_main]
 
-use extproc::authority::rewrite_connection;
 use libfuzzer_sys::fuzz_target;
+use serve::authority::rewrite_connection;
 
-/// The picker's own module, without the rest of it, which takes minutes to build.
+/// The module of the picker's server, without the rest of it, which takes a minute to build.
 #[allow(dead_code)]
-#[path = "../../picker/src/extproc"]
-mod extproc {
+#[path = "../../picker/serve/src"]
+mod serve {
     pub mod authority;
 }
 

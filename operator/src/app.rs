@@ -61,6 +61,8 @@ pub async fn run(args: Args) -> Result<()> {
             limits: Limits {
                 pod_metadata: args.allowed_pod_metadata.clone(),
                 image_prefixes: args.picker_image_prefix.clone(),
+                plain_labels: args.allow_unprefixed_pod_labels,
+                proxies: args.allow_proxy_variables,
             },
         },
         release_hold: args.release_hold,

@@ -61,6 +61,15 @@ pub struct Args {
     #[arg(long, value_name = "PREFIX", default_values = limits::POD_METADATA)]
     pub allowed_pod_metadata: Vec<String>,
 
+    /// Let spec.picker.podTemplate set labels without a prefix (team). Services, NetworkPolicies and other objects
+    /// of the namespace that choose pods by such labels can then be made to choose pickers.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub allow_unprefixed_pod_labels: bool,
+
+    /// Let spec.picker.podTemplate set HTTP_PROXY, HTTPS_PROXY and NO_PROXY, in capitals or not.
+    #[arg(long)]
+    pub allow_proxy_variables: bool,
+
     /// Take only images that begin so in spec.picker.image. Repeatable. Default: any image.
     #[arg(long, value_name = "PREFIX")]
     pub picker_image_prefix: Vec<String>,
@@ -103,6 +112,16 @@ mod tests {
         assert_eq!(parse(&["--allowed-pod-metadata="]).allowed_pod_metadata, [""]);
         let args = parse(&["--picker-image-prefix=a/", "--picker-image-prefix=b/"]);
         assert_eq!(args.picker_image_prefix, ["a/", "b/"]);
+    }
+
+    #[test]
+    fn proxies_are_off_and_labels_are_on_unless_it_is_said() {
+        let parse = |line: &[&str]| {
+            let args = Args::try_parse_from([&["operator"], line].concat()).unwrap();
+            (args.allow_proxy_variables, args.allow_unprefixed_pod_labels)
+        };
+        assert_eq!(parse(&[]), (false, true));
+        assert_eq!(parse(&["--allow-proxy-variables", "--allow-unprefixed-pod-labels=false"]), (true, false));
     }
 
     #[test]

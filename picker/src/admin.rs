@@ -8,6 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
+use picker_core::column::Column;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -108,9 +109,9 @@ async fn endpoints_page(State(admin): State<Admin>) -> Json<Value> {
             "slot": endpoint.slot,
             "labels": endpoint.labels,
             "inFlight": endpoint.live().in_flight(),
-            "waiting": number(view.waiting[i]),
-            "running": number(view.running[i]),
-            "kvUsage": number(view.kv_usage[i]),
+            "waiting": number(view.column(Column::WAITING)[i]),
+            "running": number(view.column(Column::RUNNING)[i]),
+            "kvUsage": number(view.column(Column::KV_USAGE)[i]),
             "blockSize": view.block_size[i],
             "blocks": view.num_blocks[i],
             "lora": lora.map(|l| json!({"max": l.max, "running": l.running, "waiting": l.waiting})),

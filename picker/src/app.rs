@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use picker_core::Hot;
+use picker_serve::Server;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -15,6 +16,7 @@ use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
 mod api;
+mod api_config;
 mod cluster;
 mod endpoints;
 
@@ -25,7 +27,6 @@ use crate::drain::Signals;
 use crate::extproc::{Budget, Gate, Service};
 use crate::metrics::Metrics;
 use crate::ready::Readiness;
-use crate::serve::Serve;
 use crate::source::{self, Desk};
 use crate::tls;
 use crate::watch::Wanted;
@@ -79,7 +80,7 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
     let never = CancellationToken::new();
     let routes = Routes::new(health::service(readiness.subscribe(), never.clone()));
     tasks.spawn(async move {
-        Serve::for_probes().run(probes, routes, never).await;
+        Server::for_probes().run(probes, routes, never).await;
         "health"
     });
 
@@ -104,7 +105,8 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
     };
     let health = Routes::new(health::service(readiness.subscribe(), closing.clone()));
     let service = Service::new(Arc::new(gate), health);
-    let server = Serve { tls: certificate(&args, &mut tasks)?, ..Serve::default() };
+    let server =
+        Server { tls: certificate(&args, &mut tasks)?, stream_tasks: args.stream_tasks, ..Server::default() };
     let server = AbortOnDropHandle::new(traffic.spawn(server.run(gateways, service, closing.clone())));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),

@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use crds::PoolGroup;
 use http::uri::PathAndQuery;
+use picker_serve::StreamTasks;
 use smallvec::SmallVec;
 
 mod foreign;
@@ -182,6 +183,9 @@ pub struct ServeArgs {
     /// Whether /metrics and /debug ask the API server if the bearer token may get them
     #[arg(long, value_name = "BOOL", help_heading = "Serving", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::boolean)]
     pub metrics_endpoint_auth: bool,
+    /// Tasks that the streams of a gateway's connection run in, joined or spawned: for benchmarks of the server alone
+    #[arg(long, value_name = "TASKS", help_heading = "Serving", hide = true, default_value = "joined", value_parser = value::stream_tasks)]
+    pub stream_tasks: StreamTasks,
 
     /// Time from one scrape of a model server to the next; at least 50ms
     #[arg(long, value_name = "DURATION", help_heading = "Scraping", default_value = "50ms", value_parser = value::duration)]

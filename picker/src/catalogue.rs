@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use picker_core::plugin::Registration;
-use picker_core::plugins;
+use picker_core::plugins::builtin;
 use serde_json::{Value, json};
 
 use crate::args::Output;
@@ -16,16 +16,16 @@ mod tests;
 pub fn run(types: &[String], output: Output, out: &mut impl Write) -> u8 {
     let mut listed: Vec<&Registration> = Vec::new();
     for name in types {
-        let Some(found) = plugins::find(name) else {
+        let Some(found) = builtin().find(name) else {
             // What can't be written to a closed pipe is not wanted.
-            let _ =
-                writeln!(out, "there is no plugin type {name:?}; there are: {}", plugins::types().join(", "));
+            let types: Vec<_> = builtin().types().collect();
+            let _ = writeln!(out, "there is no plugin type {name:?}; there are: {}", types.join(", "));
             return 2;
         };
         listed.push(found);
     }
     if types.is_empty() {
-        listed.extend(plugins::ALL);
+        listed.extend(builtin().all());
     }
     let text = match output {
         Output::Text => listed.into_iter().map(text).collect::<Vec<_>>().join("\n"),
@@ -43,9 +43,13 @@ fn roles(plugin: &Registration) -> Vec<&'static str> {
 fn value(plugin: &Registration) -> Value {
     json!({
         "type": plugin.kind,
+        "stability": plugin.stability.name(),
+        "formerly": plugin.aliases,
         "roles": roles(plugin),
         "summary": plugin.summary,
         "score": plugin.formula,
+        "writes": plugin.writes,
+        "sample": plugin.sample,
         "parameters": plugin.schema(),
     })
 }

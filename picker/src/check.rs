@@ -3,9 +3,10 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-use picker_core::Hot;
-use picker_core::config::{API_VERSIONS, Document, Errors, Scope};
-use picker_core::hot::Outcome;
+use picker_core::Strategy;
+use picker_core::compile::{compile, read_document};
+use picker_core::config::{API_VERSIONS, Errors, Scope};
+use picker_core::store::StateStore;
 use serde_json::Value;
 
 #[cfg(test)]
@@ -52,23 +53,33 @@ fn check_file(file: &Path, out: &mut impl Write) -> u8 {
     for subject in subjects {
         let Subject { label, prefix, .. } = &subject;
         match subject.compile() {
-            Ok(revision) => say(format!("{label}: ok, revision {revision}")),
+            Ok(strategy) => {
+                for warning in &strategy.warnings {
+                    say(format!("{label}: warning: {}", at(prefix, &warning.path, &warning.message)));
+                }
+                for file in &strategy.files {
+                    let needs = format!("the picker reads the file {}", file.path);
+                    say(format!("{label}: {}", at(prefix, &file.field, &needs)));
+                }
+                say(format!("{label}: ok, revision {}", strategy.revision));
+            }
             Err(Errors(errors)) => {
                 worst = BAD;
                 for error in errors {
-                    let dot = if prefix.is_empty() || error.path.is_empty() || error.path.starts_with('[') {
-                        ""
-                    } else {
-                        "."
-                    };
-                    let path = format!("{prefix}{dot}{}", error.path);
-                    let colon = if path.is_empty() { "" } else { ": " };
-                    say(format!("{label}: {path}{colon}{}", error.message));
+                    say(format!("{label}: {}", at(prefix, &error.path, &error.message)));
                 }
             }
         }
     }
     worst
+}
+
+/// `message` with the whole path of the field at `path` of a routing that stands at `prefix`.
+fn at(prefix: &str, path: &str, message: &str) -> String {
+    let dot = if prefix.is_empty() || path.is_empty() || path.starts_with('[') { "" } else { "." };
+    let path = format!("{prefix}{dot}{path}");
+    let colon = if path.is_empty() { "" } else { ": " };
+    format!("{path}{colon}{message}")
 }
 
 fn read(file: &Path) -> std::io::Result<String> {
@@ -91,14 +102,10 @@ struct Subject {
 }
 
 impl Subject {
-    /// The revision, if it compiles.
-    fn compile(&self) -> Result<String, Errors> {
+    /// The strategy, if it compiles.
+    fn compile(&self) -> Result<Strategy, Errors> {
         let body = self.body.as_ref().map_err(Clone::clone)?;
-        let hot = Hot::default();
-        match hot.offer(body, self.scope) {
-            Outcome::Refused(errors) => Err(errors),
-            Outcome::Unchanged | Outcome::Swapped { .. } => Ok(hot.revision().unwrap_or_default()),
-        }
+        Ok(compile(body, self.scope, &StateStore::default())?.strategy)
     }
 }
 
@@ -111,7 +118,7 @@ fn subjects(document: Value) -> Vec<Subject> {
             prefix: "spec.routing".to_owned(),
             // The API server fills in the default where there is none.
             body: Ok(match &document["spec"]["routing"] {
-                Value::Null => picker_core::strategy::default_routing(),
+                Value::Null => picker_core::compile::default_routing(),
                 routing => routing.clone(),
             }),
             scope: Scope::Resource,
@@ -148,6 +155,6 @@ fn is_config(text: &str) -> bool {
 }
 
 fn config(label: String, text: &str) -> Subject {
-    let body = Document::parse(text).map(|document| document.routing);
+    let body = read_document(text).map(|document| document.routing);
     Subject { label, prefix: String::new(), body, scope: Scope::File }
 }

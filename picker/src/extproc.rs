@@ -3,8 +3,6 @@
 //! A gateway opens one stream for each HTTP exchange. [`stream`] is its whole story, from the request's
 //! headers to the end of the response; the other modules are the words it is told in.
 
-pub mod authority;
-
 mod abort;
 mod account;
 mod body;

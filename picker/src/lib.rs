@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! RoutingStrategy, file, text ─ source ─► Hot<Strategy> ─┐
-//! InferencePool, pods, file ─── watch ──► endpoints ─┐   ├─► extproc ◄─ serve ◄─ gateways
+//! InferencePool, pods, file ─── watch ──► endpoints ─┐   ├─► extproc ◄─ picker-serve ◄─ gateways
 //! model servers ─────────────── scrape ─► readings ──┴─► View ─┘
 //! ```
 //!
@@ -17,12 +17,13 @@ pub mod check;
 pub mod drain;
 pub mod extproc;
 pub mod health;
+#[cfg(target_os = "linux")]
+pub mod huge_pages;
 pub mod logging;
 pub mod metrics;
 pub mod open_files;
 pub mod ready;
 pub mod scrape;
-pub mod serve;
 pub mod source;
 pub mod status;
 pub mod tls;

@@ -29,6 +29,10 @@ fn main() -> ExitCode {
 
 fn serve(args: ServeArgs, ignored: &[String]) -> ExitCode {
     logging::init(&args);
+    #[cfg(target_os = "linux")]
+    if let Err(error) = picker::huge_pages::off() {
+        tracing::debug!(%error, "whether there are huge pages is the kernel's decision");
+    }
     if let Some(most) = open_files::raise().filter(|most| *most < FILES) {
         tracing::warn!(
             most,

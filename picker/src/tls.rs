@@ -30,14 +30,14 @@ pub enum TlsError {
         source: std::io::Error,
     },
     /// A file holds nothing of its kind.
-    #[error("no {what} in {path} (PEM): {source}")]
+    #[error("no {what} in {path} (PEM): {why}")]
     Pem {
         /// A certificate or a private key.
         what: &'static str,
         /// The file.
         path: String,
-        /// What the PEM reader says.
-        source: rustls::pki_types::pem::Error,
+        /// What is wrong with it, in words that tell nothing of the file's text.
+        why: &'static str,
     },
     /// A key of a kind that is not supported, or one that is not the certificate's.
     #[error("certificate and key do not work together: {0}")]

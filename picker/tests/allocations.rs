@@ -12,11 +12,10 @@ use allocation_counter::AllocationInfo;
 use bytes::Bytes;
 use picker::extproc::{Budget, Gate, Service};
 use picker::metrics::Metrics;
-use picker::serve::Serve;
 use picker::view;
 use picker_core::config::Scope;
 use picker_core::endpoint::{EndpointId, EndpointSpec, Labels, Slots};
-use picker_core::strategy::default_routing;
+use picker_core::compile::default_routing;
 use picker_core::view::{Reading, Signals};
 use picker_core::{Hot, View};
 use picker_proto::body_mutation::Mutation;
@@ -26,6 +25,7 @@ use picker_proto::processing_mode::BodySendMode::FullDuplexStreamed;
 use picker_proto::processing_request::Request;
 use picker_proto::processing_response::Response;
 use picker_proto::{HeaderMap, HttpBody, HttpHeaders, ProcessingRequest, ProcessingResponse};
+use picker_serve::Server;
 use rstest::rstest;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
@@ -60,7 +60,7 @@ impl Picker {
             let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
             say_address.send(listener.local_addr().unwrap()).unwrap();
             let service = Service::new(gate(), Routes::default());
-            runtime.spawn(Serve::default().run(listener, service, CancellationToken::new()));
+            runtime.spawn(Server::default().run(listener, service, CancellationToken::new()));
             runtime.block_on(wait_begin).unwrap();
             allocation_counter::measure(|| {
                 runtime.block_on(async {

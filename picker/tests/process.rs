@@ -38,6 +38,7 @@ impl Picker {
         let [grpc, health, pages] = free_ports();
         let child = Command::new(env!("CARGO_BIN_EXE_picker"))
             .current_dir(dir)
+            .env_remove("KUBERNETES_SERVICE_HOST")
             .env("KUBECONFIG", dir.join("kubeconfig"))
             .args(["--grpc-port", &grpc.to_string()])
             .args(["--grpc-health-port", &health.to_string(), "--metrics-port", &pages.to_string()])

@@ -66,7 +66,7 @@ fn the_routing_has_no_defaults_inside() {
     }
     let routing = &schema()["properties"]["spec"]["properties"]["routing"];
     assert_eq!(defaults(&routing["properties"]), 0);
-    assert_eq!(routing["default"], picker_core::strategy::default_routing());
+    assert_eq!(routing["default"], picker_core::compile::default_routing());
 }
 
 #[test]

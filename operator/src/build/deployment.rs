@@ -22,12 +22,18 @@ pub(super) fn build(input: &Input<'_>) -> Result<Object, OverlayError> {
         let prefixes = input.defaults.limits.image_prefixes.join(", ");
         return Err(OverlayError::Image { image: image.clone(), prefixes });
     }
-    // A right of the cluster, and with a ServiceMonitor the token of Prometheus, are for no image of anybody's.
-    if input.picker.metrics.auth
-        && input.picker.image.is_some()
-        && input.defaults.limits.image_prefixes.is_empty()
-    {
-        return Err(OverlayError::Auth);
+    // A right of the cluster, with a ServiceMonitor the token of Prometheus, and private keys are for no image of
+    // anybody's.
+    if input.picker.image.is_some() && input.defaults.limits.image_prefixes.is_empty() {
+        if input.picker.metrics.auth {
+            return Err(OverlayError::Auth);
+        }
+        if input.picker.tls.mode == TlsMode::Secret && !input.defaults.allow_unsafe_pod_templates {
+            return Err(OverlayError::Key);
+        }
+    }
+    if let Some(resources) = &input.picker.resources {
+        overlay::check_resources(&json!(resources), input.defaults)?;
     }
     let template = overlay::lay(template(input), &input.picker.pod_template, input.defaults)?;
     let as_built = template.to_string();

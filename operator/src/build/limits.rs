@@ -17,11 +17,21 @@ pub struct Limits {
     pub pod_metadata: Vec<String>,
     /// Beginnings of images; empty: any image.
     pub image_prefixes: Vec<String>,
+    /// Whether the pods may have labels without a prefix, by which Services and NetworkPolicies of the namespace
+    /// may choose pods.
+    pub plain_labels: bool,
+    /// Whether the environment may name a proxy.
+    pub proxies: bool,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { pod_metadata: POD_METADATA.map(str::to_owned).into(), image_prefixes: Vec::new() }
+        Self {
+            pod_metadata: POD_METADATA.map(str::to_owned).into(),
+            image_prefixes: Vec::new(),
+            plain_labels: true,
+            proxies: false,
+        }
     }
 }
 
@@ -30,6 +40,11 @@ impl Limits {
     pub fn allows_key(&self, key: &str) -> bool {
         let Some((prefix, _)) = key.split_once('/') else { return true };
         self.pod_metadata.iter().any(|allowed| allowed == prefix || allowed == key)
+    }
+
+    /// Whether a label may have this key, as far as that depends on its having a prefix.
+    pub fn allows_label(&self, key: &str) -> bool {
+        self.plain_labels || key.contains('/')
     }
 
     /// Whether pickers may be of this image. A prefix ends where a part of the image's name does, so that

@@ -35,6 +35,31 @@ pub enum OverlayError {
          in a pod; an operator with --allowed-pod-metadata takes those that it names"
     )]
     Metadata(String),
+    /// A label without a prefix, where they are not let through.
+    #[error(
+        "spec.picker.podTemplate.{0}: not allowed, since Services and NetworkPolicies may choose pods by it; an \
+         operator with --allow-unprefixed-pod-labels=true takes it"
+    )]
+    PlainLabel(String),
+    /// An environment variable that may lead the pickers elsewhere.
+    #[error(
+        "spec.picker.podTemplate.{path}: {name:?} is not allowed, since it could lead a picker to other files or \
+         addresses; allowed are {allowed}, and with --allow-proxy-variables of the operator those of proxies"
+    )]
+    Variable {
+        /// Where it stands.
+        path: String,
+        /// The variable.
+        name: String,
+        /// Those that are let through.
+        allowed: String,
+    },
+    /// An amount of something that may be a device of the node.
+    #[error(
+        "spec.picker.resources.{0}: not allowed, since it could bring devices of the node into a pod; pickers use \
+         cpu, memory and ephemeral-storage. An operator with --allow-unsafe-pod-templates takes it"
+    )]
+    Device(String),
     /// An image from elsewhere.
     #[error("spec.picker.image: {image} is not allowed; this operator takes images under {prefixes}")]
     Image {
@@ -49,9 +74,23 @@ pub enum OverlayError {
          pickerImagePrefixes): it gives pickers a right of the cluster"
     )]
     Auth,
+    /// A private key for an image that nobody vouches for.
+    #[error(
+        "spec.picker.tls.secretName: with spec.picker.image it is for operators that limit the images (chart value \
+         pickerImagePrefixes): it shows a private key to the image"
+    )]
+    Key,
     /// Our container was taken out.
     #[error("spec.picker.podTemplate.spec.containers: the container called picker must stay")]
     NoPicker,
+}
+
+/// Fails when a container's `resources` ask for more than room and time, where that is not let through.
+pub(super) fn check_resources(resources: &Value, defaults: &Defaults) -> Result<(), OverlayError> {
+    match safe::device(resources) {
+        Some(path) if !defaults.allow_unsafe_pod_templates => Err(OverlayError::Device(path)),
+        _ => Ok(()),
+    }
 }
 
 /// Labels that a template may not set.

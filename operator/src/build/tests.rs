@@ -116,7 +116,11 @@ fn of_a_secret_pods_see_the_certificate_and_its_key() {
 /// What is said against pickers of `image`, with metrics for those who may read them or for all.
 fn refused(image: Option<&str>, auth: bool, defaults: &Defaults) -> Option<String> {
     let metrics = Metrics { auth, ..Metrics::default() };
-    let picker = PickerSpec { image: image.map(str::to_owned), metrics, ..PickerSpec::default() };
+    said(&PickerSpec { image: image.map(str::to_owned), metrics, ..PickerSpec::default() }, defaults)
+}
+
+/// What is said against pickers.
+fn said(picker: &PickerSpec, defaults: &Defaults) -> Option<String> {
     let input = Input {
         strategy: "chat",
         uid: "u",
@@ -124,7 +128,7 @@ fn refused(image: Option<&str>, auth: bool, defaults: &Defaults) -> Option<Strin
         pool: "qwen",
         group: PoolGroup::V1,
         name: "qwen-picker",
-        picker: &picker,
+        picker,
         defaults,
     };
     objects(&input).err().map(|error| error.to_string())
@@ -154,4 +158,37 @@ fn a_right_of_the_cluster_is_for_no_image_of_anybody() {
     assert_eq!(refused(Some("any"), false, &defaults), None);
     let said = refused(Some("any"), true, &defaults).unwrap();
     assert!(said.starts_with("spec.picker.metrics.auth: with spec.picker.image"), "{said}");
+}
+
+#[test]
+fn a_private_key_is_for_no_image_of_anybody() {
+    let refused = |image: Option<&str>, defaults: &Defaults| {
+        let tls = Tls { mode: TlsMode::Secret, secret_name: Some("any".to_owned()) };
+        let picker = PickerSpec { image: image.map(str::to_owned), tls, ..PickerSpec::default() };
+        said(&picker, defaults)
+    };
+    let mut defaults = defaults();
+    assert_eq!(refused(None, &defaults), None);
+    let why = refused(Some("any"), &defaults).unwrap();
+    assert!(why.starts_with("spec.picker.tls.secretName: with spec.picker.image"), "{why}");
+    defaults.limits.image_prefixes = vec!["registry.example.com/".to_owned()];
+    assert_eq!(refused(Some("registry.example.com/picker:1"), &defaults), None);
+    // Whoever may say anything may mount any Secret.
+    let defaults = Defaults { allow_unsafe_pod_templates: true, limits: Limits::default(), ..defaults };
+    assert_eq!(refused(Some("any"), &defaults), None);
+}
+
+#[test]
+fn resources_bring_no_device_into_a_pod() {
+    let refused = |resources: Value, defaults: &Defaults| {
+        said(&serde_json::from_value(json!({"resources": resources})).unwrap(), defaults)
+    };
+    let mut defaults = defaults();
+    let room = json!({"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"ephemeral-storage": "1Gi"}});
+    assert_eq!(refused(room, &defaults), None);
+    let device = json!({"limits": {"example.com/host-disk": "1"}});
+    let why = refused(device.clone(), &defaults).unwrap();
+    assert!(why.starts_with("spec.picker.resources.limits[example.com/host-disk]: not allowed"), "{why}");
+    defaults.allow_unsafe_pod_templates = true;
+    assert_eq!(refused(device, &defaults), None);
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use picker_core::config::{Errors, Scope, revision};
 use picker_core::store::StateStore;
-use picker_core::strategy::compile;
+use picker_core::compile::compile;
 use serde_json::Value;
 
 use super::dereference::Kept;

@@ -12,13 +12,12 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use picker_serve::accept::{ConnectionLimits, accept};
+use picker_serve::peer_limits::ConnectionPermit;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
-
-use crate::serve::accept::{Bounds, accept};
-use crate::serve::guests::Seat;
 
 /// The longest that a request's headers may take, and the longest pause between two requests.
 const HEADERS: Duration = Duration::from_secs(10);
@@ -27,15 +26,15 @@ const AGE: Duration = Duration::from_secs(60);
 /// The longest that its last answer may take then.
 const LAST: Duration = Duration::from_secs(10);
 /// How many connections there may be.
-const BOUNDS: Bounds = Bounds { connections: 256, per_peer: 32 };
+const LIMITS: ConnectionLimits = ConnectionLimits { connections: 256, per_peer: 32 };
 
 /// Serves `router`. Never ends by itself.
 pub async fn run(listener: TcpListener, router: Router) {
     let never = CancellationToken::new();
-    accept(listener, BOUNDS, never, |io, _, seat| connection(io, router.clone(), seat)).await;
+    accept(listener, LIMITS, never, |io, _, permit| connection(io, router.clone(), permit)).await;
 }
 
-async fn connection(io: TcpStream, router: Router, _seat: Seat) {
+async fn connection(io: TcpStream, router: Router, _permit: ConnectionPermit) {
     let service = service_fn(move |request: Request<Incoming>| {
         let answer = router.clone().oneshot(request.map(Body::new));
         async move { Ok::<_, Infallible>(answer.await.unwrap_or_else(|never| match never {})) }
@@ -79,7 +78,7 @@ mod tests {
     async fn one_peer_cannot_take_all_places() {
         let (address, _served) = start().await;
         let mut held = Vec::new();
-        for _ in 0..BOUNDS.per_peer {
+        for _ in 0..LIMITS.per_peer {
             held.push(TcpStream::connect(address).await.unwrap());
         }
         let mut over = TcpStream::connect(address).await.unwrap();

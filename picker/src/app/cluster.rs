@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail};
-use kube::{Client, Config};
+use kube::Client;
 use tokio::sync::watch;
 
-use super::{Tasks, api};
+use super::{Tasks, api, api_config};
 use crate::args::ServeArgs;
 use crate::metrics::Metrics;
 use crate::source::kube::{Stored, StrategyRef};
@@ -15,7 +15,7 @@ use crate::status;
 use crate::watch::pool::{Members, PoolRef, PoolState};
 use crate::watch::{Wanted, pods, pool};
 
-/// A client for the cluster that the process runs in or that a kubeconfig names; `None` when no flag asks
+/// A client for the cluster that the process runs in, or else that a kubeconfig names; `None` when no flag asks
 /// for a cluster. The API server need not answer yet.
 pub(super) async fn client(args: &ServeArgs) -> Result<Option<Client>> {
     let asked = args.strategy.is_some()
@@ -25,14 +25,14 @@ pub(super) async fn client(args: &ServeArgs) -> Result<Option<Client>> {
     if !asked {
         return Ok(None);
     }
-    match Config::infer().await {
+    match api_config::find().await {
         Ok(config) => Ok(Some(api::client(config).context("cannot make a client for the cluster")?)),
         // Manifests for file-discovery name a pool, too: only who needs the cluster fails, later.
         Err(error) if args.strategy.is_none() && !args.metrics_endpoint_auth => {
             tracing::warn!(%error, "there is no cluster");
             Ok(None)
         }
-        Err(error) => Err(error).context("there is no cluster to follow; set KUBECONFIG, or run in a pod"),
+        Err(error) => Err(error).context("there is no cluster to follow"),
     }
 }
 

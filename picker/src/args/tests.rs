@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use rstest::rstest;
 
 use super::*;
@@ -39,6 +39,7 @@ fn defaults() -> ServeArgs {
         max_held_bytes: 256 << 20,
         drain_timeout: Duration::from_secs(30),
         metrics_endpoint_auth: false,
+        stream_tasks: StreamTasks::Joined,
         refresh_metrics_interval: Duration::from_millis(50),
         metrics_staleness_threshold: Duration::from_secs(2),
         model_server_metrics_path: None,
@@ -53,6 +54,14 @@ fn defaults() -> ServeArgs {
 #[test]
 fn nothing_is_the_defaults() {
     assert_eq!(serve(&[]), defaults());
+}
+
+#[test]
+fn streams_run_in_tasks_of_their_own_for_benchmarks() {
+    let args = serve(&["--stream-tasks=spawned"]);
+    assert_eq!(args, ServeArgs { stream_tasks: StreamTasks::Spawned, ..defaults() });
+    assert!(cli(&["--stream-tasks=threads"]).unwrap_err().to_string().contains("must be joined or spawned"));
+    assert!(!Cli::command().render_long_help().to_string().contains("--stream-tasks"));
 }
 
 #[test]

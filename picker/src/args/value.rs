@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crds::PoolGroup;
 use http::uri::PathAndQuery;
+use picker_serve::StreamTasks;
 
 /// A duration like `50ms`, `1m30s` or `0`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
@@ -39,6 +40,15 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
         "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(true),
         "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(false),
         _ => Err("must be true or false".to_owned()),
+    }
+}
+
+/// The tasks that streams run in.
+pub(super) fn stream_tasks(text: &str) -> Result<StreamTasks, String> {
+    match text {
+        "joined" => Ok(StreamTasks::Joined),
+        "spawned" => Ok(StreamTasks::Spawned),
+        _ => Err("must be joined or spawned".to_owned()),
     }
 }
 

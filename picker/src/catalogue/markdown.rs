@@ -22,12 +22,19 @@ nor against a server: it gets the mean score of the others.
 ";
 
 /// The sections, those that strategies name most often first.
-const SECTIONS: [(&str, Role); 6] = [
+const SECTIONS: [(&str, Role); 13] = [
     ("Filters", Role::Filter),
     ("Scorers", Role::Scorer),
     ("Pickers", Role::Picker),
-    ("Producers", Role::Producer),
     ("Profile handlers", Role::ProfileHandler),
+    ("Deciders", Role::Decider),
+    ("Screeners", Role::Screener),
+    ("Preparers", Role::Preparer),
+    ("Producers", Role::Producer),
+    ("Admitters", Role::Admitter),
+    ("Plugins that act before the request is sent", Role::PreRequest),
+    ("Observers of responses", Role::Observer),
+    ("Upkeep", Role::Upkeep),
     ("Discovery", Role::Discovery),
 ];
 

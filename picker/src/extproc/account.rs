@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use picker_core::RefusalKind;
+
 use super::abort::Abort;
 use crate::metrics::{Model, Reason, Traffic};
 
@@ -34,10 +36,10 @@ impl<'a> Account<'a> {
     }
 
     pub(super) fn refused(&mut self, model: Option<&str>, abort: &Abort) {
-        if abort.reason == Reason::AllFiltered {
+        if abort.0.kind == RefusalKind::AllFiltered {
             self.traffic.sheds.inc();
         }
-        self.count(model, abort.reason);
+        self.count(model, Reason::Refused(abort.0.kind));
     }
 
     /// The gateway broke the protocol.

@@ -120,7 +120,7 @@ where
     if enough == 0 {
         wire.send(reply::headers_before_body(&head.headers)).await;
     }
-    let mut gathered = Gathered::expecting(head.content_length());
+    let mut gathered = Gathered::expecting(head.content_length(), limit);
     let mut messages = 0;
     // Nothing is held yet, so there is no hurry; and a body of a single message needs no clock.
     let (mut due, mut pace) = (None, 1);
@@ -137,10 +137,9 @@ where
                 if gathered.len() + more > limit && wait != Wait::EarlyChunks {
                     return Err(Unread::TooLarge);
                 }
-                if !held.take(more) {
+                if !gathered.push(body.body, |bytes| held.take(bytes)) {
                     return Err(Unread::Overloaded);
                 }
-                gathered.push(body.body);
                 messages += 1;
                 if body.end_of_stream {
                     break End::Body;

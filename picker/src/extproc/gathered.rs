@@ -1,38 +1,67 @@
 //! A body that comes in chunks, as one slice.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
-/// The most room that is made for a body by its announced length, which a client may make up.
-const AHEAD: usize = 1 << 20;
+/// The most room that is made for a body by its announced length before its bytes are there: a client may make that
+/// length up. Room up to this is not counted, since memory that was never written takes none.
+const AHEAD: usize = 64 << 10;
 
 /// The chunks so far: the first as it is, and a copy from the second one on, so that a flood of tiny chunks
 /// takes no more memory than their bytes.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
     only: Bytes,
-    copy: BytesMut,
+    copy: Vec<u8>,
     announced: usize,
+    limit: usize,
+    charged: usize,
 }
 
 impl Gathered {
-    /// Chunks of a body of about so many bytes.
-    pub(super) fn expecting(announced: Option<usize>) -> Self {
-        Self { announced: announced.unwrap_or_default().min(AHEAD), ..Self::default() }
+    /// Chunks of a body of about so many bytes, for which no room beyond `limit` is made ahead.
+    pub(super) fn expecting(announced: Option<usize>, limit: usize) -> Self {
+        Self { announced: announced.unwrap_or_default().min(limit), limit, ..Self::default() }
     }
 
-    pub(super) fn push(&mut self, chunk: Bytes) {
-        if chunk.is_empty() {
-            return;
-        }
-        if self.len() == 0 {
+    /// Adds a chunk if `take` grants the bytes of memory that it takes in addition, with the room that is made for
+    /// later ones; else returns false.
+    pub(super) fn push(&mut self, chunk: Bytes, mut take: impl FnMut(usize) -> bool) -> bool {
+        let length = self.len() + chunk.len();
+        let is_first = self.len() == 0;
+        let room = if is_first || length <= self.copy.capacity() {
+            self.copy.capacity()
+        } else {
+            self.ample(length)
+        };
+        // Where there is no place for ample room, there may be one for the bytes.
+        let granted = [room, length.max(self.copy.capacity())].into_iter().find(|room| {
+            let more = owed(length, *room).saturating_sub(self.charged);
+            let granted = more == 0 || take(more);
+            self.charged += if granted { more } else { 0 };
+            granted
+        });
+        let Some(room) = granted else { return false };
+        if is_first {
             self.only = chunk;
-            return;
+            return true;
         }
-        if self.copy.is_empty() {
-            self.copy.reserve(self.announced);
+        if chunk.is_empty() {
+            return true;
         }
+        self.copy.reserve_exact(room.max(length) - self.copy.len());
         self.copy.extend_from_slice(&std::mem::take(&mut self.only));
         self.copy.extend_from_slice(&chunk);
+        true
+    }
+
+    /// Room for `length` bytes and some more, so that the copy seldom moves.
+    fn ample(&self, length: usize) -> usize {
+        let grown = if length <= self.announced {
+            (4 * self.copy.capacity()).max(AHEAD).min(self.announced)
+        } else {
+            (2 * self.copy.capacity()).min(self.limit)
+        };
+        grown.max(length)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -40,17 +69,26 @@ impl Gathered {
     }
 
     pub(super) fn finish(self) -> Bytes {
-        if self.copy.is_empty() { self.only } else { self.copy.freeze() }
+        if self.copy.is_empty() { self.only } else { self.copy.into() }
     }
+}
+
+/// What a body of `length` bytes in `room` for as many counts.
+fn owed(length: usize, room: usize) -> usize {
+    if room <= AHEAD { length } else { room.max(length) }
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
+    const LIMIT: usize = 1 << 20;
+
     fn gathered(chunks: &[Bytes]) -> Gathered {
-        let mut gathered = Gathered::default();
-        chunks.iter().for_each(|chunk| gathered.push(chunk.clone()));
+        let mut gathered = Gathered::expecting(None, LIMIT);
+        chunks.iter().for_each(|chunk| assert!(gathered.push(chunk.clone(), |_| true)));
         gathered
     }
 
@@ -67,17 +105,37 @@ mod tests {
     #[test]
     fn an_announced_body_is_copied_once() {
         let chunk = Bytes::from(vec![7; 1000]);
-        let mut gathered = Gathered::expecting(Some(100_000));
-        gathered.push(chunk.clone());
-        gathered.push(chunk.clone());
-        let before = gathered.copy.as_ptr();
-        (0..98).for_each(|_| gathered.push(chunk.clone()));
-        assert_eq!(gathered.copy.as_ptr(), before);
-        // What is announced beyond reason is not believed.
-        let mut gathered = Gathered::expecting(Some(usize::MAX));
-        gathered.push(chunk.clone());
-        gathered.push(chunk);
-        assert!(gathered.copy.capacity() <= AHEAD + 2000, "{}", gathered.copy.capacity());
+        let mut gathered = Gathered::expecting(Some(AHEAD), LIMIT);
+        let mut push = || gathered.push(chunk.clone(), |_| true).then(|| gathered.copy.as_ptr());
+        push();
+        let before = push();
+        (0..63).for_each(|_| assert_eq!(push(), before));
+        assert_eq!((gathered.len(), gathered.copy.capacity()), (65_000, AHEAD));
+    }
+
+    #[test]
+    fn what_is_announced_is_not_believed() {
+        for announced in [AHEAD + 1, LIMIT, usize::MAX] {
+            let mut gathered = Gathered::expecting(Some(announced), usize::MAX);
+            assert!((0..2).all(|_| gathered.push(Bytes::from_static(b"x"), |_| true)));
+            assert_eq!((gathered.copy.capacity(), gathered.charged), (AHEAD, 2));
+        }
+    }
+
+    #[test]
+    fn where_there_is_no_place_for_ample_room_there_may_be_one_for_the_bytes() {
+        let chunk = Bytes::from(vec![7; AHEAD]);
+        let mut gathered = Gathered::expecting(Some(4 * AHEAD), LIMIT);
+        let mut left = 3 * AHEAD;
+        let mut push = |gathered: &mut Gathered| {
+            gathered.push(chunk.clone(), |more| {
+                let left_then = left.checked_sub(more);
+                left = left_then.unwrap_or(left);
+                left_then.is_some()
+            })
+        };
+        assert_eq!([(); 4].map(|()| push(&mut gathered)), [true, true, true, false]);
+        assert_eq!((gathered.len(), gathered.copy.capacity()), (3 * AHEAD, 3 * AHEAD));
     }
 
     #[test]
@@ -89,5 +147,28 @@ mod tests {
         // No chunk is left that would keep its source.
         assert!(gathered.only.is_empty());
         assert_eq!(gathered.finish(), source);
+    }
+
+    proptest! {
+        /// Whatever a client announces and however it cuts its body.
+        #[test]
+        fn all_memory_beyond_the_first_is_counted(
+            announced in prop::option::of(0..2 * LIMIT),
+            chunks in prop::collection::vec(0..100_000_usize, 1..20),
+        ) {
+            let mut gathered = Gathered::expecting(announced, LIMIT);
+            let mut counted = 0;
+            for length in chunks {
+                let pushed = gathered.push(vec![7; length].into(), |more| {
+                    counted += more;
+                    true
+                });
+                prop_assert!(pushed);
+                prop_assert!(counted >= gathered.len());
+                prop_assert!(gathered.copy.capacity() <= counted.max(AHEAD));
+                // And little more than is there, or was announced.
+                prop_assert!(counted <= (4 * gathered.len()).max(AHEAD));
+            }
+        }
     }
 }

@@ -30,7 +30,7 @@ impl Route {
     /// The route of `flight`; what the client itself sent of that kind goes.
     pub(super) fn new(flight: &Flight, headers: &Headers) -> Self {
         let destination = Bytes::from(destination(flight));
-        let revision = Bytes::copy_from_slice(flight.strategy().revision.as_bytes());
+        let revision = Bytes::copy_from_slice(flight.revision().as_bytes());
         let metadata = metadata([
             (NAMESPACE, within([(DESTINATION, value(destination.clone()))])),
             (EXPLAIN, within([("revision", value(revision))])),

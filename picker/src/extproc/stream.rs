@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use futures::Stream;
 use picker_core::request::{Content, Headers, Request};
-use picker_core::{Cx, parse};
+use picker_core::{Cx, Refusal, RefusalKind, parse};
 use picker_proto::ProcessingRequest;
 use picker_proto::processing_request::Request as Part;
 use tokio::time::timeout;
@@ -20,7 +20,6 @@ use super::mode::Modes;
 use super::reply::{self, Route, Side};
 use super::tail::Tail;
 use super::wire::Wire;
-use crate::metrics::Reason;
 
 /// How long what is left of a refused request is read.
 const REST: Duration = Duration::from_secs(5);
@@ -54,17 +53,19 @@ where
     };
 
     let Some(strategy) = gate.hot.current() else {
-        return refuse(&mut wire, &mut account, None, &Abort::no_strategy()).await;
+        drop(head);
+        return refuse(&mut wire, &mut account, None, &RefusalKind::NoStrategy.into()).await;
     };
     let wait = modes.wait(strategy.needs);
     let body = match body::read(&mut wire, &mut head, wait, &gate).await {
         Ok(body) => body,
         Err(unread) => {
-            drop(strategy);
+            // Nothing that is not counted any more may stay while the rest of the request is read.
+            drop((strategy, head));
             let abort = match unread {
                 Unread::TooLarge => Abort::too_large(gate.max_body),
-                Unread::Overloaded => Abort::overloaded(),
-                Unread::TooSlow => Abort::too_slow(),
+                Unread::Overloaded => RefusalKind::Overloaded.into(),
+                Unread::TooSlow => RefusalKind::TooSlow.into(),
                 Unread::Answered(message) => {
                     let tail = Tail::new(modes, None, End::Body);
                     return tail.run(&mut wire, Some(*message), &mut account).await;
@@ -110,7 +111,7 @@ fn understand(headers: Headers, body: &Body<'_>) -> Result<Request, Abort> {
     let content = match parse::parse(&headers, &body.bytes) {
         Ok(content) => content,
         Err(_) if body.partial => Content::default(),
-        Err(bad) => return Err(Abort::new(Reason::BadBody, bad.to_string())),
+        Err(bad) => return Err(Refusal::with(RefusalKind::BadBody, bad.to_string()).into()),
     };
     Ok(Request { headers, body: body.bytes.clone(), content })
 }

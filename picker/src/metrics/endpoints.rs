@@ -1,5 +1,6 @@
 use std::fmt;
 
+use picker_core::column::Column;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -43,13 +44,13 @@ impl Collector for Endpoints {
             Some(f64::from(view.endpoints[i].live().in_flight()))
         })?;
         column("endpoint_waiting", "Requests waiting at the endpoint, as last scraped", &|i| {
-            known(view.waiting[i])
+            known(view.column(Column::WAITING)[i])
         })?;
         column("endpoint_running", "Requests running at the endpoint, as last scraped", &|i| {
-            known(view.running[i])
+            known(view.column(Column::RUNNING)[i])
         })?;
         column("endpoint_kv_usage", "Share of the endpoint's KV cache in use, as last scraped", &|i| {
-            known(view.kv_usage[i])
+            known(view.column(Column::KV_USAGE)[i])
         })
     }
 }

@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use picker_core::RefusalKind;
+use picker_core::refusal;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -24,60 +26,48 @@ const OTHER: &str = "other";
 /// Bytes of a model's name that the label keeps.
 const NAME: usize = 128;
 
-/// How the request of an exchange ended: its HTTP status, and the reason in a word.
+/// How the request of an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// An endpoint was named.
     Routed,
     /// The gateway told the picker nothing to route (a response of its own, an empty stream).
     Nothing,
-    /// There is no ready endpoint, or none that the gateway allows.
-    NoEndpoints,
-    /// The filters removed every endpoint.
-    AllFiltered,
-    /// The body is not what path and content type claim.
-    BadBody,
-    /// The body is longer than the cap.
-    TooLarge,
-    /// The rest of a body that is held doesn't come.
-    TooSlow,
-    /// The bodies that are held leave no room for another one.
-    Overloaded,
-    /// No strategy has been compiled yet.
-    NoStrategy,
     /// The client went away before an endpoint was named.
     ClientClosed,
     /// The gateway broke the protocol.
     Protocol,
+    /// It was refused.
+    Refused(RefusalKind),
 }
+
+/// How many reasons there are.
+const REASONS: usize = 4 + refusal::TABLE.len();
 
 impl Reason {
     /// All of them, in the order of their rows.
-    pub const ALL: [Self; 11] = [
-        Self::Routed,
-        Self::Nothing,
-        Self::NoEndpoints,
-        Self::AllFiltered,
-        Self::BadBody,
-        Self::TooLarge,
-        Self::TooSlow,
-        Self::Overloaded,
-        Self::NoStrategy,
-        Self::ClientClosed,
-        Self::Protocol,
-    ];
+    pub fn all() -> impl Iterator<Item = Self> {
+        let refused = refusal::TABLE.iter().map(|row| Self::Refused(row.kind));
+        [Self::Routed, Self::Nothing, Self::ClientClosed, Self::Protocol].into_iter().chain(refused)
+    }
+
+    fn index(self) -> usize {
+        match self {
+            Self::Routed => 0,
+            Self::Nothing => 1,
+            Self::ClientClosed => 2,
+            Self::Protocol => 3,
+            Self::Refused(kind) => 4 + kind as usize,
+        }
+    }
 
     /// The HTTP status that the client sees, as far as it depends on the picker.
     pub fn status(self) -> u16 {
         match self {
             Self::Routed | Self::Nothing => 200,
-            Self::BadBody => 400,
-            Self::TooSlow => 408,
-            Self::TooLarge => 413,
-            Self::AllFiltered => 429,
             Self::ClientClosed => 499,
             Self::Protocol => 500,
-            Self::NoEndpoints | Self::Overloaded | Self::NoStrategy => 503,
+            Self::Refused(kind) => kind.row().status,
         }
     }
 
@@ -86,20 +76,14 @@ impl Reason {
         match self {
             Self::Routed => "routed",
             Self::Nothing => "nothing-to-route",
-            Self::NoEndpoints => "no-endpoints",
-            Self::AllFiltered => "all-filtered",
-            Self::BadBody => "bad-body",
-            Self::TooLarge => "body-too-large",
-            Self::TooSlow => "body-too-slow",
-            Self::Overloaded => "overloaded",
-            Self::NoStrategy => "no-strategy",
             Self::ClientClosed => "client-closed",
             Self::Protocol => "protocol-error",
+            Self::Refused(kind) => kind.row().name,
         }
     }
 }
 
-type Counts = [AtomicU64; Reason::ALL.len()];
+type Counts = [AtomicU64; REASONS];
 
 /// A model's row.
 #[derive(Debug, Default)]
@@ -167,7 +151,7 @@ impl Requests {
     /// Counts a request for `model` (`None`: it named none, or was not read).
     pub fn count(&self, model: Option<&str>, reason: Reason) -> Model {
         let row = self.row(model, reason);
-        row.counts[reason as usize].fetch_add(1, Ordering::Relaxed);
+        row.counts[reason.index()].fetch_add(1, Ordering::Relaxed);
         Model(row)
     }
 
@@ -233,10 +217,10 @@ impl Collector for Requests {
         rows.sort_unstable_by_key(|(model, _)| *model);
         rows.extend([("", &*self.0.unnamed), (OTHER, &*self.0.other)]);
         for (model, row) in &rows {
-            for reason in Reason::ALL {
-                let count = row.counts[reason as usize].load(Ordering::Relaxed);
+            for reason in Reason::all() {
+                let count = row.counts[reason.index()].load(Ordering::Relaxed);
                 if count > 0 {
-                    let labels = [("model", *model), ("status", status(reason)), ("reason", reason.name())];
+                    let labels = [("model", *model), ("status", &*reason.status().to_string()), ("reason", reason.name())];
                     ConstCounter::new(count).encode(metric.encode_family(&labels)?)?;
                 }
             }
@@ -250,19 +234,5 @@ impl Collector for Requests {
             }
         }
         Ok(())
-    }
-}
-
-/// [`Reason::status`] as a label.
-pub(super) fn status(reason: Reason) -> &'static str {
-    match reason.status() {
-        200 => "200",
-        400 => "400",
-        408 => "408",
-        413 => "413",
-        429 => "429",
-        499 => "499",
-        503 => "503",
-        _ => "500",
     }
 }

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use picker_core::RefusalKind;
 use picker_core::View;
 use picker_core::endpoint::{EndpointId, EndpointSpec, Slots};
 use picker_core::view::{Reading, Signals};
@@ -48,12 +49,12 @@ fn requests_have_bounded_labels() {
     let requests = &metrics.traffic.requests;
     requests.count(Some("llama"), Reason::Routed);
     requests.count(Some("llama"), Reason::Routed);
-    requests.count(Some("llama"), Reason::TooLarge);
-    requests.count(None, Reason::NoEndpoints);
-    requests.count(Some(""), Reason::NoEndpoints);
+    requests.count(Some("llama"), Reason::Refused(RefusalKind::TooLarge));
+    requests.count(None, Reason::Refused(RefusalKind::NoEndpoints));
+    requests.count(Some(""), Reason::Refused(RefusalKind::NoEndpoints));
     requests.count(Some(&"é".repeat(100)), Reason::Routed);
     // A name that only refusals have seen.
-    requests.count(Some("invented"), Reason::AllFiltered);
+    requests.count(Some("invented"), Reason::Refused(RefusalKind::AllFiltered));
     // A name that is that of a row.
     requests.count(Some("other"), Reason::Routed);
     insta::assert_snapshot!(lines(&metrics, &["waypost_picker_requests"]), @r#"
@@ -150,9 +151,19 @@ async fn a_row_stays_while_a_request_of_its_model_is_under_way() {
 }
 
 #[test]
-fn statuses_are_those_of_the_labels() {
-    for reason in Reason::ALL {
-        assert_eq!(requests::status(reason), reason.status().to_string());
+fn every_reason_has_its_row_and_its_name() {
+    let all: Vec<_> = Reason::all().collect();
+    let names: std::collections::BTreeSet<_> = all.iter().map(|reason| reason.name()).collect();
+    assert_eq!((names.len(), all.len()), (13, 13));
+    let requests = Requests::default();
+    all.iter().for_each(|reason| drop(requests.count(None, *reason)));
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(requests));
+    let mut text = String::new();
+    text::encode(&mut text, &registry).unwrap();
+    for reason in all {
+        let labels = format!("status=\"{}\",reason=\"{}\"}} 1", reason.status(), reason.name());
+        assert!(text.contains(&labels), "{labels}: {text}");
     }
 }
 

@@ -184,6 +184,7 @@ impl Figures {
             block_size: self.block_size,
             num_blocks: self.num_blocks,
             lora: self.lora.and_then(|(_, state)| state).map(Arc::new),
+            others: Vec::new(),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Instant, SystemTime};
 
 use picker_core::config::{Scope, revision};
 use picker_core::hot::Outcome;
-use picker_core::plugins::discover::FileDiscovery;
+use picker_core::discovery::FileDiscovery;
 use picker_core::{Hot, Needs, Strategy};
 use serde_json::Value;
 use tokio::sync::watch;
@@ -38,6 +38,8 @@ pub struct Installed {
     pub since: Option<SystemTime>,
     /// Plugin instances whose state started anew with it.
     pub resets: Vec<String>,
+    /// What is not as it should be in it.
+    pub warnings: Vec<String>,
     /// Whether it needs the metrics of model servers.
     pub scrape: bool,
     /// Where it finds endpoints, when not in an InferencePool.
@@ -86,7 +88,8 @@ impl Source {
 
 impl Swap {
     fn tell(self, state: &mut Installed) {
-        state.revision = Some(self.strategy.revision.clone());
+        state.revision = Some(self.strategy.revision.to_string());
+        state.warnings = self.strategy.warnings.iter().map(ToString::to_string).collect();
         state.routing = Some(self.routing);
         state.since = Some(self.since);
         state.resets = self.resets;
@@ -144,7 +147,7 @@ impl Desk {
             Err(error) => {
                 self.metrics.refused();
                 let serving = self.hot.revision();
-                tracing::error!(revision = offered, serving, error, "the routing is refused");
+                tracing::error!(revision = offered, serving = serving.as_deref(), error, "the routing is refused");
                 (None, Some(error))
             }
         };
@@ -191,7 +194,7 @@ impl Desk {
             return;
         }
         self.metrics.refused();
-        tracing::error!(serving = self.hot.revision(), error, "the routing can't be read");
+        tracing::error!(serving = self.hot.revision().as_deref(), error, "the routing can't be read");
         self.tell(|state| {
             state.offered = None;
             state.error = Some(error.to_owned());
@@ -218,16 +221,22 @@ impl Desk {
                 self.metrics.unchanged();
                 Ok(None)
             }
-            Outcome::Swapped { resets } => {
+            Outcome::Swapped { resets, warnings } => {
                 let Some(strategy) = self.hot.current() else { return Ok(None) };
                 self.metrics.swapped(&strategy.revision, now);
                 tracing::info!(
-                    revision = strategy.revision,
-                    before,
+                    revision = &*strategy.revision,
+                    before = before.as_deref(),
                     ?resets,
                     micros = started.elapsed().as_micros() as u64,
                     "a routing serves"
                 );
+                for warning in &warnings {
+                    tracing::warn!(field = warning.path, "{}", warning.message);
+                }
+                for file in &strategy.files {
+                    tracing::info!(field = file.field, path = file.path, "the routing reads a file");
+                }
                 Ok(Some(Swap { strategy, routing: Arc::new(routing.clone()), since: now, resets }))
             }
         }

@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use picker_core::endpoint::{EndpointId, EndpointSpec, Labels};
-use picker_core::plugins::discover::FileDiscovery;
+use picker_core::discovery::FileDiscovery;
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;

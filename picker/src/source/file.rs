@@ -6,7 +6,8 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use picker_core::config::{Document, Scope};
+use picker_core::compile::read_document;
+use picker_core::config::Scope;
 use tokio::io::AsyncReadExt;
 
 use super::{Desk, Offer};
@@ -89,7 +90,7 @@ impl ConfigFile {
     /// Waits for the next change, or reads it for the first time, and brings what it says to `desk`.
     pub async fn look(&mut self, desk: &Desk) {
         let text = self.0.next().await.map_err(|e| e.to_string());
-        match text.and_then(|text| Document::parse(&text).map_err(|e| e.to_string())) {
+        match text.and_then(|text| read_document(&text).map_err(|e| e.to_string())) {
             Ok(document) => {
                 desk.offer(Offer { routing: &document.routing, scope: Scope::File, generation: None });
             }

@@ -1,7 +1,7 @@
 //! A strategy from the command line, or the default one.
 
-use picker_core::config::{Document, Errors, Scope};
-use picker_core::strategy::default_routing;
+use picker_core::compile::{default_routing, read_document};
+use picker_core::config::{Errors, Scope};
 
 use super::{Desk, Offer};
 
@@ -10,7 +10,7 @@ use super::{Desk, Offer};
 /// # Errors
 /// When it is not one, or doesn't compile.
 pub fn offer(text: &str, desk: &Desk) -> Result<(), String> {
-    let document = Document::parse(text).map_err(|errors: Errors| errors.to_string())?;
+    let document = read_document(text).map_err(|errors: Errors| errors.to_string())?;
     bring(&document.routing, desk)
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use tokio::time::MissedTickBehavior;
@@ -110,16 +110,26 @@ impl Pair {
 
     fn certified(&self, dir: &Path) -> Result<CertifiedKey, TlsError> {
         let fault = |what, path: PathBuf| {
-            move |source| TlsError::Pem { what, path: path.display().to_string(), source }
+            move |error| TlsError::Pem { what, path: path.display().to_string(), why: told(&error) }
         };
         let chain = CertificateDer::pem_slice_iter(&self.chain)
             .collect::<Result<Vec<_>, _>>()
-            .and_then(|chain| {
-                if chain.is_empty() { Err(rustls::pki_types::pem::Error::NoItemsFound) } else { Ok(chain) }
-            })
+            .and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
             .map_err(fault("certificate", chain_path(dir)))?;
         let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(fault("private key", key_path(dir)))?;
         certified(chain, key)
+    }
+}
+
+/// The error without the line of the file that the reader stopped at: it may be one of a private key.
+fn told(error: &pem::Error) -> &'static str {
+    match error {
+        pem::Error::MissingSectionEnd { .. } => "a section has no end",
+        pem::Error::IllegalSectionStart { .. } => "a section begins with a line that is none",
+        pem::Error::Base64Decode(_) => "a section is no base64",
+        pem::Error::SectionTooLarge => "a section is too large",
+        pem::Error::NoItemsFound => "there is none",
+        _ => "it can't be read",
     }
 }
 
@@ -194,6 +204,29 @@ mod tests {
         fs::rename(mount.path().join("..data_tmp"), mount.path().join("..data")).unwrap();
         assert!(matches!(files.check(), Change::Replaced));
         assert_eq!(serving(&files), [second.cert.der().clone()]);
+    }
+
+    #[test]
+    fn an_error_tells_nothing_of_a_file() {
+        let secret = "c2VjcmV0IGtleSBieXRlcw";
+        for broken in [
+            format!("-----BEGIN PRIVATE KEY----{secret}\n"),
+            format!("-----BEGIN PRIVATE KEY-----\n{secret}\n"),
+            format!("-----BEGIN PRIVATE KEY-----\n{secret}!\n-----END PRIVATE KEY-----\n"),
+            format!("-----BEGIN {secret}-----\n"),
+            secret.to_owned(),
+        ] {
+            for path in [chain_path, key_path] {
+                let dir = tempfile::tempdir().unwrap();
+                write(dir.path(), "pair");
+                fs::write(path(dir.path()), &broken).unwrap();
+                let error = Files::open(dir.path()).unwrap_err();
+                let (said, secret) = (format!("{error} {error:?}"), &secret[..8]);
+                let bytes = format!("{:?}", secret.as_bytes());
+                assert!(!said.contains(secret), "{said}");
+                assert!(!said.contains(bytes.trim_matches(['[', ']'])), "{said}");
+            }
+        }
     }
 
     #[test]

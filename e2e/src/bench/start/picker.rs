@@ -107,6 +107,8 @@ impl<'a> Picker<'a> {
         let mut child = ending_with_us(self.program)?
             .args(["--strategy", &format!("{NAMESPACE}/{NAME}"), "--pool-name", NAME])
             .args(ports.flags())
+            // Where it is measured in a pod, that is not the cluster to follow.
+            .env_remove("KUBERNETES_SERVICE_HOST")
             .env("KUBECONFIG", self.cluster.kubeconfig())
             .env("POD_NAME", "bench-picker")
             .stdout(Stdio::piped())

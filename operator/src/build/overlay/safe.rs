@@ -1,6 +1,6 @@
 //! What a pod template may say. Whoever may write a RoutingStrategy need not be allowed to make pods, to
 //! run them as any ServiceAccount, or to mount Secrets: so only what says where and how large pickers run
-//! is let through.
+//! is let through. `docs/security.md` has the model of threats behind it.
 
 use serde_json::{Map, Value};
 
@@ -15,7 +15,6 @@ const POD: &[&str] = &[
     "dnsConfig",
     "dnsPolicy",
     "enableServiceLinks",
-    "hostAliases",
     "imagePullSecrets",
     "nodeSelector",
     "preemptionPolicy",
@@ -28,7 +27,21 @@ const POD: &[&str] = &[
 
 const CONTAINER: &[&str] = &["args", "env", "name", "resources"];
 
+/// Not its servers and search domains: they would say at which address the API server is, where that has a name.
+const DNS: &[&str] = &["options"];
+
 const ENV: &[&str] = &["$patch", "name", "value"];
+
+/// Environment variables of a picker that say how it logs and how many threads it has. Others lead its client of
+/// the API server elsewhere, name files, or load code: which, depends on libraries, so no list of them would be
+/// complete.
+const VARIABLES: &[&str] = &["RUST_BACKTRACE", "RUST_LOG", "TOKIO_WORKER_THREADS"];
+
+/// Environment variables that send connections through a proxy.
+const PROXIES: &[&str] = &["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"];
+
+/// Resources that bring nothing of the node into a container.
+const RESOURCES: &[&str] = &["cpu", "ephemeral-storage", "memory"];
 
 /// Flags of a picker that say how it logs, how much it holds and how long it waits. The others name files,
 /// configurations, endpoints or certificates: with them a picker shows what its author may not read, or sends
@@ -58,26 +71,62 @@ pub(super) fn check(
     own: &[Value],
     limits: &Limits,
 ) -> Result<(), OverlayError> {
-    if let Some(key) = template.get("metadata").and_then(|metadata| foreign_key(metadata, limits)) {
-        return Err(OverlayError::Metadata(key));
+    if let Some(error) = template.get("metadata").and_then(|metadata| foreign_key(metadata, limits)) {
+        return Err(error);
     }
-    violation(template, own).map_or(Ok(()), |path| Err(OverlayError::Unsafe(path)))
+    if let Some(path) = violation(template, own) {
+        return Err(OverlayError::Unsafe(path));
+    }
+    variable(template, limits).map_or(Ok(()), Err)
+}
+
+/// The first amount of a container's `resources` that may be a device of the node.
+pub(super) fn device(resources: &Value) -> Option<String> {
+    ["limits", "requests"].iter().find_map(|field| {
+        let name = resources[field].as_object()?.keys().find(|name| !RESOURCES.contains(&name.as_str()))?;
+        Some(format!("{field}[{name}]"))
+    })
+}
+
+/// The first environment variable that is not let through.
+fn variable(template: &Map<String, Value>, limits: &Limits) -> Option<OverlayError> {
+    let proxies = if limits.proxies { PROXIES } else { &[] };
+    let allowed = |name: &str| VARIABLES.contains(&name) || proxies.contains(&name);
+    let containers = template.get("spec")?["containers"].as_array()?;
+    containers.iter().enumerate().find_map(|(at, container)| {
+        container["env"].as_array()?.iter().enumerate().find_map(|(i, env)| {
+            let name = env["name"].as_str().unwrap_or_default();
+            (!allowed(name)).then(|| OverlayError::Variable {
+                path: format!("spec.containers[{at}].env[{i}].name"),
+                name: name.to_owned(),
+                allowed: [VARIABLES, proxies].concat().join(", "),
+            })
+        })
+    })
 }
 
 fn violation(template: &Map<String, Value>, own: &[Value]) -> Option<String> {
     template.iter().find_map(|(name, value)| match name.as_str() {
         "metadata" => only(name, value, METADATA),
-        "spec" => only(name, value, POD).or_else(|| of_system(value)).or_else(|| {
-            entries("spec.containers", &value["containers"], |path, value| container(path, value, own))
-        }),
+        "spec" => only(name, value, POD)
+            .or_else(|| of_system(value))
+            .or_else(|| only("spec.dnsConfig", &value["dnsConfig"], DNS))
+            .or_else(|| {
+                entries("spec.containers", &value["containers"], |path, value| container(path, value, own))
+            }),
         _ => Some(name.clone()),
     })
 }
 
-fn foreign_key(metadata: &Value, limits: &Limits) -> Option<String> {
-    METADATA.iter().find_map(|field| {
-        let key = metadata[field].as_object()?.keys().find(|key| !limits.allows_key(key))?;
-        Some(format!("metadata.{field}[{key}]"))
+fn foreign_key(metadata: &Value, limits: &Limits) -> Option<OverlayError> {
+    let keys = |field: &str| metadata[field].as_object().into_iter().flat_map(Map::keys);
+    let foreign = METADATA.iter().find_map(|field| {
+        let key = keys(field).find(|key| !limits.allows_key(key))?;
+        Some(OverlayError::Metadata(format!("metadata.{field}[{key}]")))
+    });
+    foreign.or_else(|| {
+        let key = keys("labels").find(|key| !limits.allows_label(key))?;
+        Some(OverlayError::PlainLabel(format!("metadata.labels[{key}]")))
     })
 }
 
@@ -90,7 +139,9 @@ fn container(path: &str, container: &Value, own: &[Value]) -> Option<String> {
     if container["name"] != "picker" {
         return Some(path.to_owned());
     }
+    let device = || device(&container["resources"]).map(|device| format!("{path}.resources.{device}"));
     only(path, container, CONTAINER)
+        .or_else(device)
         .or_else(|| entries(&format!("{path}.env"), &container["env"], |path, env| only(path, env, ENV)))
         .or_else(|| args(&format!("{path}.args"), &container["args"], own))
 }
@@ -105,6 +156,10 @@ fn args(path: &str, args: &Value, own: &[Value]) -> Option<String> {
     let mut is_value = false;
     args.iter().enumerate().find_map(|(i, arg)| {
         let text = arg.as_str().unwrap_or_default();
+        // A reference to a variable stands for what can't be seen here.
+        if text.contains("$(") {
+            return Some(format!("{path}[{i}]"));
+        }
         let flag = text.strip_prefix("--").or_else(|| text.strip_prefix('-'));
         let (allowed, takes_next) = match flag {
             // What begins with a dash is no value here, lest it be one for us and a flag for the picker.
@@ -149,6 +204,7 @@ mod tests {
         match check(template.as_object().unwrap(), &own, &Limits::default()) {
             Ok(()) => None,
             Err(OverlayError::Unsafe(path) | OverlayError::Metadata(path)) => Some(path),
+            Err(OverlayError::Variable { path, .. }) => Some(path),
             Err(other) => panic!("{other}"),
         }
     }
@@ -160,9 +216,10 @@ mod tests {
             "spec": {
                 "nodeSelector": {"pool": "cpu"}, "tolerations": [{"operator": "Exists"}],
                 "priorityClassName": "high", "terminationGracePeriodSeconds": 60,
+                "dnsConfig": {"options": [{"name": "ndots", "value": "1"}]},
                 "containers": [{
                     "name": "picker", "args": ["-v", "4"], "resources": {"limits": {"cpu": "1"}},
-                    "env": [{"name": "RUST_LOG", "value": "debug"}, {"name": "X", "$patch": "delete"}],
+                    "env": [{"name": "RUST_LOG", "value": "debug"}, {"name": "RUST_BACKTRACE", "$patch": "delete"}],
                 }],
             },
         });
@@ -185,6 +242,17 @@ mod tests {
     #[case(json!({"spec": {"containers": [{"name": "picker", "command": ["sh"]}]}}), "spec.containers[0].command")]
     #[case(json!({"spec": {"containers": [{"name": "picker", "securityContext": null}]}}), "spec.containers[0].securityContext")]
     #[case(json!({"spec": {"priorityClassName": "system-node-critical"}}), "spec.priorityClassName")]
+    #[case(json!({"spec": {"hostAliases": [{"ip": "192.0.2.1", "hostnames": ["api"]}]}}), "spec.hostAliases")]
+    #[case(json!({"spec": {"dnsConfig": {"nameservers": ["192.0.2.1"]}}}), "spec.dnsConfig.nameservers")]
+    #[case(json!({"spec": {"dnsConfig": {"searches": ["example.com"]}}}), "spec.dnsConfig.searches")]
+    #[case(
+        json!({"spec": {"containers": [{"name": "picker", "resources": {"limits": {"cpu": "1", "example.com/kvm": "1"}}}]}}),
+        "spec.containers[0].resources.limits[example.com/kvm]"
+    )]
+    #[case(
+        json!({"spec": {"containers": [{"name": "picker", "resources": {"requests": {"hugepages-2Mi": "1Gi"}}}]}}),
+        "spec.containers[0].resources.requests[hugepages-2Mi]"
+    )]
     #[case(
         json!({"metadata": {"annotations": {"sidecar.istio.io/userVolume": "[]"}}}),
         "metadata.annotations[sidecar.istio.io/userVolume]"
@@ -200,6 +268,116 @@ mod tests {
     )]
     fn what_gives_rights_is_not(#[case] template: Value, #[case] path: &str) {
         assert_eq!(refused(template).as_deref(), Some(path));
+    }
+
+    #[test]
+    fn of_all_fields_only_those_of_where_and_how_large_are() {
+        let refused = |type_: &str, path: &str, put: &dyn Fn(Map<String, Value>) -> Value| {
+            let schema = schemars::schema_for!(k8s_openapi::api::core::v1::PodTemplateSpec).to_value();
+            let fields = schema["$defs"]
+                .as_object()
+                .unwrap()
+                .iter()
+                .find(|(name, _)| name.ends_with(type_))
+                .unwrap()
+                .1;
+            let fields = fields["properties"].as_object().unwrap().keys();
+            let let_through = |name: &&String| {
+                let template = put(json!({*name: null}).as_object().unwrap().clone());
+                match refused(template) {
+                    None => true,
+                    Some(at) => {
+                        assert_eq!(at, format!("{path}.{name}"));
+                        false
+                    }
+                }
+            };
+            fields.filter(let_through).cloned().collect::<Vec<_>>()
+        };
+        let mut pod = refused(".PodSpec", "spec", &|spec| json!({"spec": spec}));
+        pod.sort();
+        assert_eq!(pod, POD);
+        let mut container = refused(".Container", "spec.containers[0]", &|mut container| {
+            container.insert("name".to_owned(), "picker".into());
+            json!({"spec": {"containers": [container]}})
+        });
+        container.sort();
+        assert_eq!(container, CONTAINER);
+        let mut variable = refused(".EnvVar", "spec.containers[0].env[0]", &|mut variable| {
+            variable.insert("name".to_owned(), "RUST_LOG".into());
+            json!({"spec": {"containers": [{"name": "picker", "env": [variable]}]}})
+        });
+        variable.sort();
+        assert_eq!(variable, ["name", "value"]);
+    }
+
+    #[rstest]
+    #[case("KUBECONFIG")]
+    #[case("KUBE_RS_DEBUG_OVERRIDE_URL")]
+    #[case("KUBE_RS_DEBUG_IMPERSONATE_USER")]
+    #[case("KUBERNETES_SERVICE_HOST")]
+    #[case("KUBERNETES_SERVICE_PORT")]
+    #[case("HOME")]
+    #[case("LD_PRELOAD")]
+    #[case("SSL_CERT_FILE")]
+    #[case("MIMALLOC_SHOW_STATS")]
+    #[case("POD_NAME")]
+    #[case("NAMESPACE")]
+    #[case("rust_log")]
+    #[case("RUST_LOG ")]
+    #[case("HTTPS_PROXY")]
+    #[case("https_proxy")]
+    #[case("ALL_PROXY")]
+    #[case("")]
+    fn other_variables_are_refused_set_or_taken_out(#[case] name: &str) {
+        for env in [
+            json!({"name": name, "value": "x"}),
+            json!({"name": name}),
+            json!({"name": name, "$patch": "delete"}),
+            json!({"name": name, "$patch": "replace"}),
+        ] {
+            let template = json!({"spec": {"containers": [
+                {"name": "picker", "env": [{"name": "RUST_LOG", "value": "info"}, env]},
+            ]}});
+            assert_eq!(refused(template).as_deref(), Some("spec.containers[0].env[1].name"));
+        }
+    }
+
+    #[test]
+    fn what_is_no_variable_is_refused() {
+        for env in
+            [json!([null]), json!(["KUBECONFIG=x"]), json!([{"value": "x"}]), json!([{"$patch": "replace"}])]
+        {
+            let template = json!({"spec": {"containers": [{"name": "picker", "env": env}]}});
+            assert_eq!(refused(template).as_deref(), Some("spec.containers[0].env[0].name"));
+        }
+        let template = json!({"spec": {"containers": [{"name": "picker", "env": {"KUBECONFIG": "x"}}]}});
+        assert_eq!(refused(template).as_deref(), Some("spec.containers[0].env"));
+    }
+
+    #[test]
+    fn proxies_and_labels_are_as_the_operator_was_told() {
+        let check = |template: Value, limits: &Limits| {
+            check(template.as_object().unwrap(), &[], limits).map_err(|error| error.to_string())
+        };
+        let env = |name| json!({"spec": {"containers": [{"name": "picker", "env": [{"name": name, "value": "x"}]}]}});
+        let limits = Limits { proxies: true, plain_labels: false, ..Limits::default() };
+        for name in PROXIES {
+            assert_eq!(check(env(*name), &limits), Ok(()));
+        }
+        let said = check(env("KUBECONFIG"), &limits).unwrap_err();
+        assert!(said.contains("RUST_LOG") && said.contains("no_proxy"), "{said}");
+        let said = check(env("KUBECONFIG"), &Limits::default()).unwrap_err();
+        assert_eq!(
+            said,
+            "spec.picker.podTemplate.spec.containers[0].env[0].name: \"KUBECONFIG\" is not allowed, since it could \
+             lead a picker to other files or addresses; allowed are RUST_BACKTRACE, RUST_LOG, TOKIO_WORKER_THREADS, \
+             and with --allow-proxy-variables of the operator those of proxies"
+        );
+        let labels = json!({"metadata": {"labels": {"app": "vault"}, "annotations": {"team": "llm"}}});
+        assert_eq!(check(labels.clone(), &Limits::default()), Ok(()));
+        let said = check(labels, &limits).unwrap_err();
+        assert!(said.starts_with("spec.picker.podTemplate.metadata.labels[app]: not allowed"), "{said}");
     }
 
     #[rstest]
@@ -221,6 +399,9 @@ mod tests {
     #[case(json!(["-v", "4", "5"]), Some(2))]
     #[case(json!(["check", "/etc/passwd"]), Some(0))]
     #[case(json!(["--"]), Some(0))]
+    #[case(json!(["-v", "$(RUST_LOG)"]), Some(1))]
+    #[case(json!(["$(RUST_LOG)"]), Some(0))]
+    #[case(json!(["--model-server-metrics-path=/$(POD_IP)"]), Some(0))]
     #[case(json!([{"$patch": "replace"}]), Some(0))]
     fn only_flags_that_name_nothing_are(#[case] args: Value, #[case] at: Option<usize>) {
         let template = json!({"spec": {"containers": [{"name": "picker", "args": args}]}});

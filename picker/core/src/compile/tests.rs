@@ -326,6 +326,20 @@ fn a_producer_of_another_type_is_named() {
     );
 }
 
+/// Who writes a strategy of the cluster may not read the pods' files, nor send requests elsewhere.
+#[test]
+fn a_strategy_of_the_cluster_names_no_file_and_no_endpoints() {
+    let plugins = json!([
+        {"type": "file-discovery", "name": "local", "parameters": {"path": "/var/run/secrets/token"}},
+        {"type": "queue-scorer"},
+    ]);
+    let routing = json!({"plugins": plugins, "dataLayer": {"discovery": {"pluginRef": "local"}}});
+    let told = errors(&routing, Scope::Resource);
+    assert_eq!(told.iter().map(|(path, ..)| path.as_str()).collect::<Vec<_>>(), ["dataLayer"]);
+    let compiled = compile(&json!({"plugins": plugins}), Scope::Resource, &StateStore::default()).unwrap();
+    assert_eq!(compiled.strategy.discovery, None);
+}
+
 #[rstest]
 #[case::the_first_of_two(&["max-score-picker", "random-picker"], 2)]
 #[case::in_the_order_of_the_plugins(&["random-picker", "max-score-picker"], 1)]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use picker_proto::external_processor_client::ExternalProcessorClient;
 use picker_proto::{ProcessingRequest, ProcessingResponse};
+use picker_serve::Server;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -16,7 +17,6 @@ use tonic::{Status, Streaming};
 
 use super::Fixture;
 use crate::extproc::Service;
-use crate::serve::Serve;
 
 /// What a gateway does and must see.
 pub enum Step {
@@ -43,7 +43,7 @@ impl Picker {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = Service::new(fixture.gate.clone(), Routes::default());
-        let served = tokio::spawn(Serve::default().run(listener, service, CancellationToken::new()));
+        let served = tokio::spawn(Server::default().run(listener, service, CancellationToken::new()));
         let client = ExternalProcessorClient::connect(format!("http://{address}")).await.unwrap();
         Self { fixture, address, client, served }
     }

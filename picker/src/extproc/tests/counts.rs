@@ -155,7 +155,7 @@ async fn one_strategy_decides_and_an_old_one_goes_with_its_last_stream() {
     stream.play(vec![Get(routed.in_headers())]).await;
 
     let outcome = picker.fixture.gate.hot.offer(&by_adapter(), Scope::Resource);
-    assert_eq!(outcome, Outcome::Swapped { resets: Vec::new() });
+    assert_eq!(outcome, Outcome::Swapped { resets: Vec::new(), warnings: Box::default() });
     assert!(old.upgrade().is_some());
     let routed = Routed { destination: RED, revision: picker.fixture.revision(), removed: Vec::new() };
     picker.play(vec![Send(first(chat(), true, NoBody, NoBody)), Get(routed.in_headers())]).await;

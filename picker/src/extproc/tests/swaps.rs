@@ -29,7 +29,7 @@ fn weighted(weight: f64) -> Value {
 
 fn swap(fixture: &Fixture, routing: &Value) {
     let outcome = fixture.gate.hot.offer(routing, Scope::Resource);
-    assert_eq!(outcome, Outcome::Swapped { resets: Vec::new() });
+    assert_eq!(outcome, Outcome::Swapped { resets: Vec::new(), warnings: Box::default() });
 }
 
 #[tokio::test]

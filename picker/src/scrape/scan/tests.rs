@@ -38,6 +38,7 @@ fn vllm() -> Signals {
         block_size: Some(16),
         num_blocks: Some(27514),
         lora: lora(4, &["sql", "chat"], &["code"]),
+        others: Vec::new(),
     }
 }
 
@@ -126,6 +127,7 @@ sglang:gen_throughput{model_name="qwen"} 812.4
         block_size: Some(64),
         num_blocks: Some(4096),
         lora: None,
+        others: Vec::new(),
     };
     assert_eq!(of(text), expected);
 }
@@ -141,6 +143,7 @@ fn trtllm_serve() {
         block_size: Some(32),
         num_blocks: Some(1200),
         lora: None,
+        others: Vec::new(),
     };
     assert_eq!(of(text), expected);
 }
@@ -166,6 +169,7 @@ fn triton_with_tensorrt_llm_is_preferred_to_triton_unless_the_pod_says_otherwise
         block_size: Some(64),
         num_blocks: Some(6239),
         lora: None,
+        others: Vec::new(),
     };
     assert_eq!(of(TRITON), tensorrt);
     assert_eq!(scan(TRITON.as_bytes(), Some(Engine::TritonTrtllm)), tensorrt);
@@ -194,6 +198,7 @@ vllm:cache_config_info{block_size="16",engine="1",num_gpu_blocks="200"} 1
         block_size: Some(16),
         num_blocks: Some(300),
         lora: None,
+        others: Vec::new(),
     };
     assert_eq!(of(text), expected);
 }

@@ -85,7 +85,7 @@ async fn readings_are_published_soon_and_go_stale() {
     stage.wanted.send_replace(Some([spec("a")].into()));
     settle().await;
     let target = stage.targets.borrow_and_update()[0].clone();
-    let waiting = |stage: &Stage| stage.view.load().waiting[0];
+    let waiting = |stage: &Stage| stage.view.load().column(picker_core::column::Column::WAITING)[0];
     assert!(waiting(&stage).is_nan());
 
     target.readout.record(Signals { waiting: Some(4.0), ..Signals::default() }, Instant::now().into_std());

@@ -6,14 +6,14 @@ use futures::task::AtomicWaker;
 
 use super::*;
 
-/// A pipe, and how often was sent.
+/// A transport that counts how often it was flushed.
 #[derive(Clone, Default)]
 struct Counted(Arc<AtomicUsize>);
 
-impl Pipe for Counted {
-    fn begin(&self) {}
+impl Transport for Counted {
+    fn begin_round(&self) {}
 
-    fn send(&self, _: &mut Context<'_>) {
+    fn flush(&self, _: &mut Context<'_>) {
         self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
@@ -47,8 +47,8 @@ fn restless(times: usize, polled: &Arc<AtomicUsize>) -> impl Future<Output = ()>
 
 #[tokio::test]
 async fn streams_answer_before_the_connection_writes_again() {
-    let (inbox, answered) = (Inbox::default(), Arc::new(AtomicUsize::new(0)));
-    let (found, counted, writer) = (inbox.clone(), answered.clone(), Arc::new(AtomicWaker::new()));
+    let (new_streams, answered) = (NewStreams::default(), Arc::new(AtomicUsize::new(0)));
+    let (found, counted, writer) = (new_streams.clone(), answered.clone(), Arc::new(AtomicWaker::new()));
     let mut polls = 0;
     // Finds a stream while it writes the answer of the one before, three times in all.
     let connection = poll_fn(move |cx| {
@@ -65,17 +65,17 @@ async fn streams_answer_before_the_connection_writes_again() {
         }
         Poll::<()>::Pending
     });
-    let mut together = Together::new(connection, inbox, Counted::default());
-    assert!(poll!(&mut together).is_pending());
-    assert_eq!((answered.load(Ordering::Relaxed), together.streams.len()), (3, 3));
+    let mut task = ConnectionTask::new(connection, new_streams, Counted::default());
+    assert!(poll!(&mut task).is_pending());
+    assert_eq!((answered.load(Ordering::Relaxed), task.streams.len()), (3, 3));
 }
 
 #[tokio::test]
 async fn all_answer_before_the_next_write_though_they_wake_themselves() {
-    let (inbox, polled) = (Inbox::default(), Arc::new(AtomicUsize::new(0)));
+    let (new_streams, polled) = (NewStreams::default(), Arc::new(AtomicUsize::new(0)));
     for _ in 0..10 {
         // As a stream does that sends.
-        inbox.execute(restless(1, &polled));
+        new_streams.execute(restless(1, &polled));
     }
     let seen = Arc::new(Mutex::new(Vec::new()));
     let (at_each, counted) = (seen.clone(), polled.clone());
@@ -83,50 +83,50 @@ async fn all_answer_before_the_next_write_though_they_wake_themselves() {
         at_each.lock().unwrap().push(counted.load(Ordering::Relaxed));
         Poll::<()>::Pending
     });
-    let mut together = Together::new(connection, inbox, Counted::default());
-    assert!(poll!(&mut together).is_pending());
+    let mut task = ConnectionTask::new(connection, new_streams, Counted::default());
+    assert!(poll!(&mut task).is_pending());
     let seen = seen.lock().unwrap();
     assert_eq!(seen[..2], [0, 20], "{seen:?}");
 }
 
-/// How often was sent, and whether the task was woken, when a stream woke itself so many times.
-fn sent(times: usize) -> (usize, bool) {
-    let (inbox, pipe) = (Inbox::default(), Counted::default());
-    inbox.execute(restless(times, &Arc::default()));
+/// How often the transport was flushed, and whether the task was woken, when a stream woke itself so many times.
+fn flushed(times: usize) -> (usize, bool) {
+    let (new_streams, transport) = (NewStreams::default(), Counted::default());
+    new_streams.execute(restless(times, &Arc::default()));
     let (waker, woken) = wakes();
-    let mut together = Together::new(pending::<()>(), inbox, pipe.clone());
-    assert!(Pin::new(&mut together).poll(&mut Context::from_waker(&waker)).is_pending());
-    (pipe.0.load(Ordering::Relaxed), woken.0.load(Ordering::Relaxed) > 0)
+    let mut task = ConnectionTask::new(pending::<()>(), new_streams, transport.clone());
+    assert!(Pin::new(&mut task).poll(&mut Context::from_waker(&waker)).is_pending());
+    (transport.0.load(Ordering::Relaxed), woken.0.load(Ordering::Relaxed) > 0)
 }
 
 #[test]
-fn is_sent_once_and_when_nothing_more_can_be_done() {
-    assert_eq!(sent(0), (1, false));
-    assert_eq!(sent(ROUNDS), (1, false));
-    // Others have their turn too, and this one again after them.
-    assert_eq!(sent(usize::MAX), (1, true));
+fn is_flushed_once_and_when_nothing_more_can_be_done() {
+    assert_eq!(flushed(0), (1, false));
+    assert_eq!(flushed(ROUNDS), (1, false));
+    // Other tasks are polled too, and this one again after them.
+    assert_eq!(flushed(usize::MAX), (1, true));
 }
 
 #[test]
-fn many_streams_leave_others_their_turn_sooner() {
-    let (inbox, polled) = (Inbox::default(), Arc::default());
-    (0..ENOUGH).for_each(|_| inbox.execute(restless(usize::MAX, &polled)));
+fn many_streams_yield_to_other_tasks_sooner() {
+    let (new_streams, polled) = (NewStreams::default(), Arc::default());
+    (0..POLLS).for_each(|_| new_streams.execute(restless(usize::MAX, &polled)));
     let (waker, woken) = wakes();
-    let mut together = Together::new(pending::<()>(), inbox, Counted::default());
-    assert!(Pin::new(&mut together).poll(&mut Context::from_waker(&waker)).is_pending());
+    let mut task = ConnectionTask::new(pending::<()>(), new_streams, Counted::default());
+    assert!(Pin::new(&mut task).poll(&mut Context::from_waker(&waker)).is_pending());
     assert_eq!(woken.0.load(Ordering::Relaxed), 1);
     // Twice each in the only round.
-    assert_eq!(polled.load(Ordering::Relaxed), 2 * ENOUGH);
+    assert_eq!(polled.load(Ordering::Relaxed), 2 * POLLS);
 }
 
 #[test]
-fn is_woken_between_its_turns() {
-    let inbox = Inbox::default();
+fn is_woken_between_its_polls() {
+    let new_streams = NewStreams::default();
     let (ask, answer) = futures::channel::oneshot::channel::<()>();
-    inbox.execute(answer.map(drop));
+    new_streams.execute(answer.map(drop));
     let (waker, woken) = wakes();
-    let mut together = Together::new(pending::<()>(), inbox, Counted::default());
-    assert!(Pin::new(&mut together).poll(&mut Context::from_waker(&waker)).is_pending());
+    let mut task = ConnectionTask::new(pending::<()>(), new_streams, Counted::default());
+    assert!(Pin::new(&mut task).poll(&mut Context::from_waker(&waker)).is_pending());
     assert_eq!(woken.0.load(Ordering::Relaxed), 0);
     ask.send(()).unwrap();
     assert_eq!(woken.0.load(Ordering::Relaxed), 1);
@@ -134,26 +134,26 @@ fn is_woken_between_its_turns() {
 
 #[tokio::test]
 async fn a_stream_that_panics_takes_no_other_with_it() {
-    let (inbox, ended) = (Inbox::default(), Arc::new(AtomicUsize::new(0)));
+    let (new_streams, ended) = (NewStreams::default(), Arc::new(AtomicUsize::new(0)));
     let last = ended.clone();
-    inbox.execute(async { panic!("on purpose") });
-    inbox.execute(async move {
+    new_streams.execute(async { panic!("on purpose") });
+    new_streams.execute(async move {
         last.fetch_add(1, Ordering::Relaxed);
     });
-    let mut together = Together::new(pending::<()>(), inbox, Counted::default());
-    assert!(poll!(&mut together).is_pending());
-    assert_eq!((ended.load(Ordering::Relaxed), together.streams.len()), (1, 0));
+    let mut task = ConnectionTask::new(pending::<()>(), new_streams, Counted::default());
+    assert!(poll!(&mut task).is_pending());
+    assert_eq!((ended.load(Ordering::Relaxed), task.streams.len()), (1, 0));
 }
 
 #[tokio::test]
 async fn it_ends_with_the_connection() {
-    let inbox = Inbox::default();
+    let new_streams = NewStreams::default();
     let held = Arc::new(());
     let stream = held.clone();
-    inbox.execute(async move {
+    new_streams.execute(async move {
         pending::<()>().await;
         drop(stream);
     });
-    Together::new(ready(()), inbox, Counted::default()).await;
+    ConnectionTask::new(ready(()), new_streams, Counted::default()).await;
     assert_eq!(Arc::strong_count(&held), 1);
 }

@@ -8,8 +8,8 @@ use proptest::test_runner::{Config, TestRunner};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::encoder::{Coding, Field, Frame, Kind, Name, block, data, frames, literal, settings};
-use crate::extproc::authority::Authority;
-use crate::extproc::authority::frames::PREFACE;
+use crate::authority::AuthorityRepair;
+use crate::authority::frames::PREFACE;
 
 const ISTIO: &[u8] = b"outbound|9002||picker.ns.svc.cluster.local";
 
@@ -24,7 +24,7 @@ async fn served(bytes: Vec<u8>, count: usize, pipe: usize) -> Vec<(String, Heade
         }
     };
     let serves = async {
-        let mut connection = h2::server::handshake(Authority::new(server)).await.unwrap();
+        let mut connection = h2::server::handshake(AuthorityRepair::new(server)).await.unwrap();
         let mut requests = Vec::new();
         while requests.len() < count {
             let Some(Ok((request, _))) = connection.accept().await else { break };

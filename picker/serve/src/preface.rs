@@ -1,4 +1,4 @@
-//! The deadline for the first bytes of a connection: hyper waits for them as long as it takes.
+//! The deadline for the HTTP/2 preface of a connection: hyper waits for it as long as it takes.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,28 +10,30 @@ use tokio::time::{Instant, Sleep, sleep_until};
 /// Length of the client's preface, in bytes (RFC 9113, section 3.4).
 const PREFACE: usize = 24;
 
-/// A connection whose preface must come in time. Afterwards pings tell whether the other side is there.
+/// A connection whose reads fail when the client's preface is not complete in time. Afterwards pings tell whether the
+/// client is there.
 #[derive(Debug)]
-pub(super) struct Prompt<I> {
+pub(crate) struct PrefaceDeadline<I> {
     io: I,
     awaited: Option<Awaited>,
 }
 
+/// The rest of a preface.
 #[derive(Debug)]
 struct Awaited {
     missing: usize,
     deadline: Pin<Box<Sleep>>,
 }
 
-impl<I> Prompt<I> {
-    /// Reads fail when the preface of `io` is not complete at `deadline`.
-    pub(super) fn new(io: I, deadline: Instant) -> Self {
+impl<I> PrefaceDeadline<I> {
+    /// Wraps a connection whose preface must be complete at `deadline`.
+    pub(crate) fn new(io: I, deadline: Instant) -> Self {
         let deadline = Box::pin(sleep_until(deadline));
         Self { io, awaited: Some(Awaited { missing: PREFACE, deadline }) }
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Prompt<I> {
+impl<I: AsyncRead + Unpin> AsyncRead for PrefaceDeadline<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -56,7 +58,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Prompt<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Prompt<I> {
+impl<I: AsyncWrite + Unpin> AsyncWrite for PrefaceDeadline<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
@@ -94,7 +96,7 @@ mod tests {
     async fn part_of_a_preface_is_not_waited_for_beyond_the_deadline() {
         let began = Instant::now();
         let (mut client, server) = duplex(64);
-        let mut server = Prompt::new(server, began + Duration::from_secs(10));
+        let mut server = PrefaceDeadline::new(server, began + Duration::from_secs(10));
         client.write_all(&[b'P'; PREFACE - 1]).await.unwrap();
         let failed = server.read_exact(&mut [0; PREFACE]).await.unwrap_err();
         assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
@@ -105,7 +107,7 @@ mod tests {
     async fn after_the_preface_there_is_no_deadline() {
         let deadline = Instant::now() + Duration::from_secs(10);
         let (mut client, server) = duplex(64);
-        let mut server = Prompt::new(server, deadline);
+        let mut server = PrefaceDeadline::new(server, deadline);
         client.write_all(&[b'P'; PREFACE]).await.unwrap();
         // In two parts, as they may come.
         for part in [PREFACE - 5, 5] {

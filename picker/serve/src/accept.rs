@@ -1,4 +1,4 @@
-//! Taking connections, within bounds.
+//! The accept loop: takes connections from a listener, within limits for all of them and for each peer.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -9,17 +9,17 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::guests::{Guests, Seat};
+use crate::peer_limits::{ConnectionPermit, PeerLimits};
 
 /// How often the log tells of peers with too many connections.
-const TELL_AGAIN: Duration = Duration::from_secs(60);
+const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The pause after a failed accept, which is mostly the lack of a file descriptor.
 const PAUSE: Duration = Duration::from_millis(50);
 
 /// How many connections are taken.
 #[derive(Clone, Copy, Debug)]
-pub struct Bounds {
+pub struct ConnectionLimits {
     /// The most at once. Further ones wait, and are taken when others end.
     pub connections: usize,
     /// The most of one address that take new streams, and a quarter of those that it may have in all. A further
@@ -31,14 +31,14 @@ pub struct Bounds {
 /// returns when the last one has ended. To end them sooner, drop the future.
 pub async fn accept<F>(
     listener: TcpListener,
-    bounds: Bounds,
+    limits: ConnectionLimits,
     closing: CancellationToken,
-    serve: impl Fn(TcpStream, SocketAddr, Seat) -> F,
+    serve: impl Fn(TcpStream, SocketAddr, ConnectionPermit) -> F,
 ) where
     F: Future<Output = ()> + Send + 'static,
 {
-    let (guests, mut connections) = (Guests::new(bounds.per_peer), JoinSet::new());
-    let mut told: Option<Instant> = None;
+    let (peers, mut connections) = (PeerLimits::new(limits.per_peer), JoinSet::new());
+    let mut warned: Option<Instant> = None;
     loop {
         let accepted = tokio::select! {
             biased;
@@ -47,18 +47,18 @@ pub async fn accept<F>(
                 log_panic(ended);
                 continue;
             }
-            accepted = listener.accept(), if connections.len() < bounds.connections => accepted,
+            accepted = listener.accept(), if connections.len() < limits.connections => accepted,
         };
         match accepted {
-            Ok((io, peer)) => match guests.seat(peer.ip()) {
-                Some(seat) => {
-                    connections.spawn(serve(io, peer, seat));
-                    if connections.len() == bounds.connections {
-                        tracing::warn!(bounds.connections, "no further connection is taken now");
+            Ok((io, peer)) => match peers.permit(peer.ip()) {
+                Some(permit) => {
+                    connections.spawn(serve(io, peer, permit));
+                    if connections.len() == limits.connections {
+                        tracing::warn!(limits.connections, "no further connection is taken now");
                     }
                 }
-                None if told.is_none_or(|last| last.elapsed() >= TELL_AGAIN) => {
-                    told = Some(Instant::now());
+                None if warned.is_none_or(|last| last.elapsed() >= WARN_INTERVAL) => {
+                    warned = Some(Instant::now());
                     tracing::warn!(%peer, "closing a connection too many of this peer");
                 }
                 None => {}

@@ -1,4 +1,4 @@
-//! Fewer, larger reads and writes.
+//! The I/O of a connection that reads ahead, and holds back what is written until it is flushed for all streams at once.
 //!
 //! `h2` writes each DATA frame of more than 256 bytes by itself, and reads about a frame at a time. Over loopback and
 //! on a virtual network most of a small write's cost is the call, and waking its reader. Here what a connection and its
@@ -12,41 +12,47 @@ use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
-use super::buffer::{Buffer, SIZE};
-use super::streams::Pipe;
+use crate::connection_task::Transport;
+use crate::io_buffer::{IoBuffer, SIZE};
 
-/// How much is read before the streams of the connection have their turn. `h2` reads as long as something comes, and a
+/// How many bytes are read before the streams of the connection are polled. `h2` reads as long as something comes, and a
 /// gateway that sends the answers of thousands of model servers can send faster than streams are polled: what lies unread
 /// takes memory, and too much of it ends the connection.
-const TURN: usize = 64 << 10;
+const READ_PER_ROUND: usize = 64 << 10;
 
-/// The connection's end: what is written here goes out with [`Sender::send`], or when there is a batch of it.
+/// The end that the connection reads and writes. What is written goes out when the [`Flusher`] is told to, or when the
+/// buffer is full.
 #[derive(Debug)]
-pub(super) struct Batched<I>(Arc<Mutex<State<I>>>);
+pub(crate) struct CorkedIo<I>(Arc<Mutex<State<I>>>);
 
-/// The end of whoever polls the connection.
+/// The end that the task of the connection has.
 #[derive(Debug)]
-pub(super) struct Sender<I>(Arc<Mutex<State<I>>>);
+pub(crate) struct Flusher<I>(Arc<Mutex<State<I>>>);
 
-/// One task has both ends, so the lock is never waited for.
+/// The state of both ends. One task has them, so the lock is never waited for.
 #[derive(Debug)]
 struct State<I> {
     io: I,
     /// Read, and not yet asked for.
-    incoming: Buffer,
+    incoming: IoBuffer,
     /// Not yet written.
-    outgoing: Buffer,
+    outgoing: IoBuffer,
     failed: Option<io::ErrorKind>,
-    /// How much may be read in this turn.
+    /// How many bytes may still be read in this round.
     readable: usize,
 }
 
-/// Both ends of `io`.
-pub(super) fn batched<I>(io: I) -> (Batched<I>, Sender<I>) {
-    let state =
-        State { io, incoming: Buffer::default(), outgoing: Buffer::default(), failed: None, readable: TURN };
+/// Makes both ends of `io`.
+pub(crate) fn corked<I>(io: I) -> (CorkedIo<I>, Flusher<I>) {
+    let state = State {
+        io,
+        incoming: IoBuffer::default(),
+        outgoing: IoBuffer::default(),
+        failed: None,
+        readable: READ_PER_ROUND,
+    };
     let state = Arc::new(Mutex::new(state));
-    (Batched(state.clone()), Sender(state))
+    (CorkedIo(state.clone()), Flusher(state))
 }
 
 fn lock<I>(state: &Mutex<State<I>>) -> MutexGuard<'_, State<I>> {
@@ -63,7 +69,7 @@ impl<I: AsyncRead + Unpin> State<I> {
             }
         }
         if self.readable == 0 {
-            // There is more, in the next turn.
+            // There is more, in the next round.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -80,7 +86,7 @@ impl<I: AsyncWrite + Unpin> State<I> {
     /// Takes what there is room for.
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         if self.outgoing.bytes().len() >= SIZE {
-            ready!(self.poll_send(cx))?;
+            ready!(self.poll_flush(cx))?;
         }
         if let Some(kind) = self.failed {
             return Poll::Ready(Err(kind.into()));
@@ -95,7 +101,7 @@ impl<I: AsyncWrite + Unpin> State<I> {
     }
 
     /// Writes all that there is.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.outgoing.left().is_empty() {
             let written = ready!(Pin::new(&mut self.io).poll_write(cx, self.outgoing.left()));
             match written.and_then(|n| if n == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(n) }) {
@@ -116,23 +122,23 @@ impl<I: AsyncWrite + Unpin> State<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> Pipe for Sender<I> {
-    fn begin(&self) {
-        lock(&self.0).readable = TURN;
+impl<I: AsyncWrite + Unpin> Transport for Flusher<I> {
+    fn begin_round(&self) {
+        lock(&self.0).readable = READ_PER_ROUND;
     }
 
     /// What does not fit is written when the task is woken again; an error is told to the connection, which is to be
     /// polled again.
-    fn send(&self, cx: &mut Context<'_>) {
+    fn flush(&self, cx: &mut Context<'_>) {
         let mut state = lock(&self.0);
-        let Poll::Ready(sent) = state.poll_send(cx) else { return };
+        let Poll::Ready(sent) = state.poll_flush(cx) else { return };
         if sent.is_err() {
             cx.waker().wake_by_ref();
         }
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Batched<I> {
+impl<I: AsyncRead + Unpin> AsyncRead for CorkedIo<I> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut state = lock(&self.0);
         match state.failed {
@@ -142,7 +148,7 @@ impl<I: AsyncRead + Unpin> AsyncRead for Batched<I> {
     }
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Batched<I> {
+impl<I: AsyncWrite + Unpin> AsyncWrite for CorkedIo<I> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         lock(&self.0).poll_write(cx, &[IoSlice::new(buf)])
     }
@@ -159,14 +165,14 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Batched<I> {
         true
     }
 
-    /// Leaves it to [`Sender::send`]: `h2` asks for this after each frame.
+    /// Does nothing: `h2` asks for this after each frame, and the [`Flusher`] does it.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(lock(&self.0).failed.map_or(Ok(()), |kind| Err(kind.into())))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut state = lock(&self.0);
-        ready!(state.poll_send(cx))?;
+        ready!(state.poll_flush(cx))?;
         Pin::new(&mut state.io).poll_shutdown(cx)
     }
 }
@@ -179,21 +185,21 @@ mod tests {
 
     use super::*;
 
-    fn send(outgoing: &Sender<DuplexStream>) {
-        outgoing.send(&mut Context::from_waker(std::task::Waker::noop()));
+    fn flush(outgoing: &Flusher<DuplexStream>) {
+        outgoing.flush(&mut Context::from_waker(std::task::Waker::noop()));
     }
 
     #[tokio::test]
     async fn what_is_written_goes_out_together() {
         let (mut peer, io) = duplex(1 << 20);
-        let (mut io, outgoing) = batched(io);
+        let (mut io, outgoing) = corked(io);
         let mut read = [0; 64];
         io.write_all(b"one ").await.unwrap();
         io.flush().await.unwrap();
-        assert!(poll!(std::pin::pin!(peer.read(&mut read))).is_pending(), "before it is sent");
+        assert!(poll!(std::pin::pin!(peer.read(&mut read))).is_pending(), "before it is flushed");
         let slices = [IoSlice::new(b"two "), IoSlice::new(b""), IoSlice::new(b"three")];
         assert_eq!(io.write_vectored(&slices).await.unwrap(), 9);
-        send(&outgoing);
+        flush(&outgoing);
         assert_eq!(peer.read(&mut read).await.unwrap(), 13);
         assert_eq!(&read[..13], b"one two three");
     }
@@ -201,7 +207,7 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_does_not_read_holds_up_the_writer() {
         let (mut peer, io) = duplex(100);
-        let (mut io, outgoing) = batched(io);
+        let (mut io, outgoing) = corked(io);
         let sent = vec![7; 3 * SIZE];
         let mut written = 0;
         while let Some(more) = io.write(&sent[written..]).now_or_never() {
@@ -212,7 +218,7 @@ mod tests {
         let (_, all) = tokio::join!(
             async {
                 while !lock(&outgoing.0).outgoing.left().is_empty() {
-                    send(&outgoing);
+                    flush(&outgoing);
                     tokio::task::yield_now().await;
                 }
             },
@@ -224,7 +230,7 @@ mod tests {
     #[tokio::test]
     async fn an_end_sends_what_is_left() {
         let (mut peer, io) = duplex(1 << 20);
-        let (mut io, _outgoing) = batched(io);
+        let (mut io, _outgoing) = corked(io);
         io.write_all(b"last words").await.unwrap();
         io.shutdown().await.unwrap();
         let mut read = Vec::new();
@@ -235,24 +241,24 @@ mod tests {
     #[tokio::test]
     async fn a_failure_is_told_to_whoever_comes_next() {
         let (peer, io) = duplex(1 << 20);
-        let (mut io, outgoing) = batched(io);
+        let (mut io, outgoing) = corked(io);
         io.write_all(b"to nobody").await.unwrap();
         drop(peer);
-        send(&outgoing);
+        flush(&outgoing);
         for failed in [io.write(b"more").await, io.read(&mut [0; 9]).await, io.flush().await.map(|()| 0)] {
             assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         }
     }
 
     #[tokio::test]
-    async fn no_more_is_read_than_the_turn_allows() {
-        let (mut peer, io) = duplex(4 * TURN);
-        let (mut io, turns) = batched(io);
-        peer.write_all(&vec![7; 2 * TURN]).await.unwrap();
-        let mut read = vec![0; TURN];
+    async fn no_more_is_read_than_the_round_allows() {
+        let (mut peer, io) = duplex(4 * READ_PER_ROUND);
+        let (mut io, flusher) = corked(io);
+        peer.write_all(&vec![7; 2 * READ_PER_ROUND]).await.unwrap();
+        let mut read = vec![0; READ_PER_ROUND];
         io.read_exact(&mut read).await.unwrap();
         assert!(poll!(std::pin::pin!(io.read(&mut read))).is_pending());
-        turns.begin();
+        flusher.begin_round();
         io.read_exact(&mut read).await.unwrap();
     }
 
@@ -264,7 +270,7 @@ mod tests {
         ) {
             let read = async {
                 let (mut peer, io) = duplex(30_000);
-                let (mut io, turns) = batched(io);
+                let (mut io, flusher) = corked(io);
                 let write = async {
                     for chunk in &sent {
                         peer.write_all(chunk).await.unwrap();
@@ -274,7 +280,7 @@ mod tests {
                 let read = async {
                     let (mut all, mut buffer) = (Vec::new(), vec![0; step]);
                     loop {
-                        turns.begin();
+                        flusher.begin_round();
                         match io.read(&mut buffer).await.unwrap() {
                             0 => return all,
                             n => all.extend_from_slice(&buffer[..n]),

@@ -1,4 +1,4 @@
-//! Lets an authority with `|` through to `h2`.
+//! The repair of the `:authority` header that Istio sends, which `h2` would refuse for its `|`.
 //!
 //! Istio sends `:authority: outbound|9002||picker.ns.svc.cluster.local`, a cluster's name. `h2` parses
 //! every authority as a URI's, where `|` is not allowed, and resets the stream; there is no switch
@@ -29,7 +29,7 @@ use frames::Frames;
 /// Bytes are read straight into the reader's buffer and rewritten there; only a header block that arrives in
 /// parts is held back, up to 128 KiB, until it is complete.
 #[derive(Debug)]
-pub struct Authority<I> {
+pub struct AuthorityRepair<I> {
     io: I,
     frames: Frames,
     /// The beginning of an incomplete block.
@@ -38,7 +38,7 @@ pub struct Authority<I> {
     released: Option<usize>,
 }
 
-impl<I> Authority<I> {
+impl<I> AuthorityRepair<I> {
     /// Wraps a connection of which nothing was read yet.
     pub fn new(io: I) -> Self {
         Self { io, frames: Frames::new(), held: Vec::new(), released: None }
@@ -58,7 +58,7 @@ impl<I> Authority<I> {
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for Authority<I> {
+impl<I: AsyncRead + Unpin> AsyncRead for AuthorityRepair<I> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -112,7 +112,7 @@ fn poll_append<I: AsyncRead + Unpin>(
     result.map_ok(|()| n)
 }
 
-impl<I: AsyncWrite + Unpin> AsyncWrite for Authority<I> {
+impl<I: AsyncWrite + Unpin> AsyncWrite for AuthorityRepair<I> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.io).poll_write(cx, buf)
     }
@@ -138,7 +138,7 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for Authority<I> {
     }
 }
 
-/// What a client's bytes become, when they arrive `step` at a time (at least 1). For tests and fuzzing: the
+/// The bytes of a client as `h2` gets to see them, when they arrive `step` at a time (at least 1). For tests and fuzzing: the
 /// length stays, and the result does not depend on `step`.
 pub fn rewrite_connection(bytes: &[u8], step: usize) -> Vec<u8> {
     let mut frames = Frames::new();

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::extproc::authority::frames::HEAD;
+use crate::authority::frames::HEAD;
 
 /// The lengths of the Huffman codes of RFC 7541, appendix B, by octet; the codes follow, for the code is
 /// canonical.
