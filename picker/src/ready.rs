@@ -104,7 +104,7 @@ fn missing(installed: &Installed, progress: Progress) -> Vec<String> {
     }
     if !progress.listed {
         missing.push("the list of endpoints".to_owned());
-    } else if installed.scrape && progress.attempted < progress.endpoints {
+    } else if installed.scrape.is_some() && progress.attempted < progress.endpoints {
         let left = progress.endpoints - progress.attempted;
         missing.push(format!("a first scrape of {left} of {} endpoints", progress.endpoints));
     }

@@ -1,7 +1,7 @@
 use super::*;
 
 fn installed() -> Installed {
-    Installed { revision: Some("r1".to_owned()), scrape: true, ..Installed::default() }
+    Installed { revision: Some("r1".to_owned()), scrape: Some(Arc::default()), ..Installed::default() }
 }
 
 fn progress(endpoints: usize, attempted: usize) -> Progress {
@@ -24,7 +24,7 @@ fn a_picker_is_ready_without_endpoints_and_without_need_of_metrics() {
     let nothing: [&str; 0] = [];
     assert_eq!(missing(&installed(), progress(0, 0)), nothing);
     assert_eq!(missing(&installed(), progress(3, 3)), nothing);
-    assert_eq!(missing(&Installed { scrape: false, ..installed() }, progress(3, 0)), nothing);
+    assert_eq!(missing(&Installed { scrape: None, ..installed() }, progress(3, 0)), nothing);
     // One that serves the last good revision is ready, whatever the present one is.
     assert_eq!(missing(&Installed { error: Some("bad".to_owned()), ..installed() }, progress(0, 0)), nothing);
 }

@@ -3,7 +3,7 @@
 
 use picker_core::view::LoraState;
 
-use crate::scrape::scan::Labels;
+use super::super::labels::Labels;
 
 /// The most adapters, running or waiting, that a server is believed to have.
 const MOST: usize = 1024;

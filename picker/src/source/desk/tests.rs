@@ -1,5 +1,7 @@
 use serde_json::json;
 
+use picker_core::scrape::ScrapePlan;
+
 use super::*;
 
 fn desk() -> Desk {
@@ -25,7 +27,7 @@ fn a_good_routing_serves() {
     let expected = Installed {
         revision: Some(revision(&routing)),
         routing: Some(Arc::new(routing.clone())),
-        scrape: true,
+        scrape: Some(Arc::new(ScrapePlan::of(&[]))),
         offered: Some(revision(&routing)),
         generation: Some(1),
         ..Installed::default()
@@ -62,9 +64,9 @@ fn a_swap_is_told_all_at_once() {
 fn scraping_is_asked_for_only_by_those_who_need_it() {
     let desk = desk();
     assert!(desk.offer(offer(&json!({"plugins": [{"type": "random-picker"}]}), 1)));
-    assert!(!installed(&desk).scrape);
+    assert_eq!(installed(&desk).scrape, None);
     assert!(desk.offer(offer(&json!({"plugins": [{"type": "kv-cache-utilization-scorer"}]}), 2)));
-    assert!(installed(&desk).scrape);
+    assert_eq!(installed(&desk).scrape, Some(Arc::new(ScrapePlan::of(&[]))));
 }
 
 #[test]
@@ -152,8 +154,9 @@ fn the_last_accepted_routing_serves_in_place_of_a_bad_one() {
     assert!(!desk.offer(offer(&bad, 7)));
     let refused = installed(&desk);
     assert!(desk.rescue(&good, Scope::Resource));
+    let scrape = Some(Arc::new(ScrapePlan::of(&[])));
     let expected =
-        Installed { revision: Some(revision(&good)), routing: Some(Arc::new(good)), scrape: true, ..refused };
+        Installed { revision: Some(revision(&good)), routing: Some(Arc::new(good)), scrape, ..refused };
     assert_eq!(installed(&desk), expected);
 }
 

@@ -1,3 +1,5 @@
+//! Labels of a series, read where they stand in the text.
+
 use std::borrow::Cow;
 
 use memchr::{memchr, memchr2};
@@ -10,7 +12,7 @@ impl<'a> Labels<'a> {
     /// Value of the label called `name`, its escapes resolved; what is no UTF-8 in it is replaced.
     pub fn get(&self, name: &str) -> Option<Cow<'a, str>> {
         let (_, raw) = self.iter().find(|(found, _)| *found == name.as_bytes())?;
-        Some(match super::unescape(raw) {
+        Some(match unescape(raw) {
             Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
             Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
         })
@@ -61,4 +63,25 @@ fn next(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let value = text[equals + 1..].trim_ascii_start().strip_prefix(b"\"")?;
     let end = quoted(value)?;
     Some((name, &value[..end], &value[end + 1..]))
+}
+
+/// Resolves the escapes of a label's value.
+fn unescape(raw: &[u8]) -> Cow<'_, [u8]> {
+    if memchr(b'\\', raw).is_none() {
+        return Cow::Borrowed(raw);
+    }
+    let mut out = Vec::with_capacity(raw.len());
+    let mut bytes = raw.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'\\' => match bytes.next() {
+                Some(b'n') => out.push(b'\n'),
+                Some(other @ (b'\\' | b'"')) => out.push(other),
+                Some(other) => out.extend([b'\\', other]),
+                None => out.push(b'\\'),
+            },
+            plain => out.push(plain),
+        }
+    }
+    Cow::Owned(out)
 }
