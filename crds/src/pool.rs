@@ -5,63 +5,14 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::CustomResource;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+mod group;
 mod reference;
 
+pub use group::PoolGroup;
 pub use reference::PickerRef;
-
-/// Which of its two APIs a pool belongs to.
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
-)]
-#[schemars(inline)]
-pub enum PoolGroup {
-    // Undocumented here, since documented variants become a oneOf, which the API server refuses.
-    #[allow(missing_docs)]
-    #[default]
-    #[serde(rename = "inference.networking.k8s.io")]
-    V1,
-    #[allow(missing_docs)]
-    #[serde(rename = "inference.networking.x-k8s.io")]
-    V1Alpha2,
-}
-
-impl PoolGroup {
-    /// Both, the newer first.
-    pub const ALL: [Self; 2] = [Self::V1, Self::V1Alpha2];
-
-    /// Name of the API group.
-    pub fn group(self) -> &'static str {
-        match self {
-            Self::V1 => "inference.networking.k8s.io",
-            Self::V1Alpha2 => "inference.networking.x-k8s.io",
-        }
-    }
-
-    /// The one whose API group is `name`.
-    pub fn of(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|g| g.group() == name)
-    }
-
-    /// Group and version, as in `apiVersion`.
-    pub fn api_version(self) -> &'static str {
-        match self {
-            Self::V1 => "inference.networking.k8s.io/v1",
-            Self::V1Alpha2 => "inference.networking.x-k8s.io/v1alpha2",
-        }
-    }
-
-    /// Name of the field of the spec that names the endpoint picker.
-    pub fn ref_field(self) -> &'static str {
-        match self {
-            Self::V1 => "endpointPickerRef",
-            Self::V1Alpha2 => "extensionRef",
-        }
-    }
-}
 
 /// Spec of an InferencePool, `inference.networking.k8s.io/v1`.
 #[derive(CustomResource, Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -3,6 +3,8 @@
 // The columns of kubectl are attributes of one shape.
 #![allow(clippy::duplicated_attributes)]
 
+mod read;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
 use schemars::JsonSchema;

@@ -108,7 +108,7 @@ async fn fills_in_the_defaults() {
         stored.data["spec"],
         json!({
             "pools": [{"name": "qwen", "group": "inference.networking.k8s.io"}],
-            "routing": picker_core::strategy::default_routing(),
+            "routing": picker_core::compile::default_routing(),
             "picker": {
                 "failureMode": "FailOpen", "tls": {"mode": "SelfSigned"},
                 "metrics": {"auth": false, "serviceMonitor": false}, "updatePolicy": "Automatic",

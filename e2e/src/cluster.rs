@@ -29,20 +29,8 @@ use crate::images::{BaseImages, ImageStore};
 use crate::kubectl::Kubectl;
 use crate::tools::{self, Tools};
 use crate::{Progress, fixtures, paths};
-use component::{Component, Handle};
+use component::{COMPONENTS, Component, Handle};
 use layout::Layout;
-
-/// Every process, in the order in which they end: first those that would bring others back, last the one that the
-/// pods hang on.
-const COMPONENTS: [&str; 7] = [
-    "kubelet",
-    "kube-proxy",
-    "kube-scheduler",
-    "kube-controller-manager",
-    "kube-apiserver",
-    "etcd",
-    "containerd",
-];
 
 /// Held while a cluster comes up or goes down.
 const LOCK: &str = "cluster.lock";
@@ -127,7 +115,7 @@ impl Cluster {
         self.layout.kubeconfig("admin")
     }
 
-    /// What a component of the cluster said: `kubelet`, `containerd`, ….
+    /// The log file of a component: `kubelet`, `containerd`, ….
     pub fn log(&self, component: &str) -> PathBuf {
         self.layout.log(component)
     }
@@ -140,7 +128,7 @@ impl Cluster {
         kubeconfig::client(&self.layout, "admin").await
     }
 
-    /// The usual chores on objects, as the administrator.
+    /// A client with helpers for tests, as the administrator.
     ///
     /// # Errors
     /// When the kubeconfig can't be read.

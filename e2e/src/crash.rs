@@ -1,15 +1,15 @@
-//! Ending the operator after any one of its requests, and seeing what that leaves behind.
+//! Crash tests of the operator: it is ended after any one of its requests, and another one must finish the work.
 //!
-//! The operator runs as a process of its own on this machine, behind a [`Gate`] that counts what it asks of the API
-//! server. A [`StandIn`] plays node and pickers, so that a picker is there a moment after the operator made it, and a
-//! [`Witness`] writes down every state that the pools, Services and Deployments of a namespace went through.
+//! The operator runs as a process of its own on this machine, behind a [`LimitingProxy`] that counts its requests to the
+//! API server. [`FakePickers`] mark the pods of pickers Ready and report what they serve, so that no picker has to run, and
+//! a [`HistoryRecorder`] records every state of the pools, Services and Deployments of a namespace.
 
-mod gate;
+mod fake_pickers;
+mod history_recorder;
+mod limiting_proxy;
 mod operator;
-mod stand_in;
-mod witness;
 
-pub use gate::Gate;
-pub use operator::{Fate, Operator, Place};
-pub use stand_in::StandIn;
-pub use witness::Witness;
+pub use fake_pickers::FakePickers;
+pub use history_recorder::HistoryRecorder;
+pub use limiting_proxy::LimitingProxy;
+pub use operator::{Operator, OperatorEnv, Run};

@@ -1,71 +1,72 @@
-//! `cargo xtask demo`: the whole of it, to watch. A pool of model servers behind a real Envoy on a real cluster, routed
+//! `cargo xtask demo`: the whole product at work. A pool of model servers behind a real Envoy on a real cluster, routed
 //! by a RoutingStrategy that is edited twice under load.
 
-mod acts;
-mod scene;
+mod phases;
+mod setup;
+mod strategies;
 mod summary;
 
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::stage::{Ground, LOCK, Stage};
+use crate::test_env::{ClusterEnv, LOCK, TestEnv};
 use crate::{Cluster, Progress, tools};
 
-/// The namespace in which it plays.
+/// The demo's namespace.
 const NAMESPACE: &str = "demo";
 
-/// How to play it.
+/// Options of the demo.
 #[derive(Args, Clone, Copy, Debug, Default)]
 pub struct Demo {
     /// Leave the cluster up at the end, and say how to use it
     #[arg(long)]
     pub keep: bool,
-    /// Build nothing: play with what an earlier run installed in the cluster that is up
+    /// Build nothing: run with what an earlier run installed in the cluster that is up
     #[arg(long)]
     pub as_is: bool,
 }
 
 impl Demo {
-    /// Plays it. A cluster that was up and whole before is used and left up.
+    /// Runs the demo. A cluster that was up and whole before is used and left up.
     ///
     /// # Errors
     /// When a step can't be done, or did not hold.
-    pub async fn play(self, progress: &Progress) -> Result<()> {
+    pub async fn run(self, progress: &Progress) -> Result<()> {
         // Remains of a run that was interrupted are no cluster.
         let stays = self.keep || self.as_is || Cluster::attach().await.is_ok();
-        let played = shown(progress, self.as_is, stays).await;
+        let outcome = in_cluster(progress, self.as_is, stays).await;
         if !stays {
             Cluster::down(progress).await?;
         }
-        played
+        outcome
     }
 }
 
-async fn shown(progress: &Progress, as_is: bool, stays: bool) -> Result<()> {
+async fn in_cluster(progress: &Progress, as_is: bool, stays: bool) -> Result<()> {
     let _alone = tools::exclusive(LOCK, progress).await?;
-    let ground = if as_is { Ground::attach().await? } else { Ground::up(progress).await? };
-    let stage = Stage::open(ground, NAMESPACE, progress.clone()).await?;
-    let played = async {
-        let scene = scene::set(&stage).await?;
-        let acts = acts::played(&stage, &scene).await?;
-        summary::print(&stage, &scene, &acts).await?;
-        Ok::<_, anyhow::Error>(scene)
+    let cluster_env = if as_is { ClusterEnv::attach().await? } else { ClusterEnv::up(progress).await? };
+    let env = TestEnv::open(cluster_env, NAMESPACE, progress.clone()).await?;
+    let outcome = async {
+        let setup = setup::deploy(&env).await?;
+        let phases = phases::run(&env, &setup).await?;
+        summary::print(&env, &setup, &phases).await?;
+        Ok::<_, anyhow::Error>(setup)
     };
-    let scene = match played.await {
-        Ok(scene) => scene,
+    let setup = match outcome.await {
+        Ok(setup) => setup,
         Err(error) => {
-            println!("{}", stage.diagnosis().await);
+            println!("{}", env.diagnosis().await);
             return Err(error);
         }
     };
-    let missed = stage.proof().missed();
+    let missed = env.checks().missed();
     if !missed.is_empty() {
-        println!("{}", stage.diagnosis().await);
+        println!("{}", env.diagnosis().await);
         bail!("not everything held: {}", missed.join("; "));
     }
     println!("\n  Everything held.");
     if stays {
-        summary::usage(&stage, &scene);
+        summary::usage(&env, &setup);
     }
     Ok(())
 }

@@ -5,15 +5,17 @@
 //! answer is followed (the header, or dynamic metadata).
 
 mod aigateway;
+mod backend;
 mod istio;
 mod log;
-pub(crate) mod parts;
+pub mod parts;
 mod pod;
 mod standalone;
 
 use serde_json::{Value, json};
 
 pub use aigateway::AiGateway;
+pub use backend::Backend;
 pub use istio::Istio;
 pub use log::BadRequest;
 pub use pod::Gateway;
@@ -25,26 +27,6 @@ pub const HTTP_PORT: u16 = 8081;
 pub const ADMIN_PORT: u16 = 9901;
 /// Where pickers answer ext_proc.
 pub const PICKER_PORT: u16 = 9002;
-
-/// What a gateway routes to.
-#[derive(Clone, Debug)]
-pub struct Backend {
-    /// The namespace of pool and picker.
-    pub namespace: String,
-    /// The Service of the picker, answering ext_proc on port 9002.
-    pub picker: String,
-    /// A headless Service over the pool's pods, for gateways that know the pods themselves.
-    pub pods: String,
-    /// The port of the model servers.
-    pub port: u16,
-}
-
-impl Backend {
-    /// The pool whose pods stand behind the headless Service `pods`, on port 8000, with the picker `picker`.
-    pub fn new(namespace: &str, picker: &str, pods: &str) -> Self {
-        Self { namespace: namespace.to_owned(), picker: picker.to_owned(), pods: pods.to_owned(), port: 8000 }
-    }
-}
 
 /// What one kind of gateway makes of a pool.
 pub trait Dialect {

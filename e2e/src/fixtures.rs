@@ -1,4 +1,4 @@
-//! What stories are played with: the kinds of others that Waypost reads, simulated model servers, pools.
+//! Objects that stories need: CRDs of other projects, simulated model servers, pools.
 
 mod model_servers;
 

@@ -1,10 +1,11 @@
-//! Container images, all made on this machine: no registry is asked for anything.
+//! Container images, all built on this machine without a registry.
 
 mod base;
 mod buildah;
 mod builder;
 mod envoy;
 mod members;
+mod rootfs;
 mod sources;
 mod store;
 mod waypost;

@@ -1,4 +1,4 @@
-//! The chores that one does with kubectl, with errors that show what kubectl would be asked next.
+//! A Kubernetes client for tests: apply, delete, wait and report, with errors that include the state of the objects.
 
 mod apply;
 mod namespaces;

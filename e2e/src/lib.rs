@@ -1,4 +1,4 @@
-//! The real thing, on one machine: a Kubernetes cluster from package registries alone, images built from this
+//! End-to-end tests on one machine: a real Kubernetes cluster from package registries alone, images built from this
 //! checkout, Envoy as each gateway configures it, and load to send through it. `xtask` and the end-to-end tests are
 //! written in terms of this library.
 //!
@@ -12,7 +12,6 @@
 //! # Ok(()) }
 //! ```
 
-pub mod bench;
 pub mod cluster;
 pub mod crash;
 pub mod demo;
@@ -24,8 +23,8 @@ pub mod load;
 pub mod paths;
 pub mod progress;
 pub mod shell;
-pub mod stage;
 pub mod suite;
+pub mod test_env;
 pub mod tools;
 pub mod wait;
 

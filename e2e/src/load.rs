@@ -1,4 +1,4 @@
-//! Chat completions sent through a gateway: one at a time, looked at closely, or many, counted.
+//! A load generator for chat completions: single requests with all details, or many with counts and latencies.
 //!
 //! ```no_run
 //! # async fn story() -> anyhow::Result<()> {

@@ -1,4 +1,4 @@
-//! Where things are kept: what may be reused, what belongs to the running cluster, and the checkout itself.
+//! Paths of the cache, of the running cluster's files, and of the checkout.
 
 use std::path::{Path, PathBuf};
 

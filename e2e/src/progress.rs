@@ -1,4 +1,4 @@
-//! What a long step shows while it runs: what it is, that it is alive, how long it took.
+//! Progress output: a line when a long step begins, regularly while it runs, and when it ends.
 
 use std::fmt::Display;
 use std::future::Future;

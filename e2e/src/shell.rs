@@ -1,4 +1,4 @@
-//! Running programs to their end, with errors that show what the program said.
+//! Child processes that run to their end, with errors that include their output.
 
 use std::ffi::OsStr;
 use std::path::PathBuf;

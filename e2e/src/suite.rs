@@ -1,9 +1,9 @@
-//! `cargo xtask test`: everything that the project promises, checked, and one table of what was seen.
+//! `cargo xtask test`: all checks and tests, and a table of the measured figures.
 
 mod checks;
 mod demo;
 mod fuzz;
-mod gate;
+mod instructions;
 mod stories;
 mod tally;
 
@@ -67,7 +67,7 @@ impl Suite {
             checks::unit(progress, &self.names, &mut tally).await;
         }
         if self.wants(Part::Gate) {
-            gate::run(progress, &self.names, &mut tally).await?;
+            instructions::run(progress, &self.names, &mut tally).await?;
         }
         if self.wants(Part::Fuzz) {
             fuzz::run(progress, &self.names, &mut tally).await?;

@@ -2,26 +2,24 @@
 //! distribution has, the Go module proxy for Kubernetes, CoreDNS and Helm, PyPI for Envoy and the routers that the bench
 //! compares with.
 
-pub(crate) mod apt;
-pub(crate) mod cargo;
-pub(crate) mod envoy;
-pub(crate) mod go;
-pub(crate) mod locate;
+pub mod apt;
+pub mod cargo;
+pub mod envoy;
+pub mod go;
+pub mod locate;
 mod lock;
-pub(crate) mod python;
+pub mod python;
 
 use std::path::PathBuf;
 
 pub use cargo::cargo;
-pub(crate) use lock::Lock;
+pub use go::KUBERNETES;
+pub use lock::Lock;
 
 use anyhow::{Result, bail};
 
 use crate::Progress;
 use crate::paths;
-
-/// The Kubernetes release that is built and run.
-pub const KUBERNETES: &str = "v1.34.4";
 
 /// Where each program is. Holding one means that all of them are there.
 #[derive(Clone, Debug)]
@@ -69,30 +67,28 @@ impl Tools {
         let cache = paths::cache()?;
         let _alone = exclusive("tools.lock", progress).await?;
         apt::ready(progress).await?;
-        let kubernetes = go::kubernetes(&cache, progress).await?;
-        let coredns = go::installed(&cache, &go::COREDNS, progress).await?;
-        let helm = go::installed(&cache, &go::HELM, progress).await?;
+        let built = go::programs(&cache, progress).await?;
         let envoy = envoy::ready(&cache, progress).await?;
         Ok(Self {
             etcd: locate::program("etcd")?,
-            kube_apiserver: kubernetes.join("kube-apiserver"),
-            kube_controller_manager: kubernetes.join("kube-controller-manager"),
-            kube_scheduler: kubernetes.join("kube-scheduler"),
-            kubelet: kubernetes.join("kubelet"),
-            kube_proxy: kubernetes.join("kube-proxy"),
-            kubectl: kubernetes.join("kubectl"),
+            kube_apiserver: built.join("kube-apiserver"),
+            kube_controller_manager: built.join("kube-controller-manager"),
+            kube_scheduler: built.join("kube-scheduler"),
+            kubelet: built.join("kubelet"),
+            kube_proxy: built.join("kube-proxy"),
+            kubectl: built.join("kubectl"),
             containerd: locate::program("containerd")?,
             ctr: locate::program("ctr")?,
             cni_plugins: apt::CNI_PLUGINS.into(),
             buildah: locate::program("buildah")?,
-            coredns,
-            helm,
+            coredns: built.join("coredns"),
+            helm: built.join("helm"),
             envoy,
         })
     }
 }
 
 /// Waits until no other process of this machine holds the lock `name`.
-pub(crate) async fn exclusive(name: &str, progress: &Progress) -> Result<Lock> {
+pub async fn exclusive(name: &str, progress: &Progress) -> Result<Lock> {
     lock::exclusive(&paths::cache()?.join(name), progress).await
 }

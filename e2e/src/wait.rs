@@ -1,4 +1,4 @@
-//! Waiting for something to become true, and saying what was missing when it did not.
+//! Polling with a deadline, with an error that includes the last failure.
 
 use std::fmt::Display;
 use std::future::Future;

@@ -1,4 +1,4 @@
-//! The kustomize base is what the chart renders, so that there is one source for both.
+//! The kustomize base equals the rendered chart.
 
 use std::fs;
 

@@ -1,4 +1,4 @@
-//! Puts the parts together and runs them until a signal.
+//! The assembly of the operator: makes its parts, and runs them until a signal.
 
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
@@ -21,10 +21,10 @@ use crate::args::Args;
 use crate::build::{Defaults, Limits};
 use crate::cache::{self, Cache, Requests, Scope, Triggers};
 use crate::http::{self, Health};
-use crate::lease::{Candidate, Leadership, Timing};
+use crate::lease::candidate::Candidate;
+use crate::lease::{Leadership, Timing};
 use crate::metrics::Metrics;
-use crate::strategy::{self, Context, Memory};
-use crate::write::Writer;
+use crate::strategy::{self, Context, Executor, Memory};
 
 /// A reconcile that runs for longer makes this process look dead: every request has a deadline, so it
 /// hangs.
@@ -52,8 +52,16 @@ pub async fn run(args: Args) -> Result<()> {
 
     let mut candidate = candidate(&args, config)?;
     let leadership = candidate.as_ref().map_or_else(Leadership::alone, Candidate::leadership);
+    let memory = Arc::new(Memory::default());
+    let reporter = Reporter { controller: "waypost".to_owned(), instance: Some(name(&args)) };
     let context = Arc::new(Context {
-        writer: Writer::new(client.clone(), leadership.clone(), metrics.clone()),
+        executor: Executor::new(
+            client.clone(),
+            (leadership.clone(), metrics.clone()),
+            Recorder::new(client, reporter),
+            (memory.clone(), cache.clone()),
+            args.release_hold,
+        ),
         defaults: Defaults {
             image: args.picker_image.clone(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -65,12 +73,7 @@ pub async fn run(args: Args) -> Result<()> {
                 proxies: args.allow_proxy_variables,
             },
         },
-        release_hold: args.release_hold,
-        recorder: Recorder::new(
-            client,
-            Reporter { controller: "waypost".to_owned(), instance: Some(name(&args)) },
-        ),
-        memory: Memory::default(),
+        memory,
         cache,
         metrics: metrics.clone(),
     });
@@ -119,13 +122,13 @@ fn candidate(args: &Args, mut config: ClientConfig) -> Result<Option<Candidate>>
     Ok(Some(Candidate::new(client, &args.namespace, &args.lease_name, identity(args), timing)))
 }
 
-/// What this process is called.
+/// The name of this process in Events.
 fn name(args: &Args) -> String {
     let host = || std::fs::read_to_string("/proc/sys/kernel/hostname").map(|name| name.trim().to_owned());
     args.identity.clone().or_else(|| host().ok()).unwrap_or_else(|| "waypost-operator".to_owned())
 }
 
-/// Who this process is for the Lease. Two of one name (by a flag, or on two hosts that are called alike) would
+/// The identity of this process for the Lease. Two of one name (by a flag, or on two hosts that are called alike) would
 /// both believe that they hold it, so that each has an ending of its own.
 fn identity(args: &Args) -> String {
     // Hash maps begin with keys from the system's randomness.
@@ -133,8 +136,7 @@ fn identity(args: &Args) -> String {
     format!("{}_{random:016x}", name(args))
 }
 
-/// Looks at every strategy when this process begins to lead: what happened before was not its business.
-/// Keeps the gauges that nothing else would move when work stands still.
+/// Asks for every strategy when this process begins to lead, since it did not act on earlier changes. Keeps the gauges that nothing else would move when work stands still.
 async fn lead(context: Arc<Context>, leadership: Leadership, triggers: Triggers) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut prune = tokio::time::interval(PRUNE);
@@ -160,7 +162,7 @@ async fn lead(context: Arc<Context>, leadership: Leadership, triggers: Triggers)
     }
 }
 
-/// Works on the strategies that are asked for, several at a time, until `stopped`; what runs then is
+/// Reconciles the strategies that are asked for, several at a time, until `stopped`; what runs then is
 /// finished.
 async fn reconcile_all(
     context: Arc<Context>,
@@ -205,7 +207,7 @@ impl Health for Context {
     }
 
     fn live(&self) -> bool {
-        self.memory.oldest_run(Instant::now()) < STUCK
+        self.memory.attempts.oldest_run(Instant::now()) < STUCK
     }
 }
 

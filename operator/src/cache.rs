@@ -1,87 +1,16 @@
-//! What the operator knows of the cluster: one watch for each kind, kept warm whether or not this
-//! process leads.
+//! Caches of the cluster: one watch for each kind, kept warm whether or not this process leads.
 
-use std::collections::{BTreeMap, HashSet};
-use std::sync::Arc;
-
-use crds::{Pool, PoolGroup, RoutingStrategy};
-use kube::core::DynamicObject;
-use kube::runtime::reflector::Store;
-
-mod gate;
 mod index;
-mod lenient;
 mod pods;
-mod tolerant;
+mod read;
+mod store;
 mod triggers;
 mod watch;
 mod watches;
 
 pub use index::Index;
-pub(crate) use lenient::{Lenient, PoolKind, PoolOf};
 pub use pods::PodFacts;
-pub(crate) use tolerant::Tolerant;
+pub(crate) use read::{PoolKind, PoolOf};
+pub use store::Cache;
 pub use triggers::{Requests, Triggers};
 pub use watches::{Scope, run};
-
-use crate::kinds::Kind;
-
-/// All caches.
-#[derive(Clone, Debug)]
-pub struct Cache {
-    /// Strategies, as the queue of reconciles reads them.
-    pub store: Store<RoutingStrategy>,
-    /// Strategies, by namespace.
-    pub strategies: Arc<Index<RoutingStrategy>>,
-    /// Pools of each group, each by namespace. What is true of a group whose API is not installed is
-    /// unknown: see [`Cache::serves`].
-    pub pools: BTreeMap<PoolGroup, Arc<Index<Pool>>>,
-    /// Objects that the operator made.
-    pub owned: BTreeMap<Kind, Arc<Index<DynamicObject>>>,
-    /// All pods, as far as they matter here.
-    pub pods: Arc<Index<PodFacts>>,
-}
-
-impl Cache {
-    /// Empty caches around the queue's `store`.
-    pub fn new(store: Store<RoutingStrategy>) -> Self {
-        Self {
-            store,
-            strategies: Arc::default(),
-            pools: PoolGroup::ALL.map(|group| (group, Arc::default())).into(),
-            owned: Kind::ALL.map(|kind| (kind, Arc::default())).into(),
-            pods: Arc::default(),
-        }
-    }
-
-    /// Whether everything was listed once, so that what is not in the caches is not there.
-    pub fn is_ready(&self) -> bool {
-        self.strategies.is_listed()
-            && self.pods.is_listed()
-            && self.owned.values().all(|index| index.is_decided())
-            && self.pools.values().all(|index| index.is_decided())
-    }
-
-    /// Whether pools of `group` can exist and are known.
-    pub fn serves(&self, group: PoolGroup) -> bool {
-        self.pools.get(&group).is_some_and(|index| index.is_listed())
-    }
-
-    /// Whether objects of `kind` can exist and are known.
-    pub fn has(&self, kind: Kind) -> bool {
-        self.owned.get(&kind).is_some_and(|index| index.is_listed())
-    }
-
-    /// UIDs of all that is known, pods aside.
-    pub fn uids(&self) -> HashSet<String> {
-        let strategies = self.strategies.all().into_iter().filter_map(|s| s.metadata.uid.clone());
-        let pools = self.pools.values().flat_map(|index| index.all()).filter_map(|p| p.metadata.uid.clone());
-        let owned = self.owned.values().flat_map(|index| index.all()).filter_map(|o| o.metadata.uid.clone());
-        strategies.chain(pools).chain(owned).collect()
-    }
-
-    /// All known pools of a namespace.
-    pub fn pools_of(&self, namespace: &str) -> Vec<Arc<Pool>> {
-        self.pools.values().flat_map(|index| index.within(namespace)).collect()
-    }
-}

@@ -1,4 +1,4 @@
-//! Health and metrics over HTTP.
+//! The HTTP server of the health probes and the metrics.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use crate::metrics::Metrics;
 
-/// What the endpoints ask.
+/// The health of the operator, as the probes ask for it.
 pub trait Health: Send + Sync + 'static {
     /// Whether the caches are filled, so that this process could lead.
     fn ready(&self) -> bool;

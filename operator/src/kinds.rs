@@ -1,4 +1,4 @@
-//! The kinds of the objects that the operator makes.
+//! The kinds of the objects that the operator makes, as rows of one table.
 
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
@@ -14,11 +14,11 @@ use serde::Serialize;
 pub enum Kind {
     /// Identity of the pickers.
     ServiceAccount,
-    /// What the pickers may do.
+    /// Rights of the pickers.
     Role,
     /// Gives the Role to the ServiceAccount.
     RoleBinding,
-    /// What a pool refers to.
+    /// The address of the pickers, which a pool refers to.
     Service,
     /// The pickers.
     Deployment,
@@ -26,7 +26,7 @@ pub enum Kind {
     PodDisruptionBudget,
     /// Scales the pickers.
     HorizontalPodAutoscaler,
-    /// An accepted routing.
+    /// A slot of the history, with an accepted routing.
     ControllerRevision,
     /// Lets the pickers of a strategy ask who reads their metrics. Of the cluster, so that nothing in a
     /// namespace can own it.
@@ -35,63 +35,102 @@ pub enum Kind {
     ServiceMonitor,
 }
 
+/// Where the objects of a kind live.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scope {
+    /// In a namespace.
+    Namespace,
+    /// In the cluster: nothing in a namespace can own them.
+    Cluster,
+}
+
+/// What is to be known of a kind.
+#[derive(Clone, Copy, Debug)]
+struct Row {
+    kind: Kind,
+    resource: fn() -> ApiResource,
+    scope: Scope,
+    /// Whether it may not be installed.
+    optional: bool,
+    /// Whether each picker workload has an object of it.
+    of_a_workload: bool,
+}
+
+/// All kinds. What is named by others comes before these.
+const TABLE: [Row; 10] = [
+    row(Kind::ServiceAccount, of::<ServiceAccount>),
+    row(Kind::Role, of::<Role>),
+    row(Kind::RoleBinding, of::<RoleBinding>),
+    row(Kind::Service, of::<Service>),
+    row(Kind::Deployment, of::<Deployment>),
+    row(Kind::PodDisruptionBudget, of::<PodDisruptionBudget>),
+    row(Kind::HorizontalPodAutoscaler, of::<HorizontalPodAutoscaler>),
+    Row { of_a_workload: false, ..row(Kind::ControllerRevision, of::<ControllerRevision>) },
+    Row {
+        scope: Scope::Cluster,
+        of_a_workload: false,
+        ..row(Kind::ClusterRoleBinding, of::<ClusterRoleBinding>)
+    },
+    Row { optional: true, ..row(Kind::ServiceMonitor, service_monitor) },
+];
+
+const fn row(kind: Kind, resource: fn() -> ApiResource) -> Row {
+    Row { kind, resource, scope: Scope::Namespace, optional: false, of_a_workload: true }
+}
+
+fn of<K: Resource<DynamicType = ()>>() -> ApiResource {
+    ApiResource::erase::<K>(&())
+}
+
+fn service_monitor() -> ApiResource {
+    ApiResource {
+        group: "monitoring.coreos.com".to_owned(),
+        version: "v1".to_owned(),
+        api_version: "monitoring.coreos.com/v1".to_owned(),
+        kind: "ServiceMonitor".to_owned(),
+        plural: "servicemonitors".to_owned(),
+    }
+}
+
 impl Kind {
     /// All of them. What is named by others comes before these.
-    pub const ALL: [Self; 10] = [
-        Self::ServiceAccount,
-        Self::Role,
-        Self::RoleBinding,
-        Self::Service,
-        Self::Deployment,
-        Self::PodDisruptionBudget,
-        Self::HorizontalPodAutoscaler,
-        Self::ControllerRevision,
-        Self::ClusterRoleBinding,
-        Self::ServiceMonitor,
-    ];
+    pub const ALL: [Self; TABLE.len()] = {
+        let mut all = [Self::ServiceAccount; TABLE.len()];
+        let mut at = 0;
+        while at < TABLE.len() {
+            all[at] = TABLE[at].kind;
+            at += 1;
+        }
+        all
+    };
+
+    fn row(self) -> &'static Row {
+        // The table is in the order of the kinds, which a test holds.
+        &TABLE[self as usize]
+    }
 
     /// Group, version and plural.
     pub fn resource(self) -> ApiResource {
-        fn of<K: Resource<DynamicType = ()>>() -> ApiResource {
-            ApiResource::erase::<K>(&())
-        }
-        match self {
-            Self::ServiceAccount => of::<ServiceAccount>(),
-            Self::Role => of::<Role>(),
-            Self::RoleBinding => of::<RoleBinding>(),
-            Self::Service => of::<Service>(),
-            Self::Deployment => of::<Deployment>(),
-            Self::PodDisruptionBudget => of::<PodDisruptionBudget>(),
-            Self::HorizontalPodAutoscaler => of::<HorizontalPodAutoscaler>(),
-            Self::ControllerRevision => of::<ControllerRevision>(),
-            Self::ClusterRoleBinding => of::<ClusterRoleBinding>(),
-            Self::ServiceMonitor => ApiResource {
-                group: "monitoring.coreos.com".to_owned(),
-                version: "v1".to_owned(),
-                api_version: "monitoring.coreos.com/v1".to_owned(),
-                kind: "ServiceMonitor".to_owned(),
-                plural: "servicemonitors".to_owned(),
-            },
-        }
+        (self.row().resource)()
     }
 
-    /// Whether its objects are in a namespace.
-    pub fn is_namespaced(self) -> bool {
-        self != Self::ClusterRoleBinding
+    /// Where its objects live.
+    pub fn scope(self) -> Scope {
+        self.row().scope
     }
 
     /// Whether it may not be installed.
     pub fn is_optional(self) -> bool {
-        self == Self::ServiceMonitor
+        self.row().optional
     }
 
-    /// Whether there is one object of it for each pool.
-    pub fn is_of_a_pool(self) -> bool {
-        !matches!(self, Self::ControllerRevision | Self::ClusterRoleBinding)
+    /// Whether each picker workload has an object of it.
+    pub fn is_of_a_workload(self) -> bool {
+        self.row().of_a_workload
     }
 }
 
-/// An object that is to be, and its kind.
+/// An object as the operator applies it, and its kind.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Object {
     /// Its kind.
@@ -117,5 +156,18 @@ impl Object {
     /// Its namespace.
     pub fn namespace(&self) -> &str {
         self.content.metadata.namespace.as_deref().unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_own_row() {
+        for (at, kind) in Kind::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, at);
+            assert_eq!(kind.resource().kind, format!("{kind:?}"));
+        }
     }
 }

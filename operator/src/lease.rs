@@ -1,4 +1,4 @@
-//! Which of several replicas writes: the one that holds a Lease.
+//! Leader election: of several replicas of the operator the one that holds a Lease writes.
 //!
 //! Losing the Lease, or the API server, ends nothing: the caches stay warm, writing stops, and the
 //! candidate tries again. A holder counts its time from before the request that renewed the Lease, so it
@@ -11,12 +11,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-mod candidate;
+pub mod candidate;
 mod record;
 
-pub use candidate::Candidate;
-
-/// Whether this process may write, shared by all that write.
+/// The leadership of this process, shared by everything that writes.
 #[derive(Clone, Debug)]
 pub struct Leadership(Arc<Shared>);
 
@@ -68,7 +66,7 @@ impl Leadership {
     }
 }
 
-/// Times of an election.
+/// The times of an election.
 #[derive(Clone, Copy, Debug)]
 pub struct Timing {
     /// How long a Lease that is not renewed still keeps others away.

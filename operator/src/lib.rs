@@ -1,13 +1,15 @@
 //! The operator: makes pickers out of RoutingStrategies and binds them to InferencePools.
 //!
-//! One reconcile is four steps, each a module of [`strategy`]:
+//! One reconcile is five steps, each a module of [`strategy`]:
 //!
 //! ```text
-//! caches ─ dereference ─► Snapshot ─ validate ─► Verdicts ─ build ─► Objects ─ apply ─► cluster ─ status ─► strategy
+//! caches ─ dereference ─► Snapshot ─ validate ─► Valid ─ plan ─► Plan ─ execute ─► Outcome ─ status ─► report
+//!                                                                  └────── the cluster ◄──────────────────┘
 //! ```
 //!
-//! `validate`, `build` and the decisions about a pool are pure; all writing goes through [`write::Writer`],
-//! which writes only while this process leads.
+//! `validate`, `plan` and `status` are pure functions. `execute` alone writes to the cluster, and only while this
+//! process leads: the writer is a private module of it. Two other parts write of their own accord: [`lease`], which
+//! decides who leads, and the recorder of Events, which `execute` holds too.
 
 pub mod app;
 pub mod args;
@@ -20,7 +22,3 @@ pub mod lease;
 pub mod metrics;
 pub mod names;
 pub mod strategy;
-pub mod write;
-
-/// Field manager of everything that this operator applies.
-pub const MANAGER: &str = "waypost";

@@ -1,4 +1,4 @@
-//! The operator's program.
+//! The operator's program: command line, log, and start.
 
 use std::io::IsTerminal as _;
 

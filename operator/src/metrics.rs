@@ -1,4 +1,4 @@
-//! The operator's own metrics.
+//! The Prometheus metrics of the operator.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
@@ -31,7 +31,7 @@ pub struct StrategyLabels {
     pub name: String,
 }
 
-/// All metrics.
+/// The metrics of the operator.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -43,7 +43,7 @@ pub struct Metrics {
     pub writes: Family<WriteLabels, Counter>,
     /// How many generations the status of a strategy is behind its spec.
     pub generation_lag: Family<StrategyLabels, Gauge>,
-    /// The strategies that it is known of.
+    /// The strategies that have a series in `generation_lag`.
     lagging: Mutex<HashSet<StrategyLabels>>,
     /// 1 while this process leads.
     pub leader: Gauge,

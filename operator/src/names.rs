@@ -1,9 +1,14 @@
-//! Names and labels of what is made for a pool.
+//! Names, labels and field managers of the objects that the operator makes.
 
 use std::collections::BTreeMap;
 
 use crds::PoolGroup;
 use serde_json::Value;
+
+/// Field manager of everything that the operator applies.
+pub const MANAGER: &str = "waypost";
+/// Finalizer of a strategy that has replaced the reference of a pool.
+pub const FINALIZER: &str = "waypost.dev/release-pools";
 
 /// Label with the name of the strategy that an object belongs to.
 pub const STRATEGY: &str = "waypost.dev/strategy";

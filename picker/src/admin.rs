@@ -1,4 +1,4 @@
-//! What people and monitoring look at: metrics, readiness, and what the picker knows.
+//! The HTTP pages for people and monitoring: metrics, health, readiness, the strategy and the endpoints.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -19,24 +19,24 @@ mod tests;
 
 use crate::metrics::{self, Metrics};
 use crate::ready::{self, Readiness};
-use crate::source::Installed;
+use crate::source::Serving;
 use crate::view::SharedView;
 
-/// What the pages show.
+/// The state that the pages show.
 #[derive(Clone, Debug)]
 pub struct Admin {
     /// All metrics.
     pub metrics: Arc<Metrics>,
     /// Whether the picker is ready.
     pub readiness: Readiness,
-    /// What serves.
-    pub installed: watch::Receiver<Installed>,
+    /// The strategy that serves.
+    pub serving: watch::Receiver<Serving>,
     /// The endpoints.
     pub view: SharedView,
 }
 
 impl Admin {
-    /// The pages. With `auth`, metrics and debug pages are for those that the API server allows, and that of
+    /// The routes of the pages. With `auth`, metrics and debug pages are for those that the API server allows, and that of
     /// readiness says no more than whether the picker is ready: what is wrong with a routing quotes it.
     pub fn router(self, auth: Option<Arc<auth::Auth>>) -> Router {
         let open = auth.is_none();
@@ -78,15 +78,15 @@ async fn ready_page(State(admin): State<Admin>, open: bool) -> Response {
 }
 
 async fn strategy_page(State(admin): State<Admin>) -> Json<Value> {
-    let installed = admin.installed.borrow();
+    let serving = admin.serving.borrow();
     Json(json!({
-        "revision": installed.revision,
-        "since": installed.since.and_then(timestamp),
-        "resets": installed.resets,
-        "offered": installed.offered,
-        "generation": installed.generation,
-        "error": installed.error,
-        "routing": installed.routing,
+        "revision": serving.revision,
+        "since": serving.since.and_then(timestamp),
+        "resets": serving.resets,
+        "offered": serving.offered,
+        "generation": serving.generation,
+        "error": serving.error,
+        "routing": serving.routing,
     }))
 }
 

@@ -1,4 +1,4 @@
-//! The picker as a process: which tasks there are, and in which order they begin and end.
+//! The process: its tasks, and the order in which they begin and end.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -10,7 +10,6 @@ use picker_serve::Server;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
@@ -19,6 +18,9 @@ mod api;
 mod api_config;
 mod cluster;
 mod endpoints;
+mod tasks;
+
+use tasks::Tasks;
 
 use crate::admin::Admin;
 use crate::admin::auth::Auth;
@@ -27,16 +29,13 @@ use crate::drain::Signals;
 use crate::extproc::{Budget, Gate, Service};
 use crate::metrics::Metrics;
 use crate::ready::Readiness;
-use crate::source::{self, Desk};
+use crate::source::{self, Installer};
 use crate::tls;
 use crate::watch::Wanted;
 use crate::{admin, health, view};
 
-/// How often certificate files are looked at.
+/// The time between two looks at certificate files.
 const CERTIFICATES: Duration = Duration::from_secs(1);
-
-/// Tasks that live as long as the process: one that ends is a fault.
-type Tasks = JoinSet<&'static str>;
 
 /// Serves until a signal ends it. What gateways ask is answered on the runtime of `traffic`; everything else
 /// happens on the one that runs this, so that scraping many servers, or a large page of metrics, keeps no
@@ -53,7 +52,7 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
     let view = view::empty();
     let metrics = Arc::new(Metrics::new(view.clone()));
     let hot = Arc::new(Hot::default());
-    let desk = Arc::new(Desk::new(hot.clone(), metrics.strategy.clone()));
+    let installer = Arc::new(Installer::new(hot.clone(), metrics.strategy.clone()));
     let readiness = Readiness::default();
     let closing = CancellationToken::new();
     let mut tasks = Tasks::new();
@@ -67,7 +66,7 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
     let admin = Admin {
         metrics: metrics.clone(),
         readiness: readiness.clone(),
-        installed: desk.installed(),
+        serving: installer.serving(),
         view: view.clone(),
     };
     let router = admin.router(auth);
@@ -84,13 +83,13 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
         "health"
     });
 
-    start_strategy(&args, client.as_ref(), &desk, &metrics, &mut tasks).await?;
+    start_strategy(&args, client.as_ref(), &installer, &metrics, &mut tasks).await?;
     let wanted = watch::Sender::<Wanted>::default();
-    let progress = endpoints::start(&args, &desk, &metrics, &view, wanted.clone(), &mut tasks);
-    cluster::find_endpoints(&args, client, &desk, &metrics, wanted, &mut tasks)?;
-    let (ready, installed) = (readiness.clone(), desk.installed());
+    let progress = endpoints::start(&args, &installer, &metrics, &view, wanted.clone(), &mut tasks);
+    cluster::find_endpoints(&args, client, &installer, &metrics, wanted, &mut tasks)?;
+    let (ready, serving) = (readiness.clone(), installer.serving());
     tasks.spawn(async move {
-        ready.run(installed, progress).await;
+        ready.run(serving, progress).await;
         std::future::pending().await
     });
 
@@ -134,30 +133,30 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
     }
 }
 
-/// Brings the strategy, and starts what keeps it up to date.
+/// Installs the first strategy, and starts the task that keeps it up to date.
 async fn start_strategy(
     args: &ServeArgs,
     client: Option<&kube::Client>,
-    desk: &Arc<Desk>,
+    installer: &Arc<Installer>,
     metrics: &Arc<Metrics>,
     tasks: &mut Tasks,
 ) -> Result<()> {
     match (&args.strategy, &args.config_file, &args.config_text) {
         (Some(strategy), ..) => {
             let client = client.context("--strategy needs a cluster")?.clone();
-            cluster::follow_strategy(client, strategy.clone(), desk, metrics, tasks);
+            cluster::follow_strategy(client, strategy.clone(), installer, metrics, tasks);
         }
         (_, Some(path), _) => {
             let mut file = source::file::ConfigFile::new(path);
             // The first look decides where endpoints come from.
-            file.look(desk).await;
-            let desk = desk.clone();
-            tasks.spawn(async move { file.follow(&desk).await });
+            file.look(installer).await;
+            let installer = installer.clone();
+            tasks.spawn(async move { file.follow(&installer).await });
         }
         (.., Some(text)) => {
-            source::text::offer(text, desk).map_err(anyhow::Error::msg).context("--config-text")?
+            source::text::offer(text, installer).map_err(anyhow::Error::msg).context("--config-text")?
         }
-        _ => source::text::offer_default(desk).map_err(anyhow::Error::msg)?,
+        _ => source::text::offer_default(installer).map_err(anyhow::Error::msg)?,
     }
     Ok(())
 }

@@ -11,13 +11,12 @@ use picker_serve::StreamTasks;
 use smallvec::SmallVec;
 
 mod foreign;
-mod normalise;
+pub mod normalise;
 #[cfg(test)]
 mod tests;
 mod value;
 
 pub use foreign::consequence;
-pub use normalise::{Normalised, normalise};
 
 use crate::source::kube::StrategyRef;
 use crate::watch::pool::MOST_PORTS;

@@ -1,4 +1,4 @@
-//! `picker plugins`: the plugins, with their parameters as their schemas describe them.
+//! The subcommand `picker plugins`, which lists the plugins with their parameters.
 
 use std::io::Write;
 
@@ -9,8 +9,11 @@ use serde_json::{Value, json};
 use crate::args::Output;
 
 mod markdown;
+mod schema;
 #[cfg(test)]
 mod tests;
+
+use schema::{fields, kind, resolve};
 
 /// Lists the plugins called `types`, or all of them. Returns the exit code: 2 when a type doesn't exist.
 pub fn run(types: &[String], output: Output, out: &mut impl Write) -> u8 {
@@ -75,55 +78,4 @@ fn text(plugin: &Registration) -> String {
         }
     }
     text
-}
-
-/// Name, schema, and whether it must be there, of each field of an object.
-fn fields(object: &Value) -> impl Iterator<Item = (&str, &Value, bool)> {
-    let required =
-        move |name: &str| object["required"].as_array().is_some_and(|list| list.iter().any(|r| r == name));
-    let all = object["properties"].as_object().into_iter().flatten();
-    all.map(move |(name, property)| (name.as_str(), property, required(name)))
-}
-
-/// The definition that a bare reference stands for.
-fn resolve<'a>(property: &'a Value, schema: &'a Value) -> &'a Value {
-    let target = property["$ref"].as_str().and_then(|target| schema.pointer(target.strip_prefix('#')?));
-    match target {
-        Some(target) if property.get("description").is_none() => target,
-        _ => property,
-    }
-}
-
-/// The type of a parameter in words.
-fn kind(property: &Value, schema: &Value) -> String {
-    let choices = property["enum"].as_array();
-    if let Some(choices) = choices {
-        return choices.iter().map(Value::to_string).collect::<Vec<_>>().join(" or ");
-    }
-    if let Some(target) =
-        property["$ref"].as_str().and_then(|target| schema.pointer(target.strip_prefix('#')?))
-    {
-        return kind(target, schema);
-    }
-    for several in ["anyOf", "oneOf"] {
-        if let Some(parts) = property[several].as_array() {
-            let parts: Vec<_> =
-                parts.iter().map(|part| kind(part, schema)).filter(|kind| kind != "null").collect();
-            return parts.join(" or ");
-        }
-    }
-    if let Some(constant) = property.get("const") {
-        return constant.to_string();
-    }
-    match &property["type"] {
-        Value::String(kind) if kind == "array" => {
-            format!("list of {}", self::kind(&property["items"], schema))
-        }
-        Value::String(kind) => kind.clone(),
-        Value::Array(kinds) => {
-            let kinds = kinds.iter().filter_map(Value::as_str).filter(|kind| *kind != "null");
-            kinds.collect::<Vec<_>>().join(" or ")
-        }
-        _ => "any".to_owned(),
-    }
 }

@@ -1,4 +1,4 @@
-//! `picker check`: compiles strategies offline, with the code that serves them.
+//! The subcommand `picker check`, which compiles strategies offline with the code that serves them.
 
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -14,11 +14,11 @@ mod tests;
 
 const KIND: &str = "EndpointPickerConfig";
 
-/// Everything compiles.
+/// The exit code when everything compiles.
 pub const GOOD: u8 = 0;
-/// Something doesn't compile.
+/// The exit code when something doesn't compile.
 pub const BAD: u8 = 1;
-/// A file can't be read, or holds nothing to compile.
+/// The exit code when a file can't be read, or holds nothing to compile.
 pub const UNUSABLE: u8 = 2;
 
 /// Checks `files`, writes what is wrong to `out`, and returns the exit code: the worst of all of them.
@@ -91,11 +91,11 @@ fn read(file: &Path) -> std::io::Result<String> {
     std::fs::read_to_string(file)
 }
 
-/// Something to compile.
+/// A routing to compile.
 struct Subject {
-    /// What it is called in messages.
+    /// Its name in messages.
     label: String,
-    /// Where its routing body stands.
+    /// The field path of its routing body, before the paths of errors.
     prefix: String,
     body: Result<Value, Errors>,
     scope: Scope,
@@ -109,7 +109,7 @@ impl Subject {
     }
 }
 
-/// What there is to compile in a document.
+/// The routings in a document.
 fn subjects(document: Value) -> Vec<Subject> {
     let name = document["metadata"]["name"].as_str().unwrap_or("").to_owned();
     match document["kind"].as_str() {

@@ -1,4 +1,4 @@
-//! A graceful end, so that no request is lost when a picker is replaced.
+//! The graceful shutdown, so that no request is lost when a picker is replaced.
 //!
 //! 1. Health says NOT_SERVING, and gateways begin to ask others.
 //! 2. For the drain time requests are still taken: not every gateway has heard.

@@ -1,4 +1,4 @@
-//! For tests: an API server that is a function, and remembers what it was asked.
+//! An API server for tests: a function that answers requests, with a log of them.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -22,7 +22,7 @@ pub struct Asked {
     pub body: Value,
 }
 
-/// What it answers.
+/// The answer to a request.
 pub enum Answer {
     /// An object.
     Object(Value),

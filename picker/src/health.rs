@@ -1,4 +1,4 @@
-//! gRPC health, by the names that gateways, guides and Kubernetes ask for.
+//! The gRPC health service, under the names that gateways, guides and Kubernetes ask for.
 
 use std::pin::Pin;
 
@@ -11,10 +11,10 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_server::{Health, HealthServer};
 use tonic_health::pb::{HealthCheckRequest, HealthCheckResponse};
 
-/// SERVING for as long as the process can answer.
+/// The name that is SERVING for as long as the process can answer.
 pub const LIVENESS: &str = "liveness";
 
-/// SERVING while the picker is ready: the process as a whole, llm-d's and GIE's name for it, the name of
+/// The names that are SERVING while the picker is ready: the process as a whole, llm-d's and GIE's name for it, the name of
 /// the protocol, and the ext_proc service, which gateways ask for on its own port.
 pub const READINESS: [&str; 4] =
     ["", "readiness", "inference-extension", "envoy.service.ext_proc.v3.ExternalProcessor"];

@@ -1,4 +1,4 @@
-//! The endpoint picker: answers a gateway's question which model server a request should go to.
+//! The endpoint picker, which answers a gateway's question which model server a request should go to.
 //!
 //! ```text
 //! RoutingStrategy, file, text ─ source ─► Hot<Strategy> ─┐
@@ -30,5 +30,7 @@ pub mod tls;
 pub mod view;
 pub mod watch;
 
+#[cfg(test)]
+mod deep_json;
 #[cfg(test)]
 mod fake_api;

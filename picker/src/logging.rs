@@ -1,4 +1,4 @@
-//! What is logged, and in which form.
+//! The log of the process: its level and its form.
 
 use std::io::IsTerminal as _;
 
@@ -37,8 +37,8 @@ fn filter(level: u8) -> &'static str {
     match level {
         0 => "error",
         1 => "warn",
-        2 | 3 => "warn,kube_client=off,picker=info,picker_core=info",
-        4 => "info,kube_client=warn,picker=debug,picker_core=debug",
-        _ => "debug,picker=trace,picker_core=trace",
+        2 | 3 => "warn,kube_client=off,picker=info,picker_core=info,picker_serve=info",
+        4 => "info,kube_client=warn,picker=debug,picker_core=debug,picker_serve=debug",
+        _ => "debug,picker=trace,picker_core=trace,picker_serve=trace",
     }
 }

@@ -5,14 +5,15 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
-use picker::args::{Cli, Command, ServeArgs, consequence, normalise};
+use picker::args::normalise::normalise;
+use picker::args::{Cli, Command, ServeArgs, consequence};
 use picker::{app, catalogue, check, logging, open_files};
 use tokio::runtime::Builder;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// With fewer open files than this, the bounds on connections (`serve.rs`) would come too late.
+/// With fewer open files than this, the limits on connections (`picker_serve::accept`) would come too late.
 const FILES: u64 = 16 << 10;
 
 fn main() -> ExitCode {

@@ -1,4 +1,4 @@
-//! What the picker counts and measures, as `GET /metrics` shows it.
+//! The metrics of the picker, as `GET /metrics` shows them.
 //!
 //! Handles are resolved when the picker starts: a request touches atomics, and looks up the row of its model. Only the
 //! first request of a new model name takes a lock.
@@ -32,16 +32,16 @@ pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; cha
 
 /// All metrics of a picker.
 pub struct Metrics {
-    /// What the request path counts.
+    /// Metrics of requests.
     pub traffic: Traffic,
-    /// What scraping and watching count.
+    /// Metrics of scraping and watching.
     pub scraping: Scraping,
-    /// What serves, and since when.
+    /// Metrics of the strategy that serves.
     pub strategy: StrategyMetrics,
     registry: Registry,
 }
 
-/// What the request path counts.
+/// The metrics of requests.
 #[derive(Clone, Debug)]
 pub struct Traffic {
     /// Time of a decision: from a parsed request to a named endpoint.

@@ -1,8 +1,8 @@
-//! How many files and connections the process may have open.
+//! The limit on open files and connections of the process.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Lets the process open as many as it may at most. Container runtimes start programs with 1,024 for the sake of those
+/// Raises the limit to the most that the process may have. Container runtimes start programs with 1,024 for the sake of those
 /// that use `select`; this one does not, and a picker has a connection to each endpoint and many from gateways.
 ///
 /// Returns how many those are; `None` when there is no limit.

@@ -1,16 +1,16 @@
-//! Whether the picker can decide yet, and, when it can't, what it waits for.
+//! The readiness of the picker: whether it can decide, and what it waits for when it can't.
 
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::source::Installed;
+use crate::source::Serving;
 use crate::watch::publish::Progress;
 
 #[cfg(test)]
 mod tests;
 
-/// How often the log repeats what a picker that isn't ready waits for.
+/// The time after which the log repeats what a picker that isn't ready waits for.
 const REPEAT: Duration = Duration::from_secs(10);
 
 /// The states of a picker's life, in order.
@@ -24,7 +24,7 @@ pub enum State {
     Draining,
 }
 
-/// The state, for all to see.
+/// The state of the picker, which probes and pages read. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Readiness {
     state: watch::Sender<State>,
@@ -68,15 +68,11 @@ impl Readiness {
     }
 
     /// Waits until nothing is missing, and says so. Ends when it is ready, or when a sender is gone.
-    pub async fn run(
-        &self,
-        mut installed: watch::Receiver<Installed>,
-        mut progress: watch::Receiver<Progress>,
-    ) {
+    pub async fn run(&self, mut serving: watch::Receiver<Serving>, mut progress: watch::Receiver<Progress>) {
         let mut repeat = tokio::time::interval(REPEAT);
         repeat.reset();
         loop {
-            let missing = missing(&installed.borrow_and_update(), *progress.borrow_and_update());
+            let missing = missing(&serving.borrow_and_update(), *progress.borrow_and_update());
             if missing.is_empty() {
                 self.enter(State::Ready);
                 tracing::info!("ready");
@@ -84,7 +80,7 @@ impl Readiness {
             }
             self.enter(State::Starting(missing.clone()));
             tokio::select! {
-                changed = installed.changed() => if changed.is_err() { return },
+                changed = serving.changed() => if changed.is_err() { return },
                 changed = progress.changed() => if changed.is_err() { return },
                 _ = repeat.tick() => tracing::warn!(waiting_for = missing.join("; "), "not ready yet"),
             }
@@ -92,19 +88,19 @@ impl Readiness {
     }
 }
 
-/// What a picker lacks to decide: a strategy, knowledge of the endpoints, and one try to read each of
+/// The things that a picker lacks to decide: a strategy, knowledge of the endpoints, and one try to read each of
 /// them. No endpoints is fine, and so are endpoints without metrics.
-fn missing(installed: &Installed, progress: Progress) -> Vec<String> {
+fn missing(serving: &Serving, progress: Progress) -> Vec<String> {
     let mut missing = Vec::new();
-    if installed.revision.is_none() {
-        missing.push(match &installed.error {
+    if serving.revision.is_none() {
+        missing.push(match &serving.error {
             Some(error) => format!("a routing that compiles: {error}"),
             None => "a routing: the API server has not told it yet".to_owned(),
         });
     }
     if !progress.listed {
         missing.push("the list of endpoints".to_owned());
-    } else if installed.scrape.is_some() && progress.attempted < progress.endpoints {
+    } else if serving.scrape.is_some() && progress.attempted < progress.endpoints {
         let left = progress.endpoints - progress.attempted;
         missing.push(format!("a first scrape of {left} of {} endpoints", progress.endpoints));
     }

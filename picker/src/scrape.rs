@@ -1,15 +1,15 @@
-//! Reading the metrics of model servers.
+//! The scraping of model servers: their metrics become the signals of an endpoint.
 //!
 //! ```text
 //!                      ScrapePlan of the strategy ─ job
 //!                                                    │ table
-//! GET /metrics ─ connection ─► bytes ─ scan ─► samples ─ engine ─► Signals ─► Gauge of the endpoint ─► View
+//! GET /metrics ─ connection ─► bytes ─ scan ─► samples ─ engine ─► Signals ─► readings ─► View
 //! ```
 
 pub mod connection;
 pub mod engine;
 pub mod job;
-pub mod labels;
+mod labels;
 pub mod poll;
 pub mod scan;
 pub mod table;

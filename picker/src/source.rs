@@ -1,10 +1,10 @@
-//! Where a strategy comes from, and the one desk to which all sources bring it.
+//! The sources of a strategy (RoutingStrategy, file, command line), and the installer that they offer it to.
 
-pub mod desk;
 pub mod discovery;
 pub mod file;
 pub mod history;
+pub mod installer;
 pub mod kube;
 pub mod text;
 
-pub use desk::{Desk, Installed, Offer, Source};
+pub use installer::{Installer, Offer, Serving, Source};

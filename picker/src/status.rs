@@ -1,5 +1,4 @@
-//! Writes what this replica serves into the status of its RoutingStrategy: its own entry of
-//! `status.pickers`, and nothing else.
+//! The report of this replica in the status of its RoutingStrategy: its own entry of `status.pickers`, and nothing else.
 //!
 //! A merge patch of one key of a map: with server-side apply, sixty replicas at once kept the API server
 //! busy for many seconds. Serving never waits for it.
@@ -9,26 +8,26 @@ use std::time::Duration;
 use crds::PickerStatus;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
+use kube_ext::object_parts::RawObject;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 use crate::metrics::Metrics;
-use crate::source::Installed;
+use crate::source::Serving;
 use crate::source::kube::{Stored, StrategyRef};
 use crate::watch::events::{Pauses, chain};
-use crate::watch::lean::Texts;
 
 #[cfg(test)]
 mod tests;
 
-/// Up to this many replicas write at once.
+/// The most replicas that write at once.
 const AT_ONCE: usize = 10;
-/// Above that, each waits a random time up to this for each replica there is.
+/// With more replicas than that, each waits a random time of up to this for each replica there is.
 const PER_REPLICA: Duration = Duration::from_millis(50);
-/// How long a stored entry may differ from the one that was written before it is written again: the
+/// The time that a stored entry may differ from the one that was written before it is written again: the
 /// watch is behind the write.
 const SETTLE: Duration = Duration::from_secs(2);
-/// Pause after the API server refused (a strategy that is gone, a right that is missing).
+/// The pause after the API server refused (a strategy that is gone, a right that is missing).
 const REFUSED: Duration = Duration::from_secs(10);
 /// The field manager of all replicas.
 const MANAGER: &str = "waypost-picker";
@@ -36,15 +35,15 @@ const MANAGER: &str = "waypost-picker";
 /// The longest error that the schema takes, in characters.
 const LONGEST_ERROR: usize = 1024;
 
-/// The entry of a replica that serves `installed`; `None` while there is nothing to say.
-pub fn entry(installed: &Installed) -> Option<PickerStatus> {
-    if installed.revision.is_none() && installed.error.is_none() {
+/// The entry of a replica with this strategy; `None` while there is nothing to say.
+pub fn entry(serving: &Serving) -> Option<PickerStatus> {
+    if serving.revision.is_none() && serving.error.is_none() {
         return None;
     }
     Some(PickerStatus {
-        revision: installed.revision.clone(),
-        generation: installed.generation,
-        error: installed.error.as_ref().map(|error| error.chars().take(LONGEST_ERROR).collect()),
+        revision: serving.revision.clone(),
+        generation: serving.generation,
+        error: serving.error.as_ref().map(|error| error.chars().take(LONGEST_ERROR).collect()),
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
     })
 }
@@ -61,7 +60,7 @@ pub async fn run(
     client: Client,
     strategy: StrategyRef,
     pod: &str,
-    mut installed: watch::Receiver<Installed>,
+    mut serving: watch::Receiver<Serving>,
     mut stored: watch::Receiver<Stored>,
     metrics: &Metrics,
 ) {
@@ -70,18 +69,18 @@ pub async fn run(
     // What was written last; the stored entry may be behind it.
     let mut written: Option<PickerStatus> = None;
     loop {
-        let entry = entry(&installed.borrow_and_update());
+        let entry = entry(&serving.borrow_and_update());
         let pause = {
             let stored = stored.borrow_and_update();
             match (&entry, &stored.pickers) {
                 (Some(entry), Some(pickers)) if pickers.get(pod) != Some(entry) => {
-                    Some(if written.as_ref() == Some(entry) { SETTLE } else { turn(pickers.len()) })
+                    Some(if written.as_ref() == Some(entry) { SETTLE } else { stagger(pickers.len()) })
                 }
                 _ => None,
             }
         };
         let Some(pause) = pause else {
-            if !changed(&mut installed, &mut stored).await {
+            if !changed(&mut serving, &mut stored).await {
                 return;
             }
             continue;
@@ -90,7 +89,7 @@ pub async fn run(
             // A change meanwhile may make this needless, so look again after it.
             tokio::select! {
                 biased;
-                open = changed(&mut installed, &mut stored) => if open { continue } else { return },
+                open = changed(&mut serving, &mut stored) => if open { continue } else { return },
                 () = tokio::time::sleep(pause) => {}
             }
         }
@@ -112,22 +111,27 @@ pub async fn run(
 }
 
 /// Waits for a change of either; false when a sender is gone.
-async fn changed(installed: &mut watch::Receiver<Installed>, stored: &mut watch::Receiver<Stored>) -> bool {
+async fn changed(serving: &mut watch::Receiver<Serving>, stored: &mut watch::Receiver<Stored>) -> bool {
     tokio::select! {
-        changed = installed.changed() => changed.is_ok(),
+        changed = serving.changed() => changed.is_ok(),
         changed = stored.changed() => changed.is_ok(),
     }
 }
 
-/// How long this replica waits for its turn among `replicas`.
-fn turn(replicas: usize) -> Duration {
+/// The time that this replica waits before it writes, as one of `replicas`.
+fn stagger(replicas: usize) -> Duration {
     if replicas <= AT_ONCE {
         return Duration::ZERO;
     }
     PER_REPLICA.mul_f64(replicas as f64 * rand::random::<f64>())
 }
 
-async fn write(api: &Api<Texts>, strategy: &str, pod: &str, entry: &PickerStatus) -> Result<(), kube::Error> {
+async fn write(
+    api: &Api<RawObject>,
+    strategy: &str,
+    pod: &str,
+    entry: &PickerStatus,
+) -> Result<(), kube::Error> {
     let patch = Patch::Merge(patch(pod, entry));
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     api.patch_status(strategy, &params, &patch).await.map(drop)

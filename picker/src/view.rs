@@ -1,4 +1,4 @@
-//! Where the picture of all endpoints is shared with the traffic.
+//! The view of all endpoints, as decisions share it.
 
 use std::sync::Arc;
 

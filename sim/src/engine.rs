@@ -11,6 +11,7 @@
 mod block;
 mod config;
 mod counters;
+mod error;
 mod prompt;
 mod rates;
 mod request;
@@ -22,8 +23,9 @@ mod tests;
 use std::collections::VecDeque;
 use std::time::Duration;
 
-pub use self::config::{ConfigError, EngineConfig, Preset};
+pub use self::config::{EngineConfig, Preset};
 pub use self::counters::Counters;
+pub use self::error::ConfigError;
 pub use self::prompt::{Prompt, cache_seed};
 pub use self::rates::{StepRates, StepWork};
 pub use self::request::{Finished, LoraId, Output, Request, SequenceId, StepOutcome, SubmitError};

@@ -17,6 +17,7 @@ mod job;
 mod lifecycle;
 mod metrics;
 mod models;
+mod routes;
 mod stream;
 
 pub use self::config::{MetricsConfig, ServerConfig};

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::PoolGroup;
+use super::group::PoolGroup;
 
 /// The port that is meant where a v1alpha2 reference gives none.
 const DEFAULT_PORT: u16 = 9002;

@@ -1,14 +1,15 @@
-//! `cargo xtask`: the test cluster and what is done with it.
+//! `cargo xtask`: commands for the test cluster, the images, the demo, the bench and the tests.
 
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
-use e2e::bench::Bench;
 use e2e::demo::Demo;
 use e2e::images::Program;
 use e2e::suite::Suite;
-use e2e::{Cluster, Progress};
+use e2e::{Cluster, Progress, paths, tools};
 
 /// A real Kubernetes cluster on this machine, and what is tried on it.
 #[derive(Parser)]
@@ -30,10 +31,14 @@ enum Command {
         #[arg(value_enum, default_values_t = [Program::Operator, Program::Picker, Program::Sim])]
         programs: Vec<Program>,
     },
-    /// Plays the whole story, to watch: a pool behind a real Envoy, and a strategy edited under load
+    /// Runs the whole product, to watch: a pool behind a real Envoy, and a strategy edited under load
     Demo(Demo),
     /// Measures what the picker costs, against servers that do less or the same
-    Bench(Bench),
+    #[command(disable_help_flag = true)]
+    Bench {
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// Checks everything: lints, tests, fuzzing for a bounded time, and the stories on a real cluster
     Test(Suite),
 }
@@ -45,8 +50,8 @@ async fn main() -> ExitCode {
         Command::Up => up(&progress).await,
         Command::Down => Cluster::down(&progress).await,
         Command::Images { programs } => images(&programs, &progress).await,
-        Command::Demo(demo) => demo.play(&progress).await,
-        Command::Bench(bench) => bench.run(&progress).await,
+        Command::Demo(demo) => demo.run(&progress).await,
+        Command::Bench { args } => bench(&args),
         Command::Test(suite) => test(&suite, &progress).await,
     };
     // The chain of causes, without the backtrace that a machine's RUST_BACKTRACE would add.
@@ -66,7 +71,7 @@ async fn up(progress: &Progress) -> Result<()> {
 }
 
 async fn images(programs: &[Program], progress: &Progress) -> Result<()> {
-    let tools = e2e::tools::Tools::ready(progress).await?;
+    let tools = tools::Tools::ready(progress).await?;
     let images = Program::built(programs, &tools, progress).await?;
     if Cluster::exists() {
         let store = Cluster::attach().await?.images();
@@ -78,6 +83,14 @@ async fn images(programs: &[Program], progress: &Progress) -> Result<()> {
         println!("{}", image.reference());
     }
     Ok(())
+}
+
+/// Becomes the program of the crate `bench`, which this one does not depend on: only who measures compiles it.
+fn bench(args: &[OsString]) -> Result<()> {
+    let manifest = paths::checkout().join("Cargo.toml");
+    let mut run = std::process::Command::new(tools::cargo::program());
+    run.args(["run", "--profile", "e2e", "--locked", "--quiet", "-p", "bench", "--manifest-path"]);
+    Err(run.arg(manifest).arg("--").args(args).exec()).context("starting cargo")
 }
 
 async fn test(suite: &Suite, progress: &Progress) -> Result<()> {

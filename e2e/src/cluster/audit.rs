@@ -1,4 +1,4 @@
-//! What the API server's audit log says was asked of it.
+//! Requests to the API server, read from its audit log.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -65,7 +65,7 @@ impl Audit {
 fn request(line: &str, user: &str) -> Option<Request> {
     let event: Value = serde_json::from_str(line).ok()?;
     let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str);
-    let watch_ends = text("/verb") == Some("watch") && text("/stage") == Some("ResponseComplete");
+    let watch_ends = text("/verb") == Some("watch") && text("/env") == Some("ResponseComplete");
     if text("/user/username") != Some(user) || watch_ends {
         return None;
     }
@@ -86,9 +86,9 @@ mod tests {
 
     use super::*;
 
-    fn line(user: &str, verb: &str, stage: &str) -> String {
+    fn line(user: &str, verb: &str, env: &str) -> String {
         let event = json!({
-            "verb": verb, "stage": stage, "user": {"username": user},
+            "verb": verb, "env": env, "user": {"username": user},
             "objectRef": {"resource": "routingstrategies", "subresource": "status", "namespace": "llm", "name": "chat"},
             "responseStatus": {"code": 200},
         });

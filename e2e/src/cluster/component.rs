@@ -1,4 +1,4 @@
-//! One program of the control plane or the node, as a process that outlives the one that started it.
+//! A component of the cluster (etcd, kubelet, …) as a process that outlives the process that started it.
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,18 @@ use super::layout::Layout;
 use super::proc::Process;
 use crate::shell::last_lines;
 use crate::wait::{LOOK, until};
+
+/// Every process, in the order in which they end: first those that would bring others back, last the one that the
+/// pods hang on.
+pub const COMPONENTS: [&str; 7] = [
+    "kubelet",
+    "kube-proxy",
+    "kube-scheduler",
+    "kube-controller-manager",
+    "kube-apiserver",
+    "etcd",
+    "containerd",
+];
 
 /// A program of the cluster with its arguments: a [`Handle`] that can also start.
 #[derive(Clone, Debug)]
@@ -115,7 +127,7 @@ impl Handle {
         self.kill().await
     }
 
-    /// Ends it without a chance to say goodbye, and waits until it is gone.
+    /// Ends it with SIGKILL, and waits until it is gone.
     pub async fn kill(&self) -> Result<()> {
         let Some(process) = self.process() else { return Ok(()) };
         process.signal(Signal::KILL)?;

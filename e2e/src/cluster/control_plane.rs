@@ -1,4 +1,4 @@
-//! etcd, the controller manager and the scheduler: how each is started.
+//! Command lines of etcd, the controller manager and the scheduler.
 
 use anyhow::Result;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! CoreDNS: the cluster's names, and nothing of the world outside.
+//! CoreDNS, which resolves the names of the cluster and no others.
 
 use std::net::Ipv4Addr;
 use std::time::Duration;

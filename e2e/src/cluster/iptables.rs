@@ -1,4 +1,4 @@
-//! Taking out the chains that kubelet and kube-proxy made, and every rule that leads to them.
+//! Removal of the iptables chains that kubelet and kube-proxy made, and of every rule that leads to them.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! The folder of the running cluster, and what lies where in it.
+//! Paths of the files in the folder of the running cluster.
 
 use std::path::{Path, PathBuf};
 

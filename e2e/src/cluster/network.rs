@@ -1,4 +1,4 @@
-//! The cluster's addresses, all inside the machine: one bridge with every pod on it, reachable from the host too.
+//! The pod network: one bridge on this machine with every pod on it, and the addresses of the cluster.
 
 use std::path::Path;
 use std::time::Duration;

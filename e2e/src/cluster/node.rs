@@ -1,4 +1,4 @@
-//! The node: containerd, the kubelet and kube-proxy, and how each is started.
+//! Command lines and configuration of containerd, the kubelet and kube-proxy.
 
 use anyhow::Result;
 use serde_json::json;

@@ -1,4 +1,4 @@
-//! One certificate authority, one certificate for every identity that speaks to the API server.
+//! The cluster's certificate authority, and a certificate for each client of the API server.
 
 use std::path::Path;
 

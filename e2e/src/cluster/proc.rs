@@ -1,4 +1,4 @@
-//! Processes of this machine, told apart by more than a number that is used again.
+//! Processes of this machine, identified by number, start time and boot, because numbers are used again.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! Taking the cluster down, whatever state it is in, so that the machine is as it was before.
+//! Removal of the cluster, whatever state it is in, so that the machine is as it was before.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -7,10 +7,10 @@ use anyhow::{Context, Result};
 use rustix::mount::{UnmountFlags, unmount};
 use rustix::process::Signal;
 
-use super::component::Handle;
+use super::component::{COMPONENTS, Handle};
 use super::footprint::Footprint;
 use super::layout::Layout;
-use super::{COMPONENTS, iptables, network, proc};
+use super::{iptables, network, proc};
 use crate::wait::until;
 
 /// How long each component may take to end by itself. The API server would wait for its watches.

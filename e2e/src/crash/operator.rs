@@ -10,12 +10,12 @@ use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::Gate;
+use super::LimitingProxy;
 use crate::shell::last_lines;
 
-/// Where operators run, and what they look at.
+/// The environment of operators: their executable, namespace and rights.
 #[derive(Clone)]
-pub struct Place {
+pub struct OperatorEnv {
     /// The program.
     pub program: PathBuf,
     /// The one namespace that they watch.
@@ -26,17 +26,16 @@ pub struct Place {
     pub folder: PathBuf,
 }
 
-/// An operator that ends after a given number of requests without a chance to say goodbye, and another that takes
-/// its place then and stays.
+/// An operator that is killed after a given number of requests, and another that takes its place then and stays.
 #[derive(Debug)]
 pub struct Operator {
     end: oneshot::Sender<()>,
-    life: JoinHandle<Result<Fate>>,
+    life: JoinHandle<Result<Run>>,
 }
 
-/// How it went.
+/// How an operator's run went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Fate {
+pub struct Run {
     /// Whether the first was ended; else there was no second.
     pub killed: bool,
     /// Requests of the first.
@@ -44,18 +43,18 @@ pub struct Fate {
 }
 
 impl Operator {
-    /// Starts the first in `place`, to end after `limit` requests.
-    pub fn start(place: Place, limit: u32) -> Self {
+    /// Starts the first in `env`, to end after `limit` requests.
+    pub fn start(env: OperatorEnv, limit: u32) -> Self {
         let (end, ended) = oneshot::channel();
         let life = async move {
             let mut ended = ended;
-            let first = Running::start(&place, limit).await?;
-            if let Some(fate) = first.watched(&mut ended).await? {
-                return Ok(fate);
+            let first = Running::start(&env, limit).await?;
+            if let Some(run) = first.watched(&mut ended).await? {
+                return Ok(run);
             }
-            let second = Running::start(&place, u32::MAX).await?;
-            second.watched(&mut ended).await?.context("a gate without limit has closed")?;
-            Ok(Fate { killed: true, asked: limit })
+            let second = Running::start(&env, u32::MAX).await?;
+            second.watched(&mut ended).await?.context("a proxy without limit has closed")?;
+            Ok(Run { killed: true, asked: limit })
         };
         Self { end, life: tokio::spawn(life) }
     }
@@ -63,14 +62,14 @@ impl Operator {
     /// Ends whichever runs.
     ///
     /// # Errors
-    /// When one could not be started, or ended by itself: with its last words.
-    pub async fn stop(self) -> Result<Fate> {
+    /// When one could not be started, or ended by itself: with the end of its log.
+    pub async fn stop(self) -> Result<Run> {
         let Self { end, mut life } = self;
         drop(end);
         let abort = AbortOnDrop(life.abort_handle());
-        let fate = (&mut life).await.context("the operator's task")?;
+        let run = (&mut life).await.context("the operator's task")?;
         drop(abort);
-        fate
+        run
     }
 }
 
@@ -84,40 +83,40 @@ impl Drop for AbortOnDrop {
 
 struct Running {
     child: Child,
-    gate: Gate,
+    proxy: LimitingProxy,
     log: PathBuf,
 }
 
 impl Running {
-    async fn start(place: &Place, limit: u32) -> Result<Self> {
-        let gate = Gate::open(place.client.clone(), limit).await?;
-        let file = |kind: &str| place.folder.join(format!("operator-{}.{kind}", place.namespace));
+    async fn start(env: &OperatorEnv, limit: u32) -> Result<Self> {
+        let proxy = LimitingProxy::start(env.client.clone(), limit).await?;
+        let file = |kind: &str| env.folder.join(format!("operator-{}.{kind}", env.namespace));
         let kubeconfig = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": "gate",
-            "clusters": [{"name": "gate", "cluster": {"server": gate.url()}}],
-            "users": [{"name": "gate", "user": {}}],
-            "contexts": [{"name": "gate", "context": {"cluster": "gate", "user": "gate"}}],
+            "apiVersion": "v1", "kind": "Config", "current-context": "proxy",
+            "clusters": [{"name": "proxy", "cluster": {"server": proxy.url()}}],
+            "users": [{"name": "proxy", "user": {}}],
+            "contexts": [{"name": "proxy", "context": {"cluster": "proxy", "user": "proxy"}}],
         });
         std::fs::write(file("kubeconfig"), kubeconfig.to_string()).context("writing a kubeconfig")?;
         let log = file("log");
         let said = std::fs::File::create(&log).with_context(|| format!("writing {}", log.display()))?;
-        let child = Command::new(&place.program)
+        let child = Command::new(&env.program)
             .args(["--leader-elect=false", "--listen=127.0.0.1:0", "--release-hold=1", "--picker-image=none"])
-            .args(["--identity=crash", "--watch-namespace", &place.namespace])
+            .args(["--identity=crash", "--watch-namespace", &env.namespace])
             .env("KUBECONFIG", file("kubeconfig"))
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(said)
             .kill_on_drop(true)
             .spawn()
-            .with_context(|| format!("starting {}", place.program.display()))?;
-        Ok(Self { child, gate, log })
+            .with_context(|| format!("starting {}", env.program.display()))?;
+        Ok(Self { child, proxy, log })
     }
 
-    /// Waits for the end that was asked for, and gives back how it went; `None` when the gate closed before.
-    async fn watched(mut self, ended: &mut oneshot::Receiver<()>) -> Result<Option<Fate>> {
+    /// Waits for the end that was asked for, and gives back how it went; `None` when the proxy closed before.
+    async fn watched(mut self, ended: &mut oneshot::Receiver<()>) -> Result<Option<Run>> {
         let closed = tokio::select! {
-            () = self.gate.closed() => true,
+            () = self.proxy.closed() => true,
             _ = ended => false,
             status = self.child.wait() => {
                 let log = std::fs::read_to_string(&self.log).unwrap_or_default();
@@ -125,6 +124,6 @@ impl Running {
             }
         };
         self.child.kill().await.context("ending the operator")?;
-        Ok((!closed).then(|| Fate { killed: false, asked: self.gate.asked() }))
+        Ok((!closed).then(|| Run { killed: false, asked: self.proxy.asked() }))
     }
 }

@@ -1,23 +1,27 @@
-//! What happened, in two tables, and how to go on from there.
+//! The summary that the demo prints: two tables, and how to use the cluster.
 
 use std::time::Duration;
 
 use anyhow::Result;
 
-use super::acts::{Acts, TITLES};
-use super::scene::{NAME, Scene};
+use super::phases::Phases;
+use super::setup::Setup;
+use super::strategies::{NAME, TITLES};
 use crate::load::Report;
 use crate::shell::run;
-use crate::stage::{Stage, Table};
+use crate::test_env::{Table, TestEnv};
 
-/// Prints what happened.
-pub async fn print(stage: &Stage, scene: &Scene, acts: &Acts) -> Result<()> {
-    println!("\n  What each routing did\n\n{}", shares(scene, acts));
-    println!("  How soon each edit was live, after `kubectl apply` had returned\n\n{}", delays(scene, acts));
-    let failed = acts.all.failures().count();
-    println!("  {} requests, {failed} failed. {} restarts.\n", acts.all.total(), acts.restarts);
-    let cluster = stage.ground().cluster();
-    let get = ["get", "routingstrategies", "--namespace", stage.namespace()];
+/// Prints the tables.
+pub async fn print(env: &TestEnv, setup: &Setup, phases: &Phases) -> Result<()> {
+    println!("\n  What each routing did\n\n{}", shares(setup, phases));
+    println!(
+        "  How soon each edit was live, after `kubectl apply` had returned\n\n{}",
+        delays(setup, phases)
+    );
+    let failed = phases.all.failures().count();
+    println!("  {} requests, {failed} failed. {} restarts.\n", phases.all.total(), phases.restarts);
+    let cluster = env.cluster_env().cluster();
+    let get = ["get", "routingstrategies", "--namespace", env.namespace()];
     let shown =
         run(&cluster.tools().kubectl).args(get).env("KUBECONFIG", cluster.kubeconfig()).output().await?;
     println!("  $ kubectl {}", get.join(" "));
@@ -25,9 +29,9 @@ pub async fn print(stage: &Stage, scene: &Scene, acts: &Acts) -> Result<()> {
     Ok(())
 }
 
-/// Says what can be done with the cluster.
-pub fn usage(stage: &Stage, scene: &Scene) {
-    let (cluster, namespace) = (stage.ground().cluster(), stage.namespace());
+/// Prints how to use the cluster.
+pub fn usage(env: &TestEnv, setup: &Setup) {
+    let (cluster, namespace) = (env.cluster_env().cluster(), env.namespace());
     let kubectl = cluster.tools().kubectl.display();
     println!("\n  The cluster stays up. To use it:\n");
     println!("    export KUBECONFIG={}", cluster.kubeconfig().display());
@@ -37,21 +41,21 @@ pub fn usage(stage: &Stage, scene: &Scene) {
         r#"{"model": "sim-model", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 16}"#;
     println!(
         "    curl -i {}/v1/chat/completions -H 'content-type: application/json' -d '{body}'",
-        scene.gateway.url()
+        setup.gateway.url()
     );
     println!("\n  `cargo xtask down` removes every trace of it.");
 }
 
-fn shares(scene: &Scene, acts: &Acts) -> Table {
+fn shares(setup: &Setup, phases: &Phases) -> Table {
     let titles: Vec<String> =
         TITLES.iter().enumerate().map(|(at, title)| format!("{}. {title}", at + 1)).collect();
     let columns: Vec<(&str, usize)> =
         [""].into_iter().chain(titles.iter().map(String::as_str)).map(|title| (title, 40)).collect();
     let mut table = Table::new(&columns);
     let mut line = |name: &str, cell: &dyn Fn(&Report) -> String| {
-        table.row([name.to_owned()].into_iter().chain(acts.reports.iter().map(cell)));
+        table.row([name.to_owned()].into_iter().chain(phases.reports.iter().map(cell)));
     };
-    for (pod, name) in &scene.servers {
+    for (pod, name) in &setup.servers {
         line(name, &|report| {
             let served = report.by_pod().get(pod).copied().unwrap_or_default();
             percent(served as f64 / report.total().max(1) as f64)
@@ -64,14 +68,14 @@ fn shares(scene: &Scene, acts: &Acts) -> Table {
     table
 }
 
-fn delays(scene: &Scene, acts: &Acts) -> Table {
+fn delays(setup: &Setup, phases: &Phases) -> Table {
     let columns: Vec<(&str, usize)> = ["edit"]
         .into_iter()
-        .chain(scene.pickers.iter().map(|picker| picker.pod.as_str()))
+        .chain(setup.pickers.iter().map(|picker| picker.pod.as_str()))
         .map(|c| (c, 60))
         .collect();
     let mut table = Table::new(&columns);
-    for (title, delays) in TITLES[1..].iter().zip(&acts.delays) {
+    for (title, delays) in TITLES[1..].iter().zip(&phases.delays) {
         let cells = delays.iter().map(|delay| format!("{} ms", delay.as_millis()));
         table.row([(*title).to_owned()].into_iter().chain(cells));
     }

@@ -1,4 +1,4 @@
-//! What Envoy's log has: a line for each request that did not end well.
+//! Envoy's access log, which has a line for each request that failed.
 
 use std::time::SystemTime;
 

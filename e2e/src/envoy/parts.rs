@@ -1,8 +1,8 @@
-//! The pieces that the dialects' configurations are put together from.
+//! Parts of an Envoy configuration that several dialects use.
 
 use serde_json::{Value, json};
 
-use super::Backend;
+use super::backend::Backend;
 
 /// Name of the header, and of the metadata string in `envoy.lb`, by which a picker names its choice.
 pub const DESTINATION: &str = "x-gateway-destination-endpoint";

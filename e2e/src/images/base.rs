@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use super::buildah::{Build, Buildah};
+use super::rootfs::copy;
 use super::sources::Sources;
 use super::{Image, envoy};
 use crate::shell::run;
@@ -84,12 +85,4 @@ async fn from_scratch(
     let build = Build { context: &context, dockerfile: &dockerfile, args: &[], volumes: &[] };
     buildah.archive(image, &build).await?;
     std::fs::remove_dir_all(&context).context("removing the build context")
-}
-
-/// Copies a file with its mode, and makes the folders above it.
-pub fn copy(from: &Path, to: &Path) -> Result<()> {
-    if let Some(folder) = to.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    std::fs::copy(from, to).map(drop).with_context(|| format!("copying {}", from.display()))
 }

@@ -1,4 +1,4 @@
-//! Building an image without an engine or daemon, in a store of our own below the cache.
+//! Image builds with buildah: no container engine, no daemon, and a store of our own below the cache.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};

@@ -1,11 +1,11 @@
-//! What an image of Envoy holds: the binary, the loader, the few libraries of glibc, and a user.
+//! The root file system of the Envoy image: the binary, the loader, a few libraries of glibc, and a user.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::base::copy;
+use super::rootfs::copy;
 use crate::tools::Tools;
 
 /// Changes when the folder's layout below does, so that the image is made again.

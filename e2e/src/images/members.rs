@@ -1,4 +1,4 @@
-//! Which crates of the workspace an image is made of.
+//! The crates of the workspace that an image is built from.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

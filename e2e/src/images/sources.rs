@@ -1,4 +1,4 @@
-//! Telling whether anything that goes into an image has changed.
+//! A hash of everything that goes into an image, used as its tag.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! The node's images, as containerd keeps them.
+//! The node's image store, in containerd.
 
 use std::path::{Path, PathBuf};
 

@@ -68,6 +68,15 @@ impl Program {
         Ok(images)
     }
 
+    /// Arguments of cargo that build the programs of the other images too: a build of one alone would compile the
+    /// crates below it once more, with only the features that it needs itself.
+    fn others(self) -> String {
+        let others = Self::ALL.into_iter().filter(|program| *program != self);
+        let args: Vec<String> =
+            others.map(|program| format!("-p {name} --bin {name}", name = program.name())).collect();
+        args.join(" ")
+    }
+
     async fn build(self, image: &Image, buildah: &Buildah) -> Result<()> {
         let target = paths::cache()?.join("images-target");
         std::fs::create_dir_all(&target)?;
@@ -76,7 +85,7 @@ impl Program {
         let build = Build {
             context: paths::checkout(),
             dockerfile: &paths::checkout().join(self.dockerfile()),
-            args: &[("BUILDER", builder::NAME), ("RUNTIME", "scratch")],
+            args: &[("BUILDER", builder::NAME), ("RUNTIME", "scratch"), ("MORE", &self.others())],
             volumes: &volumes,
         };
         buildah.archive(image, &build).await

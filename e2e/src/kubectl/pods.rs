@@ -1,4 +1,4 @@
-//! Pods: which there are, what they say, and what they are like.
+//! Pods: lists, logs, readiness and restarts.
 
 use std::time::Duration;
 

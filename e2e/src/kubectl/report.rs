@@ -1,4 +1,4 @@
-//! What a person would look at when something in a namespace did not come up.
+//! A report of a namespace's pods and events, for error messages.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! One chat completion, and all that can be said of its answer.
+//! One chat completion request, and its answer.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! HTTP/1.1 over as many connections as there are requests at once.
+//! An HTTP/1.1 client with one connection for each concurrent request.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Prompts in families that share a long beginning, so that it matters which pod has seen one of them before.
+//! Prompts in families that share a long prefix, so that it matters which pod has served one of them before.
 
 use std::fmt::Write;
 use std::sync::Arc;

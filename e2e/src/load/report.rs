@@ -1,4 +1,4 @@
-//! What a load has seen.
+//! The results of a load: requests, failures, latencies and cache hits.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! Many requests: as many a second, or as many at once, until told to stop.
+//! A running load: requests at a rate, or a number of them at once, until it is stopped.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};

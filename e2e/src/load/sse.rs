@@ -1,4 +1,4 @@
-//! Server-sent events, as a streamed completion comes in.
+//! A parser of server-sent events, for streamed completions.
 
 use serde_json::Value;
 

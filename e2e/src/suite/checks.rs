@@ -1,4 +1,4 @@
-//! Checks and tests that cargo runs by itself.
+//! Checks and tests that need no cluster, run by cargo.
 
 use std::path::Path;
 

@@ -1,22 +1,22 @@
-//! The demo, played as its user plays it for the second time.
+//! The demo as a check: run as a user runs it for the second time.
 
 use std::time::{Duration, Instant};
 
 use super::tally::Tally;
 use crate::Progress;
 use crate::demo::Demo;
-use crate::stage::Figure;
+use crate::test_env::Figure;
 
 /// The longest that it may take when everything was built before.
 const LONGEST: Duration = Duration::from_secs(120);
 
-/// Plays it with a cluster of its own, which goes at its end.
+/// Runs it with a cluster of its own, which goes at its end.
 pub async fn run(progress: &Progress, tally: &mut Tally) {
     let began = Instant::now();
-    let played = Demo::default().play(progress).await;
+    let outcome = Demo::default().run(progress).await;
     let took = began.elapsed();
     let mut missed = Vec::new();
-    if let Err(error) = &played {
+    if let Err(error) = &outcome {
         println!("{error:#}");
         missed.push("something in it did not hold".to_owned());
     }

@@ -1,4 +1,4 @@
-//! The stories on the cluster, each a test run by itself, so that one that hangs or breaks harms no other.
+//! The stories on the cluster, each run as a process of its own, so that one that hangs or breaks harms no other.
 
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -12,13 +12,13 @@ use super::checks;
 use super::tally::Tally;
 use crate::Progress;
 use crate::shell;
-use crate::stage::{FIGURES, Figure, Ground};
+use crate::test_env::{ClusterEnv, FIGURES, Figure};
 use crate::tools::cargo;
 
 /// A story that takes longer hangs.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 
-/// Plays the stories whose names contain one of `names`; all without any.
+/// Runs the stories whose names contain one of `names`; all without any.
 pub async fn run(progress: &Progress, names: &[String], tally: &mut Tally) -> Result<()> {
     let programs = progress.step("building the stories", built()).await?;
     let mut stories = Vec::new();
@@ -28,16 +28,16 @@ pub async fn run(progress: &Progress, names: &[String], tally: &mut Tally) -> Re
     let definition = names.is_empty() || names.iter().any(|name| name == "definition");
     ensure!(definition || !stories.is_empty(), "no story has a name with {}", names.join(" or "));
     // Once for all: each story finds everything in place.
-    let ground = Ground::up(progress).await?;
+    let cluster_env = ClusterEnv::up(progress).await?;
     if definition {
-        checks::definition(progress, &ground.cluster().kubeconfig(), tally).await;
+        checks::definition(progress, &cluster_env.cluster().kubeconfig(), tally).await;
     }
     let figures = tempfile()?;
     for (at, (program, name)) in stories.iter().enumerate() {
         progress.say(format_args!("story {} of {}: {name}", at + 1, stories.len()));
         let _ = std::fs::remove_file(&figures);
         let started = Instant::now();
-        let ok = played(program, name, &figures).await?;
+        let ok = run_one(program, name, &figures).await?;
         let took = started.elapsed();
         // A test of the harness itself has no row and no figure.
         let figure = read(&figures).unwrap_or_else(|| Figure { bar: name.clone(), ..Figure::default() });
@@ -45,7 +45,7 @@ pub async fn run(progress: &Progress, names: &[String], tally: &mut Tally) -> Re
         progress.say(format_args!("story {name}: {verdict} in {took_seconds:.0} s; {}", figure.measured));
         tally.story(name, figure, ok, took);
         if !ok {
-            progress.step("mending what the story may have left broken", ground.mend()).await?;
+            progress.step("restoring what the story may have left broken", cluster_env.restore()).await?;
         }
     }
     let _ = std::fs::remove_file(&figures);
@@ -71,7 +71,7 @@ async fn listed(program: &Path, names: &[String]) -> Result<Vec<(PathBuf, String
 }
 
 /// Whether the story came to a good end. What it says is seen as it says it.
-async fn played(program: &Path, name: &str, figures: &Path) -> Result<bool> {
+async fn run_one(program: &Path, name: &str, figures: &Path) -> Result<bool> {
     let mut story = Command::new(program);
     story
         .args(["--ignored", "--exact", name, "--nocapture", "--quiet"])

@@ -1,9 +1,9 @@
-//! What passed, what failed, and with which figures.
+//! The summary of a run of the suite: passed and failed tests, and the figures of stories.
 
 use std::fmt;
 use std::time::Duration;
 
-use crate::stage::{Figure, Table};
+use crate::test_env::{Figure, Table};
 
 /// The outcome of a run of the suite.
 #[derive(Clone, Debug, Default)]
@@ -13,7 +13,7 @@ pub struct Tally {
     stories: Vec<Story>,
 }
 
-/// A story that was played.
+/// The outcome of a story.
 #[derive(Clone, Debug)]
 struct Story {
     figure: Figure,

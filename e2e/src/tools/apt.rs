@@ -1,4 +1,4 @@
-//! What Debian has: installed when missing.
+//! Debian packages, installed when a program of theirs is missing.
 
 use std::path::PathBuf;
 

@@ -1,80 +1,49 @@
-//! What the Go module proxy has: Kubernetes from the pinned module beside this crate, the rest by `go install`.
+//! Programs built from the Go module `e2e/kube`: Kubernetes, CoreDNS and Helm.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
 use crate::shell::{Run, run};
-use crate::tools::{KUBERNETES, locate};
+use crate::tools::locate;
 use crate::{Progress, paths};
 
-/// A program that `go install` builds, at the version this project was tried with.
-#[derive(Debug)]
-pub struct Installable {
-    name: &'static str,
-    package: &'static str,
-    version: &'static str,
-    takes: &'static str,
-}
+/// The Kubernetes release that is built and run.
+pub const KUBERNETES: &str = "v1.34.4";
 
-/// The DNS server of every Kubernetes cluster.
-pub const COREDNS: Installable = Installable {
-    name: "coredns",
-    package: "github.com/coredns/coredns",
-    version: "v1.15.0",
-    takes: "2 min",
-};
-
-/// Helm 3.
-pub const HELM: Installable =
-    Installable { name: "helm", package: "helm.sh/helm/v3/cmd/helm", version: "v3.22.0", takes: "1 min" };
-
-/// The Kubernetes programs, and what a build of each costs on two cores when it is this one's turn.
-const PROGRAMS: [(&str, &str); 6] = [
-    ("kube-apiserver", "about 3 min"),
-    ("kube-controller-manager", "about 40 s"),
-    ("kube-scheduler", "about 15 s"),
-    ("kubelet", "about 40 s"),
-    ("kube-proxy", "about 15 s"),
-    ("kubectl", "about 45 s"),
+/// The packages of the programs. They share one module, and so the versions of what they are made of, so that each
+/// package below them is compiled once.
+const PACKAGES: [&str; 8] = [
+    "k8s.io/kubernetes/cmd/kube-apiserver",
+    "k8s.io/kubernetes/cmd/kube-controller-manager",
+    "k8s.io/kubernetes/cmd/kube-proxy",
+    "k8s.io/kubernetes/cmd/kube-scheduler",
+    "k8s.io/kubernetes/cmd/kubectl",
+    "k8s.io/kubernetes/cmd/kubelet",
+    "helm.sh/helm/v3/cmd/helm",
+    "./coredns",
 ];
 
-/// The folder of the Kubernetes programs.
-pub async fn kubernetes(cache: &Path, progress: &Progress) -> Result<PathBuf> {
-    let folder = cache.join(format!("kube-{KUBERNETES}"));
-    for (name, takes) in PROGRAMS {
-        let program = folder.join(name);
-        if program.is_file() {
-            continue;
-        }
-        let half = folder.join(format!("{name}.partial"));
-        let build = go()?
-            .current_dir(paths::checkout().join("e2e/kube"))
-            .args(["build", "-buildvcs=false", "-trimpath", "-ldflags"])
-            .arg(format!("-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES}"))
-            .arg("-o")
-            .arg(&half)
-            .arg(format!("k8s.io/kubernetes/cmd/{name}"));
-        progress.step(format_args!("building {name} {KUBERNETES} ({takes}, once)"), build.done()).await?;
-        // Only a whole build gets the name that later runs trust.
-        tokio::fs::rename(&half, &program).await.with_context(|| format!("keeping {}", program.display()))?;
+/// The folder of the programs, each named like the last part of its package.
+pub async fn programs(cache: &Path, progress: &Progress) -> Result<PathBuf> {
+    let folder = cache.join(format!("cluster-{KUBERNETES}"));
+    if folder.is_dir() {
+        return Ok(folder);
     }
+    let half = folder.with_added_extension("partial");
+    std::fs::create_dir_all(&half).with_context(|| format!("making {}", half.display()))?;
+    let build = go()?
+        .current_dir(paths::checkout().join("e2e/kube"))
+        .args(["build", "-buildvcs=false", "-trimpath", "-ldflags"])
+        .arg(format!("-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES}"))
+        .arg("-o")
+        .arg(&half)
+        .args(PACKAGES);
+    let label = format!("building Kubernetes {KUBERNETES}, CoreDNS and Helm (some minutes, once)");
+    progress.step(label, build.done()).await?;
+    // Only a whole build gets the name that later runs trust.
+    tokio::fs::rename(&half, &folder).await.with_context(|| format!("keeping {}", folder.display()))?;
     Ok(folder)
-}
-
-/// The path of a program of [`Installable`].
-pub async fn installed(cache: &Path, wanted: &Installable, progress: &Progress) -> Result<PathBuf> {
-    let Installable { name, package, version, takes } = wanted;
-    let folder = cache.join("tools").join(format!("{name}-{version}"));
-    let program = folder.join(name);
-    if !program.is_file() {
-        let build = go()?
-            .env("GOBIN", &folder)
-            .args(["install", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w"])
-            .arg(format!("{package}@{version}"));
-        progress.step(format_args!("building {name} {version} (about {takes}, once)"), build.done()).await?;
-    }
-    Ok(program)
 }
 
 /// A run of the Go command.

@@ -1,4 +1,4 @@
-//! Programs of the machine, found where Debian puts them whatever the PATH of the caller.
+//! The paths of programs, on the PATH or in the system's folders.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! One at a time, across processes.
+//! A lock between processes, as a locked file.
 
 use std::fs::{File, TryLockError};
 use std::path::Path;

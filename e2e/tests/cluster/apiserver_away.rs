@@ -1,4 +1,4 @@
-//! Row 4: the API server is away, and the operator with it.
+//! Row 4: requests and edits while the API server and the operator are away.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::cluster::ApiServer;
 use e2e::envoy::AiGateway;
 use e2e::load::Load;
-use e2e::stage::{self, PATIENCE, Picker, Stage, Strategy};
+use e2e::test_env::{self, PATIENCE, Picker, Strategy, TestEnv};
 use e2e::until;
 use futures::future::try_join_all;
 
@@ -38,66 +38,65 @@ fn edit(number: usize) -> Strategy {
 fn the_api_server_and_the_operator_are_away() {
     let bar = "API server away for 60 s under load, killed and SIGSTOPped, no operator: 0 failed requests, an edit \
                live within 5 s of its return";
-    stage::play(4, bar, async |stage| {
-        stage.servers("chat", 4, &[]).await?;
-        stage.pool("chat").await?;
-        stage.apply(&edit(0)).await?;
-        stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
-        let pickers = stage.pickers("chat", PICKERS).await?;
-        let gateway = stage.gateway("gateway", &AiGateway::default(), "chat").await?;
-        let before = stage.starts("").await?;
+    test_env::run(4, bar, async |env| {
+        env.servers("chat", 4, &[]).await?;
+        env.pool("chat").await?;
+        env.apply(&edit(0)).await?;
+        env.strategy_is("chat", "Ready=True", PATIENCE).await?;
+        let pickers = env.pickers("chat", PICKERS).await?;
+        let gateway = env.gateway("gateway", &AiGateway::default(), "chat").await?;
+        let before = env.starts("").await?;
         let load = Load::new(&gateway.url()).per_second(RATE).streamed(0.5).start();
 
-        stage
-            .without_operator(async || {
-                let told = without(stage, &pickers).await;
-                // Whatever came of it: the operator's return needs it, and so do other stories.
-                back(stage.ground().cluster().apiserver()).await?;
-                told
-            })
-            .await?;
-        stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
-        let accepted = stage.strategy("chat").await?.data["status"]["revision"].clone();
+        env.without_operator(async || {
+            let told = without(env, &pickers).await;
+            // Whatever came of it: the operator's return needs it, and so do other stories.
+            back(env.cluster_env().cluster().apiserver()).await?;
+            told
+        })
+        .await?;
+        env.strategy_is("chat", "Ready=True", PATIENCE).await?;
+        let accepted = env.strategy("chat").await?.data["status"]["revision"].clone();
         let serving = try_join_all(pickers.iter().map(Picker::serving)).await?;
-        stage.bar(
+        env.check(
             serving.iter().all(|serving| accepted == *serving.revision),
             format_args!("the last edit is accepted and serves: {accepted} and {serving:?}"),
         );
 
         let report = load.stop().await;
-        let restarts = stage::restarts(&before, &stage.starts("").await?);
+        let restarts = env::restarts(&before, &env.starts("").await?);
         let failed = report.failures().count();
-        stage.measured(format_args!("{} requests, {failed} failed, {restarts} restarts", report.total()));
-        stage.bar(failed == 0, format_args!("no request failed: {report}"));
-        stage.bar(report.by_pod().len() == 4, "every model server served");
-        stage.bar(restarts == 0, "nothing was restarted");
+        env.measured(format_args!("{} requests, {failed} failed, {restarts} restarts", report.total()));
+        env.check(failed == 0, format_args!("no request failed: {report}"));
+        env.check(report.by_pod().len() == 4, "every model server served");
+        env.check(restarts == 0, "nothing was restarted");
         Ok(())
     });
 }
 
 /// Takes the API server away both ways, with an edit at each return.
-async fn without(stage: &Stage, pickers: &[Picker]) -> Result<()> {
-    let apiserver = stage.ground().cluster().apiserver();
+async fn without(env: &TestEnv, pickers: &[Picker]) -> Result<()> {
+    let apiserver = env.cluster_env().cluster().apiserver();
     for (number, way) in [Way::Killed, Way::Stopped].into_iter().enumerate() {
         let former = pickers[0].serving().await?.revision;
-        stage.progress().say(format_args!("the API server is {way:?} for {} s", AWAY.as_secs()));
+        env.progress().say(format_args!("the API server is {way:?} for {} s", AWAY.as_secs()));
         let returned = away(apiserver, way).await?;
         let next = edit(number + 1);
-        let edited = until("the API server to take an edit", LIVE, || stage.apply(&next)).await?;
+        let edited = until("the API server to take an edit", LIVE, || env.apply(&next)).await?;
         let swaps = pickers.iter().map(|picker| picker.swapped(&former, 4 * LIVE));
         let swaps = try_join_all(swaps).await?;
         let last = swaps.iter().map(|serving| serving.since).max().context("no pickers")?;
         let live = last.duration_since(returned).unwrap_or_default();
         let of_which = last.duration_since(edited.returned).unwrap_or_default();
-        stage.measured(format_args!(
+        env.measured(format_args!(
             "{way:?}: live {live:.1?} after the return, {of_which:.1?} after the edit"
         ));
-        stage.bar(
+        env.check(
             live <= LIVE,
             format_args!("{way:?}: an edit is live within 5 s of the return, not {live:?}"),
         );
         // Each absence begins from a cluster that has recovered from the one before.
-        stage.ground().cluster().caught_up().await?;
+        env.cluster_env().cluster().caught_up().await?;
     }
     Ok(())
 }

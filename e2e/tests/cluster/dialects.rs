@@ -1,4 +1,4 @@
-//! Row 8: every dialect of Envoy follows the picker to the letter.
+//! Row 8: every dialect of Envoy sends requests to the endpoint that the picker chose.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use e2e::envoy::{AiGateway, Dialect, Gateway, Istio, Standalone};
 use e2e::load::{Ask, Client};
-use e2e::stage::{self, PATIENCE, Picker, Stage, Strategy};
+use e2e::test_env::{self, PATIENCE, Picker, Strategy, TestEnv};
 use futures::future::try_join_all;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use kube::ResourceExt;
@@ -36,9 +36,9 @@ struct Server {
 fn every_dialect_routes_to_the_pod_that_was_picked() {
     let bar = "each Envoy dialect routes to the very pod the picker named: 200 exchanges, half of them streamed as \
                they come, and bodies of 1 MiB";
-    stage::play(8, bar, async |stage| {
+    test_env::run(8, bar, async |env| {
         let pods =
-            stage.servers("chat", SERVERS, &["--max-model-len", "1000000", "--kv-blocks", "80000"]).await?;
+            env.servers("chat", SERVERS, &["--max-model-len", "1000000", "--kv-blocks", "80000"]).await?;
         let servers: Vec<Server> = pods
             .iter()
             .map(|pod| {
@@ -47,10 +47,10 @@ fn every_dialect_routes_to_the_pod_that_was_picked() {
                 Ok(Server { pod: pod.name_any(), address: format!("{address}:8000") })
             })
             .collect::<Result<_>>()?;
-        stage.pool("chat").await?;
-        stage.apply(&named_by_the_client()).await?;
-        stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
-        let pickers = stage.pickers("chat", 2).await?;
+        env.pool("chat").await?;
+        env.apply(&named_by_the_client()).await?;
+        env.strategy_is("chat", "Ready=True", PATIENCE).await?;
+        let pickers = env.pickers("chat", 2).await?;
 
         let dialects: [&dyn Dialect; 5] = [
             &AiGateway { buffered: false },
@@ -60,15 +60,15 @@ fn every_dialect_routes_to_the_pod_that_was_picked() {
             &Standalone { without_response_bodies: true },
         ];
         for (number, dialect) in dialects.into_iter().enumerate() {
-            let gateway = stage.gateway(&format!("gateway-{number}"), dialect, "chat").await?;
-            let outcome = follows(stage, &gateway, &servers, &pickers).await;
+            let gateway = env.gateway(&format!("gateway-{number}"), dialect, "chat").await?;
+            let outcome = follows(env, &gateway, &servers, &pickers).await;
             let held = outcome.as_ref().is_ok();
-            stage.measured(format_args!(
+            env.measured(format_args!(
                 "{}: {}",
                 dialect.name(),
                 if held { format!("{STREAMS} + {LARGE} of 1 MiB") } else { "NO".to_owned() }
             ));
-            stage.bar(
+            env.check(
                 held,
                 format_args!(
                     "{}: {:#}",
@@ -80,7 +80,7 @@ fn every_dialect_routes_to_the_pod_that_was_picked() {
         let mismatches = try_join_all(pickers.iter().map(|picker| picker.metrics())).await?;
         let mismatches: f64 =
             mismatches.iter().map(|m| m.sum("waypost_picker_served_mismatches_total", &[])).sum();
-        stage.bar(
+        env.check(
             mismatches == 0.0,
             format_args!("no gateway reports another server than picked: {mismatches}"),
         );
@@ -98,7 +98,7 @@ fn named_by_the_client() -> Strategy {
     }))
 }
 
-async fn follows(stage: &Stage, gateway: &Gateway, servers: &[Server], pickers: &[Picker]) -> Result<()> {
+async fn follows(env: &TestEnv, gateway: &Gateway, servers: &[Server], pickers: &[Picker]) -> Result<()> {
     let client = Client::new();
     let before = routed(pickers).await?;
     let large: Arc<str> = "word ".repeat(MEBIBYTE / 5 + 1).into();
@@ -124,7 +124,7 @@ async fn follows(stage: &Stage, gateway: &Gateway, servers: &[Server], pickers: 
     let failures = gateway.stats("ext_proc.*(streams_failed|failure_mode_allowed)").await?;
     let failures: u64 = failures.values().sum();
     ensure!(failures == 0, "Envoy counts {failures} failed exchanges with pickers");
-    stage.progress().say(format_args!("{}: {} answers by the very pod", gateway.name, STREAMS + LARGE));
+    env.progress().say(format_args!("{}: {} answers by the very pod", gateway.name, STREAMS + LARGE));
     Ok(())
 }
 

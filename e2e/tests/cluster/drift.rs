@@ -1,10 +1,10 @@
-//! Row 11: what others change by hand.
+//! Row 11: the operator puts back what others change of its objects.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::kubectl::MANAGER;
-use e2e::stage::{self, PATIENCE, Stage, Strategy};
+use e2e::test_env::{self, PATIENCE, Strategy, TestEnv};
 use e2e::until;
 use kube::api::{Api, DeleteParams, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
@@ -64,27 +64,27 @@ fn drifts() -> [Drift; 3] {
 fn drift_is_corrected() {
     let bar = "a Deployment, Service or Role edited or deleted by hand is back within 5 s; a pool's other fields are \
                never touched, and after release nothing of ours is left on it";
-    stage::play(11, bar, async |stage| {
-        stage.pool("chat").await?;
-        let before = pool(stage).await?;
-        stage.apply(&Strategy::new("chat").pool("chat").replicas(1)).await?;
-        stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
+    test_env::run(11, bar, async |env| {
+        env.pool("chat").await?;
+        let before = pool(env).await?;
+        env.apply(&Strategy::new("chat").pool("chat").replicas(1)).await?;
+        env.strategy_is("chat", "Ready=True", PATIENCE).await?;
 
         let mut times = Vec::new();
         for drift in drifts() {
-            let edited = back(stage, &drift, false).await?;
-            stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
-            let deleted = back(stage, &drift, true).await?;
-            stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
+            let edited = back(env, &drift, false).await?;
+            env.strategy_is("chat", "Ready=True", PATIENCE).await?;
+            let deleted = back(env, &drift, true).await?;
+            env.strategy_is("chat", "Ready=True", PATIENCE).await?;
             times.push(format!("{} {edited:.1?} and {deleted:.1?}", drift.kind));
             let slowest = edited.max(deleted);
-            stage.bar(slowest <= BACK, format_args!("{} back within 5 s, not {slowest:.1?}", drift.kind));
+            env.check(slowest <= BACK, format_args!("{} back within 5 s, not {slowest:.1?}", drift.kind));
         }
-        stage.measured(format_args!("back after edit and deletion: {}", times.join(", ")));
+        env.measured(format_args!("back after edit and deletion: {}", times.join(", ")));
 
-        let changed = others_change_the_pool(stage).await?;
-        let expected = released(stage, &before, &changed).await?;
-        stage.bar(
+        let changed = others_change_the_pool(env).await?;
+        let expected = released(env, &before, &changed).await?;
+        env.check(
             expected.is_ok(),
             format_args!("a released pool: {:#}", expected.err().unwrap_or_else(fine)),
         );
@@ -96,17 +96,17 @@ fn fine() -> anyhow::Error {
     anyhow::anyhow!("as it was")
 }
 
-async fn pools(stage: &Stage) -> Result<Api<DynamicObject>> {
-    stage.kubectl().api("inference.networking.k8s.io/v1", "InferencePool", stage.namespace()).await
+async fn pools(env: &TestEnv) -> Result<Api<DynamicObject>> {
+    env.kubectl().api("inference.networking.k8s.io/v1", "InferencePool", env.namespace()).await
 }
 
-async fn pool(stage: &Stage) -> Result<DynamicObject> {
-    Ok(pools(stage).await?.get("chat").await?)
+async fn pool(env: &TestEnv) -> Result<DynamicObject> {
+    Ok(pools(env).await?.get("chat").await?)
 }
 
 /// Edits or deletes an object, and tells how long it took until all was as before.
-async fn back(stage: &Stage, drift: &Drift, delete: bool) -> Result<Duration> {
-    let api = stage.kubectl().api(drift.api_version, drift.kind, stage.namespace()).await?;
+async fn back(env: &TestEnv, drift: &Drift, delete: bool) -> Result<Duration> {
+    let api = env.kubectl().api(drift.api_version, drift.kind, env.namespace()).await?;
     let name = "chat-picker";
     let before = api.get(name).await?;
     if delete {
@@ -134,22 +134,21 @@ async fn back(stage: &Stage, drift: &Drift, delete: bool) -> Result<Duration> {
 
 /// Another manager changes what the operator has no business with; it stays, and of the pool the operator holds its
 /// reference and its record alone. Returns the pool's spec without the reference.
-async fn others_change_the_pool(stage: &Stage) -> Result<Value> {
+async fn others_change_the_pool(env: &TestEnv) -> Result<Value> {
     let other = json!({"selector": {"matchLabels": {"app": "other"}}, "targetPorts": [{"number": 8001}]});
     let patch = json!({
         "apiVersion": "inference.networking.k8s.io/v1", "kind": "InferencePool",
         "metadata": {"name": "chat", "annotations": {"platform": "annotated"}, "labels": {"platform": "labelled"}},
         "spec": other,
     });
-    let api = pools(stage).await?;
+    let api = pools(env).await?;
     api.patch("chat", &PatchParams::apply(PLATFORM).force(), &Patch::Apply(&patch)).await?;
     // A new pool generation is a reason to write, and so is an edit that rolls nothing.
-    stage
-        .apply(&Strategy::new("chat").pool("chat").replicas(1).picker("failureMode", json!("FailClose")))
+    env.apply(&Strategy::new("chat").pool("chat").replicas(1).picker("failureMode", json!("FailClose")))
         .await?;
-    stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
+    env.strategy_is("chat", "Ready=True", PATIENCE).await?;
 
-    let now = pool(stage).await?;
+    let now = pool(env).await?;
     let reference = json!({
         "group": "", "kind": "Service", "name": "chat-picker", "port": {"number": 9002}, "failureMode": "FailClose",
     });
@@ -158,7 +157,7 @@ async fn others_change_the_pool(stage: &Stage) -> Result<Value> {
     wanted["appProtocol"] = json!("http");
     let rest = wanted.clone();
     wanted["endpointPickerRef"] = reference;
-    stage.bar(now.data["spec"] == wanted, format_args!("the pool's other fields stay: {}", now.data["spec"]));
+    env.check(now.data["spec"] == wanted, format_args!("the pool's other fields stay: {}", now.data["spec"]));
     let held = held(&now, "waypost").context("the operator holds nothing of the pool")?;
     let only = |fields: &Value, names: &[&str]| {
         fields.as_object().is_some_and(|fields| fields.keys().map(String::as_str).eq(names.iter().copied()))
@@ -170,8 +169,10 @@ async fn others_change_the_pool(stage: &Stage) -> Result<Value> {
         && held["f:metadata"]["f:annotations"]
             .as_object()
             .is_some_and(|fields| fields.keys().all(|field| *field == record || field == "."));
-    stage
-        .bar(ours, format_args!("of the pool the operator holds its reference and its record alone: {held}"));
+    env.check(
+        ours,
+        format_args!("of the pool the operator holds its reference and its record alone: {held}"),
+    );
     Ok(rest)
 }
 
@@ -183,18 +184,18 @@ fn held(pool: &DynamicObject, manager: &str) -> Option<Value> {
 }
 
 /// Deletes the strategy, and compares the pool with what it is to be.
-async fn released(stage: &Stage, before: &DynamicObject, changed: &Value) -> Result<Result<()>> {
-    stage.strategy_api().await?.delete("chat", &DeleteParams::default()).await?;
+async fn released(env: &TestEnv, before: &DynamicObject, changed: &Value) -> Result<Result<()>> {
+    env.strategy_api().await?.delete("chat", &DeleteParams::default()).await?;
     let mut wanted = changed.clone();
     wanted["endpointPickerRef"] = before.data["spec"]["endpointPickerRef"].clone();
     // It takes more than one write.
     let as_before = until("the pool to be given back", Duration::from_secs(10), async || {
-        let now = pool(stage).await?;
+        let now = pool(env).await?;
         ensure!(now.data["spec"] == wanted, "its spec is {}", now.data["spec"]);
         nothing_of_ours(&now)
     });
     Ok(match as_before.await {
-        Ok(()) => owner_applies(stage).await,
+        Ok(()) => owner_applies(env).await,
         Err(error) => Err(error),
     })
 }
@@ -212,12 +213,11 @@ fn nothing_of_ours(now: &DynamicObject) -> Result<()> {
 }
 
 /// The owner's next apply finds its own value, and no conflict.
-async fn owner_applies(stage: &Stage) -> Result<()> {
+async fn owner_applies(env: &TestEnv) -> Result<()> {
     let patch = json!({
         "apiVersion": "inference.networking.k8s.io/v1", "kind": "InferencePool", "metadata": {"name": "chat"},
         "spec": {"endpointPickerRef": {"name": "chat-epp", "port": {"number": 9002}}},
     });
-    let applied =
-        pools(stage).await?.patch("chat", &PatchParams::apply(MANAGER), &Patch::Apply(&patch)).await;
+    let applied = pools(env).await?.patch("chat", &PatchParams::apply(MANAGER), &Patch::Apply(&patch)).await;
     applied.map(drop).context("the owner's next apply")
 }

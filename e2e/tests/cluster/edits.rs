@@ -1,11 +1,11 @@
-//! Row 1: edits under load.
+//! Row 1: edits of a strategy under load.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Result, ensure};
 use e2e::envoy::AiGateway;
 use e2e::load::{Load, Prompts, Report};
-use e2e::stage::{self, PATIENCE, Picker, Stage, Strategy};
+use e2e::test_env::{self, PATIENCE, Picker, Strategy, TestEnv};
 use e2e::until;
 use futures::future::try_join_all;
 
@@ -38,21 +38,21 @@ fn edit(number: usize) -> Strategy {
 fn fifty_edits_under_load() {
     let bar = "50 edits under load: live on all 3 pickers within 1 s of the apply, 0 restarts, 0 failed requests, \
                hit ratio within 2 points around a weight change";
-    stage::play(1, bar, async |stage| {
-        stage.servers("chat", SERVERS, &[]).await?;
-        stage.pool("chat").await?;
-        stage.apply(&edit(0)).await?;
-        stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
-        let pickers = stage.pickers("chat", PICKERS).await?;
-        let gateway = stage.gateway("gateway", &AiGateway::default(), "chat").await?;
+    test_env::run(1, bar, async |env| {
+        env.servers("chat", SERVERS, &[]).await?;
+        env.pool("chat").await?;
+        env.apply(&edit(0)).await?;
+        env.strategy_is("chat", "Ready=True", PATIENCE).await?;
+        let pickers = env.pickers("chat", PICKERS).await?;
+        let gateway = env.gateway("gateway", &AiGateway::default(), "chat").await?;
 
-        let before = stage.starts("").await?;
+        let before = env.starts("").await?;
         let prompts = Prompts::families(128, 384, 16);
         let load = Load::new(&gateway.url()).per_second(RATE).streamed(0.5).prompts(prompts).start();
         // Every server has seen its families, and every picker knows it.
         tokio::time::sleep(2 * WINDOW).await;
 
-        stage.progress().say(format_args!("{EDITS} edits at {RATE} requests a second"));
+        env.progress().say(format_args!("{EDITS} edits at {RATE} requests a second"));
         let mut delays = Vec::new();
         let mut change = None;
         let pause = Duration::from_secs_f64((REQUESTS as f64 / RATE - 20.0) / EDITS as f64);
@@ -62,7 +62,7 @@ fn fifty_edits_under_load() {
                 tokio::time::sleep(WINDOW).await;
                 change = Some(Instant::now());
             }
-            delays.extend(live(stage, &pickers, number).await?);
+            delays.extend(live(env, &pickers, number).await?);
             if number == LOOKED_AT {
                 tokio::time::sleep(WINDOW).await;
             }
@@ -72,37 +72,36 @@ fn fifty_edits_under_load() {
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
         let report = load.stop().await;
-        let restarts = stage::restarts(&before, &stage.starts("").await?);
+        let restarts = env::restarts(&before, &env.starts("").await?);
 
         delays.sort();
         let (median, worst) = (delays[delays.len() / 2], delays[delays.len() - 1]);
         let (former, latter) = around(&report, change.expect("one change is looked at"));
         let failed = report.failures().count();
-        stage
-            .measured(format_args!("{} replica-edits: median {median:.0?}, worst {worst:.0?}", delays.len()));
-        stage.measured(format_args!("{} requests, {failed} failed, {restarts} restarts", report.total()));
-        stage.measured(format_args!("hit ratio {:.1} % and {:.1} %", former * 100.0, latter * 100.0));
-        stage.bar(delays.len() == EDITS * PICKERS, "every edit reached every picker");
-        stage.bar(worst <= LIVE, format_args!("live within 1 s, not {worst:?}"));
-        stage.bar(failed == 0, format_args!("no request failed: {report}"));
-        stage.bar(restarts == 0, "nothing was restarted");
-        stage.bar(former > 0.5, "there were hits to lose");
-        stage.bar((former - latter).abs() <= 0.02, "the hit ratio stayed within 2 points");
+        env.measured(format_args!("{} replica-edits: median {median:.0?}, worst {worst:.0?}", delays.len()));
+        env.measured(format_args!("{} requests, {failed} failed, {restarts} restarts", report.total()));
+        env.measured(format_args!("hit ratio {:.1} % and {:.1} %", former * 100.0, latter * 100.0));
+        env.check(delays.len() == EDITS * PICKERS, "every edit reached every picker");
+        env.check(worst <= LIVE, format_args!("live within 1 s, not {worst:?}"));
+        env.check(failed == 0, format_args!("no request failed: {report}"));
+        env.check(restarts == 0, "nothing was restarted");
+        env.check(former > 0.5, "there were hits to lose");
+        env.check((former - latter).abs() <= 0.02, "the hit ratio stayed within 2 points");
         Ok(())
     });
 }
 
 /// Applies an edit and gives back how long after the apply returned it was live on each picker, by the picker's own
 /// record. What serves then is what the operator accepted of this very edit.
-async fn live(stage: &Stage, pickers: &[Picker], number: usize) -> Result<Vec<Duration>> {
+async fn live(env: &TestEnv, pickers: &[Picker], number: usize) -> Result<Vec<Duration>> {
     let former = try_join_all(pickers.iter().map(Picker::serving)).await?;
     ensure!(former.iter().all(|serving| serving.revision == former[0].revision), "{former:?}");
-    let applied = stage.apply(&edit(number)).await?;
+    let applied = env.apply(&edit(number)).await?;
     let within = Duration::from_secs(10);
     let swaps = pickers.iter().map(|picker| picker.swapped(&former[0].revision, within));
     let now = try_join_all(swaps).await?;
     until("the operator to accept what serves", within, || async {
-        let strategy = stage.strategy("chat").await?;
+        let strategy = env.strategy("chat").await?;
         let status = &strategy.data["status"];
         ensure!(status["observedGeneration"].as_i64() == strategy.metadata.generation, "not yet observed");
         ensure!(now.iter().all(|serving| status["revision"] == *serving.revision), "{now:?}, not {status}");

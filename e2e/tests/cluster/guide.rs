@@ -1,4 +1,4 @@
-//! Row 7: the manifest of somebody else's guide, with only the image changed.
+//! Row 7: the manifest of another project's guide, with only the image changed.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::envoy::{AiGateway, Backend, Gateway};
 use e2e::fixtures::ModelServers;
 use e2e::load::{Ask, Client, Load, Report};
-use e2e::stage::{self, PATIENCE, Picker, Stage};
+use e2e::test_env::{self, PATIENCE, Picker, TestEnv};
 use e2e::until;
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::ResourceExt;
@@ -44,31 +44,31 @@ const NAMED: &str = "test-epp-endpoint-selection";
 fn the_manifest_of_a_guide_works_with_only_the_image_changed() {
     let bar = "the EPP manifest of the Envoy AI Gateway guide, only its image changed, comes Ready and routes; an edit \
                of its ConfigMap changes the routing without a restart";
-    stage::play(7, bar, async |stage| {
-        let told = match told(stage).await {
+    test_env::run(7, bar, async |env| {
+        let told = match told(env).await {
             Ok(()) => Ok(()),
-            Err(error) => Err(error.context(stage.kubectl().report(NAMESPACE).await)),
+            Err(error) => Err(error.context(env.kubectl().report(NAMESPACE).await)),
         };
-        let cleared = cleared(stage).await;
+        let cleared = cleared(env).await;
         told.and(cleared)
     });
 }
 
-async fn told(stage: &Stage) -> Result<()> {
-    let kubectl = stage.kubectl();
-    let sim = stage.ground().images().sim.reference();
+async fn told(env: &TestEnv) -> Result<()> {
+    let kubectl = env.kubectl();
+    let sim = env.cluster_env().images().sim.reference();
     let servers = ModelServers { port: PORT, ..ModelServers::new(SERVERS, 3, &sim) };
     let servers = servers.deploy(kubectl, NAMESPACE).await?;
     ensure!(GUIDE.matches(GUIDE_IMAGE).count() == 1, "one image is changed");
-    let manifest = GUIDE.replace(GUIDE_IMAGE, &stage.ground().images().picker.reference());
+    let manifest = GUIDE.replace(GUIDE_IMAGE, &env.cluster_env().images().picker.reference());
     kubectl.apply(NAMESPACE, &manifest).await?;
     let applied = Instant::now();
-    let pod = picker(stage).await?;
-    stage.measured(format_args!("Ready {:.0} s after the apply", applied.elapsed().as_secs_f64()));
+    let pod = picker(env).await?;
+    env.measured(format_args!("Ready {:.0} s after the apply", applied.elapsed().as_secs_f64()));
 
     let backend = Backend { port: PORT, ..Backend::new(NAMESPACE, PICKER, SERVERS) };
     let dialect = AiGateway::default();
-    let (envoy, place) = (stage.ground().envoy(), stage.namespace());
+    let (envoy, place) = (env.cluster_env().envoy(), env.namespace());
     let gateway = Gateway::deploy_in(kubectl, place, "gateway", envoy, &dialect, &backend).await?;
     let first = Ask::new("hello").send(&Client::new(), &gateway.url()).await?;
     let first = first.pod().context("a server of the first request")?.to_owned();
@@ -78,7 +78,7 @@ async fn told(stage: &Stage) -> Result<()> {
     let load = Load::new(&gateway.url()).per_second(30.0).streamed(0.5).like(ask).start();
     tokio::time::sleep(Duration::from_secs(6)).await;
     let edited = Instant::now();
-    let delay = edit(stage, &pod).await?;
+    let delay = edit(env, &pod).await?;
     let live = Instant::now();
     tokio::time::sleep(Duration::from_secs(6)).await;
     let report = load.stop().await;
@@ -92,25 +92,25 @@ async fn told(stage: &Stage) -> Result<()> {
     };
     let (before, after) = (share(&by_prefix), share(&as_named));
     let hits = by_prefix.hit_ratio();
-    stage.measured(format_args!("{} requests, {failed} failed", report.total()));
-    stage.measured(format_args!("live {delay:.1?} after the edit of the ConfigMap"));
-    stage.measured(format_args!(
+    env.measured(format_args!("{} requests, {failed} failed", report.total()));
+    env.measured(format_args!("live {delay:.1?} after the edit of the ConfigMap"));
+    env.measured(format_args!(
         "by prefix, hit ratio {:.0} %; the server that requests name got {before:.0} %, {after:.0} % after the edit",
         hits * 100.0
     ));
-    stage.bar(failed == 0, format_args!("no request failed: {report}"));
-    stage.bar(hits >= 0.8, format_args!("requests go where their prefix is: {by_prefix}"));
-    stage.bar(before < 80.0, format_args!("the name is ignored before: {:?}", by_prefix.by_pod()));
-    stage.bar(after == 100.0, format_args!("and obeyed after the edit: {:?}", as_named.by_pod()));
-    let now = picker(stage).await?;
-    stage.bar(state(&now) == state(&pod), "the picker was neither replaced nor restarted");
+    env.check(failed == 0, format_args!("no request failed: {report}"));
+    env.check(hits >= 0.8, format_args!("requests go where their prefix is: {by_prefix}"));
+    env.check(before < 80.0, format_args!("the name is ignored before: {:?}", by_prefix.by_pod()));
+    env.check(after == 100.0, format_args!("and obeyed after the edit: {:?}", as_named.by_pod()));
+    let now = picker(env).await?;
+    env.check(state(&now) == state(&pod), "the picker was neither replaced nor restarted");
     Ok(())
 }
 
 /// The guide's one picker, Ready.
-async fn picker(stage: &Stage) -> Result<Pod> {
+async fn picker(env: &TestEnv) -> Result<Pod> {
     let selector = format!("app={PICKER}");
-    let pods = stage.kubectl().ready_pods(NAMESPACE, &selector, 1, PATIENCE).await?;
+    let pods = env.kubectl().ready_pods(NAMESPACE, &selector, 1, PATIENCE).await?;
     pods.into_iter().next().context("no picker")
 }
 
@@ -121,10 +121,10 @@ fn state(pod: &Pod) -> (Option<String>, i32) {
 }
 
 /// Edits the ConfigMap; gives back how long after that the picker routes by it, by its own record.
-async fn edit(stage: &Stage, pod: &Pod) -> Result<Duration> {
+async fn edit(env: &TestEnv, pod: &Pod) -> Result<Duration> {
     let picker = Picker::of(pod)?;
     let former = picker.serving().await?.revision;
-    let client = stage.kubectl().client();
+    let client = env.kubectl().client();
     let patch = Patch::Merge(json!({"data": {"default-plugins.yaml": AS_NAMED}}));
     let maps = Api::<ConfigMap>::namespaced(client.clone(), NAMESPACE);
     maps.patch("plugins-config", &PatchParams::default(), &patch).await?;
@@ -137,9 +137,9 @@ async fn edit(stage: &Stage, pod: &Pod) -> Result<Duration> {
     Ok(now.since.duration_since(edited).unwrap_or_default())
 }
 
-/// Takes away what the stage does not: the guide's namespace is not its own.
-async fn cleared(stage: &Stage) -> Result<()> {
-    let kubectl = stage.kubectl();
+/// Takes away what the env does not: the guide's namespace is not its own.
+async fn cleared(env: &TestEnv) -> Result<()> {
+    let kubectl = env.kubectl();
     kubectl.delete(NAMESPACE, GUIDE).await?;
     for (api_version, kind) in [("apps/v1", "Deployment"), ("v1", "Service")] {
         let object = json!({"apiVersion": api_version, "kind": kind, "metadata": {"name": SERVERS}});

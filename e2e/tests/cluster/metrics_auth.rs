@@ -1,10 +1,10 @@
-//! Who may read the metrics of pickers that ask for it.
+//! Authorisation of requests for the metrics of pickers.
 
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::load::Client;
-use e2e::stage::{self, PATIENCE, Picker, Stage, Strategy};
+use e2e::test_env::{self, PATIENCE, Picker, Strategy, TestEnv};
 use e2e::until;
 use http::Request;
 use http_body_util::Full;
@@ -29,21 +29,21 @@ fn metrics_are_for_those_who_may_read_them() {
     let bar = "spec.picker.metrics.auth: metrics and debug pages are for bearers whom the API server allows; its \
                ClusterRoleBinding goes when it is turned off, and with the strategy";
     // Without a row of its own in the table of promises.
-    stage::play(0, bar, async |stage| {
-        let told = told(stage).await;
-        // Of the cluster, and so not the stage's to take away.
-        stage.kubectl().delete("", &may_read(stage).to_string()).await?;
+    test_env::run(0, bar, async |env| {
+        let told = told(env).await;
+        // Of the cluster, and so not the env's to take away.
+        env.kubectl().delete("", &may_read(env).to_string()).await?;
         told
     });
 }
 
-async fn told(stage: &Stage) -> Result<()> {
-    stage.pool("chat").await?;
-    stage.apply(&strategy(true)).await?;
-    stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
-    let picker = stage.pickers("chat", 1).await?.remove(0);
-    stage.kubectl().apply_object("", may_read(stage)).await?;
-    let [reader, stranger] = [token(stage, ACCOUNTS[0]).await?, token(stage, ACCOUNTS[1]).await?];
+async fn told(env: &TestEnv) -> Result<()> {
+    env.pool("chat").await?;
+    env.apply(&strategy(true)).await?;
+    env.strategy_is("chat", "Ready=True", PATIENCE).await?;
+    let picker = env.pickers("chat", 1).await?.remove(0);
+    env.kubectl().apply_object("", may_read(env)).await?;
+    let [reader, stranger] = [token(env, ACCOUNTS[0]).await?, token(env, ACCOUNTS[1]).await?];
 
     let mut seen = Vec::new();
     for page in PAGES {
@@ -56,59 +56,59 @@ async fn told(stage: &Stage) -> Result<()> {
     }
     // The built-in role is for /metrics; the other pages need a right of their own.
     let expected = [[401, 401, 403, 200], [401, 401, 403, 403], [401, 401, 403, 403]];
-    stage.bar(
+    env.check(
         seen == expected,
         format_args!("nobody, nonsense, stranger and reader get {expected:?}: {seen:?}"),
     );
     let open = [status(&picker, "/healthz", None).await?, status(&picker, "/readyz", None).await?];
-    stage.bar(open == [200, 200], format_args!("health is for all: {open:?}"));
+    env.check(open == [200, 200], format_args!("health is for all: {open:?}"));
 
-    let bound = bindings(stage).await?;
-    stage.bar(bound == 1, format_args!("one ClusterRoleBinding is there: {bound}"));
-    stage.apply(&strategy(false)).await?;
-    gone(stage, "turning it off").await?;
-    stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
+    let bound = bindings(env).await?;
+    env.check(bound == 1, format_args!("one ClusterRoleBinding is there: {bound}"));
+    env.apply(&strategy(false)).await?;
+    gone(env, "turning it off").await?;
+    env.strategy_is("chat", "Ready=True", PATIENCE).await?;
     let picker = until("the picker without it", PATIENCE, || async {
-        let picker = stage.pickers("chat", 1).await?.remove(0);
+        let picker = env.pickers("chat", 1).await?.remove(0);
         ensure!(status(&picker, "/metrics", None).await? == 200, "it still asks who one is");
         Ok(picker)
     });
     picker.await?;
 
-    stage.apply(&strategy(true)).await?;
+    env.apply(&strategy(true)).await?;
     until("the binding to be there again", PATIENCE, || async {
-        ensure!(bindings(stage).await? == 1, "it is not");
+        ensure!(bindings(env).await? == 1, "it is not");
         Ok(())
     })
     .await?;
-    let strategies = stage.strategy_api().await?;
+    let strategies = env.strategy_api().await?;
     strategies.delete("chat", &DeleteParams::default()).await?;
-    gone(stage, "the deletion of the strategy").await?;
+    gone(env, "the deletion of the strategy").await?;
     until("the end of the strategy", PATIENCE, || async {
         ensure!(strategies.get_opt("chat").await?.is_none(), "it is still there");
         Ok(())
     })
     .await?;
-    stage.measured(format_args!("{seen:?} for nobody, nonsense, stranger, reader; no binding is left over"));
+    env.measured(format_args!("{seen:?} for nobody, nonsense, stranger, reader; no binding is left over"));
     Ok(())
 }
 
 /// Lets the reader see what monitoring sees of the cluster's own components.
-fn may_read(stage: &Stage) -> Value {
+fn may_read(env: &TestEnv) -> Value {
     json!({
         "apiVersion": format!("{RBAC}/v1"),
         "kind": "ClusterRoleBinding",
-        "metadata": {"name": format!("{}-reader", stage.namespace())},
+        "metadata": {"name": format!("{}-reader", env.namespace())},
         "roleRef": {"apiGroup": RBAC, "kind": "ClusterRole", "name": "system:monitoring"},
-        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNTS[0], "namespace": stage.namespace()}],
+        "subjects": [{"kind": "ServiceAccount", "name": ACCOUNTS[0], "namespace": env.namespace()}],
     })
 }
 
 /// Makes a ServiceAccount and a token of it.
-async fn token(stage: &Stage, account: &str) -> Result<String> {
-    let api = Api::<ServiceAccount>::namespaced(stage.kubectl().client().clone(), stage.namespace());
+async fn token(env: &TestEnv, account: &str) -> Result<String> {
+    let api = Api::<ServiceAccount>::namespaced(env.kubectl().client().clone(), env.namespace());
     let object = json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": account}});
-    stage.kubectl().apply_object(stage.namespace(), object).await?;
+    env.kubectl().apply_object(env.namespace(), object).await?;
     let request = TokenRequest { spec: TokenRequestSpec::default(), ..TokenRequest::default() };
     let made = api.create_token_request(account, &PostParams::default(), &request).await?;
     Ok(made.status.context("a token")?.token)
@@ -124,22 +124,22 @@ async fn status(picker: &Picker, page: &str, bearer: Option<&str>) -> Result<u16
 }
 
 /// How many ClusterRoleBindings are there for strategies of the namespace.
-async fn bindings(stage: &Stage) -> Result<usize> {
+async fn bindings(env: &TestEnv) -> Result<usize> {
     let all =
-        Api::<ClusterRoleBinding>::all(stage.kubectl().client().clone()).list(&Default::default()).await?;
+        Api::<ClusterRoleBinding>::all(env.kubectl().client().clone()).list(&Default::default()).await?;
     let of_here = |binding: &&ClusterRoleBinding| {
         binding.role_ref.name == "system:auth-delegator"
-            && binding.subjects.iter().flatten().any(|s| s.namespace.as_deref() == Some(stage.namespace()))
+            && binding.subjects.iter().flatten().any(|s| s.namespace.as_deref() == Some(env.namespace()))
     };
     Ok(all.iter().filter(of_here).count())
 }
 
-async fn gone(stage: &Stage, after: &str) -> Result<()> {
+async fn gone(env: &TestEnv, after: &str) -> Result<()> {
     until(
         format_args!("the end of the ClusterRoleBinding after {after}"),
         Duration::from_secs(60),
         || async {
-            let left = bindings(stage).await?;
+            let left = bindings(env).await?;
             ensure!(left == 0, "{left} are left");
             Ok(())
         },

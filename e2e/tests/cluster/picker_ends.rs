@@ -1,11 +1,11 @@
-//! Row 3: a picker goes away under load, with and without a goodbye.
+//! Row 3: a picker ends under load, gracefully or killed.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::envoy::{AiGateway, Gateway};
 use e2e::load::{Ask, Load, Running, Sample};
-use e2e::stage::{self, PATIENCE, Picker, Stage, Strategy};
+use e2e::test_env::{self, PATIENCE, Picker, Strategy, TestEnv};
 use e2e::until;
 use futures::future::try_join_all;
 
@@ -19,27 +19,27 @@ const OUTAGE: Duration = Duration::from_secs(2);
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_picker_is_deleted_gracefully() {
-    stage::play(3, "a picker deleted gracefully under load: 0 failed requests", async |stage| {
-        let (gateway, pickers) = set(stage).await?;
+    test_env::run(3, "a picker deleted gracefully under load: 0 failed requests", async |env| {
+        let (gateway, pickers) = set(env).await?;
         let load = put_on(&gateway);
         let (busiest, share) = busiest(&pickers).await?;
-        stage.kubectl().delete_pod(stage.namespace(), &busiest.pod, None).await?;
+        env.kubectl().delete_pod(env.namespace(), &busiest.pod, None).await?;
         let deleted = Instant::now();
-        gone(stage, &busiest).await?;
+        gone(env, &busiest).await?;
         let left = deleted.elapsed();
         tokio::time::sleep(Duration::from_secs(5)).await;
         let report = load.stop().await;
-        stage.pickers("chat", PICKERS).await?;
+        env.pickers("chat", PICKERS).await?;
 
         let failed = report.failures().count();
-        stage.measured(format_args!(
+        env.measured(format_args!(
             "{} requests, {failed} failed; the picker served {:.0} % of them and was gone after {:.0} s",
             report.total(),
             share * 100.0,
             left.as_secs_f64()
         ));
-        stage.bar(failed == 0, format_args!("no request failed: {report}"));
-        stage.bar(share >= SHARE, "the picker had its share of the load");
+        env.check(failed == 0, format_args!("no request failed: {report}"));
+        env.check(share >= SHARE, "the picker had its share of the load");
         Ok(())
     });
 }
@@ -48,11 +48,11 @@ fn a_picker_is_deleted_gracefully() {
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_picker_is_killed() {
     let bar = "a picker killed under load: its exchanges in flight fail, new requests for at most 2 s";
-    stage::play(3, bar, async |stage| {
-        let (gateway, pickers) = set(stage).await?;
+    test_env::run(3, bar, async |env| {
+        let (gateway, pickers) = set(env).await?;
         let load = put_on(&gateway);
         let (busiest, share) = busiest(&pickers).await?;
-        let pods = stage.kubectl().pods(stage.namespace(), &stage.picker_selector("chat")).await?;
+        let pods = env.kubectl().pods(env.namespace(), &env.picker_selector("chat")).await?;
         let pod = pods.iter().find(|pod| pod.metadata.name.as_deref() == Some(&busiest.pod));
         let pod = pod.context("the picker's pod")?;
         until("exchanges to be open at the picker", Duration::from_secs(10), || async {
@@ -63,16 +63,16 @@ fn a_picker_is_killed() {
         .await?;
         let in_flight = load.in_flight();
         let killed = Instant::now();
-        stage::kill(pod)?;
+        env::kill(pod)?;
         tokio::time::sleep(Duration::from_secs(20)).await;
         let report = load.stop().await;
-        stage.pickers("chat", PICKERS).await?;
+        env.pickers("chat", PICKERS).await?;
 
         let failed: Vec<&Sample> = report.failures().collect();
         let (new, old): (Vec<&Sample>, Vec<&Sample>) =
             failed.iter().partition(|sample| sample.sent >= killed);
         let outage = new.iter().map(|sample| sample.sent - killed).max().unwrap_or_default();
-        stage.measured(format_args!(
+        env.measured(format_args!(
             "{} requests; of {in_flight} in flight {} failed ({:.0} % were its own); {} new ones failed, the last \
              {:.2} s after the kill",
             report.total(),
@@ -81,22 +81,22 @@ fn a_picker_is_killed() {
             new.len(),
             outage.as_secs_f64()
         ));
-        stage.bar(outage <= OUTAGE, format_args!("new requests fail for at most 2 s: {report}"));
-        stage.bar(old.iter().all(|sample| sample.ended() >= killed), "nothing failed before the kill");
-        stage.bar(old.len() <= in_flight, "only requests in flight failed");
-        stage.bar(share >= SHARE, "the picker had its share of the load");
+        env.check(outage <= OUTAGE, format_args!("new requests fail for at most 2 s: {report}"));
+        env.check(old.iter().all(|sample| sample.ended() >= killed), "nothing failed before the kill");
+        env.check(old.len() <= in_flight, "only requests in flight failed");
+        env.check(share >= SHARE, "the picker had its share of the load");
         Ok(())
     });
 }
 
 /// Servers slow enough that exchanges are open whenever a picker goes away.
-async fn set(stage: &Stage) -> Result<(Gateway, Vec<Picker>)> {
-    stage.servers("chat", 4, &[]).await?;
-    stage.pool("chat").await?;
-    stage.apply(&Strategy::new("chat").pool("chat").replicas(PICKERS)).await?;
-    stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
-    let pickers = stage.pickers("chat", PICKERS).await?;
-    let gateway = stage.gateway("gateway", &AiGateway::default(), "chat").await?;
+async fn set(env: &TestEnv) -> Result<(Gateway, Vec<Picker>)> {
+    env.servers("chat", 4, &[]).await?;
+    env.pool("chat").await?;
+    env.apply(&Strategy::new("chat").pool("chat").replicas(PICKERS)).await?;
+    env.strategy_is("chat", "Ready=True", PATIENCE).await?;
+    let pickers = env.pickers("chat", PICKERS).await?;
+    let gateway = env.gateway("gateway", &AiGateway::default(), "chat").await?;
     Ok((gateway, pickers))
 }
 
@@ -125,9 +125,9 @@ async fn counts(pickers: &[Picker]) -> Result<Vec<f64>> {
     .await
 }
 
-async fn gone(stage: &Stage, picker: &Picker) -> Result<()> {
+async fn gone(env: &TestEnv, picker: &Picker) -> Result<()> {
     until(format_args!("the end of {}", picker.pod), Duration::from_secs(150), || async {
-        let pods = stage.kubectl().pods(stage.namespace(), &stage.picker_selector("chat")).await?;
+        let pods = env.kubectl().pods(env.namespace(), &env.picker_selector("chat")).await?;
         let there = pods.iter().any(|pod| pod.metadata.name.as_deref() == Some(&picker.pod));
         ensure!(!there, "it is still there");
         Ok(())

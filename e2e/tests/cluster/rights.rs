@@ -1,7 +1,7 @@
-//! What a picker may do, and what it may not.
+//! The RBAC rights of a picker: what it needs, and nothing else.
 
 use anyhow::Result;
-use e2e::stage::{self, PATIENCE, Stage, Strategy};
+use e2e::test_env::{self, PATIENCE, Strategy, TestEnv};
 use futures::future::try_join_all;
 use k8s_openapi::api::authorization::v1::{
     NonResourceAttributes, ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec,
@@ -94,41 +94,41 @@ fn a_picker_may_do_its_work_and_nothing_else() {
     let bar = "a picker's ServiceAccount may read its pods, pool and strategy and tell its status, and nothing else: no \
                Secrets, no other strategy, no write to a pool, no other namespace, nothing of the cluster";
     // Without a row of its own in the table of promises.
-    stage::play(0, bar, async |stage| {
+    test_env::run(0, bar, async |env| {
         for name in ["chat", "other"] {
-            stage.pool(name).await?;
-            stage.apply(&Strategy::new(name).pool(name).replicas(1)).await?;
+            env.pool(name).await?;
+            env.apply(&Strategy::new(name).pool(name).replicas(1)).await?;
         }
         for name in ["chat", "other"] {
-            stage.strategy_is(name, "Accepted=True", PATIENCE).await?;
+            env.strategy_is(name, "Accepted=True", PATIENCE).await?;
         }
-        let rights = stage.kubectl().api(&format!("{RBAC}/v1"), "RoleBinding", stage.namespace()).await?;
+        let rights = env.kubectl().api(&format!("{RBAC}/v1"), "RoleBinding", env.namespace()).await?;
         rights.get("chat-picker").await?;
-        let (may, may_not) = tokio::try_join!(answers(stage, MAY), answers(stage, MAY_NOT))?;
-        let paths = try_join_all(PATHS_NOT.iter().map(|path| path_answer(stage, path))).await?;
+        let (may, may_not) = tokio::try_join!(answers(env, MAY), answers(env, MAY_NOT))?;
+        let paths = try_join_all(PATHS_NOT.iter().map(|path| path_answer(env, path))).await?;
 
         let lacking: Vec<&str> =
             may.iter().filter(|(_, allowed)| !allowed).map(|(ask, _)| ask.as_str()).collect();
         let refused = may_not.iter().chain(&paths);
         let beyond: Vec<&str> =
             refused.clone().filter(|(_, allowed)| *allowed).map(|(ask, _)| ask.as_str()).collect();
-        stage.measured(format_args!("{} questions answered yes, {} no", may.len(), refused.count()));
-        stage.bar(lacking.is_empty(), format_args!("it may do its work: {lacking:?}"));
-        stage.bar(beyond.is_empty(), format_args!("it may do nothing else: {beyond:?}"));
+        env.measured(format_args!("{} questions answered yes, {} no", may.len(), refused.count()));
+        env.check(lacking.is_empty(), format_args!("it may do its work: {lacking:?}"));
+        env.check(beyond.is_empty(), format_args!("it may do nothing else: {beyond:?}"));
         Ok(())
     });
 }
 
-async fn answers(stage: &Stage, asks: &[Ask]) -> Result<Vec<(String, bool)>> {
-    let each = asks.iter().flat_map(|ask| ask.0.iter().map(move |verb| answer(stage, verb, ask)));
+async fn answers(env: &TestEnv, asks: &[Ask]) -> Result<Vec<(String, bool)>> {
+    let each = asks.iter().flat_map(|ask| ask.0.iter().map(move |verb| answer(env, verb, ask)));
     try_join_all(each).await
 }
 
-async fn answer(stage: &Stage, verb: &str, ask: &Ask) -> Result<(String, bool)> {
+async fn answer(env: &TestEnv, verb: &str, ask: &Ask) -> Result<(String, bool)> {
     let (_, group, resource, name, place) = *ask;
     let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
     let some = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
-    let namespace = place.unwrap_or(stage.namespace());
+    let namespace = place.unwrap_or(env.namespace());
     let attributes = ResourceAttributes {
         verb: some(verb),
         group: some(group),
@@ -138,22 +138,19 @@ async fn answer(stage: &Stage, verb: &str, ask: &Ask) -> Result<(String, bool)> 
         namespace: some(namespace),
         ..ResourceAttributes::default()
     };
-    let spec = SubjectAccessReviewSpec { resource_attributes: Some(attributes), ..picker(stage) };
-    Ok((
-        format!("{verb} {group}/{resource}/{subresource} {name} in {namespace:?}"),
-        review(stage, spec).await?,
-    ))
+    let spec = SubjectAccessReviewSpec { resource_attributes: Some(attributes), ..picker(env) };
+    Ok((format!("{verb} {group}/{resource}/{subresource} {name} in {namespace:?}"), review(env, spec).await?))
 }
 
-async fn path_answer(stage: &Stage, path: &str) -> Result<(String, bool)> {
+async fn path_answer(env: &TestEnv, path: &str) -> Result<(String, bool)> {
     let attributes = NonResourceAttributes { path: Some(path.to_owned()), verb: Some("get".to_owned()) };
-    let spec = SubjectAccessReviewSpec { non_resource_attributes: Some(attributes), ..picker(stage) };
-    Ok((format!("get {path}"), review(stage, spec).await?))
+    let spec = SubjectAccessReviewSpec { non_resource_attributes: Some(attributes), ..picker(env) };
+    Ok((format!("get {path}"), review(env, spec).await?))
 }
 
 /// A pod of the pool's picker, as the API server knows it.
-fn picker(stage: &Stage) -> SubjectAccessReviewSpec {
-    let namespace = stage.namespace();
+fn picker(env: &TestEnv) -> SubjectAccessReviewSpec {
+    let namespace = env.namespace();
     let groups =
         ["system:serviceaccounts", &format!("system:serviceaccounts:{namespace}"), "system:authenticated"];
     SubjectAccessReviewSpec {
@@ -163,8 +160,8 @@ fn picker(stage: &Stage) -> SubjectAccessReviewSpec {
     }
 }
 
-async fn review(stage: &Stage, spec: SubjectAccessReviewSpec) -> Result<bool> {
-    let api = Api::<SubjectAccessReview>::all(stage.kubectl().client().clone());
+async fn review(env: &TestEnv, spec: SubjectAccessReviewSpec) -> Result<bool> {
+    let api = Api::<SubjectAccessReview>::all(env.kubectl().client().clone());
     let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
     Ok(api.create(&PostParams::default(), &review).await?.status.is_some_and(|status| status.allowed))
 }

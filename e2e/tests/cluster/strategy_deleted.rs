@@ -1,4 +1,4 @@
-//! Row 6: a strategy is deleted, and it is as if it had never been.
+//! Row 6: a deleted strategy leaves no objects behind.
 
 mod inventory;
 
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 use e2e::fixtures::Pool;
-use e2e::stage::{self, PATIENCE, Stage, Strategy};
+use e2e::test_env::{self, PATIENCE, Strategy, TestEnv};
 use e2e::until;
 use inventory::Inventory;
 use kube::Api;
@@ -75,45 +75,45 @@ fn scaled() -> Strategy {
 fn a_deleted_strategy_leaves_nothing() {
     let bar = "strategy deleted: pools (v1, v1alpha2) have their former endpointPickerRef, nothing is left over, their \
                owners' next apply has no conflict";
-    stage::play(6, bar, async |stage| {
-        stage.servers("chat", 1, &[]).await?;
+    test_env::run(6, bar, async |env| {
+        env.servers("chat", 1, &[]).await?;
         let owned = pools();
         let mut former = Vec::new();
         for pool in &owned {
-            former.push(made(stage, pool).await?);
+            former.push(made(env, pool).await?);
         }
-        let client = stage.kubectl().client();
-        let before = Inventory::of(client, stage.namespace()).await?;
+        let client = env.kubectl().client();
+        let before = Inventory::of(client, env.namespace()).await?;
 
         // Two revisions, so that there is a history too.
-        stage.apply(&strategy().scorers(&[("queue-scorer", 1.0)])).await?;
-        stage.apply(&scaled()).await?;
+        env.apply(&strategy().scorers(&[("queue-scorer", 1.0)])).await?;
+        env.apply(&scaled()).await?;
         for name in STRATEGIES {
-            stage.strategy_is(name, "Ready=True", PATIENCE).await?;
+            env.strategy_is(name, "Ready=True", PATIENCE).await?;
         }
-        stage.apply(&strategy().scorers(&[("queue-scorer", 2.0)])).await?;
-        stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
+        env.apply(&strategy().scorers(&[("queue-scorer", 2.0)])).await?;
+        env.strategy_is("chat", "Ready=True", PATIENCE).await?;
         for pool in &owned {
-            let bound = live(stage, pool).await?;
+            let bound = live(env, pool).await?;
             ensure!(
                 named(pool, &bound).is_some_and(|name| name.ends_with("-picker")),
                 "not taken over: {:?}",
                 pool.manifest
             );
         }
-        let more = Inventory::of(client, stage.namespace()).await?.beyond(&before);
+        let more = Inventory::of(client, env.namespace()).await?.beyond(&before);
         for kind in ["ControllerRevision", "PodDisruptionBudget", "HorizontalPodAutoscaler"] {
             ensure!(more.iter().any(|object| object.starts_with(kind)), "no {kind} in {more:?}");
         }
 
-        let strategies = stage.strategy_api().await?;
+        let strategies = env.strategy_api().await?;
         for name in STRATEGIES {
             strategies.delete(name, &DeleteParams::default()).await?;
         }
         let deleted = Instant::now();
         until("the pools to have their pickers again", PATIENCE, || async {
             for (pool, former) in owned.iter().zip(&former) {
-                let now = live(stage, pool).await?;
+                let now = live(env, pool).await?;
                 ensure!(now.data["spec"] == former.data["spec"], "{}", now.data["spec"]);
             }
             Ok(())
@@ -121,25 +121,25 @@ fn a_deleted_strategy_leaves_nothing() {
         .await?;
         let given_back = deleted.elapsed();
         let left = until("the end of all that was made", PATIENCE, || async {
-            let left = Inventory::of(client, stage.namespace()).await?.beyond(&before);
+            let left = Inventory::of(client, env.namespace()).await?.beyond(&before);
             ensure!(left.is_empty(), "left over: {}", left.join(", "));
             Ok(())
         });
         let left = left.await;
-        let count = Inventory::of(client, stage.namespace()).await?.beyond(&before).len();
-        stage.bar(
+        let count = Inventory::of(client, env.namespace()).await?.beyond(&before).len();
+        env.check(
             left.is_ok(),
             format_args!("{:#}", left.err().unwrap_or_else(|| anyhow::anyhow!("nothing is left"))),
         );
         let gone = deleted.elapsed();
         for (pool, former) in owned.iter().zip(&former) {
-            let outcome = as_before(stage, pool, former).await;
-            stage.bar(
+            let outcome = as_before(env, pool, former).await;
+            env.check(
                 outcome.is_ok(),
                 format_args!("{:#}", outcome.err().unwrap_or_else(|| anyhow::anyhow!("as before"))),
             );
         }
-        stage.measured(format_args!(
+        env.measured(format_args!(
             "{} pools given back after {given_back:.1?}; {} objects made, {count} left after {:.0} s",
             owned.len(),
             more.len(),
@@ -150,8 +150,8 @@ fn a_deleted_strategy_leaves_nothing() {
 }
 
 /// The pool is as its owner left it, and still its owner's.
-async fn as_before(stage: &Stage, pool: &Owned, former: &DynamicObject) -> Result<()> {
-    let now = live(stage, pool).await?;
+async fn as_before(env: &TestEnv, pool: &Owned, former: &DynamicObject) -> Result<()> {
+    let now = live(env, pool).await?;
     let name = pool.manifest["metadata"]["name"].as_str().unwrap_or_default();
     ensure!(now.data == former.data, "pool {name}: {} is not {}", now.data, former.data);
     let (now, former) = (now.metadata, &former.metadata);
@@ -164,11 +164,11 @@ async fn as_before(stage: &Stage, pool: &Owned, former: &DynamicObject) -> Resul
 
     // The owner's next apply, the same and then another, asks for no force.
     if pool.applied {
-        let again = put(stage, pool, &pool.manifest).await;
+        let again = put(env, pool, &pool.manifest).await;
         again.with_context(|| format!("the next apply of {}; managedFields {managers}", pool.manager))?;
         let mut changed = pool.manifest.clone();
         changed["spec"][pool.reference]["name"] = json!("another-epp");
-        let changed = put(stage, pool, &changed).await;
+        let changed = put(env, pool, &changed).await;
         let changed = changed
             .with_context(|| format!("a changed apply of {}; managedFields {managers}", pool.manager))?;
         ensure!(named(pool, &changed) == Some("another-epp"), "pool {name} does not follow its owner");
@@ -176,30 +176,30 @@ async fn as_before(stage: &Stage, pool: &Owned, former: &DynamicObject) -> Resul
     Ok(())
 }
 
-async fn made(stage: &Stage, pool: &Owned) -> Result<DynamicObject> {
+async fn made(env: &TestEnv, pool: &Owned) -> Result<DynamicObject> {
     if pool.applied {
-        return put(stage, pool, &pool.manifest).await;
+        return put(env, pool, &pool.manifest).await;
     }
     let params = PostParams { field_manager: Some(pool.manager.to_owned()), ..PostParams::default() };
     let object = serde_json::from_value(pool.manifest.clone())?;
-    Ok(api(stage, pool).await?.create(&params, &object).await?)
+    Ok(api(env, pool).await?.create(&params, &object).await?)
 }
 
 /// Applies `manifest` as the pool's owner, without force.
-async fn put(stage: &Stage, pool: &Owned, manifest: &Value) -> Result<DynamicObject> {
+async fn put(env: &TestEnv, pool: &Owned, manifest: &Value) -> Result<DynamicObject> {
     let name = manifest["metadata"]["name"].as_str().context("a name")?;
     let params = PatchParams::apply(pool.manager);
-    Ok(api(stage, pool).await?.patch(name, &params, &Patch::Apply(manifest)).await?)
+    Ok(api(env, pool).await?.patch(name, &params, &Patch::Apply(manifest)).await?)
 }
 
-async fn live(stage: &Stage, pool: &Owned) -> Result<DynamicObject> {
+async fn live(env: &TestEnv, pool: &Owned) -> Result<DynamicObject> {
     let name = pool.manifest["metadata"]["name"].as_str().context("a name")?;
-    Ok(api(stage, pool).await?.get(name).await?)
+    Ok(api(env, pool).await?.get(name).await?)
 }
 
-async fn api(stage: &Stage, pool: &Owned) -> Result<Api<DynamicObject>> {
+async fn api(env: &TestEnv, pool: &Owned) -> Result<Api<DynamicObject>> {
     let api_version = pool.manifest["apiVersion"].as_str().context("an apiVersion")?;
-    stage.kubectl().api(api_version, "InferencePool", stage.namespace()).await
+    env.kubectl().api(api_version, "InferencePool", env.namespace()).await
 }
 
 /// The picker that a pool names.

@@ -1,4 +1,4 @@
-//! Row 2: wrong edits.
+//! Row 2: edits with errors never serve.
 
 use std::time::{Duration, Instant};
 
@@ -6,7 +6,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::envoy::AiGateway;
 use e2e::kubectl::is_ready;
 use e2e::load::Load;
-use e2e::stage::{self, PATIENCE, Picker, Stage, Strategy};
+use e2e::test_env::{self, PATIENCE, Picker, Strategy, TestEnv};
 use e2e::until;
 use futures::future::try_join_all;
 use k8s_openapi::api::core::v1::Pod;
@@ -72,13 +72,13 @@ fn strategy() -> Strategy {
 fn a_wrong_edit_never_serves() {
     let bar = "wrong edits: refused by the API server where the schema can know, else Accepted=False with the field \
                path within 1 s; the last good revision serves on, also after a picker's restart";
-    stage::play(2, bar, async |stage| {
-        stage.servers("chat", 2, &[]).await?;
-        stage.pool("chat").await?;
-        stage.apply(&strategy().scorers(&[("queue-scorer", 1.0)])).await?;
-        stage.strategy_is("chat", "Ready=True", PATIENCE).await?;
-        let pickers = stage.pickers("chat", PICKERS).await?;
-        let gateway = stage.gateway("gateway", &AiGateway::default(), "chat").await?;
+    test_env::run(2, bar, async |env| {
+        env.servers("chat", 2, &[]).await?;
+        env.pool("chat").await?;
+        env.apply(&strategy().scorers(&[("queue-scorer", 1.0)])).await?;
+        env.strategy_is("chat", "Ready=True", PATIENCE).await?;
+        let pickers = env.pickers("chat", PICKERS).await?;
+        let gateway = env.gateway("gateway", &AiGateway::default(), "chat").await?;
         let load = Load::new(&gateway.url()).per_second(50.0).streamed(0.5).start();
         let good = pickers[0].serving().await?.revision;
 
@@ -86,67 +86,65 @@ fn a_wrong_edit_never_serves() {
         let (mut by_the_api_server, mut by_the_operator) = (0, 0);
         for (what, routing, found) in wrong_edits() {
             let (said, count) = match found {
-                Found::ByTheApiServer(words) => {
-                    (refused(stage, routing, words).await, &mut by_the_api_server)
-                }
+                Found::ByTheApiServer(words) => (refused(env, routing, words).await, &mut by_the_api_server),
                 Found::ByTheOperator(path) => {
-                    (disowned(stage, routing, path, &mut slowest).await, &mut by_the_operator)
+                    (disowned(env, routing, path, &mut slowest).await, &mut by_the_operator)
                 }
             };
             *count += usize::from(said.is_ok());
-            stage.bar(
+            env.check(
                 said.is_ok(),
                 format_args!("{what}: {:#}", said.err().unwrap_or_else(|| anyhow::anyhow!("found"))),
             );
         }
 
         // The last of those that the API server took is still in the object.
-        restarted(stage, &pickers, &good).await?;
-        let pickers = stage.pickers("chat", PICKERS).await?;
+        restarted(env, &pickers, &good).await?;
+        let pickers = env.pickers("chat", PICKERS).await?;
         let serving = try_join_all(pickers.iter().map(Picker::serving)).await?;
-        stage.bar(
+        env.check(
             serving.iter().all(|serving| serving.revision == good),
             "every picker serves the last good revision",
         );
-        let status = stage.strategy("chat").await?;
-        stage.bar(status.data["status"]["revision"] == *good, "status.revision is the last good one");
+        let status = env.strategy("chat").await?;
+        env.check(status.data["status"]["revision"] == *good, "status.revision is the last good one");
 
-        let applied = stage.apply(&strategy().scorers(&[("queue-scorer", 2.0)])).await?;
+        let applied = env.apply(&strategy().scorers(&[("queue-scorer", 2.0)])).await?;
         let swaps =
             try_join_all(pickers.iter().map(|picker| picker.swapped(&good, Duration::from_secs(10)))).await?;
         let live = swaps.iter().map(|s| s.since.duration_since(applied.returned).unwrap_or_default()).max();
         let live = live.context("no pickers")?;
-        stage.bar(live <= SOON, "a right edit afterwards is live within 1 s");
-        stage.strategy_is("chat", "Ready=True", Duration::from_secs(10)).await?;
+        env.check(live <= SOON, "a right edit afterwards is live within 1 s");
+        env.strategy_is("chat", "Ready=True", Duration::from_secs(10)).await?;
 
         let report = load.stop().await;
         let failed = report.failures().count();
-        stage.measured(format_args!(
+        env.measured(format_args!(
             "{by_the_api_server} refused by the API server, {by_the_operator} Accepted=False (slowest after \
              {slowest:.0?}); {} requests, {failed} failed; the right edit live after {live:.0?}",
             report.total()
         ));
-        stage.bar(failed == 0, format_args!("no request failed: {report}"));
+        env.check(failed == 0, format_args!("no request failed: {report}"));
         Ok(())
     });
 }
 
 /// The API server refuses `routing` and says why.
-async fn refused(stage: &Stage, routing: Value, words: &str) -> Result<()> {
-    let error = stage.apply(&strategy().routing(routing)).await.err().context("the API server took it")?;
+async fn refused(env: &TestEnv, routing: Value, words: &str) -> Result<()> {
+    let error = env.apply(&strategy().routing(routing)).await.err().context("the API server took it")?;
     let said = format!("{error:#}");
     ensure!(said.contains(words), "the API server does not name {words}: {said}");
     Ok(())
 }
 
 /// The operator says within a second that `routing` is wrong, and where; no picker serves it.
-async fn disowned(stage: &Stage, routing: Value, path: &str, slowest: &mut Duration) -> Result<()> {
-    let before = stage.pickers("chat", PICKERS).await?;
+async fn disowned(env: &TestEnv, routing: Value, path: &str, slowest: &mut Duration) -> Result<()> {
+    let before = env.pickers("chat", PICKERS).await?;
     let former = try_join_all(before.iter().map(Picker::serving)).await?;
-    stage.apply(&strategy().routing(routing)).await?;
+    env.apply(&strategy().routing(routing)).await?;
     let applied = Instant::now();
     until("Accepted=False with the field path", Duration::from_secs(10), || async {
-        let strategy = stage.strategy("chat").await?;
+        let strategy = env.strategy("chat").await?;
         let conditions = strategy.data["status"]["conditions"].as_array().cloned().unwrap_or_default();
         let accepted =
             conditions.iter().find(|condition| condition["type"] == "Accepted").context("no Accepted")?;
@@ -174,12 +172,12 @@ async fn disowned(stage: &Stage, routing: Value, path: &str, slowest: &mut Durat
 }
 
 /// A picker that starts while the object holds a wrong routing serves the good one.
-async fn restarted(stage: &Stage, pickers: &[Picker], good: &str) -> Result<()> {
-    stage.kubectl().delete_pod(stage.namespace(), &pickers[0].pod, None).await?;
-    let selector = stage.picker_selector("chat");
+async fn restarted(env: &TestEnv, pickers: &[Picker], good: &str) -> Result<()> {
+    env.kubectl().delete_pod(env.namespace(), &pickers[0].pod, None).await?;
+    let selector = env.picker_selector("chat");
     let is_new = |pod: &Pod| pickers.iter().all(|picker| picker.pod != pod.name_any());
     let serving = until("a new picker that serves", PATIENCE, || async {
-        let pods = stage.kubectl().pods(stage.namespace(), &selector).await?;
+        let pods = env.kubectl().pods(env.namespace(), &selector).await?;
         let pod = pods.iter().find(|pod| is_ready(pod) && is_new(pod)).context("none is Ready")?;
         let picker = Picker::of(pod)?;
         // It has read the wrong routing too, and goes on without it.
@@ -188,6 +186,6 @@ async fn restarted(stage: &Stage, pickers: &[Picker], good: &str) -> Result<()> 
         picker.serving().await
     });
     let revision = serving.await?.revision;
-    stage.bar(revision == good, format_args!("a picker that starts now serves {good}, not {revision}"));
+    env.check(revision == good, format_args!("a picker that starts now serves {good}, not {revision}"));
     Ok(())
 }

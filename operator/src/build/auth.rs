@@ -1,4 +1,4 @@
-//! Lets pickers ask the API server who reads their metrics.
+//! The ClusterRoleBinding by which pickers may ask the API server who reads their metrics (TokenReview and SubjectAccessReview).
 
 use std::collections::BTreeMap;
 

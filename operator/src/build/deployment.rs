@@ -1,15 +1,16 @@
-//! The pickers.
+//! The Deployment of a picker workload.
 
 use crds::TlsMode;
 use serde_json::{Value, json};
 
-use super::{EXT_PROC_PORT, HEALTH_PORT, Input, METRICS_PORT, OverlayError, overlay};
+use super::input::{EXT_PROC_PORT, HEALTH_PORT, Input, METRICS_PORT};
+use super::overlay::{self, OverlayError, safe};
 use crate::kinds::{Kind, Object};
 use crate::names;
 
 /// Longer than a picker needs to drain: 30 s of going on, then the end of its streams.
 const GRACE_SECONDS: u32 = 130;
-/// The user of distroless images.
+/// The user ID of distroless images.
 const NON_ROOT: u32 = 65532;
 const CERT_PATH: &str = "/etc/waypost/tls";
 
@@ -35,7 +36,11 @@ pub(super) fn build(input: &Input<'_>) -> Result<Object, OverlayError> {
     if let Some(resources) = &input.picker.resources {
         overlay::check_resources(&json!(resources), input.defaults)?;
     }
-    let template = overlay::lay(template(input), &input.picker.pod_template, input.defaults)?;
+    let base = template(input);
+    if !input.defaults.allow_unsafe_pod_templates {
+        safe::check(&input.picker.pod_template, overlay::own_args(&base), &input.defaults.limits)?;
+    }
+    let template = overlay::lay(base, &input.picker.pod_template)?;
     let as_built = template.to_string();
     let mut spec = json!({
         "selector": {"matchLabels": names::selector(input.name)},

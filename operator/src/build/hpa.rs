@@ -1,9 +1,9 @@
-//! Scales the pickers.
+//! The HorizontalPodAutoscaler of a picker workload.
 
 use crds::Autoscaling;
 use serde_json::json;
 
-use super::Input;
+use super::input::Input;
 use crate::kinds::{Kind, Object};
 
 /// The HorizontalPodAutoscaler of a pool's pickers.

@@ -1,6 +1,6 @@
-//! What authors of strategies may ask for, as whoever installed the operator decided.
+//! Limits of `spec.picker` that whoever installed the operator sets for the authors of strategies.
 
-/// Keys of labels and annotations that are let through where nothing else was decided. Of sidecar injectors
+/// Default keys and prefixes of labels and annotations that pod templates may set. Of sidecar injectors
 /// only the switch: their other annotations say what runs and what is mounted beside the picker.
 pub const POD_METADATA: [&str; 5] = [
     "sidecar.istio.io/inject",

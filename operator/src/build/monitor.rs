@@ -1,8 +1,8 @@
-//! Tells the Prometheus operator of the pickers.
+//! The ServiceMonitor by which the Prometheus operator finds the pickers.
 
 use serde_json::json;
 
-use super::Input;
+use super::input::Input;
 use crate::kinds::{Kind, Object};
 use crate::names;
 

@@ -1,17 +1,20 @@
-//! Lays a user's pod template over ours, by the rules of Kubernetes' strategic merge: objects merge,
+//! The merge of a user's pod template into ours, by the rules of Kubernetes' strategic merge: objects merge,
 //! lists whose entries have a key merge by it, other lists are replaced, null and `$patch: delete` delete,
 //! `$patch: replace` replaces. One thing differs: `args` are added to ours, without which no picker works. (kubectl takes nulls out before it sends them.)
+//!
+//! `k8s_openapi::DeepMerge` would not do: it merges typed values, in which a null, a `$patch` and a field that pods
+//! don't have are lost before they could delete, replace or be refused, and it replaces `args`.
 
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde_json::{Map, Value};
 
-use super::Defaults;
+use super::input::Defaults;
 use crate::drift;
 use crate::names;
 
-mod safe;
+pub(super) mod safe;
 
-/// Why a pod template can't be used.
+/// The error of a pod template, or of another field of `spec.picker`.
 #[derive(Debug, thiserror::Error)]
 pub enum OverlayError {
     /// A value of the wrong type.
@@ -103,17 +106,10 @@ const OWN_LABELS: [&str; 6] = [
     names::POOL,
 ];
 
-/// `base` with `overlay` laid over it.
-pub(super) fn lay(
-    base: Value,
-    overlay: &Map<String, Value>,
-    defaults: &Defaults,
-) -> Result<Value, OverlayError> {
+/// The pod template `base` with `overlay` merged into it.
+pub(super) fn lay(base: Value, overlay: &Map<String, Value>) -> Result<Value, OverlayError> {
     if overlay.is_empty() {
         return Ok(base);
-    }
-    if !defaults.allow_unsafe_pod_templates {
-        safe::check(overlay, own_args(&base), &defaults.limits)?;
     }
     let labels = overlay.get("metadata").and_then(|m| m.get("labels"));
     if let Some(own) = OWN_LABELS.into_iter().find(|own| labels.is_some_and(|l| l.get(own).is_some())) {
@@ -135,7 +131,7 @@ pub(super) fn lay(
 }
 
 /// The arguments of our container.
-fn own_args(base: &Value) -> &[Value] {
+pub(super) fn own_args(base: &Value) -> &[Value] {
     base.pointer("/spec/containers/0/args").and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
@@ -175,7 +171,7 @@ fn merge(field: &str, base: &mut Value, overlay: &Value) {
     }
 }
 
-/// Says how an object is meant, where that is not by merging.
+/// The field of an object that says how it is meant, where that is not by merging.
 const DIRECTIVE: &str = "$patch";
 
 fn directive(overlay: &Map<String, Value>) -> Option<&str> {
@@ -221,13 +217,7 @@ mod tests {
 
     fn laid(overlay: Value) -> Result<Value, String> {
         let Value::Object(overlay) = overlay else { panic!("not a mapping") };
-        let defaults = Defaults {
-            image: String::new(),
-            version: String::new(),
-            allow_unsafe_pod_templates: true,
-            limits: Default::default(),
-        };
-        lay(base(), &overlay, &defaults).map_err(|e| e.to_string())
+        lay(base(), &overlay).map_err(|e| e.to_string())
     }
 
     #[test]

@@ -1,8 +1,8 @@
-//! Keeps pickers during drains of nodes.
+//! The PodDisruptionBudget of a picker workload.
 
 use serde_json::json;
 
-use super::Input;
+use super::input::Input;
 use crate::kinds::{Kind, Object};
 use crate::names;
 

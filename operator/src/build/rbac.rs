@@ -1,9 +1,9 @@
-//! What the pickers may do: read in their own namespace, and say how they are.
+//! The Role and RoleBinding of the pickers: reading in their own namespace, and writing their entry in the status.
 
 use crds::history;
 use serde_json::json;
 
-use super::Input;
+use super::input::Input;
 use crate::kinds::{Kind, Object};
 
 /// The Role of a pool's pickers. Everything in it the operator must hold itself, since rights can't be

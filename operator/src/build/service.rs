@@ -1,8 +1,8 @@
-//! What a pool refers to.
+//! The Service of a picker workload, which the pool refers to.
 
 use serde_json::json;
 
-use super::{EXT_PROC_PORT, Input, METRICS_PORT};
+use super::input::{EXT_PROC_PORT, Input, METRICS_PORT};
 use crate::kinds::{Kind, Object};
 use crate::names;
 

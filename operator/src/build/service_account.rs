@@ -1,8 +1,8 @@
-//! Who the pickers are.
+//! The ServiceAccount of a picker workload.
 
 use serde_json::json;
 
-use super::Input;
+use super::input::Input;
 use crate::kinds::{Kind, Object};
 
 /// The ServiceAccount of a pool's pickers.

@@ -1,6 +1,8 @@
-use crds::{Autoscaling, Metrics, Tls, TlsMode};
+use crds::{Autoscaling, Metrics, PickerSpec, PoolGroup, Tls, TlsMode};
+use serde_json::{Value, json};
 
 use super::*;
+use crate::names;
 
 fn defaults() -> Defaults {
     Defaults {

@@ -1,10 +1,10 @@
-//! What matters of a pod.
+//! The few facts of a pod that the operator keeps.
 
 use std::collections::BTreeMap;
 
 use crate::names;
 
-/// What the operator remembers of a pod.
+/// The facts of a pod that the operator keeps.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PodFacts {
     /// Its name.

@@ -1,18 +1,19 @@
-//! Which strategies a change in the cluster concerns.
+//! Triggers of reconciles: which strategies a change in the cluster concerns.
 
 use crds::{Pool, RoutingStrategy};
 use kube::core::DynamicObject;
 use kube::runtime::reflector::ObjectRef;
 use tokio::sync::mpsc;
 
-use super::{Cache, PodFacts};
+use super::pods::PodFacts;
+use super::store::Cache;
 use crate::names;
 
-/// Strategies to work on.
+/// The queue of strategies to reconcile.
 pub type Requests = mpsc::UnboundedReceiver<ObjectRef<RoutingStrategy>>;
 
-/// Asks for work on strategies. What is asked for twice is done once: the queue behind it holds each
-/// strategy at most one time.
+/// The sender of reconcile requests. A strategy that is asked for twice is reconciled once: the queue behind it holds
+/// each at most one time.
 #[derive(Clone, Debug)]
 pub struct Triggers {
     cache: Cache,
@@ -26,7 +27,7 @@ impl Triggers {
         (Self { cache, queue }, requests)
     }
 
-    /// Every strategy.
+    /// Asks for every strategy.
     pub fn all(&self) {
         for strategy in self.cache.strategies.all() {
             self.one(&strategy);
@@ -52,7 +53,7 @@ impl Triggers {
         }
     }
 
-    /// A strategy changed. What pools it claims concerns those that claim them too.
+    /// A strategy changed: its claims concern the other strategies of its namespace.
     pub(super) fn strategy(&self, old: Option<&RoutingStrategy>, new: Option<&RoutingStrategy>) {
         let claims = |s: &RoutingStrategy| (s.spec.pools.clone(), s.metadata.deletion_timestamp.is_some());
         let Some(any) = new.or(old) else { return };
@@ -94,7 +95,7 @@ impl Triggers {
         }
     }
 
-    /// A pod changed: a picker, or one that pools select.
+    /// A pod changed: a picker, or a model server that pools select.
     pub(super) fn pod(&self, old: Option<&PodFacts>, new: Option<&PodFacts>) {
         for pod in [old, new].into_iter().flatten() {
             if let Some(strategy) = pod.strategy() {

@@ -1,4 +1,4 @@
-//! One watch: lists, follows, and keeps an index in step.
+//! The watch of one kind, which lists, follows, and keeps an index in step.
 
 use std::collections::HashMap;
 use std::fmt::Debug;
@@ -18,7 +18,7 @@ use tracing::{info, warn};
 
 use super::index::Index;
 
-/// Waits after failed requests: short, since the API server's own fairness protects it, and an edit
+/// The waits after failed requests of a watch: short, since the API server's own fairness protects it, and an edit
 /// should be live soon after its return. They begin anew after a time without failures, not after a
 /// success: before each list that fails, a watch says that it begins.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +51,7 @@ impl Backoff for Retry {
     fn reset(&mut self) {}
 }
 
-/// Events of a kind, with retries for ever. That it fails is said once, and that it works again too.
+/// The events of a kind, with retries for ever. A failure is logged once, and so is its end.
 pub(super) fn events<K>(api: Api<K>, config: watcher::Config) -> impl Stream<Item = Event<K>> + Send
 where
     K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
@@ -146,7 +146,7 @@ pub(super) async fn follow<K, V>(
     }
 }
 
-/// Namespace and name.
+/// The key of an object in an index: namespace and name.
 pub(super) fn key(metadata: &ObjectMeta) -> (String, String) {
     (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default())
 }

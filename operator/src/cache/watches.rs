@@ -1,28 +1,30 @@
-//! Starts the watch of every kind.
+//! The start of the watch of every kind.
 
 use std::fmt::Debug;
 use std::sync::Arc;
 
 use crds::{InferencePool, InferencePoolV1Alpha2, Pool, PoolGroup, RoutingStrategy};
-use futures::{Stream, StreamExt as _};
+use futures::StreamExt as _;
 use k8s_openapi::NamespaceResourceScope;
 use kube::core::DynamicObject;
 use kube::runtime::reflector::store::Writer;
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
+use kube_ext::optional_kind::{by_name, definitions, follow_definition, while_installed};
+use kube_ext::partial_object::{PartialObject, readable};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tracing::warn;
 
-use super::gate::{watch_definition, while_installed};
-use super::lenient::{Lenient, PoolKind, PoolOf};
-use super::tolerant::Tolerant;
+use super::index::Index;
+use super::pods::PodFacts;
+use super::read::{PoolKind, PoolOf};
+use super::store::Cache;
+use super::triggers::Triggers;
 use super::watch::{events, follow, key};
-use super::{Cache, Index, PodFacts, Triggers};
-use crate::kinds::Kind;
+use crate::kinds::{self, Kind};
 use crate::names;
 
-/// Where the operator looks: in one namespace, or in all.
+/// The namespaces that the operator watches: one, or all.
 #[derive(Clone, Debug, Default)]
 pub struct Scope(pub Option<String>);
 
@@ -37,9 +39,9 @@ impl Scope {
         }
     }
 
-    fn dynamic(&self, client: &Client, kind: Kind) -> Api<Tolerant<DynamicObject>> {
+    fn dynamic(&self, client: &Client, kind: Kind) -> Api<PartialObject<DynamicObject>> {
         match &self.0 {
-            Some(namespace) if kind.is_namespaced() => {
+            Some(namespace) if kind.scope() == kinds::Scope::Namespace => {
                 Api::namespaced_with(client.clone(), namespace, &kind.resource())
             }
             _ => Api::all_with(client.clone(), &kind.resource()),
@@ -47,7 +49,7 @@ impl Scope {
     }
 }
 
-/// Watches everything, for ever. The tasks end when the set is dropped.
+/// Starts the watches of all kinds, which run for ever. The tasks end when the set is dropped.
 pub fn run(
     client: &Client,
     scope: &Scope,
@@ -85,11 +87,11 @@ pub fn run(
         tasks.spawn(watch_definition(client.clone(), name, version, installed));
         match group {
             PoolGroup::V1 => {
-                let api = scope.api::<Tolerant<PoolOf<InferencePool>>>(client);
+                let api = scope.api::<PartialObject<PoolOf<InferencePool>>>(client);
                 pools(&mut tasks, api, group, is_installed, cache, triggers);
             }
             PoolGroup::V1Alpha2 => {
-                let api = scope.api::<Tolerant<PoolOf<InferencePoolV1Alpha2>>>(client);
+                let api = scope.api::<PartialObject<PoolOf<InferencePoolV1Alpha2>>>(client);
                 pools(&mut tasks, api, group, is_installed, cache, triggers);
             }
         }
@@ -97,9 +99,21 @@ pub fn run(
     tasks
 }
 
+/// Watches the CustomResourceDefinition called `name`, and tells whether its kind is served in `version`, whenever that
+/// changes. `None` until it is known.
+async fn watch_definition(
+    client: Client,
+    name: String,
+    version: &str,
+    installed: watch::Sender<Option<bool>>,
+) {
+    let events = readable(events(definitions(client), by_name(&name)));
+    follow_definition(events, version, &installed).await;
+}
+
 fn strategies(
     tasks: &mut JoinSet<()>,
-    api: Api<Tolerant<RoutingStrategy>>,
+    api: Api<PartialObject<RoutingStrategy>>,
     cache: &Cache,
     mut store: Writer<RoutingStrategy>,
     triggers: &Triggers,
@@ -119,7 +133,7 @@ fn strategies(
 
 fn owned(
     tasks: &mut JoinSet<()>,
-    api: Api<Tolerant<DynamicObject>>,
+    api: Api<PartialObject<DynamicObject>>,
     kind: Kind,
     cache: &Cache,
     triggers: &Triggers,
@@ -129,10 +143,10 @@ fn owned(
     tasks.spawn(async move { follow_owned(api, &index, &triggers, || {}).await });
 }
 
-/// As `owned`, of a kind that may not be installed, or not yet.
+/// Starts the watch of a kind of the operator's objects that may not be installed, or not yet.
 fn optional(
     tasks: &mut JoinSet<()>,
-    api: Api<Tolerant<DynamicObject>>,
+    api: Api<PartialObject<DynamicObject>>,
     kind: Kind,
     installed: watch::Receiver<Option<bool>>,
     cache: &Cache,
@@ -162,7 +176,7 @@ fn optional(
 }
 
 async fn follow_owned(
-    api: Api<Tolerant<DynamicObject>>,
+    api: Api<PartialObject<DynamicObject>>,
     index: &Index<DynamicObject>,
     triggers: &Triggers,
     listed: impl Fn() + Send,
@@ -178,29 +192,7 @@ async fn follow_owned(
     follow(readable(events(api, config)), index, key, trim, changed, listed).await;
 }
 
-/// The events of what can be read. What can't is said, and is as if it were not there.
-pub(super) fn readable<V: Lenient + Send>(
-    events: impl Stream<Item = Event<Tolerant<V>>> + Send,
-) -> impl Stream<Item = Event<V>> + Send {
-    let read = |item: Tolerant<V>| {
-        let (namespace, name) = key(item.meta());
-        let object = item.object;
-        object
-            .inspect_err(|error| warn!(namespace, name, error, "an object can't be read; leaving it alone"))
-            .ok()
-    };
-    events.filter_map(move |event| {
-        std::future::ready(match event {
-            Event::Apply(item) => read(item).map(Event::Apply),
-            Event::Delete(item) => read(item).map(Event::Delete),
-            Event::InitApply(item) => read(item).map(Event::InitApply),
-            Event::Init => Some(Event::Init),
-            Event::InitDone => Some(Event::InitDone),
-        })
-    })
-}
-
-fn pods(tasks: &mut JoinSet<()>, api: Api<Tolerant<PodFacts>>, cache: &Cache, triggers: &Triggers) {
+fn pods(tasks: &mut JoinSet<()>, api: Api<PartialObject<PodFacts>>, cache: &Cache, triggers: &Triggers) {
     let (index, triggers) = (cache.pods.clone(), triggers.clone());
     tasks.spawn(async move {
         let key = |pod: &PodFacts| (pod.namespace.clone(), pod.name.clone());
@@ -212,7 +204,7 @@ fn pods(tasks: &mut JoinSet<()>, api: Api<Tolerant<PodFacts>>, cache: &Cache, tr
 
 fn pools<K>(
     tasks: &mut JoinSet<()>,
-    api: Api<Tolerant<PoolOf<K>>>,
+    api: Api<PartialObject<PoolOf<K>>>,
     group: PoolGroup,
     installed: watch::Receiver<Option<bool>>,
     cache: &Cache,

@@ -1,17 +1,17 @@
-//! What somebody added to an object, which applying leaves, since added fields are another manager's. Only
-//! fields that change what runs, or who gets its traffic, and to which neither the API server nor a
+//! Fields that somebody added to an object, which applying leaves, since they are another manager's. Only fields
+//! that change what runs, or who gets its traffic, and to which neither the API server nor a
 //! controller gives a value by itself: replicas of an autoscaler, annotations of a rollout and defaults stay.
 
 use kube::core::DynamicObject;
 use serde_json::{Map, Value};
 
-use super::{is_empty, is_whole, join, key_of, same};
+use super::values::{is_default, is_empty, is_whole, join, key_of, same};
 use crate::kinds::Kind;
 
-/// What is to be taken out of an object.
+/// The part of an object that is to be taken out.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Excess {
-    /// The first field of it.
+    /// The path of its first field.
     pub path: String,
     /// A merge patch that takes all of it out.
     pub patch: Value,
@@ -71,11 +71,7 @@ const SERVICE: &[&str] = &[
     "sessionAffinityConfig",
 ];
 
-/// Values that the API server puts into fields that nobody else has a say in.
-const DEFAULTS: &[(&str, &str)] =
-    &[("internalTrafficPolicy", "Cluster"), ("sessionAffinity", "None"), ("procMount", "Default")];
-
-/// What `live` has beyond `wanted` and is to lose; `None` when there is nothing.
+/// The part that `live` has beyond `wanted` and is to lose; `None` when there is none.
 pub fn excess(kind: Kind, live: &DynamicObject, wanted: &DynamicObject) -> Option<Excess> {
     let mut first = None;
     let patch = beyond(kind, "", &live.data, &wanted.data, &mut first)?;
@@ -114,11 +110,6 @@ fn beyond(kind: Kind, path: &str, live: &Value, wanted: &Value, first: &mut Opti
         }
         _ => None,
     }
-}
-
-/// Whether it is the API server that says so.
-pub(super) fn is_default(name: &str, value: &Value) -> bool {
-    DEFAULTS.iter().any(|(field, default)| *field == name && value == default)
 }
 
 fn is_excess(kind: Kind, path: &str, name: &str, value: &Value) -> bool {

@@ -1,6 +1,7 @@
 use rstest::rstest;
 use serde_json::json;
 
+use super::values::quantity;
 use super::*;
 
 #[rstest]

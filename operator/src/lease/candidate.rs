@@ -1,4 +1,4 @@
-//! The election itself.
+//! The candidate of the election: takes the Lease, renews it and gives it up.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use tracing::{debug, info, warn};
 use super::record::{Seen, held, released};
 use super::{Leadership, Timing};
 
-/// A replica that wants to lead.
+/// A candidate: a replica that wants to lead.
 pub struct Candidate {
     api: Api<Lease>,
     name: String,
@@ -26,9 +26,10 @@ pub struct Candidate {
     failing: bool,
 }
 
-enum Outcome {
-    Holds,
-    Other,
+/// Who holds the Lease after an attempt.
+enum Holder {
+    Us,
+    Another,
 }
 
 impl Candidate {
@@ -49,7 +50,7 @@ impl Candidate {
         }
     }
 
-    /// What the election is about.
+    /// The leadership that the election is about.
     pub fn leadership(&self) -> Leadership {
         self.leadership.clone()
     }
@@ -92,11 +93,11 @@ impl Candidate {
             info!("the API server answers again");
         }
         match result {
-            Ok(Ok(Outcome::Holds)) => {
+            Ok(Ok(Holder::Us)) => {
                 self.leadership.extend(began + self.timing.lease);
                 self.timing.renew
             }
-            Ok(Ok(Outcome::Other)) => {
+            Ok(Ok(Holder::Another)) => {
                 self.leadership.end();
                 self.timing.retry
             }
@@ -117,7 +118,7 @@ impl Candidate {
         }
     }
 
-    async fn attempt(&mut self) -> Result<Outcome, kube::Error> {
+    async fn attempt(&mut self) -> Result<Holder, kube::Error> {
         if let Some(own) = &self.own {
             match self.write(Some(own.clone())).await {
                 Err(kube::Error::Api(status)) if status.is_conflict() || status.is_not_found() => {
@@ -131,18 +132,18 @@ impl Candidate {
             Some(lease) if self.seen.may_take(&lease, &self.identity, Instant::now()) => {
                 self.write(Some(lease)).await
             }
-            Some(_) => Ok(Outcome::Other),
+            Some(_) => Ok(Holder::Another),
         }
         .or_else(|error| match error {
             // Another was quicker.
             kube::Error::Api(status) if status.is_conflict() || status.is_already_exists() => {
-                Ok(Outcome::Other)
+                Ok(Holder::Another)
             }
             error => Err(error),
         })
     }
 
-    async fn write(&mut self, lease: Option<Lease>) -> Result<Outcome, kube::Error> {
+    async fn write(&mut self, lease: Option<Lease>) -> Result<Holder, kube::Error> {
         let exists = lease.is_some();
         let mut lease = held(lease, &self.identity, self.timing.lease, Timestamp::now());
         lease.metadata.name = Some(self.name.clone());
@@ -154,6 +155,6 @@ impl Candidate {
             self.api.create(&params, &lease).await?
         };
         self.own = Some(stored);
-        Ok(Outcome::Holds)
+        Ok(Holder::Us)
     }
 }

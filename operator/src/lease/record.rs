@@ -1,4 +1,4 @@
-//! What a Lease says, and what a candidate does about it.
+//! The content of a Lease: who holds it, until when, and how it is taken and given up. Pure.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ impl Seen {
     }
 }
 
-/// `lease`, held by `identity` from now on.
+/// The Lease as held by `identity` from now on.
 pub(super) fn held(lease: Option<Lease>, identity: &str, duration: Duration, now: Timestamp) -> Lease {
     let mut lease = lease.unwrap_or_default();
     let old = lease.spec.take().unwrap_or_default();
@@ -50,7 +50,7 @@ pub(super) fn held(lease: Option<Lease>, identity: &str, duration: Duration, now
     lease
 }
 
-/// `lease`, given up: others may take it at once.
+/// The Lease as given up: others may take it at once.
 pub(super) fn released(mut lease: Lease, now: Timestamp) -> Lease {
     let spec = lease.spec.get_or_insert_default();
     spec.holder_identity = Some(String::new());

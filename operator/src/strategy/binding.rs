@@ -1,4 +1,4 @@
-//! What to do about a pool's reference. Pure.
+//! The decision about a pool's endpointPickerRef: take it, leave it, or do nothing. Pure.
 
 use crds::{Binding, PickerRef, Pool};
 use k8s_openapi::jiff::Timestamp;
@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::record::{Left, Record};
 use super::{contest, managers};
 
-/// Everything that the decision depends on.
+/// Everything that the decision about a pool depends on.
 pub(super) struct Question<'a> {
     pub pool: &'a Pool,
     /// The reference that the pool should have.
@@ -22,16 +22,16 @@ pub(super) struct Question<'a> {
     pub now: Timestamp,
 }
 
-/// What to do, and how it stands then.
+/// The change of a pool that is decided on, and the state of its binding after it.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Decision {
-    pub step: Step,
-    pub standing: Standing,
+    pub change: BindingChange,
+    pub state: BindingState,
 }
 
-/// What to write.
+/// A change of a pool's reference and record.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Step {
+pub(super) enum BindingChange {
     Nothing,
     /// Apply our reference and the record, over other managers or not.
     Take {
@@ -50,47 +50,50 @@ pub(super) enum Step {
     Forget,
 }
 
-/// How a pool stands.
+/// The state of a pool's binding.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Standing {
+pub(super) enum BindingState {
     Bound,
-    /// Not yet, and nobody has to do anything.
+    /// The pool is bound later, and nobody has to do anything.
     Waiting(String),
-    /// It names our Service with another port, and is not ours to write.
+    /// The pool names our Service with another port, and is not ours to write.
     WrongPort(String),
-    /// It is another manager's.
+    /// The reference is another manager's.
     Elsewhere(String),
-    /// It is another manager's after it was ours, twice.
+    /// The reference is another manager's after it was ours, twice.
     Contested(String),
 }
 
-/// Decides.
+/// Decides about one pool.
 pub(super) fn decide(q: &Question<'_>) -> Decision {
     let live = q.pool.picker();
     let record = Record::read(q.pool).or_else(|| q.remembered.clone());
     let own = record.clone().filter(|record| record.strategy == q.strategy);
     let manager = || managers::of_reference(q.pool);
-    let is = |step, standing| Decision { step, standing };
+    let is = |change, state| Decision { change, state };
 
     if live.as_ref() == Some(q.wanted) {
-        let step = match recalled(q) {
+        let change = match recalled(q) {
             // What we left to another and now is as we want it, its owner wants.
-            _ if own.is_some_and(|record| record.left.is_some()) => Step::Forget,
-            Some(record) => Step::Recall { record },
-            None => Step::Nothing,
+            _ if own.is_some_and(|record| record.left.is_some()) => BindingChange::Forget,
+            Some(record) => BindingChange::Recall { record },
+            None => BindingChange::Nothing,
         };
-        return is(step, Standing::Bound);
+        return is(change, BindingState::Bound);
     }
     if q.binding == Binding::Observe {
-        return is(Step::Nothing, observed(q, live.as_ref()));
+        return is(BindingChange::Nothing, observed(q, live.as_ref()));
     }
     if contest::is_kserve(q.pool) {
-        return is(Step::Nothing, Standing::Elsewhere(contest::kserve()));
+        return is(BindingChange::Nothing, BindingState::Elsewhere(contest::kserve()));
     }
     if let Some(left) = own.as_ref().and_then(|record| record.left.as_ref())
         && left.generation >= q.generation
     {
-        return is(Step::Nothing, Standing::Contested(contest::fix(&left.manager, q.pool, &q.wanted.name)));
+        return is(
+            BindingChange::Nothing,
+            BindingState::Contested(contest::fix(&left.manager, q.pool, &q.wanted.name)),
+        );
     }
     // Written only where nothing is, or what we put there ourselves.
     let is_own = |live: &PickerRef| {
@@ -101,11 +104,11 @@ pub(super) fn decide(q: &Question<'_>) -> Decision {
         && let Some(live) = &live
         && !is_own(live)
     {
-        return is(Step::Nothing, observed(q, Some(live)));
+        return is(BindingChange::Nothing, observed(q, Some(live)));
     }
     if !q.available {
         let message = format!("pool {} is bound when a picker of {} is ready", q.pool.name(), q.wanted.name);
-        return is(Step::Nothing, Standing::Waiting(message));
+        return is(BindingChange::Nothing, BindingState::Waiting(message));
     }
 
     let applied = q.wanted.write(q.pool.group);
@@ -136,10 +139,10 @@ pub(super) fn decide(q: &Question<'_>) -> Decision {
         if next.flip(&manager, q.now) {
             next.left = Some(Left { manager: manager.clone(), generation: q.generation });
             let message = contest::fix(&manager, q.pool, &q.wanted.name);
-            return is(Step::Leave { record: next }, Standing::Contested(message));
+            return is(BindingChange::Leave { record: next }, BindingState::Contested(message));
         }
     }
-    is(Step::Take { record: next, force }, Standing::Bound)
+    is(BindingChange::Take { record: next, force }, BindingState::Bound)
 }
 
 /// The record that a pool with our reference should carry and doesn't: it was lost or made unreadable, or is
@@ -160,7 +163,7 @@ fn recalled(q: &Question<'_>) -> Option<Record> {
     Some(Record { strategy: q.strategy.to_owned(), applied, ..known.unwrap_or_default() })
 }
 
-/// `stored` as it would be without us: what only we hold of it is as it was before.
+/// The reference `stored` without our fields: what only we hold of it is as it was before.
 fn without_us(pool: &Pool, stored: Value, record: Option<&Record>) -> Value {
     let (Value::Object(mut fields), Some(record)) = (stored.clone(), record) else { return stored };
     for field in managers::only_ours(pool, stored.as_object().into_iter().flat_map(|s| s.keys().cloned())) {
@@ -172,10 +175,10 @@ fn without_us(pool: &Pool, stored: Value, record: Option<&Record>) -> Value {
     Value::Object(fields)
 }
 
-fn observed(q: &Question<'_>, live: Option<&PickerRef>) -> Standing {
+fn observed(q: &Question<'_>, live: Option<&PickerRef>) -> BindingState {
     match live {
         Some(live) if live.is_service(&q.wanted.name) && live.port != q.wanted.port => {
-            Standing::WrongPort(format!(
+            BindingState::WrongPort(format!(
                 "pool {} names {} with another port; set it to {}",
                 q.pool.name(),
                 q.wanted.name,
@@ -183,15 +186,15 @@ fn observed(q: &Question<'_>, live: Option<&PickerRef>) -> Standing {
             ))
         }
         // Only the failure mode differs, and that is the pool's own affair here.
-        Some(live) if live.is_service(&q.wanted.name) => Standing::Bound,
+        Some(live) if live.is_service(&q.wanted.name) => BindingState::Bound,
         live => elsewhere(q, live),
     }
 }
 
-fn elsewhere(q: &Question<'_>, live: Option<&PickerRef>) -> Standing {
+fn elsewhere(q: &Question<'_>, live: Option<&PickerRef>) -> BindingState {
     let now = live.map_or_else(|| "no picker".to_owned(), |live| format!("{} {}", live.kind, live.name));
     let by = managers::of_reference(q.pool).map(|m| format!(", set by {m}")).unwrap_or_default();
-    Standing::Elsewhere(format!(
+    BindingState::Elsewhere(format!(
         "pool {} names {now}{by}; let it name {}, or use binding: Takeover",
         q.pool.name(),
         q.wanted.name

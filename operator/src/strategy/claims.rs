@@ -1,10 +1,10 @@
-//! Which pools a strategy claims, and who has them.
+//! Claims on pools: which strategy claims a pool, and which of several has it.
 
 use crds::{Pool, PoolClaim, RoutingStrategy};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::core::{Selector, SelectorExt as _};
 
-/// Whether `strategy` asks for `pool`.
+/// Whether `strategy` claims `pool`, by name or by label.
 pub(super) fn claims(strategy: &RoutingStrategy, pool: &Pool) -> bool {
     strategy.spec.pools.iter().any(|claim| matches(claim, pool))
 }
@@ -27,7 +27,7 @@ fn selects(selector: &LabelSelector, pool: &Pool) -> bool {
     selector.matches(pool.metadata.labels.as_ref().unwrap_or(&none))
 }
 
-/// The one of `others` that has `pool` rather than `strategy`: an older one that claims it and is not
+/// The strategy of `others` that has `pool` rather than `strategy`: an older one that claims it and is not
 /// being deleted. Of two made in the same second the first by name is the older.
 pub(super) fn holder<'a>(
     strategy: &RoutingStrategy,

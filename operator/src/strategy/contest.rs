@@ -1,8 +1,8 @@
-//! What to say to somebody whose tool writes a pool's reference back.
+//! Messages for somebody whose tool writes a pool's reference back, with the fix for that tool.
 
 use crds::Pool;
 
-/// The fix for `manager`, which holds the reference of `pool` that should name the Service `picker`.
+/// The message with the fix for `manager`, which holds the reference of `pool` that should name the Service `picker`.
 pub(super) fn fix(manager: &str, pool: &Pool, picker: &str) -> String {
     let (name, field) = (pool.name(), pool.group.ref_field());
     let what = format!("{manager} sets {field} of pool {name} back");
@@ -23,7 +23,7 @@ pub(super) fn fix(manager: &str, pool: &Pool, picker: &str) -> String {
     format!("{what}; {fix}")
 }
 
-/// What to do about a pool that KServe makes and writes as a whole.
+/// The message about a pool that KServe makes and writes as a whole.
 pub(super) fn kserve() -> String {
     "the pool is made by a KServe LLMInferenceService; name a pool of your own in its router.scheduler.pool.ref \
      and let this strategy claim that one"

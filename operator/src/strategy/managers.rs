@@ -1,10 +1,10 @@
-//! Who holds a field of a pool, as its managedFields tell.
+//! Field managers of a pool: who holds which field, by its managedFields.
 
 use crds::Pool;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use serde_json::Value;
 
-use crate::MANAGER;
+use crate::names::MANAGER;
 
 /// The manager other than us that holds the picker's name in a pool; where several do, the latest.
 pub(super) fn of_reference(pool: &Pool) -> Option<String> {

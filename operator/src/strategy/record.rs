@@ -1,18 +1,18 @@
-//! What the operator keeps about a pool, in one annotation on the pool itself, so that the former
-//! picker can be given back whatever else is lost.
+//! The record of a pool that the operator has bound, in one annotation on the pool itself, so that the former picker
+//! can be given back whatever else is lost.
 
 use crds::Pool;
 use k8s_openapi::jiff::{Timestamp, ToSpan as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The annotation.
+/// The annotation of a pool that holds the record.
 pub(super) const ANNOTATION: &str = "waypost.dev/previous-picker";
 
 /// Flips within 24 hours, by whomever, after which a pool is left.
 const MAX_FLIPS: usize = 4;
 
-/// Content of the annotation.
+/// The record of a bound pool, the content of the annotation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct Record {
@@ -22,30 +22,30 @@ pub(super) struct Record {
     pub applied: Value,
     /// The reference that was there before; null where there was none.
     pub previous: Value,
-    /// Who held that one.
+    /// The field manager that held the previous reference.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub manager: Option<String>,
-    /// When, and by whom, another reference was put in the place of ours.
+    /// The flips of the last day: when, and by whom, another reference was put in the place of ours.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub flips: Vec<Flip>,
-    /// The pool was left to another manager.
+    /// Set when the pool was left to another manager.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left: Option<Left>,
 }
 
-/// Another manager replaced our reference.
+/// The replacement of our reference by another manager.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Flip {
     pub manager: String,
     pub at: Timestamp,
 }
 
-/// We gave in.
+/// The giving up of a pool's reference to another manager.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Left {
-    /// To whom.
+    /// The other manager.
     pub manager: String,
-    /// Generation of the strategy that did; a newer one tries again.
+    /// Generation of the strategy that gave up; a newer one tries again.
     pub generation: i64,
 }
 

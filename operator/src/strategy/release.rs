@@ -1,154 +1,68 @@
-//! Giving pools back: the way out of a pool, and of the world.
+//! Restores a pool's previous endpointPickerRef when a strategy lets it go or is deleted. Pure: what is to be written
+//! is a value.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
 
 use crds::{PickerRef, Pool};
-use k8s_openapi::jiff::Timestamp;
-use kube::runtime::controller::Action;
 use serde_json::{Map, Value, json};
-use tracing::{info, warn};
 
-use super::apply::{Done, auth, serves_a_pool};
 use super::claims::{claims, holder};
-use super::dereference::Snapshot;
+use super::managers;
 use super::record::{ANNOTATION, Record};
-use super::validate::Valid;
-use super::{Context, Error, FINALIZER, events, managers, status};
-use crate::MANAGER;
+use super::snapshot::Snapshot;
 use crate::kinds::Kind;
-use crate::names;
-use crate::write::WriteError;
+use crate::names::{self, MANAGER};
 
-/// How often to try again what the API server refused: whatever it is that refuses may come to think better.
-const REFUSED_AGAIN: Duration = Duration::from_secs(10);
-
-/// For how long the former reference may be refused before a strategy that is being deleted gives up. One
-/// that lives on never does: its pickers serve as long as the pool refers to them.
-const GIVE_UP: Duration = Duration::from_secs(60);
-
-/// How soon to try to finish again when a pool turned out to be held still.
-pub(super) const FINISH_AGAIN: Duration = Duration::from_secs(5);
-
-/// Gives back the pools that the strategy had and no longer claims, or lost to another.
-pub(super) async fn unclaimed(context: &Context, snapshot: &Snapshot, valid: &Valid, done: &mut Done) {
-    for (pool, record) in held(context, snapshot) {
-        let claimed = valid.own().any(|c| c.pool.group == pool.group && c.pool.name() == pool.name());
-        if claimed {
-            continue;
-        }
-        match give_back(context, pool, &record).await {
-            Ok(Given::Back) => done.released.push(pool.name().to_owned()),
-            Ok(Given::Nothing) => {}
-            Ok(Given::Refused(refusal)) => {
-                // Its pickers serve on, so there is time.
-                warn!(pool = pool.name(), refusal, "the former picker can't be put back; trying on");
-                done.blocked.insert(pool.name().to_owned(), refusal);
-                done.look_again(REFUSED_AGAIN);
-            }
-            Err(error) => blocked(pool, error, done),
-        }
-    }
+/// A merge patch of a pool, and the field manager in whose name it is written.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct PoolPatch {
+    pub content: Value,
+    pub manager: String,
 }
 
-/// What became of a pool that was to be given back.
-enum Given {
-    /// It has its former picker again.
-    Back,
-    /// It refers to something else already, or is not finished.
-    Nothing,
-    /// The API server refuses its former reference: this is why.
-    Refused(String),
+/// The return of a pool to what it referred to before.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct GiveBack {
+    pub pool: Arc<Pool>,
+    /// Restores the reference; `None` where it is another already.
+    pub restore: Option<Restore>,
 }
 
-/// Works on a strategy that is being deleted: its pools are given back, its pickers serve on while
-/// gateways follow, and then it is let go, with all that it owns.
-pub(super) async fn deleted(context: &Context, snapshot: &Snapshot) -> Result<Action, Error> {
-    if !snapshot.has_finalizer() {
-        return Ok(Action::await_change());
-    }
-    let mut done = Done::default();
-    for (pool, record) in held(context, snapshot) {
-        // One that fails holds no other up.
-        match give_back(context, pool, &record).await {
-            Ok(Given::Back) => done.released.push(pool.name().to_owned()),
-            Ok(Given::Nothing) => {}
-            Ok(Given::Refused(refusal)) if context.memory.refused(pool.uid(), Instant::now()) < GIVE_UP => {
-                warn!(pool = pool.name(), refusal, "the former picker can't be put back; trying again");
-                done.blocked.insert(pool.name().to_owned(), refusal);
-            }
-            Ok(Given::Refused(refusal)) => match forget(context, pool).await {
-                Ok(()) => {
-                    context.memory.forget(pool.uid());
-                    done.given_up.push((pool.name().to_owned(), refusal));
-                }
-                Err(error) => blocked(pool, error, &mut done),
-            },
-            Err(error) => blocked(pool, error, &mut done),
-        }
-    }
-    events::released(context, snapshot, &done).await;
-    if !done.blocked.is_empty() {
-        status::releasing(context, snapshot, &done, Timestamp::now()).await?;
-    }
-    if let Some(error) = done.error {
-        return Err(error.into());
-    }
-    if !done.blocked.is_empty() {
-        return Ok(Action::requeue(REFUSED_AGAIN));
-    }
-    let serving = snapshot.owned.iter().any(|(kind, live)| {
-        let name = live.metadata.name.as_deref().unwrap_or_default();
-        *kind == Kind::Deployment && snapshot.owns(live) && serves_a_pool(snapshot, name)
+/// The patches that restore a pool's previous reference: the second where the API server refuses the first.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Restore {
+    pub first: PoolPatch,
+    pub otherwise: PoolPatch,
+    /// Name of the picker that the pool gets back, if there was one.
+    pub picker: Option<String>,
+}
+
+/// The return of `pool` to what it referred to before, by its `record`. A pool that refers to something else by now is
+/// only rid of our fields.
+pub(super) fn give_back(pool: &Arc<Pool>, record: &Record) -> GiveBack {
+    let restored = names_its_picker(pool) && !is_where_it_was(pool, record);
+    let restore = restored.then(|| Restore {
+        first: put_back_as_former(pool, record),
+        // The former manager's name, or the former value, may not be accepted any more.
+        otherwise: PoolPatch {
+            content: put_back_without_us(pool, record, None),
+            manager: MANAGER.to_owned(),
+        },
+        picker: record.previous["name"].as_str().map(str::to_owned),
     });
-    if serving && let Some(left) = context.memory.hold(snapshot.uid(), context.release_hold, Instant::now()) {
-        return Ok(Action::requeue(left));
-    }
-    match finish(context, snapshot).await {
-        Ok(None) => {
-            context.memory.end_hold(snapshot.uid());
-            Ok(Action::await_change())
-        }
-        Ok(Some(pool)) => {
-            // The cache will come to know it; should it not, it is asked for again, and said.
-            if done.released.is_empty() {
-                done.blocked.insert(pool, "it still carries our record or reference".to_owned());
-                status::releasing(context, snapshot, &done, Timestamp::now()).await?;
-            }
-            Ok(Action::requeue(FINISH_AGAIN))
-        }
-        Err(error) => {
-            if !error.is_conflict() {
-                done.blocked.insert(String::new(), error.to_string());
-                status::releasing(context, snapshot, &done, Timestamp::now()).await?;
-            }
-            Err(error.into())
-        }
-    }
+    GiveBack { pool: Arc::clone(pool), restore }
 }
 
-/// Notes that a pool could not be given back.
-fn blocked(pool: &Pool, error: WriteError, done: &mut Done) {
-    // What changed meanwhile is decided about anew at once.
-    if !error.is_conflict() {
-        done.blocked.insert(pool.name().to_owned(), error.to_string());
-    }
-    done.failed(error);
+/// The patch that takes our fields and record from a pool, and leaves its reference as it is.
+pub(super) fn forget(pool: &Pool) -> PoolPatch {
+    PoolPatch { content: without_us(pool, None), manager: MANAGER.to_owned() }
 }
 
-/// Takes the finalizer away, and what no owner reference would remove with the strategy, when the strategy holds
-/// no pool of the namespace any more, which is asked of the API server itself. Returns the name of a pool that is
-/// in the way.
-pub(super) async fn finish(context: &Context, snapshot: &Snapshot) -> Result<Option<String>, WriteError> {
-    for group in crds::PoolGroup::ALL.into_iter().filter(|group| context.cache.serves(*group)) {
-        let pools = context.writer.pools(group, snapshot.namespace()).await?;
-        if let Some(pool) = pools.iter().find(|pool| holds(snapshot, pool)) {
-            // The cache will see it too, and then it is given back.
-            return Ok(Some(pool.name().to_owned()));
-        }
-    }
-    auth::remove(context, snapshot).await?;
-    context.writer.remove_finalizer(&snapshot.strategy, FINALIZER).await?;
-    Ok(None)
+/// The patch that leaves a pool to another manager, with what that one wrote and nothing of our making, and keeps a record of it on
+/// the pool.
+pub(super) fn leave(pool: &Pool, record: &Record) -> PoolPatch {
+    let content = put_back_without_us(pool, record, Some(record.write().unwrap_or_default()));
+    PoolPatch { content, manager: MANAGER.to_owned() }
 }
 
 /// Whether a pool refers to the Service called `picker` and is still to be given back: its pickers can't go.
@@ -158,20 +72,20 @@ pub(super) fn is_to_give_back(snapshot: &Snapshot, picker: &str) -> bool {
     })
 }
 
-/// The pools that this strategy holds, and what is known of their time before. Where the record was lost,
+/// The pools that this strategy holds, each with the record of its previous reference. Where the record was lost,
 /// memory tells, or nobody: then there was no reference.
-pub(super) fn held<'a>(context: &Context, snapshot: &'a Snapshot) -> Vec<(&'a Pool, Record)> {
+pub(super) fn held(snapshot: &Snapshot) -> Vec<(&Arc<Pool>, Record)> {
     let held = snapshot.pools.iter().filter(|pool| holds(snapshot, pool));
     held.map(|pool| {
-        let record = Record::read(pool).or_else(|| context.memory.record(pool.uid()));
-        (&**pool, record.unwrap_or_default())
+        let record = Record::read(pool).or_else(|| snapshot.remembered.records.get(pool.uid()).cloned());
+        (pool, record.unwrap_or_default())
     })
     .collect()
 }
 
 /// Whether a pool that is there is this strategy's to give back: by its record, or, where that was lost,
 /// because it refers to our Service by our doing.
-fn holds(snapshot: &Snapshot, pool: &Pool) -> bool {
+pub(super) fn holds(snapshot: &Snapshot, pool: &Pool) -> bool {
     if pool.metadata.deletion_timestamp.is_some() {
         return false;
     }
@@ -193,34 +107,6 @@ fn names_its_picker(pool: &Pool) -> bool {
     pool.picker().is_some_and(|live| live.is_service(&names::picker(pool.group, pool.name())))
 }
 
-/// Puts back what a pool referred to before, if it still refers to us, which it returns; leaves nothing of
-/// ours on it in the end.
-async fn give_back(context: &Context, pool: &Pool, record: &Record) -> Result<Given, WriteError> {
-    if !names_its_picker(pool) || is_where_it_was(pool, record) {
-        forget(context, pool).await?;
-        context.memory.forget(pool.uid());
-        return Ok(Given::Nothing);
-    }
-    match put_back_as_former(context, pool, record).await {
-        Ok(()) => {}
-        Err(error) if error.refusal().is_some() => {
-            // The former manager's name, or the former value, is not accepted any more.
-            let mut content = without_us(pool, None);
-            content["spec"] = put_back(pool, record);
-            match context.writer.merge_pool(pool, content, MANAGER).await {
-                Ok(()) => {}
-                Err(error) => {
-                    return error.refusal().map(|why| Given::Refused(why.to_owned())).ok_or(error);
-                }
-            }
-        }
-        Err(error) => return Err(error),
-    }
-    context.memory.forget(pool.uid());
-    info!(pool = pool.name(), picker = record.previous["name"].as_str(), "gave the pool back");
-    Ok(Given::Back)
-}
-
 /// Whether putting the former reference back would leave the pool as it is, or with our Service: its owner
 /// named that before us. To wait for the reference to become another would be to wait for ever.
 fn is_where_it_was(pool: &Pool, record: &Record) -> bool {
@@ -229,31 +115,22 @@ fn is_where_it_was(pool: &Pool, record: &Record) -> bool {
     named_ours || pool.stored_ref.as_ref().unwrap_or(&Value::Null) == &record.previous
 }
 
-async fn put_back_as_former(context: &Context, pool: &Pool, record: &Record) -> Result<(), WriteError> {
+fn put_back_as_former(pool: &Pool, record: &Record) -> PoolPatch {
     let manager = record.manager.as_deref().unwrap_or(MANAGER);
     if managers::applies(pool, manager) {
         // Put back in its name it would be held by an update of its own, with which its next apply of
         // another value would be in conflict. So it is put back in ours, and the next look at the pool finds
         // the record and lets go of the fields.
-        context.writer.merge_pool(pool, json!({"spec": put_back(pool, record)}), MANAGER).await
+        PoolPatch { content: json!({"spec": put_back(pool, record)}), manager: MANAGER.to_owned() }
     } else {
-        let mut content = without_us(pool, None);
-        content["spec"] = put_back(pool, record);
-        context.writer.merge_pool(pool, content, manager).await
+        PoolPatch { content: put_back_without_us(pool, record, None), manager: manager.to_owned() }
     }
 }
 
-/// Leaves a pool to another manager, with what that one wrote and nothing of our making, and keeps a
-/// record of it on the pool.
-pub(super) async fn leave(context: &Context, pool: &Pool, record: &Record) -> Result<(), WriteError> {
-    let mut content = without_us(pool, Some(record.write().unwrap_or_default()));
+fn put_back_without_us(pool: &Pool, record: &Record, annotation: Option<String>) -> Value {
+    let mut content = without_us(pool, annotation);
     content["spec"] = put_back(pool, record);
-    context.writer.merge_pool(pool, content, MANAGER).await
-}
-
-/// Takes all that is ours from a pool, and leaves its reference as it is.
-pub(super) async fn forget(context: &Context, pool: &Pool) -> Result<(), WriteError> {
-    context.writer.merge_pool(pool, without_us(pool, None), MANAGER).await
+    content
 }
 
 fn put_back(pool: &Pool, record: &Record) -> Value {
@@ -286,10 +163,8 @@ fn replacement(live: &Value, previous: &Value) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
-    use crate::strategy::validate::testing::{pool, snapshot};
+    use crate::strategy::testing::{pool, snapshot};
 
     /// A tool may have named our Service, with a failure mode of its own, before we took the pool.
     #[test]

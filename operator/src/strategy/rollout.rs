@@ -1,8 +1,8 @@
-//! How far a Deployment is.
+//! The progress of a Deployment's rollout, read from its status.
 
 use kube::core::DynamicObject;
 
-/// How far a Deployment is.
+/// The progress of a Deployment's rollout.
 pub(super) struct Rollout {
     observed: bool,
     stuck: bool,

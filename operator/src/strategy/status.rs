@@ -1,80 +1,106 @@
-//! What is said about it: the status, written only where it differs.
+//! The fifth step of a reconcile: the status of a strategy and the Events of its change, from the snapshot and the
+//! outcome. Pure: only what differs is to be written.
+
+use std::collections::BTreeMap;
 
 use crds::{PoolStatus, RoutingStrategyStatus, Summary};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value, json};
-use tracing::debug;
 
-use super::apply::Done;
-use super::binding::Standing;
-use super::dereference::Snapshot;
+use super::binding::BindingState;
+use super::outcome::Outcome;
+use super::plan::{Action, Plan, Report};
+use super::snapshot::Snapshot;
 use super::validate::Valid;
-use super::{Context, Error, conditions, events};
-use crate::build::EXT_PROC_PORT;
 
+mod conditions;
+mod events;
 mod verdicts;
 
 /// How many pickers without a pod in the cache are asked for in one reconcile.
 const MAX_ASKED: usize = 20;
 
-/// Computes the status and writes what of it is new.
-pub(super) async fn write(
-    context: &Context,
+/// Plans the report about a strategy: its status and Events.
+///
+/// # Errors
+/// When a status can't be expressed, which no status of this program is.
+pub(super) fn report(
     snapshot: &Snapshot,
     valid: &Valid,
-    done: &Done,
+    outcome: &Outcome,
     now: Timestamp,
-) -> Result<(), Error> {
+) -> Result<Plan, serde_json::Error> {
     let old = snapshot.strategy.status.clone().unwrap_or_default();
-    let new = compute(snapshot, valid, done, now);
+    let new = compute(snapshot, valid, outcome, now);
     let mut patch = difference(&old, &new)?;
-    let gone = gone_pickers(context, snapshot, &old).await;
-    if !gone.is_empty() {
-        patch.insert("pickers".to_owned(), gone.into_iter().map(|pod| (pod, Value::Null)).collect());
+    // No pod can be called so: whoever wrote it was no picker.
+    let (unseen, impossible): (Vec<_>, Vec<_>) = old
+        .pickers
+        .keys()
+        .filter(|pod| !snapshot.pods.iter().any(|known| known.name == **pod))
+        .cloned()
+        .partition(|pod| is_dns1123(pod));
+    if !impossible.is_empty() {
+        patch.insert("pickers".to_owned(), impossible.into_iter().map(|pod| (pod, Value::Null)).collect());
     }
-    if !patch.is_empty() {
-        context.writer.status(&snapshot.strategy, &Value::Object(patch)).await?;
-        events::publish(context, snapshot, &old, &new, done).await;
-    }
-    Ok(())
+    let mut events = events::pools(outcome);
+    events.extend(events::turned(&old, &new));
+    let mut plan = Plan::default();
+    let unseen = unseen.into_iter().take(MAX_ASKED).collect();
+    plan.add(Action::Report(Report { patch, unseen, events }), Vec::new());
+    Ok(plan)
 }
 
-/// Says of a strategy that is being deleted what keeps it from being let go.
-pub(super) async fn releasing(
-    context: &Context,
+/// Plans the report about a strategy that is being deleted: what was given back, and what keeps it from being let go.
+///
+/// # Errors
+/// As [`report`].
+pub(super) fn report_deletion(
     snapshot: &Snapshot,
-    done: &Done,
+    outcome: &Outcome,
     now: Timestamp,
-) -> Result<(), Error> {
-    let old = snapshot.strategy.status.clone().unwrap_or_default();
-    let generation = snapshot.generation();
-    let verdict = verdicts::releasing(&done.blocked);
-    let conditions = conditions::not_ready(&verdict, &old.conditions, generation, now);
-    let new = RoutingStrategyStatus { observed_generation: generation, conditions, ..old.clone() };
-    let patch = difference(&old, &new)?;
-    if !patch.is_empty() {
-        context.writer.status(&snapshot.strategy, &Value::Object(patch)).await?;
-        events::publish(context, snapshot, &old, &new, &Done::default()).await;
+) -> Result<Plan, serde_json::Error> {
+    let mut plan = Plan::default();
+    let events = events::pools(outcome);
+    if !events.is_empty() {
+        plan.add(Action::Tell(events), Vec::new());
     }
-    Ok(())
+    let in_the_way = in_the_way(outcome);
+    if !in_the_way.is_empty() {
+        let old = snapshot.strategy.status.clone().unwrap_or_default();
+        let generation = snapshot.generation();
+        let verdict = verdicts::releasing(&in_the_way);
+        let conditions = conditions::not_ready(&verdict, &old.conditions, generation, now);
+        let new = RoutingStrategyStatus { observed_generation: generation, conditions, ..old.clone() };
+        let (patch, events) = (difference(&old, &new)?, events::turned(&old, &new));
+        let waits = plan.all_so_far();
+        plan.add(Action::Report(Report { patch, unseen: Vec::new(), events }), waits);
+    }
+    Ok(plan)
+}
+
+/// What keeps a strategy from being let go, by pool; without a pool: the finalizer.
+fn in_the_way(outcome: &Outcome) -> BTreeMap<String, String> {
+    let mut blocked = outcome.blocked.clone();
+    // The cache will come to know of a pool that was given back just now.
+    if let Some(pool) = outcome.still_held.as_ref().filter(|_| outcome.released.is_empty()) {
+        blocked.insert(pool.clone(), "it still carries our record or reference".to_owned());
+    }
+    blocked.extend(outcome.unfinished.clone().map(|error| (String::new(), error)));
+    blocked
 }
 
 /// The status that should be, `pickers` aside, which pickers write.
-pub(super) fn compute(
-    snapshot: &Snapshot,
-    valid: &Valid,
-    done: &Done,
-    now: Timestamp,
-) -> RoutingStrategyStatus {
+fn compute(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome, now: Timestamp) -> RoutingStrategyStatus {
     let old = snapshot.strategy.status.as_ref();
     let former = snapshot.revision().map(str::to_owned);
     // Only what compiles and is kept is to be served.
     let revision = match &valid.routing {
-        Ok(revision) if done.kept => Some(revision.clone()),
+        Ok(revision) if outcome.kept => Some(revision.clone()),
         _ => former,
     };
-    let pools = pools(valid, done);
-    let verdicts = verdicts::of(snapshot, valid, done, revision.as_deref());
+    let pools = pools(valid, outcome);
+    let verdicts = verdicts::of(snapshot, valid, outcome, revision.as_deref());
     let conditions = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
     RoutingStrategyStatus {
         observed_generation: snapshot.generation(),
@@ -82,48 +108,48 @@ pub(super) fn compute(
         conditions: verdicts.conditions(conditions, snapshot.generation(), now),
         summary: Some(Summary {
             pools: format!("{}/{}", pools.iter().filter(|pool| pool.bound).count(), pools.len()),
-            pickers: verdicts::pickers(snapshot, valid, done),
+            pickers: verdicts::pickers(snapshot, valid, outcome),
         }),
         pools,
         pickers: Default::default(),
     }
 }
 
-fn pools(valid: &Valid, done: &Done) -> Vec<PoolStatus> {
-    let claimed = valid.claims.iter().map(|claim| {
-        let name = claim.pool.name().to_owned();
-        let group = claim.pool.group;
-        if let Some(holder) = &claim.holder {
-            let message = format!("the older strategy {holder} has this pool");
-            return PoolStatus { name, group, message: Some(message), ..PoolStatus::default() };
-        }
-        let standing = done.standings.get(&(group, name.clone()));
-        let message = match standing {
-            Some(Standing::Bound) => None,
+fn pools(valid: &Valid, outcome: &Outcome) -> Vec<PoolStatus> {
+    let own = valid.served().map(|(_, served)| {
+        let (group, name) = (served.pool.group, served.pool.name().to_owned());
+        let state = outcome.bindings.get(&(group, name.clone()));
+        let message = match state {
+            Some(BindingState::Bound) => None,
             Some(
-                Standing::Waiting(message)
-                | Standing::WrongPort(message)
-                | Standing::Elsewhere(message)
-                | Standing::Contested(message),
+                BindingState::Waiting(message)
+                | BindingState::WrongPort(message)
+                | BindingState::Elsewhere(message)
+                | BindingState::Contested(message),
             ) => Some(message.clone()),
             None => Some("not looked at yet".to_owned()),
         };
         PoolStatus {
             name,
             group,
-            picker_service: Some(claim.picker.clone()),
-            port: Some(EXT_PROC_PORT.into()),
-            bound: standing == Some(&Standing::Bound),
+            picker_service: Some(served.service.clone()),
+            port: Some(served.port.into()),
+            bound: state == Some(&BindingState::Bound),
             message,
         }
     });
-    let missing = valid.missing.iter().map(|(group, name)| PoolStatus {
-        name: name.clone(),
-        group: *group,
-        message: Some("there is no such pool".to_owned()),
+    let without = |group, name: &str, message: String| PoolStatus {
+        name: name.to_owned(),
+        group,
+        message: Some(message),
         ..PoolStatus::default()
+    };
+    let of_others = valid.of_others.iter().map(|(pool, holder)| {
+        without(pool.group, pool.name(), format!("the older strategy {holder} has this pool"))
     });
-    let mut pools: Vec<_> = claimed.chain(missing).collect();
+    let missing =
+        valid.missing.iter().map(|(group, name)| without(*group, name, "there is no such pool".to_owned()));
+    let mut pools: Vec<_> = own.chain(of_others).chain(missing).collect();
     pools.sort_by(|a, b| (a.group, &a.name).cmp(&(b.group, &b.name)));
     pools
 }
@@ -149,33 +175,6 @@ fn difference(
     put(old.pools != new.pools, "pools", serde_json::to_value(&new.pools)?);
     put(old.summary != new.summary, "summary", serde_json::to_value(&new.summary)?);
     Ok(patch)
-}
-
-/// Pickers with an entry and without a pod. The cache of pods may be behind that of strategies, so that
-/// it is asked again.
-async fn gone_pickers(context: &Context, snapshot: &Snapshot, old: &RoutingStrategyStatus) -> Vec<String> {
-    let mut gone = Vec::new();
-    let mut asked = 0;
-    for pod in old.pickers.keys() {
-        if snapshot.pods.iter().any(|known| known.name == *pod) {
-            continue;
-        }
-        // No pod can be called so: whoever wrote it was no picker.
-        if !is_dns1123(pod) {
-            gone.push(pod.clone());
-            continue;
-        }
-        asked += 1;
-        if asked > MAX_ASKED {
-            break;
-        }
-        match context.writer.pod_exists(snapshot.namespace(), pod).await {
-            Ok(true) => {}
-            Ok(false) => gone.push(pod.clone()),
-            Err(error) => debug!(%error, pod, "could not ask for a picker"),
-        }
-    }
-    gone
 }
 
 /// Whether a pod could have this name.

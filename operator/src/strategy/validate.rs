@@ -1,83 +1,108 @@
-//! Second step: what of the spec holds. Pure.
+//! The second step of a reconcile: validates a strategy's spec into workloads, bindings and errors. Pure.
 
 use std::sync::Arc;
 
-use crds::{Pool, PoolGroup};
+use crds::{PickerRef, Pool, PoolGroup};
 use picker_core::config::{Errors, revision};
 use serde_json::Value;
 
 use super::claims::{claims, holder};
-use super::dereference::Snapshot;
+use super::snapshot::Snapshot;
+use super::wanted_objects::{WantedObjects, wanted_objects};
+use super::workload::{Mode, ServedPool, Workload};
+use crate::build::{Defaults, EXT_PROC_PORT, OverlayError};
 use crate::names;
 
-/// What the spec comes to.
-#[derive(Clone, Debug)]
+/// A validated spec.
+#[derive(Debug)]
 pub(super) struct Valid {
-    /// The revision of the routing, if it compiles.
+    /// The revision of `spec.routing`, or everything that is wrong with it.
     pub routing: Result<String, Errors>,
-    /// The pools that are there and claimed.
-    pub claims: Vec<Claim>,
+    /// The objects that `spec.picker` asks for, or what is wrong with it.
+    pub picker: Result<WantedObjects, OverlayError>,
+    /// The picker workloads, each with the pools that it serves: those that this strategy drives.
+    pub workloads: Vec<Workload>,
+    /// The reference that each of these pools should have.
+    pub bindings: Vec<WantedBinding>,
+    /// Claimed pools that an older strategy has, and its name.
+    pub of_others: Vec<(Arc<Pool>, String)>,
     /// Pools that are claimed by name and not there.
     pub missing: Vec<(PoolGroup, String)>,
     /// Groups of claims whose API is not installed.
     pub unserved: Vec<PoolGroup>,
 }
 
-/// A claimed pool.
-#[derive(Clone, Debug)]
-pub(super) struct Claim {
+/// A pool, and the endpointPickerRef that it should have.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct WantedBinding {
     pub pool: Arc<Pool>,
-    /// Name of what is made for it.
-    pub picker: String,
-    /// The older strategy that has it.
-    pub holder: Option<String>,
+    /// Name of the workload that answers behind the reference.
+    pub workload: String,
+    pub reference: PickerRef,
 }
 
 impl Valid {
-    /// The pools that this strategy drives.
-    pub fn own(&self) -> impl Iterator<Item = &Claim> {
-        self.claims.iter().filter(|claim| claim.holder.is_none())
+    /// The pools that this strategy drives, each with the name of its workload.
+    pub fn served(&self) -> impl Iterator<Item = (&str, &ServedPool)> {
+        self.workloads.iter().flat_map(|w| w.pools.iter().map(|pool| (w.name.as_str(), pool)))
+    }
+
+    /// Whether this strategy drives `pool`.
+    pub fn serves(&self, pool: &Pool) -> bool {
+        self.served().any(|(_, own)| own.pool.group == pool.group && own.pool.name() == pool.name())
+    }
+
+    /// The names of the workloads.
+    pub fn names(&self) -> Vec<&str> {
+        self.workloads.iter().map(|workload| workload.name.as_str()).collect()
     }
 }
 
-/// Checks the spec against what else there is.
-pub(super) fn validate(snapshot: &Snapshot, compile: impl FnOnce(&Value) -> Result<(), Errors>) -> Valid {
+/// Validates the spec of a strategy against the snapshot. `compile` tells what is wrong with a routing.
+pub(super) fn validate(
+    snapshot: &Snapshot,
+    defaults: &Defaults,
+    compile: impl FnOnce(&Value) -> Result<(), Errors>,
+) -> Valid {
     let spec = &snapshot.strategy.spec;
     let routing = &spec.routing.0;
     let present = |pool: &&Arc<Pool>| pool.metadata.deletion_timestamp.is_none();
-    let mut claimed: Vec<Claim> = snapshot
-        .pools
-        .iter()
-        .filter(present)
-        .filter(|pool| claims(&snapshot.strategy, pool))
-        .map(|pool| Claim {
-            picker: names::picker(pool.group, pool.name()),
-            holder: holder(&snapshot.strategy, snapshot.others.iter().map(|o| &**o), pool)
-                .and_then(|other| other.metadata.name.clone()),
-            pool: pool.clone(),
-        })
-        .collect();
-    claimed.sort_by(|a, b| (a.pool.group, a.pool.name()).cmp(&(b.pool.group, b.pool.name())));
-    let mut missing: Vec<_> = spec
-        .pools
-        .iter()
-        .filter_map(|claim| Some((claim.group, claim.name.clone()?)))
-        .filter(|(group, name)| !claimed.iter().any(|c| c.pool.group == *group && c.pool.name() == name))
-        .collect();
+    let mut claimed: Vec<&Arc<Pool>> =
+        snapshot.pools.iter().filter(present).filter(|pool| claims(&snapshot.strategy, pool)).collect();
+    claimed.sort_by(|a, b| (a.group, a.name()).cmp(&(b.group, b.name())));
+    let (mut workloads, mut bindings, mut of_others) = (Vec::new(), Vec::new(), Vec::new());
+    for pool in &claimed {
+        let others = snapshot.others.iter().map(|other| &**other);
+        if let Some(holder) = holder(&snapshot.strategy, others, pool) {
+            of_others.push((Arc::clone(pool), holder.metadata.name.clone().unwrap_or_default()));
+            continue;
+        }
+        let service = names::picker(pool.group, pool.name());
+        let reference = PickerRef::service(&service, EXT_PROC_PORT, spec.picker.failure_mode.as_str());
+        bindings.push(WantedBinding { pool: Arc::clone(pool), workload: service.clone(), reference });
+        let served = ServedPool { pool: Arc::clone(pool), service: service.clone(), port: EXT_PROC_PORT };
+        workloads.push(Workload { name: service, mode: Mode::PerPool, pools: vec![served] });
+    }
+    let is_claimed = |group, name: &str| claimed.iter().any(|c| c.group == group && c.name() == name);
+    let mut missing: Vec<_> =
+        spec.pools.iter().filter_map(|claim| Some((claim.group, claim.name.clone()?))).collect();
+    missing.retain(|(group, name)| !is_claimed(*group, name));
     missing.sort();
     missing.dedup();
-    let mut unserved: Vec<_> = spec
-        .pools
-        .iter()
-        .map(|claim| claim.group)
-        .filter(|group| snapshot.unserved.contains(group))
-        .collect();
+    let mut unserved: Vec<_> = spec.pools.iter().map(|claim| claim.group).collect();
+    unserved.retain(|group| snapshot.unserved.contains(group));
     unserved.sort();
     unserved.dedup();
-    Valid { routing: compile(routing).map(|()| revision(routing)), claims: claimed, missing, unserved }
+    Valid {
+        routing: compile(routing).map(|()| revision(routing)),
+        picker: wanted_objects(snapshot, &workloads, defaults),
+        workloads,
+        bindings,
+        of_others,
+        missing,
+        unserved,
+    }
 }
 
-#[cfg(test)]
-pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -77,6 +77,11 @@ pub fn compile_with(
     let mut instances = compiler.instances(&body.routing.plugins, &mut building);
     let strategy =
         compiler.strategy(&body, config::revision(routing).into(), &mut instances, building.layout);
+    if scope == Scope::Resource
+        && let Some(strategy) = &strategy
+    {
+        compiler.refuse_files(&strategy.files);
+    }
     match strategy {
         Some(mut strategy) if compiler.errors.is_empty() => {
             strategy.warnings = compiler.warnings(routing);

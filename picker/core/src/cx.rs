@@ -22,6 +22,7 @@ impl Cx {
     }
 
     /// A context for real traffic: the wall clock and a seed of the thread's generator.
+    #[allow(clippy::disallowed_methods, reason = "the one place where a decision gets its time and its seed")]
     pub fn live() -> Self {
         Self::new(Instant::now(), rand::random())
     }

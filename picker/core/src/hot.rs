@@ -53,7 +53,12 @@ impl Default for Hot {
 impl Hot {
     /// Serves no strategy yet, and will compile with the plugins of `registry`.
     pub fn new(registry: &'static Registry) -> Self {
-        Self { registry, current: ArcSwapOption::empty(), store: StateStore::default(), change: Mutex::new(()) }
+        Self {
+            registry,
+            current: ArcSwapOption::empty(),
+            store: StateStore::default(),
+            change: Mutex::new(()),
+        }
     }
 
     /// The strategy that serves, or `None` before the first. An exchange keeps the one it began with.

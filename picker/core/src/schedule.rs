@@ -151,12 +151,7 @@ impl Strategy {
         }
     }
 
-    fn launch(
-        &self,
-        subject: Subject<'_>,
-        decision: &Decision,
-        facts: &Facts,
-    ) -> Result<Flight, Refusal> {
+    fn launch(&self, subject: Subject<'_>, decision: &Decision, facts: &Facts) -> Result<Flight, Refusal> {
         let Some(destination) = decision.destination() else {
             return Err(RefusalKind::AllFiltered.into());
         };

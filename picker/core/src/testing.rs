@@ -1,5 +1,6 @@
 //! Views, requests and plugin instances for tests of plugins. With the feature `testing`, for those of other crates too.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test that can't begin has failed")]
+#![allow(clippy::disallowed_methods, reason = "tests make the time of a decision")]
 
 use std::any::TypeId;
 use std::sync::Arc;

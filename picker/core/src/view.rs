@@ -118,8 +118,7 @@ fn columns(rows: &[(Arc<Endpoint>, Reading)], fresh: impl Fn(&Reading) -> bool) 
     let mut columns: Vec<Vec<f32>> = Vec::new();
     for (n, (_, reading)) in rows.iter().enumerate().filter(|(_, (_, reading))| fresh(reading)) {
         let Signals { waiting, running, kv_usage, others, .. } = &reading.signals;
-        let known =
-            [(Column::WAITING, *waiting), (Column::RUNNING, *running), (Column::KV_USAGE, *kv_usage)];
+        let known = [(Column::WAITING, *waiting), (Column::RUNNING, *running), (Column::KV_USAGE, *kv_usage)];
         let known = known.into_iter().filter_map(|(column, value)| Some((column, value?)));
         for (column, value) in known.chain(others.iter().copied()) {
             if columns.len() <= column.index() {
@@ -150,4 +149,3 @@ fn hash_of_labels(rows: &[(Arc<Endpoint>, Reading)]) -> u64 {
     hasher.write_usize(rows.len());
     hasher.finish()
 }
-

@@ -1,14 +1,15 @@
 //! A decision takes nothing from the heap: its buffers are used again.
 #![allow(clippy::expect_used)]
+#![allow(clippy::disallowed_methods, reason = "it makes the time of its decisions")]
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use picker_core::compile::default_routing;
 use picker_core::config::Scope;
 use picker_core::endpoint::{EndpointId, EndpointSpec, Labels, Slots};
 use picker_core::request::Headers;
-use picker_core::compile::default_routing;
 use picker_core::view::{Reading, Signals};
 use picker_core::{Cx, Hot, Request, View};
 

@@ -11,13 +11,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::peer_limits::{ConnectionPermit, PeerLimits};
 
-/// How often the log tells of peers with too many connections.
+/// The time between two warnings of peers with too many connections.
 const WARN_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The pause after a failed accept, which is mostly the lack of a file descriptor.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// How many connections are taken.
+/// The limits on connections.
 #[derive(Clone, Copy, Debug)]
 pub struct ConnectionLimits {
     /// The most at once. Further ones wait, and are taken when others end.

@@ -11,6 +11,7 @@
 //! an index into the header table, until other headers push it out and it is sent anew.
 
 mod block;
+mod frame_header;
 mod frames;
 mod hpack;
 #[cfg(test)]
@@ -138,8 +139,8 @@ impl<I: AsyncWrite + Unpin> AsyncWrite for AuthorityRepair<I> {
     }
 }
 
-/// The bytes of a client as `h2` gets to see them, when they arrive `step` at a time (at least 1). For tests and fuzzing: the
-/// length stays, and the result does not depend on `step`.
+/// The bytes of a client as `h2` gets to see them, when they arrive `step` at a time (at least 1). For tests and
+/// fuzzing: the length stays, and the result does not depend on `step`.
 pub fn rewrite_connection(bytes: &[u8], step: usize) -> Vec<u8> {
     let mut frames = Frames::new();
     let mut out = Vec::with_capacity(bytes.len());

@@ -1,5 +1,5 @@
-//! Who may see metrics: whoever the API server says may `get` the path, as with other Kubernetes
-//! components. A TokenReview tells who the bearer is, a SubjectAccessReview whether they may.
+//! Authorisation of requests for metrics and debug pages by the API server, as with other Kubernetes components: a
+//! TokenReview tells who the bearer of a token is, and a SubjectAccessReview whether they may `get` the path.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -24,36 +24,38 @@ use crate::watch::events::chain;
 
 /// How long an answer of the API server is good for.
 const GOOD_FOR: Duration = Duration::from_secs(60);
-/// How long a token that was allowed has turns of its own when it is asked for again.
-const REGULAR: Duration = Duration::from_secs(3600);
-/// Answers that are remembered, of those that allow and of the others; clients choose the tokens.
+/// How long a token that was allowed counts as verified: when it is to be reviewed again, it does not wait behind
+/// tokens that anybody may have made up.
+const VERIFIED: Duration = Duration::from_secs(3600);
+/// The most answers that are remembered, of those that allow and of the others; clients choose the tokens.
 const REMEMBERED: usize = 256;
-/// Questions to the API server at once about tokens that were allowed before, and about others; anybody can ask
-/// with a token of their own making.
+/// The most reviews at once of verified tokens, and of others; anybody can ask with a token of their own making.
 const AT_ONCE: usize = 4;
-/// How many may wait for such a turn. Further ones are sent away.
-const LINE: usize = 16;
-/// The longest that someone waits for an answer, and for their turn to ask.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// The most tokens that wait for a review. Further ones are refused at once.
+const QUEUED: usize = 16;
+/// The longest that a request waits for a review and its answer.
+const DEADLINE: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;
 
-/// Asks the API server, and remembers its answers for a minute.
+/// The authoriser, which asks the API server and remembers its answers for a minute.
 #[derive(Clone)]
 pub struct Auth {
     client: Client,
     answers: Arc<Mutex<Answers>>,
     /// Keyed at random, so that nobody can make two tokens of one hash.
     hasher: RandomState,
-    regulars: Arc<Semaphore>,
-    strangers: Arc<Semaphore>,
-    /// Places for strangers, in their turn and in line.
-    places: Arc<Semaphore>,
+    /// Permits for verified tokens under review.
+    verified: Arc<Semaphore>,
+    /// Permits for tokens not yet verified: under review.
+    unverified: Arc<Semaphore>,
+    /// Permits for tokens not yet verified: under review plus queued.
+    unverified_or_queued: Arc<Semaphore>,
 }
 
-/// What the API server said, by hash of token and path, and when. Nobody can fill those that allow with tokens of
-/// their own making.
+/// The answers of the API server with their times, by hash of token and path. Nobody can fill those that allow with
+/// tokens of their own making.
 #[derive(Debug, Default)]
 struct Answers {
     allowed: HashMap<u64, Instant>,
@@ -68,8 +70,8 @@ impl Answers {
         allowed.or_else(|| self.refused.get(&key).filter(|(_, at)| good(at)).map(|(verdict, _)| *verdict))
     }
 
-    fn is_regular(&self, key: u64, now: Instant) -> bool {
-        self.allowed.get(&key).is_some_and(|at| now.duration_since(*at) < REGULAR)
+    fn is_verified(&self, key: u64, now: Instant) -> bool {
+        self.allowed.get(&key).is_some_and(|at| now.duration_since(*at) < VERIFIED)
     }
 
     fn insert(&mut self, key: u64, verdict: Verdict, now: Instant) {
@@ -97,19 +99,23 @@ fn make_room<T>(answers: &mut HashMap<u64, T>, at: impl Fn(&T) -> Instant) {
     }
 }
 
-/// Why there is no verdict.
+/// The reason why there is no verdict.
 #[derive(Debug)]
 enum Failed {
-    /// Too many strangers wait for one.
+    /// Too many tokens that are not yet verified are under review or queued.
     Busy,
     /// The API server doesn't answer.
     Away(kube::Error),
 }
 
+/// The answer of the API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verdict {
+    /// The bearer may get the path.
     Allowed,
+    /// The token is not valid.
     Unknown,
+    /// The bearer may not get the path.
     Forbidden,
 }
 
@@ -120,39 +126,40 @@ impl std::fmt::Debug for Auth {
 }
 
 impl Auth {
-    /// With `client` asked.
+    /// An authoriser that asks with `client`.
     pub fn new(client: Client) -> Self {
         Self {
             client,
             answers: Arc::default(),
             hasher: RandomState::new(),
-            regulars: Arc::new(Semaphore::new(AT_ONCE)),
-            strangers: Arc::new(Semaphore::new(AT_ONCE)),
-            places: Arc::new(Semaphore::new(AT_ONCE + LINE)),
+            verified: Arc::new(Semaphore::new(AT_ONCE)),
+            unverified: Arc::new(Semaphore::new(AT_ONCE)),
+            unverified_or_queued: Arc::new(Semaphore::new(AT_ONCE + QUEUED)),
         }
     }
 
     async fn verdict(&self, token: &str, path: &str) -> Result<Verdict, Failed> {
         let key = self.hasher.hash_one((token, path));
         let now = Instant::now();
-        let regular = {
+        let verified = {
             let answers = self.answers();
             if let Some(verdict) = answers.get(key, now) {
                 return Ok(verdict);
             }
-            answers.is_regular(key, now)
+            answers.is_verified(key, now)
         };
-        let (turns, _place) = if regular {
-            (&self.regulars, None)
+        let (reviews, _queued) = if verified {
+            (&self.verified, None)
         } else {
-            (&self.strangers, Some(self.places.try_acquire().map_err(|_| Failed::Busy)?))
+            let queued = self.unverified_or_queued.try_acquire().map_err(|_| Failed::Busy)?;
+            (&self.unverified, Some(queued))
         };
-        let in_turn = async {
+        let review = async {
             // It is never closed.
-            let _turn = turns.acquire().await;
+            let _permit = reviews.acquire().await;
             self.ask(token, path).await
         };
-        let verdict = match timeout(PATIENCE, in_turn).await {
+        let verdict = match timeout(DEADLINE, review).await {
             Ok(verdict) => verdict.map_err(Failed::Away)?,
             Err(late) => return Err(Failed::Away(kube::Error::Service(late.into()))),
         };

@@ -1,4 +1,4 @@
-//! Serving the pages over HTTP/1.1. Anybody in the cluster may connect, so nobody may hold a connection for
+//! The HTTP/1.1 server of the pages. Anybody in the cluster may connect, so nobody may hold a connection for
 //! long, nor many of them.
 
 use std::convert::Infallible;

@@ -6,7 +6,7 @@ use tower::ServiceExt;
 use super::*;
 use crate::fake_api::{self, Answer, Asked};
 use crate::metrics::StrategyMetrics;
-use crate::source::{Desk, Offer};
+use crate::source::{Installer, Offer};
 use crate::view;
 use picker_core::config::Scope;
 
@@ -27,12 +27,12 @@ async fn get_as(router: &Router, path: &str, authorization: Option<&str>) -> (u1
 
 #[tokio::test]
 async fn the_pages() {
-    let desk = Desk::new(Arc::default(), StrategyMetrics::default());
+    let installer = Installer::new(Arc::default(), StrategyMetrics::default());
     let readiness = Readiness::default();
     let admin = Admin {
         metrics: Arc::new(Metrics::new(view::empty())),
         readiness: readiness.clone(),
-        installed: desk.installed(),
+        serving: installer.serving(),
         view: view::empty(),
     };
     let (client, _) = fake_api::client(|_| Answer::Error(503));
@@ -50,12 +50,12 @@ async fn the_pages() {
     assert_eq!(get(&router, "/debug/endpoints").await, (200, "{\"endpoints\":[]}".to_owned()));
 
     let routing = json!({"plugins": [{"type": "random-picker"}]});
-    desk.offer(Offer { routing: &routing, scope: Scope::File, generation: Some(2) });
+    installer.offer(Offer { routing: &routing, scope: Scope::File, generation: Some(2) });
     let (_, strategy) = get(&router, "/debug/strategy").await;
     let mut strategy: Value = serde_json::from_str(&strategy).unwrap();
     let since: jiff::Timestamp = strategy["since"].take().as_str().unwrap().parse().unwrap();
     assert!(since <= jiff::Timestamp::now());
-    let revision = desk.installed().borrow().revision.clone();
+    let revision = installer.serving().borrow().revision.clone();
     assert_eq!(
         strategy,
         json!({
@@ -70,7 +70,7 @@ fn guarded(answer: impl Fn(&Asked) -> Answer + Clone + Send + Sync + 'static) ->
     let admin = Admin {
         metrics: Arc::new(Metrics::new(view::empty())),
         readiness: Readiness::default(),
-        installed: Desk::new(Arc::default(), StrategyMetrics::default()).installed(),
+        serving: Installer::new(Arc::default(), StrategyMetrics::default()).serving(),
         view: view::empty(),
     };
     (admin.router(Some(Arc::new(auth::Auth::new(client)))), log)

@@ -1,4 +1,4 @@
-//! The client of the API server, which notices when nobody is there any more.
+//! The client of the API server, which notices when the API server is gone.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use tower::{BoxError, ServiceBuilder};
 
 /// The longest that the API server may take to begin an answer. One that fell off the network would be
 /// waited for until TCP gives up, which takes a quarter of an hour.
-const PATIENCE: Duration = Duration::from_secs(10);
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
-/// A watch on which nothing happens looks like one whose connection is dead, for minutes. So the other end
-/// is asked for a sign of life after so long a silence, and again after each such time. The kernels do it,
-/// and the API server has no work with it.
+/// The time of silence on a connection after which the kernel sends a TCP keep-alive probe, and the time between two of
+/// them: a watch on which nothing happens looks like one whose connection is dead, for minutes. The API server has no
+/// work with it.
 const SILENCE: Duration = Duration::from_secs(5);
-/// Unanswered signs after which a connection counts as dead: 20 s after the last word on it.
-const SIGNS: u32 = 3;
+/// Unanswered probes after which a connection counts as dead: 20 s after the last word on it.
+const PROBES: u32 = 3;
 
 /// A client whose every request fails when its answer doesn't begin in time, and whose watches fail soon
 /// after the other end is gone. It tries nothing again: watches and reports do, by their own rules, and more
@@ -35,9 +35,9 @@ pub(super) fn client(config: Config) -> kube::Result<Client> {
     connector.set_nodelay(true);
     connector.set_keepalive(Some(SILENCE));
     connector.set_keepalive_interval(Some(SILENCE));
-    connector.set_keepalive_retries(Some(SIGNS));
+    connector.set_keepalive_retries(Some(PROBES));
     #[cfg(target_os = "linux")]
-    connector.set_tcp_user_timeout(Some(SILENCE * (SIGNS + 1)));
+    connector.set_tcp_user_timeout(Some(SILENCE * (PROBES + 1)));
     let http: HttpClient<_, Body> = HttpClient::builder(TokioExecutor::new())
         .build(config.rustls_https_connector_with_connector(connector)?);
     let service = ServiceBuilder::new()
@@ -51,7 +51,7 @@ pub(super) fn client(config: Config) -> kube::Result<Client> {
 }
 
 async fn in_time<T, E: Into<BoxError>>(answer: impl Future<Output = Result<T, E>>) -> Result<T, BoxError> {
-    timeout(PATIENCE, answer).await?.map_err(Into::into)
+    timeout(ANSWER_WITHIN, answer).await?.map_err(Into::into)
 }
 
 #[cfg(test)]
@@ -78,7 +78,7 @@ mod tests {
         let failed =
             timeout(Duration::from_secs(3600), api.list(&all)).await.expect("it gives up").unwrap_err();
         assert!(matches!(failed, kube::Error::Service(_)), "{failed:?}");
-        assert_eq!(began.elapsed().as_secs(), PATIENCE.as_secs());
+        assert_eq!(began.elapsed().as_secs(), ANSWER_WITHIN.as_secs());
     }
 
     /// Timer of the connection to `port`, as Linux tells it: 2 is the one of keepalive. And when it ends, in
@@ -95,7 +95,7 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[tokio::test]
-    async fn a_silent_connection_is_asked_for_a_sign_of_life() {
+    async fn a_silent_connection_is_probed() {
         let (listener, api) = pods().await;
         let port = listener.local_addr().unwrap().port();
         let all = ListParams::default();

@@ -1,4 +1,4 @@
-//! The tasks that follow the cluster, and those that do without one.
+//! The tasks that follow the cluster: the RoutingStrategy, the InferencePool and its pods.
 
 use std::sync::Arc;
 
@@ -6,11 +6,12 @@ use anyhow::{Context as _, Result, bail};
 use kube::Client;
 use tokio::sync::watch;
 
-use super::{Tasks, api, api_config};
+use super::tasks::Tasks;
+use super::{api, api_config};
 use crate::args::ServeArgs;
 use crate::metrics::Metrics;
 use crate::source::kube::{Stored, StrategyRef};
-use crate::source::{self, Desk, Source, discovery};
+use crate::source::{self, Installer, Source, discovery};
 use crate::status;
 use crate::watch::pool::{Members, PoolRef, PoolState};
 use crate::watch::{Wanted, pods, pool};
@@ -40,25 +41,25 @@ pub(super) async fn client(args: &ServeArgs) -> Result<Option<Client>> {
 pub(super) fn follow_strategy(
     client: Client,
     strategy: StrategyRef,
-    desk: &Arc<Desk>,
+    installer: &Arc<Installer>,
     metrics: &Arc<Metrics>,
     tasks: &mut Tasks,
 ) {
     let stored = watch::Sender::<Stored>::default();
-    let (seen, installed) = (stored.subscribe(), desk.installed());
+    let (seen, serving) = (stored.subscribe(), installer.serving());
     match pod_name() {
         Some(pod) => {
             let (client, strategy, metrics) = (client.clone(), strategy.clone(), metrics.clone());
             tasks.spawn(async move {
-                status::run(client, strategy, &pod, installed, seen, &metrics).await;
+                status::run(client, strategy, &pod, serving, seen, &metrics).await;
                 "reporting"
             });
         }
         None => tracing::warn!("neither POD_NAME nor HOSTNAME is set: nothing is reported"),
     }
-    let (desk, metrics) = (desk.clone(), metrics.clone());
+    let (installer, metrics) = (installer.clone(), metrics.clone());
     tasks.spawn(async move {
-        source::kube::run(client, strategy, &desk, &metrics, stored).await;
+        source::kube::run(client, strategy, &installer, &metrics, stored).await;
         "following the strategy"
     });
 }
@@ -68,26 +69,27 @@ fn pod_name() -> Option<String> {
     ["POD_NAME", "HOSTNAME"].iter().find_map(|name| std::env::var(name).ok()).filter(|name| !name.is_empty())
 }
 
-/// Starts what finds the endpoints: the file that the strategy names, or the pods of the cluster.
+/// Starts the tasks that find the endpoints, in the file that the strategy names or among the pods of the cluster.
 pub(super) fn find_endpoints(
     args: &ServeArgs,
     client: Option<Client>,
-    desk: &Desk,
+    installer: &Installer,
     metrics: &Arc<Metrics>,
     wanted: watch::Sender<Wanted>,
     tasks: &mut Tasks,
 ) -> Result<()> {
     let by_cluster = args.pool_name.is_some() || args.endpoint_selector.is_some();
-    if desk.settle(by_cluster) == Source::File {
-        if desk.installed().borrow().revision.is_some() && desk.installed().borrow().discovery.is_none() {
+    if installer.settle(by_cluster) == Source::File {
+        if installer.serving().borrow().revision.is_some() && installer.serving().borrow().discovery.is_none()
+        {
             bail!(
                 "there are no endpoints: name a pool with --pool-name, pods with --endpoint-selector, or a \
                  file-discovery plugin in the configuration's dataLayer.discovery"
             );
         }
-        let installed = desk.installed();
+        let serving = installer.serving();
         tasks.spawn(async move {
-            discovery::run(installed, wanted).await;
+            discovery::run(serving, wanted).await;
             "reading endpoints from a file"
         });
         return Ok(());

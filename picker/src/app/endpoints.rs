@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
-use super::Tasks;
+use super::tasks::Tasks;
 use crate::args::ServeArgs;
 use crate::metrics::Metrics;
 use crate::scrape::connection::Place;
 use crate::scrape::job::{Defaults, Jobs};
 use crate::scrape::poll::Poll;
-use crate::source::Desk;
+use crate::source::Installer;
 use crate::view::SharedView;
 use crate::watch::Wanted;
 use crate::watch::publish::{Progress, Publisher, Settings};
@@ -21,10 +21,10 @@ const FLOOR: Duration = Duration::from_millis(50);
 /// The longest that a scrape may take.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-/// Starts the tasks, and returns how far they are.
+/// Starts the tasks, and returns their progress.
 pub(super) fn start(
     args: &ServeArgs,
-    desk: &Desk,
+    installer: &Installer,
     metrics: &Metrics,
     view: &SharedView,
     wanted: watch::Sender<Wanted>,
@@ -66,14 +66,14 @@ pub(super) fn start(
         publisher.run().await;
         "publishing the view"
     });
-    let mut installed = desk.installed();
+    let mut serving = installer.serving();
     tasks.spawn(async move {
         loop {
-            let plan = installed.borrow_and_update().scrape.clone();
+            let plan = serving.borrow_and_update().scrape.clone();
             jobs.install(plan.as_ref());
             scrape.send_if_modified(|old| std::mem::replace(old, plan.is_some()) != plan.is_some());
             let changed = tokio::select! {
-                changed = installed.changed() => changed,
+                changed = serving.changed() => changed,
                 never = jobs.look_after_certificates() => match never {},
             };
             if changed.is_err() {

@@ -1,6 +1,6 @@
-//! Flags of other pickers that change nothing here.
+//! Flags of other endpoint pickers that are taken and change nothing.
 
-/// Whether a flag takes a value.
+/// The value that a flag takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Takes {
     /// `--flag` alone is true; a value stands behind an equals sign.
@@ -43,12 +43,12 @@ const FLAGS: &[(&str, Takes)] = &[
     ("destination-endpoint-hint-metadata-namespace", Value),
 ];
 
-/// What the flag called `name` takes, if it is one of another picker.
+/// The value that the flag called `name` takes, if it is one of another picker.
 pub(super) fn takes(name: &str) -> Option<Takes> {
     FLAGS.iter().find(|(flag, _)| *flag == name).map(|(_, takes)| *takes)
 }
 
-/// What it means that the flag called `--name` changes nothing, where somebody's safety may rest on it.
+/// The consequence of taking the flag called `--name` without effect, where somebody's safety may rest on it.
 pub fn consequence(flag: &str) -> Option<&'static str> {
     match flag {
         "--metrics-client-ca-file" => Some(

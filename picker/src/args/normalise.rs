@@ -1,4 +1,4 @@
-//! From command lines as Go's flag packages read them to ones that clap reads.
+//! The translation of command lines as Go's flag packages read them into ones that clap reads.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use clap::{CommandFactory, builder::ValueRange};
 use super::Cli;
 use super::foreign::{self, Takes};
 
-/// A command line for clap, and what was taken out of it.
+/// A command line for clap, and the flags that were taken out of it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Normalised {
     /// The arguments, the program's name first.

@@ -3,6 +3,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser};
 use rstest::rstest;
 
+use super::normalise::{Normalised, normalise};
 use super::*;
 
 fn cli(line: &[&str]) -> Result<(Cli, Vec<String>), clap::Error> {

@@ -1,4 +1,4 @@
-//! Values as Go programs write them.
+//! The values of flags, as Go programs write them.
 
 use crds::PoolGroup;
 use http::uri::PathAndQuery;

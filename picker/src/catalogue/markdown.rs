@@ -1,11 +1,11 @@
-//! The catalogue as a page of documentation: `docs/plugins.md` is its output.
+//! The list of plugins as a page of documentation: `docs/plugins.md` is its output.
 
 use picker_core::plugin::{Registration, Role};
 use serde_json::Value;
 
-use super::{fields, kind, resolve};
+use super::schema::{fields, kind, resolve};
 
-/// What stands above the plugins.
+/// The text above the plugins.
 const HEAD: &str = "\
 # Plugins
 
@@ -96,7 +96,7 @@ fn collect(prefix: &str, object: &Value, schema: &Value, rows: &mut Vec<String>)
     }
 }
 
-/// What a reference stands for.
+/// The definition that a reference stands for.
 fn target<'a>(value: &'a Value, schema: &'a Value) -> &'a Value {
     let pointer = value["$ref"].as_str().and_then(|target| target.strip_prefix('#'));
     pointer.and_then(|pointer| schema.pointer(pointer)).unwrap_or(value)

@@ -26,8 +26,7 @@ impl Abort {
     /// The local reply, with a body as OpenAI's clients read it.
     pub(super) fn response(&self) -> Response {
         let row = self.0.kind.row();
-        let body =
-            json!({"error": {"message": self.0.message(), "type": row.error, "code": row.name}});
+        let body = json!({"error": {"message": self.0.message(), "type": row.error, "code": row.name}});
         let mut set_headers = vec![
             HeaderValueOption::overwrite(DROPPED, text(row.dropped)),
             HeaderValueOption::overwrite("content-type", text("application/json")),

@@ -71,7 +71,10 @@ impl Fixture {
         shared.store(Arc::new(View::build(rows.collect(), Instant::now(), Duration::from_secs(3600))));
         let hot = Hot::default();
         if let Some(routing) = routing {
-            assert_eq!(hot.offer(&routing, Scope::Resource), Outcome::Swapped { resets: Vec::new(), warnings: Box::default() });
+            assert_eq!(
+                hot.offer(&routing, Scope::Resource),
+                Outcome::Swapped { resets: Vec::new(), warnings: Box::default() }
+            );
         }
         let metrics = Metrics::new(shared.clone());
         let gate = Gate {

@@ -1,3 +1,5 @@
+//! The metrics of endpoints, read from the view.
+
 use std::fmt;
 
 use picker_core::column::Column;
@@ -8,7 +10,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::view::SharedView;
 
-/// Figures of the endpoints, read from the view when they are asked for: a series goes with its endpoint.
+/// The collector of the figures of the endpoints, read from the view when they are asked for: a series goes with its endpoint.
 #[derive(Debug)]
 pub(super) struct Endpoints(SharedView);
 

@@ -1,3 +1,5 @@
+//! A histogram of durations without a lock.
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,7 +8,7 @@ use std::time::Duration;
 use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
-/// Durations in buckets, all atomics: prometheus-client's own histogram takes a mutex for each
+/// A histogram of durations, whose buckets are atomics: prometheus-client's own histogram takes a mutex for each
 /// observation.
 #[derive(Clone, Debug)]
 pub struct Histogram(Arc<Inner>);

@@ -1,3 +1,5 @@
+//! The counts of requests by model and by how they ended.
+
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -220,7 +222,11 @@ impl Collector for Requests {
             for reason in Reason::all() {
                 let count = row.counts[reason.index()].load(Ordering::Relaxed);
                 if count > 0 {
-                    let labels = [("model", *model), ("status", &*reason.status().to_string()), ("reason", reason.name())];
+                    let labels = [
+                        ("model", *model),
+                        ("status", &*reason.status().to_string()),
+                        ("reason", reason.name()),
+                    ];
                     ConstCounter::new(count).encode(metric.encode_family(&labels)?)?;
                 }
             }

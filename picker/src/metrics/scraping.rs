@@ -1,3 +1,5 @@
+//! The metrics of scraping model servers and of watching Kubernetes.
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -7,21 +9,21 @@ use std::sync::atomic::AtomicU64;
 
 use super::Histogram;
 
-/// What was watched, as a label.
+/// The label of what is watched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Watch {
     /// `pool`, `pods` or `strategy`.
     pub watch: &'static str,
 }
 
-/// Why a scrape failed, as a label.
+/// The label of why a scrape failed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Failure {
     /// `connect`, `timeout`, `status`, `too-large` or `broken`.
     pub reason: &'static str,
 }
 
-/// What scraping and watching count.
+/// The metrics of scraping and watching.
 #[derive(Clone, Debug)]
 pub struct Scraping {
     /// Time of a successful scrape.

@@ -1,3 +1,5 @@
+//! The metrics of the strategy that serves.
+
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,7 +12,7 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-/// What serves, and since when. Shared by its clones.
+/// The revision that serves and since when, with counts of swaps. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct StrategyMetrics(Arc<Inner>);
 

@@ -1,3 +1,5 @@
+//! The counts of the tokens of answers.
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The tokens of one answer, as its model server says. Each number is at most `u32::MAX`, so that no server makes
@@ -12,7 +14,7 @@ pub struct Tokens {
     pub completion: u32,
 }
 
-/// The tokens of many answers.
+/// The sums of the tokens of many answers.
 #[derive(Debug, Default)]
 pub(super) struct Sums {
     prompt: AtomicU64,

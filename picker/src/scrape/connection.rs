@@ -1,4 +1,4 @@
-//! One keep-alive connection to one model server.
+//! The keep-alive connection to the metrics of one model server.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -25,13 +25,13 @@ use super::table::Hint;
 /// The longest metrics text that is read, in bytes: five times what a server with all its histograms writes.
 const BODY_CAP: usize = 4 << 20;
 
-/// Where engines have their metrics: TensorRT-LLM's server tells its iterations in JSON at the first of them.
+/// The paths at which engines have their metrics: TensorRT-LLM's server tells its iterations in JSON at the first of them.
 const PATHS: [&str; 2] = ["/metrics", "/prometheus/metrics"];
 
-/// How often the other paths of a server are tried whose page is there and says nothing: each so many scrapes.
+/// The number of scrapes after which the other paths of a server are tried, whose page is there and says nothing.
 const PROBE: u32 = 20;
 
-/// Where model servers have their metrics.
+/// The paths and the port at which model servers have their metrics, and the protocol.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Place {
     paths: Arc<[PathAndQuery]>,
@@ -39,7 +39,7 @@ pub struct Place {
     wire: Wire,
 }
 
-/// How their pages are fetched.
+/// The protocol of a scrape.
 #[derive(Clone, Debug)]
 pub enum Wire {
     /// In plaintext.
@@ -88,7 +88,7 @@ impl Place {
     }
 }
 
-/// Why a scrape failed.
+/// The reason why a scrape failed.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// No connection.

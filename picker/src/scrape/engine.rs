@@ -1,6 +1,6 @@
-//! What the figures of an engine mean, and which engine counts when a server speaks for several.
+//! The figures of each engine, and the signals that they mean.
 //!
-//! An engine is recognised by what a server says.
+//! An engine is recognised by what a server says; when it speaks for several, one counts.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::table::Table;
 
 mod lora;
 
-/// One line of the text.
+/// A sample: one line of the text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample<'a> {
     pub labels: Labels<'a>,
@@ -22,7 +22,7 @@ pub(super) struct Sample<'a> {
     pub timestamp: i64,
 }
 
-/// What was found so far, by engine: those of the first extractor, then those of the next.
+/// The figures that were found so far, by engine: those of the first extractor, then those of the next.
 #[derive(Debug, Default)]
 pub(super) struct Found(Vec<Figures>);
 
@@ -72,7 +72,7 @@ fn join(all: &mut Signals, more: Signals) {
     all.others.extend(others);
 }
 
-/// Figures of one engine. A server with several ranks has a series for each: requests and blocks add up,
+/// The figures of one engine. A server with several ranks has a series for each: requests and blocks add up,
 /// usage is the mean.
 #[derive(Debug, Default)]
 struct Figures {
@@ -160,7 +160,7 @@ impl Mean {
     }
 }
 
-/// Large beyond reason must not become infinite, which no scorer could compare.
+/// The value as a finite number: one beyond reason must not become infinite, which no scorer could compare.
 fn finite(value: f64) -> f32 {
     value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
 }

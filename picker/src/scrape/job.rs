@@ -1,4 +1,4 @@
-//! What is scraped for the strategy that serves, where and how often; made when it is installed.
+//! The scrape job of the strategy that serves: which series are read, where and how often.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use super::connection::{Place, Wire};
 use super::table::Table;
 use super::tls::Files;
 
-/// How often certificate files are looked at.
+/// The time from one look at the certificate files to the next.
 const CERTIFICATES: Duration = Duration::from_secs(10);
 
-/// What is scraped, where and how often.
+/// A scrape job: which series are read, where and how often.
 #[derive(Debug)]
 pub struct Job {
     /// The wanted series.
@@ -25,7 +25,7 @@ pub struct Job {
     pub interval: Duration,
 }
 
-/// What the picker is started with. A strategy may say otherwise.
+/// The settings that the picker is started with, from which a strategy may depart.
 #[derive(Clone, Debug)]
 pub struct Defaults {
     /// Where metrics are.
@@ -36,7 +36,7 @@ pub struct Defaults {
     pub stale_after: Duration,
 }
 
-/// Keeps a [`Job`] that fits the strategy that serves.
+/// The keeper of the [`Job`] of the strategy that serves.
 #[derive(Debug)]
 pub struct Jobs {
     defaults: Defaults,

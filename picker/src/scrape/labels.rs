@@ -1,4 +1,4 @@
-//! Labels of a series, read where they stand in the text.
+//! The labels of a series in the Prometheus text format.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Scrapes every endpoint at its interval, each in a task of its own, as long as the strategy asks for it.
+//! The tasks that scrape the endpoints, one for each, as long as the strategy needs their metrics.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -14,22 +14,22 @@ use super::job::Job;
 use super::scan::Scanner;
 use super::table::Hint;
 use crate::metrics::Scraping;
-use crate::watch::roster::Target;
+use crate::watch::endpoint_set::Target;
 
 /// The longest pause before an endpoint that can't be scraped is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// What each of many endpoints that come at once adds to the time until they are scraped again: the first
+/// The time that each of many endpoints that come at once adds until they are scraped again: the first
 /// readings of all are worth more than the second ones of some, and a start waits for them.
 const SHARE: Duration = Duration::from_micros(500);
 
 /// The least time between two lines about one endpoint: there are servers that fail every other time.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// What makes a task useless when it changes.
+/// The key of a task, which is of no use any more when it changes: endpoint, address and engines.
 type Key = (u64, SocketAddr, Hint);
 
-/// What the tasks have in common.
+/// The scraping of all endpoints, as their tasks share it.
 #[derive(Clone, Debug)]
 pub struct Poll {
     /// What is scraped; nothing while it holds `None`.
@@ -144,7 +144,7 @@ impl Poll {
     }
 }
 
-/// What the log has of an endpoint.
+/// The last line about an endpoint in the log.
 #[derive(Debug, Default)]
 struct Told {
     failing: bool,

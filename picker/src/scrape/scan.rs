@@ -21,8 +21,8 @@ mod tests;
 /// The longest line that is looked at, in bytes: a server that names a thousand adapters needs less.
 const LONGEST_LINE: usize = 64 << 10;
 
-/// Room for a broken line that is kept from one text to the next, in bytes.
-const KEPT: usize = 1 << 10;
+/// The memory for a line in parts that is kept from one text to the next, in bytes.
+const SPARE: usize = 1 << 10;
 
 /// The signals in the whole `text` of a server's metrics. When several engines are found in it, `hint`
 /// says which one counts.
@@ -32,7 +32,7 @@ pub fn scan(table: &Arc<Table>, text: &[u8], hint: &[Option<Arc<str>>]) -> Signa
     scanner.finish(hint)
 }
 
-/// A scan of a text that comes in chunks.
+/// A scanner of a text that comes in chunks.
 #[derive(Debug)]
 pub struct Scanner {
     table: Arc<Table>,
@@ -92,14 +92,14 @@ impl Scanner {
     /// What was found; the scanner is ready for the next text.
     pub fn finish(&mut self, hint: &[Option<Arc<str>>]) -> Signals {
         self.end_line();
-        self.partial.shrink_to(KEPT);
+        self.partial.shrink_to(SPARE);
         self.found.take(&self.table, hint)
     }
 
     /// Forgets a text that broke off.
     pub fn reset(&mut self) {
         self.partial.clear();
-        self.partial.shrink_to(KEPT);
+        self.partial.shrink_to(SPARE);
         self.skipping = false;
         self.found.reset(&self.table);
     }

@@ -1,4 +1,4 @@
-//! The series that a strategy wants, by name. Made of its [`ScrapePlan`] when it is installed.
+//! The table of the series that a strategy wants, by name, made from its [`ScrapePlan`] when it is installed.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use picker_core::scrape::{EnginePlan, ExtractorPlan, Figure, ScrapePlan};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
-/// For each extractor of a plan, the engine that a pod's labels name, if it knows it.
+/// The hint of a pod: for each extractor of a plan, the engine that a pod's labels name, if it knows it.
 pub type Hint = SmallVec<[Option<Arc<str>>; 1]>;
 
-/// What is wanted of pages of metrics.
+/// The wanted series of pages of metrics.
 #[derive(Debug)]
 pub struct Table {
     plan: Arc<ScrapePlan>,
@@ -23,7 +23,7 @@ pub struct Table {
     engines: Vec<Vec<Arc<str>>>,
 }
 
-/// What a series tells, of whom.
+/// A wanted series: the figure that it tells, and the engine of it.
 #[derive(Debug)]
 pub(super) struct Want {
     /// Position of its engine among those of all extractors.

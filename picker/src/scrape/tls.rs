@@ -1,4 +1,4 @@
-//! TLS to the metrics of model servers: which certificates are believed, and which one is shown.
+//! TLS for scraping: the certificates that are believed, and the one that is shown.
 
 use std::fs;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 
-/// Why pages can't be fetched by TLS.
+/// The reason why pages can't be fetched by TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// A file can't be read.
@@ -102,7 +102,7 @@ fn certificates(pem: &[u8], path: &str) -> Result<Vec<CertificateDer<'static>>, 
     }
 }
 
-/// Believes every certificate, as the strategy asks for, of whoever has its key.
+/// A verifier that believes every certificate, as the strategy asks for, of whoever has its key.
 #[derive(Debug)]
 struct Anyone(Arc<CryptoProvider>);
 

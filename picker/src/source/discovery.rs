@@ -1,4 +1,4 @@
-//! Endpoints from a file (`file-discovery`), in llm-d's format:
+//! The endpoints of a file (`file-discovery`), in llm-d's format:
 //!
 //! ```yaml
 //! endpoints:
@@ -9,13 +9,13 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use picker_core::endpoint::{EndpointId, EndpointSpec, Labels};
 use picker_core::discovery::FileDiscovery;
+use picker_core::endpoint::{EndpointId, EndpointSpec, Labels};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::Installed;
+use super::Serving;
 use super::file::WatchedFile;
 use crate::watch::Wanted;
 
@@ -49,7 +49,7 @@ fn default_namespace() -> String {
     "default".to_owned()
 }
 
-/// The endpoints of a file, and what is wrong with those of its entries that are left out.
+/// The endpoints of a file, and the faults of those of its entries that are left out.
 #[derive(Debug, Default, PartialEq)]
 pub struct Discovered {
     /// The endpoints.
@@ -104,10 +104,10 @@ fn entry(value: &Value) -> Result<EndpointSpec, String> {
 }
 
 /// Keeps `wanted` at what the file of the serving strategy says. Ends when a sender or receiver is gone.
-pub async fn run(mut installed: watch::Receiver<Installed>, wanted: watch::Sender<Wanted>) {
+pub async fn run(mut serving: watch::Receiver<Serving>, wanted: watch::Sender<Wanted>) {
     let mut current: Option<(FileDiscovery, WatchedFile)> = None;
     loop {
-        let discovery = installed.borrow_and_update().discovery.clone();
+        let discovery = serving.borrow_and_update().discovery.clone();
         if let Some(discovery) = discovery
             && current.as_ref().is_none_or(|(old, _)| *old != discovery)
         {
@@ -115,7 +115,7 @@ pub async fn run(mut installed: watch::Receiver<Installed>, wanted: watch::Sende
             current = Some((discovery, file));
         }
         tokio::select! {
-            changed = installed.changed() => if changed.is_err() { return },
+            changed = serving.changed() => if changed.is_err() { return },
             () = wanted.closed() => return,
             () = follow(&mut current, &wanted) => {}
         }

@@ -1,4 +1,4 @@
-//! A file whose changes take effect.
+//! A file that is followed while it changes.
 //!
 //! The content is compared, several times a second, rather than watching inodes: a ConfigMap changes by a
 //! symbolic link two directories up, editors rename, and a network file system tells nothing.
@@ -10,18 +10,18 @@ use picker_core::compile::read_document;
 use picker_core::config::Scope;
 use tokio::io::AsyncReadExt;
 
-use super::{Desk, Offer};
+use super::{Installer, Offer};
 
 #[cfg(test)]
 mod tests;
 
-/// Time between two looks at a file.
+/// The time between two looks at a file.
 pub const EVERY: Duration = Duration::from_millis(250);
 
 /// The longest file that is read, in bytes.
 pub const CAP: u64 = 1024 * 1024;
 
-/// Why a file can't be read.
+/// The reason why a file can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{path}: {why}")]
 pub struct FileError {
@@ -29,7 +29,7 @@ pub struct FileError {
     why: String,
 }
 
-/// A file and what was last read from it.
+/// A file and its content when it was last read.
 #[derive(Debug)]
 pub struct WatchedFile {
     path: PathBuf,
@@ -87,21 +87,21 @@ impl ConfigFile {
         Self(WatchedFile::new(path))
     }
 
-    /// Waits for the next change, or reads it for the first time, and brings what it says to `desk`.
-    pub async fn look(&mut self, desk: &Desk) {
+    /// Waits for the next change, or reads it for the first time, and offers its routing to `installer`.
+    pub async fn look(&mut self, installer: &Installer) {
         let text = self.0.next().await.map_err(|e| e.to_string());
         match text.and_then(|text| read_document(&text).map_err(|e| e.to_string())) {
             Ok(document) => {
-                desk.offer(Offer { routing: &document.routing, scope: Scope::File, generation: None });
+                installer.offer(Offer { routing: &document.routing, scope: Scope::File, generation: None });
             }
-            Err(error) => desk.unavailable(&error),
+            Err(error) => installer.unavailable(&error),
         }
     }
 
-    /// Brings every change to `desk`. Never ends.
-    pub async fn follow<T>(mut self, desk: &Desk) -> T {
+    /// Offers every change to `installer`. Never ends.
+    pub async fn follow<T>(mut self, installer: &Installer) -> T {
         loop {
-            self.look(desk).await;
+            self.look(installer).await;
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The routings that the operator accepted, as it keeps them: ControllerRevisions in ten slots.
+//! The routings that the operator accepted last, which it keeps in ten ControllerRevisions.
 
 use crds::history::{routing, slots};
 use k8s_openapi::api::apps::v1::ControllerRevision;
@@ -37,8 +37,8 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::deep_json::deep;
     use crate::fake_api::{self, Answer};
-    use crate::watch::lean::deep;
 
     #[tokio::test]
     async fn the_slot_of_the_revision_is_found_by_name() {

@@ -1,4 +1,4 @@
-//! A strategy from a RoutingStrategy of the cluster.
+//! The strategy of a RoutingStrategy in the cluster, which is followed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,15 +7,15 @@ use ::kube::api::ApiResource;
 use ::kube::runtime::watcher::{self, Event};
 use ::kube::{Api, Client};
 use crds::{PickerStatus, RoutingStrategy};
+use kube_ext::object_parts::{RawObject, RawPart};
 use picker_core::config::Scope;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
-use super::{Desk, Offer, history};
+use super::{Installer, Offer, history};
 use crate::metrics::Metrics;
 use crate::watch::events::{Events, chain};
-use crate::watch::lean::{Text, Texts};
 
 #[cfg(test)]
 mod tests;
@@ -35,7 +35,7 @@ pub struct StrategyRef {
 impl StrategyRef {
     /// Access to strategies of its namespace. Read without a schema of our own: a field of a newer
     /// release must not keep this one from serving.
-    pub fn api(&self, client: Client) -> Api<Texts> {
+    pub fn api(&self, client: Client) -> Api<RawObject> {
         Api::namespaced_with(client, &self.namespace, &ApiResource::erase::<RoutingStrategy>(&()))
     }
 }
@@ -53,18 +53,18 @@ impl std::str::FromStr for StrategyRef {
     }
 }
 
-/// What the stored status says about the pickers.
+/// The pickers of the status that is stored.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Stored {
     /// `status.pickers`, by pod; `None` while it isn't known or when there is no strategy.
     pub pickers: Option<BTreeMap<String, PickerStatus>>,
 }
 
-/// Follows the strategy: brings its routing to `desk` and tells what its status says. Never ends by itself.
+/// Follows the strategy: offers its routing to `installer` and tells the pickers of its status. Never ends by itself.
 pub async fn run(
     client: Client,
     strategy: StrategyRef,
-    desk: &Desk,
+    installer: &Installer,
     metrics: &Metrics,
     stored: watch::Sender<Stored>,
 ) {
@@ -75,7 +75,7 @@ pub async fn run(
     loop {
         let rescue = async {
             match &wanted {
-                Some(revision) => rescue(&client, &strategy, desk, revision).await,
+                Some(revision) => rescue(&client, &strategy, installer, revision).await,
                 None => std::future::pending().await,
             }
         };
@@ -90,53 +90,53 @@ pub async fn run(
             Event::Init => seen = false,
             Event::InitApply(object) | Event::Apply(object) => {
                 seen = true;
-                wanted = take(&object, desk);
+                wanted = take(&object, installer);
                 tell(&stored, &object);
             }
             Event::InitDone if seen => {}
             Event::InitDone | Event::Delete(_) => {
                 wanted = None;
                 let StrategyRef { namespace, name } = &strategy;
-                desk.unavailable(&format!("there is no RoutingStrategy {namespace}/{name}"));
+                installer.unavailable(&format!("there is no RoutingStrategy {namespace}/{name}"));
                 stored.send_replace(Stored::default());
             }
         }
     }
 }
 
-/// Brings the routing of `object`. Returns the revision to serve in its place, when it is refused and
+/// Offers the routing of `object`. Returns the revision to serve in its place, when it is refused and
 /// nothing serves yet.
-fn take(object: &Texts, desk: &Desk) -> Option<String> {
+fn take(object: &RawObject, installer: &Installer) -> Option<String> {
     let routing = &routing(object);
     let offer = Offer { routing, scope: Scope::Resource, generation: object.metadata.generation };
-    if desk.offer(offer) || desk.installed().borrow().revision.is_some() {
+    if installer.offer(offer) || installer.serving().borrow().revision.is_some() {
         return None;
     }
     let accepted = &status(object).revision?;
-    (Some(accepted) != desk.installed().borrow().offered.as_ref()).then(|| accepted.to_owned())
+    (Some(accepted) != installer.serving().borrow().offered.as_ref()).then(|| accepted.to_owned())
 }
 
 /// The routing of `object`. In the place of one that can't be read, because it is nested too deep, stands the
 /// reason: that doesn't compile either, and so is refused like any other bad edit.
-fn routing(object: &Texts) -> Value {
+fn routing(object: &RawObject) -> Value {
     #[derive(Default, Deserialize)]
     struct Spec {
         #[serde(default)]
-        routing: Text,
+        routing: RawPart,
     }
     let spec = object.spec.read::<Option<Spec>>();
     let routing = spec.and_then(|spec| spec.unwrap_or_default().routing.read());
     routing.unwrap_or_else(|why| Value::String(format!("unreadable: {why}")))
 }
 
-/// What is read of the status; a field that can't be read is like none.
+/// The fields of the status that are read; one that can't be read is like none.
 #[derive(Debug, Default)]
 struct Status {
     revision: Option<String>,
     pickers: Map<String, Value>,
 }
 
-fn status(object: &Texts) -> Status {
+fn status(object: &RawObject) -> Status {
     let mut status = object.status.read::<Value>().unwrap_or_default();
     let mut take = |field: &str| status.get_mut(field).map(Value::take);
     Status {
@@ -149,11 +149,11 @@ fn status(object: &Texts) -> Status {
 }
 
 /// Serves the accepted `revision` from the history. Returns when that is done, or is hopeless.
-async fn rescue(client: &Client, strategy: &StrategyRef, desk: &Desk, revision: &str) {
+async fn rescue(client: &Client, strategy: &StrategyRef, installer: &Installer, revision: &str) {
     loop {
         match history::find(client, &strategy.namespace, &strategy.name, revision).await {
             Ok(Some(routing)) => {
-                desk.rescue(&routing, Scope::Resource);
+                installer.rescue(&routing, Scope::Resource);
                 return;
             }
             Ok(None) => {
@@ -168,7 +168,7 @@ async fn rescue(client: &Client, strategy: &StrategyRef, desk: &Desk, revision: 
     }
 }
 
-fn tell(stored: &watch::Sender<Stored>, object: &Texts) {
+fn tell(stored: &watch::Sender<Stored>, object: &RawObject) {
     let pickers = status(object).pickers.into_iter();
     let readable = pickers.filter_map(|(pod, entry)| Some((pod, PickerStatus::deserialize(entry).ok()?)));
     let new = Stored { pickers: Some(readable.collect()) };

@@ -4,16 +4,16 @@ use crate::view;
 
 #[test]
 fn there_is_nothing_to_say_before_something_was_read() {
-    assert_eq!(entry(&Installed::default()), None);
+    assert_eq!(entry(&Serving::default()), None);
 }
 
 #[test]
 fn an_entry_says_what_serves_and_what_is_wrong() {
-    let installed = Installed {
+    let serving = Serving {
         revision: Some("r1".to_owned()),
         generation: Some(3),
         error: Some("é".repeat(3000)),
-        ..Installed::default()
+        ..Serving::default()
     };
     let expected = PickerStatus {
         revision: Some("r1".to_owned()),
@@ -21,7 +21,7 @@ fn an_entry_says_what_serves_and_what_is_wrong() {
         error: Some("é".repeat(1024)),
         version: Some(env!("CARGO_PKG_VERSION").to_owned()),
     };
-    assert_eq!(entry(&installed), Some(expected));
+    assert_eq!(entry(&serving), Some(expected));
 }
 
 #[test]
@@ -38,8 +38,8 @@ fn a_patch_touches_one_entry_and_takes_away_what_it_lacks() {
 
 #[test]
 fn many_replicas_take_turns() {
-    assert_eq!(turn(10), Duration::ZERO);
-    let turns: Vec<_> = (0..200).map(|_| turn(60)).collect();
+    assert_eq!(stagger(10), Duration::ZERO);
+    let turns: Vec<_> = (0..200).map(|_| stagger(60)).collect();
     assert!(turns.iter().all(|turn| *turn <= PER_REPLICA * 60));
     assert!(turns.iter().max() > turns.iter().min());
 }
@@ -51,12 +51,12 @@ async fn settle() {
     }
 }
 
-fn serves(revision: &str) -> Installed {
-    Installed { revision: Some(revision.to_owned()), generation: Some(1), ..Installed::default() }
+fn serves(revision: &str) -> Serving {
+    Serving { revision: Some(revision.to_owned()), generation: Some(1), ..Serving::default() }
 }
 
-fn stored(pickers: &[(&str, &Installed)]) -> Stored {
-    let entries = pickers.iter().map(|(pod, installed)| ((*pod).to_owned(), entry(installed).unwrap()));
+fn stored(pickers: &[(&str, &Serving)]) -> Stored {
+    let entries = pickers.iter().map(|(pod, serving)| ((*pod).to_owned(), entry(serving).unwrap()));
     Stored { pickers: Some(entries.collect()) }
 }
 
@@ -78,15 +78,15 @@ fn written(log: &Log) -> Vec<String> {
 async fn each_change_is_written_once_and_nothing_else() {
     let object = json!({"apiVersion": "waypost.dev/v1alpha1", "kind": "RoutingStrategy", "metadata": {"name": "chat"}});
     let (client, log) = fake_api::client(move |_| Answer::Object(object.clone()));
-    let installed = watch::Sender::new(Installed::default());
+    let serving = watch::Sender::new(Serving::default());
     let status = watch::Sender::new(Stored::default());
     let metrics = Metrics::new(view::empty());
     let strategy = StrategyRef { namespace: "llm".to_owned(), name: "chat".to_owned() };
-    let report = run(client, strategy, "p0", installed.subscribe(), status.subscribe(), &metrics);
+    let report = run(client, strategy, "p0", serving.subscribe(), status.subscribe(), &metrics);
     let steps = async {
         // Nothing is known of the strategy yet, and nothing serves.
         settle().await;
-        installed.send_replace(serves("r1"));
+        serving.send_replace(serves("r1"));
         settle().await;
         assert_eq!(written(&log), [""; 0]);
 
@@ -103,7 +103,7 @@ async fn each_change_is_written_once_and_nothing_else() {
         tokio::time::sleep(Duration::from_secs(60)).await;
         assert_eq!(written(&log), ["r1"]);
 
-        installed.send_replace(serves("r2"));
+        serving.send_replace(serves("r2"));
         settle().await;
         assert_eq!(written(&log), ["r1", "r2"]);
         // The watch is behind the write, which is no reason to write again; not so if it stays that way.
@@ -114,7 +114,7 @@ async fn each_change_is_written_once_and_nothing_else() {
         status.send_replace(stored(&[("p0", &serves("r2"))]));
         tokio::time::sleep(Duration::from_secs(60)).await;
         assert_eq!(written(&log), ["r1", "r2", "r2"]);
-        drop((installed, status));
+        drop((serving, status));
     };
     tokio::join!(report, steps);
 }
@@ -122,11 +122,11 @@ async fn each_change_is_written_once_and_nothing_else() {
 #[tokio::test(start_paused = true)]
 async fn a_server_that_is_away_is_asked_again() {
     let (client, log) = fake_api::client(|_| Answer::Error(503));
-    let installed = watch::Sender::new(serves("r1"));
+    let serving = watch::Sender::new(serves("r1"));
     let status = watch::Sender::new(stored(&[]));
     let metrics = Metrics::new(view::empty());
     let strategy = StrategyRef { namespace: "llm".to_owned(), name: "chat".to_owned() };
-    let report = run(client, strategy, "p0", installed.subscribe(), status.subscribe(), &metrics);
+    let report = run(client, strategy, "p0", serving.subscribe(), status.subscribe(), &metrics);
     let outcome = tokio::time::timeout(Duration::from_millis(4900), report).await;
     assert!(outcome.is_err());
     // After 0, 100, 300, 700, 1500, 2500, 3500 and 4500 ms.

@@ -1,4 +1,4 @@
-//! `tls.crt` and `tls.key` of a directory, as a Secret mounts them.
+//! The files `tls.crt` and `tls.key` of a directory, as a Secret is mounted.
 
 use std::convert::Infallible;
 use std::fs;
@@ -11,9 +11,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use tokio::time::MissedTickBehavior;
 
-use super::{Certificate, TlsError, certified};
+use super::certificate::{Certificate, TlsError, certified};
 
-/// A certificate and its key in a directory.
+/// A certificate and its key, read from a directory and followed there.
 #[derive(Debug)]
 pub struct Files {
     dir: PathBuf,
@@ -21,7 +21,7 @@ pub struct Files {
     seen: Pair,
 }
 
-/// What a look at the files found.
+/// The outcome of a look at the files.
 #[derive(Debug)]
 pub enum Change {
     /// They are as they were.

@@ -1,4 +1,4 @@
-//! The events of a watch that is tried again for ever: soon, since an edit must be live seconds after the
+//! The events of a Kubernetes watch that is retried for ever, with short pauses: an edit must be live seconds after the
 //! API server is back.
 
 use std::fmt::Debug;
@@ -16,8 +16,9 @@ use crate::metrics::{Metrics, Watch};
 #[cfg(test)]
 mod tests;
 
+/// The first pause.
 const FIRST: Duration = Duration::from_millis(100);
-/// An API server that comes back refuses for a while, so two of these may have to fit into what it takes
+/// The longest pause. An API server that comes back refuses for a while, so two of these may have to fit into what it takes
 /// until an edit is live again.
 const LONGEST: Duration = Duration::from_secs(1);
 

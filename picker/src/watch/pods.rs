@@ -1,4 +1,4 @@
-//! The pods of a pool, and the endpoints that they make.
+//! The watch of a pool's pods, and the endpoints of those that are ready.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ApiResource;
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
+use kube_ext::object_parts::ObjectParts;
 use picker_core::endpoint::{EndpointId, EndpointSpec, Labels};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -15,7 +16,6 @@ use tokio::sync::watch;
 
 use super::Wanted;
 use super::events::Events;
-use super::lean::Lean;
 use super::pool::{Members, PoolState};
 use crate::metrics::Metrics;
 
@@ -25,10 +25,10 @@ mod tests;
 /// Annotations that limit a pod to some of its pool's ports, `"8000,8001"`.
 const ACTIVE_PORTS: [&str; 2] = ["inference.networking.k8s.io/active-ports", "llm-d.ai/active-ports"];
 
-/// A pod, as far as it is looked at.
-pub type SeenPod = Lean<IgnoredAny, Option<PodStatus>>;
+/// The parts of a pod that are read.
+pub type SeenPod = ObjectParts<IgnoredAny, Option<PodStatus>>;
 
-/// What a pod's status says of serving.
+/// The fields of a pod's status that tell whether and where it serves.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PodStatus {
@@ -57,7 +57,7 @@ pub struct ReadyPod {
 }
 
 impl ReadyPod {
-    /// What `pod` offers, or `None` when it must not be named now.
+    /// Reads `pod`; `None` when it must not be named now.
     pub fn read(pod: &SeenPod) -> Option<Self> {
         let status = pod.status.as_ref()?;
         let ready = status.conditions.iter().flatten().any(|c| c.kind == "Ready" && c.status == "True");

@@ -1,14 +1,14 @@
-//! The InferencePool: which pods, and which of their ports.
+//! The watch of an InferencePool: the selector of its pods, and their ports.
 
 use crds::{InferencePool, InferencePoolV1Alpha2, PoolGroup};
 use kube::api::ApiResource;
 use kube::runtime::watcher;
 use kube::{Api, Client};
+use kube_ext::object_parts::RawObject;
 use smallvec::SmallVec;
 use tokio::sync::watch;
 
 use super::events::Events;
-use super::lean::Texts;
 use crate::metrics::Metrics;
 
 #[cfg(test)]
@@ -17,7 +17,7 @@ mod tests;
 /// The most ports that a pool may have.
 pub const MOST_PORTS: usize = 8;
 
-/// Which pods are endpoints, and on which ports.
+/// The pods that are endpoints, and their ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Members {
     /// Label selector of the pods, as the API server takes it.
@@ -26,7 +26,7 @@ pub struct Members {
     pub ports: SmallVec<[u16; MOST_PORTS]>,
 }
 
-/// What is known of a pool.
+/// The state of a pool, as far as it is known.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum PoolState {
     /// Nothing yet: the API server hasn't answered.
@@ -53,7 +53,7 @@ impl Members {
     /// Those of `pool`.
     ///
     /// # Errors
-    /// What the pool lacks.
+    /// The field that the pool lacks.
     fn of(pool: &crds::Pool) -> Result<Self, String> {
         let selector: Vec<String> =
             pool.selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
@@ -75,9 +75,9 @@ impl PoolRef {
         }
     }
 
-    /// What `object` says. One that can't be read is a pool without endpoints, not a watch that fails.
-    fn read(&self, object: Texts) -> PoolState {
-        let Texts { metadata, spec, .. } = object;
+    /// Reads `object`. One that can't be read is a pool without endpoints, not a watch that fails.
+    fn read(&self, object: RawObject) -> PoolState {
+        let RawObject { metadata, spec, .. } = object;
         let pool = match self.group {
             PoolGroup::V1 => spec.read().map(|spec| crds::Pool::from(&InferencePool { metadata, spec })),
             PoolGroup::V1Alpha2 => {
@@ -99,7 +99,7 @@ impl PoolRef {
     }
 
     /// The state after `event`, if it tells one. `listed` is what the list under way has shown so far.
-    fn next_state(&self, event: watcher::Event<Texts>, listed: &mut PoolState) -> Option<PoolState> {
+    fn next_state(&self, event: watcher::Event<RawObject>, listed: &mut PoolState) -> Option<PoolState> {
         match event {
             watcher::Event::Init => {
                 *listed = PoolState::Absent;
@@ -118,7 +118,7 @@ impl PoolRef {
 
 /// Watches the pool and tells its state, until the receivers are gone.
 pub async fn run(client: Client, pool: PoolRef, metrics: &Metrics, state: watch::Sender<PoolState>) {
-    let api: Api<Texts> = Api::namespaced_with(client, &pool.namespace, &pool.resource());
+    let api: Api<RawObject> = Api::namespaced_with(client, &pool.namespace, &pool.resource());
     let only = watcher::Config::default().fields(&format!("metadata.name={}", pool.name));
     let mut events = Events::of(api, only, metrics, "pool");
     let mut listed = PoolState::Absent;

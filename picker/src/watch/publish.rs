@@ -1,4 +1,4 @@
-//! The one task that owns the endpoints and publishes the view.
+//! The task that owns the set of endpoints and publishes the view.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::Wanted;
-use super::roster::{Roster, Target};
+use super::endpoint_set::{EndpointSet, Target};
 use crate::metrics::Scraping;
 use crate::view::SharedView;
 
@@ -18,7 +18,7 @@ mod tests;
 /// The shortest time between two views that differ only in readings.
 const SPACING: Duration = Duration::from_millis(10);
 
-/// How the picture is drawn.
+/// The settings of views.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Readings that are older count as unknown.
@@ -27,7 +27,7 @@ pub struct Settings {
     pub tick: Duration,
 }
 
-/// How much is known, for readiness.
+/// The progress towards a first view, for readiness.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
     /// Whether it is known which endpoints there are.
@@ -38,31 +38,31 @@ pub struct Progress {
     pub attempted: usize,
 }
 
-/// What the task reads and writes.
+/// The task, with what it reads and writes.
 #[derive(Debug)]
 pub struct Publisher {
     /// The endpoints that there should be.
     pub wanted: watch::Receiver<Wanted>,
     /// Whether endpoints are scraped.
     pub scrape: watch::Receiver<bool>,
-    /// Rung after each scrape.
+    /// Notified after each scrape.
     pub scraped: Arc<Notify>,
-    /// Where the view goes.
+    /// The view that it publishes.
     pub view: SharedView,
-    /// Where the endpoints to scrape go.
+    /// The endpoints to scrape.
     pub targets: watch::Sender<Arc<[Target]>>,
-    /// Where progress goes.
+    /// The progress that it tells.
     pub progress: watch::Sender<Progress>,
     /// Figures of the readings in use.
     pub scraping: Scraping,
-    /// How the picture is drawn.
+    /// The settings of views.
     pub settings: Settings,
 }
 
 impl Publisher {
     /// Publishes until a sender is gone.
     pub async fn run(mut self) {
-        let mut roster = Roster::default();
+        let mut endpoints = EndpointSet::default();
         let mut listed = false;
         let mut scrape = *self.scrape.borrow_and_update();
         // A value may be there already.
@@ -83,10 +83,10 @@ impl Publisher {
                     }
                     let wanted = self.wanted.borrow_and_update().clone();
                     let Some(wanted) = wanted else { continue };
-                    let changed = roster.apply(&wanted);
+                    let changed = endpoints.apply(&wanted);
                     if changed {
-                        self.targets.send_replace(roster.targets().cloned().collect());
-                        tracing::info!(endpoints = roster.targets().len(), "the endpoints changed");
+                        self.targets.send_replace(endpoints.targets().cloned().collect());
+                        tracing::info!(endpoints = endpoints.targets().len(), "the endpoints changed");
                     }
                     if listed && !changed {
                         continue;
@@ -110,13 +110,13 @@ impl Publisher {
             }
             last = Instant::now();
             due = scrape.then(|| last + self.settings.tick);
-            self.publish(&roster, listed, scrape, last);
+            self.publish(&endpoints, listed, scrape, last);
         }
     }
 
-    fn publish(&self, roster: &Roster, listed: bool, scrape: bool, now: Instant) {
+    fn publish(&self, endpoints: &EndpointSet, listed: bool, scrape: bool, now: Instant) {
         let now = now.into_std();
-        let rows: Vec<_> = roster.targets().map(|t| (t.endpoint.clone(), t.readout.reading())).collect();
+        let rows: Vec<_> = endpoints.targets().map(|t| (t.endpoint.clone(), t.readout.reading())).collect();
         let ages = rows.iter().map(|(_, r)| r.at.map(|at| now.saturating_duration_since(at)));
         let fresh = ages.flatten().filter(|age| *age <= self.settings.stale_after);
         let (known, oldest) = fresh.fold((0, Duration::ZERO), |(n, oldest), age| (n + 1, oldest.max(age)));
@@ -126,8 +126,8 @@ impl Publisher {
         self.view.store(Arc::new(View::build(rows, now, self.settings.stale_after)));
         let progress = Progress {
             listed,
-            endpoints: roster.targets().len(),
-            attempted: roster.targets().filter(|t| t.readout.attempted()).count(),
+            endpoints: endpoints.targets().len(),
+            attempted: endpoints.targets().filter(|t| t.readout.attempted()).count(),
         };
         self.progress.send_if_modified(|old| std::mem::replace(old, progress) != progress);
     }

@@ -4,10 +4,8 @@ mod free_list;
 
 use rustc_hash::FxHashMap;
 
+pub(super) use self::free_list::BlockId;
 use self::free_list::FreeList;
-
-/// Index of a KV block.
-pub(super) type BlockId = u32;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Block {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::ConfigError;
+use super::error::ConfigError;
 
 /// What one step computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -114,7 +114,7 @@ async fn whole(app: &App, job: &Job, mut generation: Generation, cut: bool) -> R
         "choices": choices,
         "service_tier": null,
         "system_fingerprint": app.identity.name,
-        "usage": usage(job, cached.iter().sum()),
+        "usage": job.usage(cached.iter().sum()),
         "kv_transfer_params": null,
     });
     if job.api == Api::Chat {
@@ -157,15 +157,4 @@ fn choice(job: &Job, index: usize) -> Value {
             "prompt_token_ids": null,
         }),
     }
-}
-
-/// What a request cost. The prompt of `n` answers counts once, as do its cached tokens.
-pub(super) fn usage(job: &Job, cached_tokens: u32) -> Value {
-    let completion: u32 = job.answers.iter().map(|answer| answer.tokens).sum();
-    json!({
-        "prompt_tokens": job.prompt_tokens,
-        "total_tokens": job.prompt_tokens + completion,
-        "completion_tokens": completion,
-        "prompt_tokens_details": {"cached_tokens": cached_tokens.min(job.prompt_tokens)},
-    })
 }

@@ -1,14 +1,10 @@
 //! Who answers, and the name of each answer.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::State;
-use axum::response::Response;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::app::App;
 use super::models::unix_time;
 
 const POD: HeaderName = HeaderName::from_static("x-sim-pod");
@@ -46,19 +42,17 @@ impl Identity {
         let number = self.requests.fetch_add(1, Ordering::Relaxed);
         format!("{:016x}{number:016x}", self.seed)
     }
+
+    /// Names the server in the headers of a response.
+    pub fn sign(&self, headers: &mut HeaderMap) {
+        headers.insert(POD, self.pod.clone());
+        headers.insert(PORT, self.port.clone());
+    }
 }
 
 /// Whether a string can stand in JSON as it is.
 fn is_plain(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'"' && byte != b'\\')
-}
-
-/// Names the server in every response.
-pub(super) async fn sign(State(app): State<Arc<App>>, mut response: Response) -> Response {
-    let headers = response.headers_mut();
-    headers.insert(POD, app.identity.pod.clone());
-    headers.insert(PORT, app.identity.port.clone());
-    response
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A request of either API, checked and ready to be computed.
 
 use http::HeaderMap;
+use serde_json::{Value, json};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::answer::{Answer, Limits};
@@ -61,6 +62,17 @@ impl Job {
             job.add(app, &model, &sampling, tokens, n, &mut submissions)?;
         }
         Ok((job, submissions))
+    }
+
+    /// The `usage` of its response. The prompt of `n` answers counts once, as do its cached tokens.
+    pub fn usage(&self, cached_tokens: u32) -> Value {
+        let completion: u32 = self.answers.iter().map(|answer| answer.tokens).sum();
+        json!({
+            "prompt_tokens": self.prompt_tokens,
+            "total_tokens": self.prompt_tokens + completion,
+            "completion_tokens": completion,
+            "prompt_tokens_details": {"cached_tokens": cached_tokens.min(self.prompt_tokens)},
+        })
     }
 
     fn add(

@@ -15,13 +15,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::admin::validate_speed;
-use super::app::{App, Tuning, router};
+use super::app::{App, Tuning};
 use super::config::ServerConfig;
 use super::driver;
 use super::faults::Lots;
 use super::identity::Identity;
 use super::metrics::Recorder;
 use super::models::{Models, unix_time};
+use super::routes::router;
 use crate::engine::{ConfigError, Engine};
 
 /// Why a server did not start.

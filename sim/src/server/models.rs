@@ -1,13 +1,10 @@
-//! The base model and its adapters, and `/v1/models`.
+//! The base model and its adapters, by the names that requests give.
 
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use axum::Json;
-use axum::extract::State;
 use serde_json::{Value, json};
 
-use super::app::App;
 use super::error::ApiError;
 use crate::engine::LoraId;
 
@@ -48,29 +45,28 @@ impl Models {
             .ok_or_else(|| ApiError::unknown_model(name))?;
         Ok(Model { name: lora, lora: Some(LoraId(id as u32)) })
     }
+
+    /// The answer to `GET /v1/models`, where `limit` tokens of prompt and answer fit.
+    pub fn list(&self, limit: u32) -> Value {
+        let card = |id: &str, root: &str, parent: Option<&str>| {
+            json!({
+                "id": id,
+                "object": "model",
+                "created": self.created,
+                "owned_by": "vllm",
+                "root": root,
+                "parent": parent,
+                "max_model_len": parent.is_none().then_some(limit),
+                "permission": [],
+            })
+        };
+        let mut data = vec![card(&self.base, &self.base, None)];
+        data.extend(self.loras.iter().map(|lora| card(lora, lora, Some(&self.base))));
+        json!({"object": "list", "data": data})
+    }
 }
 
 /// Time since 1970, for what answers and metrics say of it.
 pub(super) fn unix_time() -> std::time::Duration {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
-}
-
-/// `GET /v1/models`
-pub(super) async fn list(State(app): State<Arc<App>>) -> Json<Value> {
-    let models = &app.models;
-    let card = |id: &str, root: &str, parent: Option<&str>| {
-        json!({
-            "id": id,
-            "object": "model",
-            "created": models.created,
-            "owned_by": "vllm",
-            "root": root,
-            "parent": parent,
-            "max_model_len": parent.is_none().then(|| app.config.engine.context_limit()),
-            "permission": [],
-        })
-    };
-    let mut data = vec![card(&models.base, &models.base, None)];
-    data.extend(models.loras.iter().map(|lora| card(lora, lora, Some(&models.base))));
-    Json(json!({"object": "list", "data": data}))
 }

@@ -11,7 +11,6 @@ use serde_json::json;
 use super::answer::Answer;
 use super::api::Api;
 use super::driver::{Generation, Progress};
-use super::generate::usage;
 use super::job::Job;
 use super::models::unix_time;
 
@@ -73,7 +72,7 @@ impl Events {
             choices: choices.collect(),
             head,
             tail: if job.include_usage { "],\"usage\":null}\n\n" } else { "]}\n\n" },
-            usage: job.include_usage.then(|| usage(job, 0)),
+            usage: job.include_usage.then(|| job.usage(0)),
             state: if cut { State::Cut } else { State::Opening },
         }
     }

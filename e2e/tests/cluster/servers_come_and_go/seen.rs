@@ -1,11 +1,11 @@
-//! The test's own watch.
+//! A watch of the model servers' pods by the test itself.
 
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use anyhow::{Context, Result};
 use e2e::kubectl::is_ready;
-use e2e::stage::Stage;
+use e2e::test_env::TestEnv;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use kube::runtime::watcher::{self, Event, watcher};
@@ -22,8 +22,8 @@ pub struct Seen {
 
 impl Seen {
     /// Watches the pods that `selector` chooses; returns when those that there are have been noted.
-    pub async fn follow(stage: &Stage, selector: &str) -> Result<Self> {
-        let api = Api::<Pod>::namespaced(stage.kubectl().client().clone(), stage.namespace());
+    pub async fn follow(env: &TestEnv, selector: &str) -> Result<Self> {
+        let api = Api::<Pod>::namespaced(env.kubectl().client().clone(), env.namespace());
         let mut events = watcher(api, watcher::Config::default().labels(selector)).boxed();
         let mut history = History::default();
         loop {

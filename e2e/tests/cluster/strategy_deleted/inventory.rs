@@ -1,4 +1,4 @@
-//! Everything that there is.
+//! A list of all objects in the cluster.
 
 use std::collections::BTreeSet;
 

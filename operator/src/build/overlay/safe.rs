@@ -66,7 +66,7 @@ const FLAGS: &[&str] = &[
 const SYSTEM: &str = "system-";
 
 /// Fails at the first thing in a template that is not let through. The picker has the arguments `own` already.
-pub(super) fn check(
+pub(in crate::build) fn check(
     template: &Map<String, Value>,
     own: &[Value],
     limits: &Limits,

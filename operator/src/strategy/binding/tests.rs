@@ -3,7 +3,7 @@ use serde_json::json;
 
 use super::*;
 use crate::strategy::record::{ANNOTATION, Flip};
-use crate::strategy::validate::testing::pool;
+use crate::strategy::testing::pool;
 
 const DAY: i64 = 24 * 3600;
 
@@ -67,11 +67,11 @@ fn ask_remembering(
 fn a_pool_is_taken_when_a_picker_answers_and_not_before() {
     let pool = named(&theirs(), "helm");
     let decision = ask(&pool, Binding::Takeover, false, 0);
-    assert_eq!(decision.step, Step::Nothing);
-    assert!(matches!(decision.standing, Standing::Waiting(_)));
+    assert_eq!(decision.change, BindingChange::Nothing);
+    assert!(matches!(decision.state, BindingState::Waiting(_)));
     assert_eq!(
         ask(&pool, Binding::Takeover, true, 0),
-        Decision { step: Step::Take { record: taken(), force: true }, standing: Standing::Bound }
+        Decision { change: BindingChange::Take { record: taken(), force: true }, state: BindingState::Bound }
     );
 }
 
@@ -81,7 +81,7 @@ fn a_pool_is_taken_when_a_picker_answers_and_not_before() {
 #[case(Binding::Observe)]
 fn a_pool_that_names_us_is_bound_and_not_touched(#[case] binding: Binding) {
     let pool = named(&ours(), "kustomize-controller");
-    let bound = Decision { step: Step::Nothing, standing: Standing::Bound };
+    let bound = Decision { change: BindingChange::Nothing, state: BindingState::Bound };
     assert_eq!(ask(&pool, binding, false, 0), bound);
 }
 
@@ -96,7 +96,10 @@ fn the_first_flip_is_taken_back_and_the_newer_value_remembered() {
     };
     assert_eq!(
         ask(&pool, Binding::Takeover, true, 100),
-        Decision { step: Step::Take { record: expected, force: true }, standing: Standing::Bound }
+        Decision {
+            change: BindingChange::Take { record: expected, force: true },
+            state: BindingState::Bound
+        }
     );
 }
 
@@ -111,7 +114,7 @@ fn of_a_newer_value_only_what_is_theirs_is_remembered() {
     }]))
     .unwrap();
     pool.metadata.managed_fields.as_mut().unwrap().extend(ours);
-    let Step::Take { record, .. } = ask(&pool, Binding::Takeover, true, 100).step else {
+    let BindingChange::Take { record, .. } = ask(&pool, Binding::Takeover, true, 100).change else {
         panic!("not taken")
     };
     assert_eq!(record.previous, PickerRef::service("newer-epp", 9002, "FailClose").write(pool.group));
@@ -122,17 +125,17 @@ fn the_second_flip_within_a_day_is_left() {
     let flips = vec![Flip { manager: "helm".to_owned(), at: at(100) }];
     let pool = with(named(&theirs(), "helm"), &Record { flips: flips.clone(), ..taken() });
     let decision = ask(&pool, Binding::Takeover, true, 100 + DAY - 1);
-    let Step::Leave { record } = decision.step else { panic!("{decision:?}") };
+    let BindingChange::Leave { record } = decision.change else { panic!("{decision:?}") };
     assert_eq!(record.left, Some(Left { manager: "helm".to_owned(), generation: 7 }));
-    let Standing::Contested(message) = decision.standing else { panic!("{:?}", decision.standing) };
+    let BindingState::Contested(message) = decision.state else { panic!("{:?}", decision.state) };
     assert_eq!(
         message,
         "helm sets endpointPickerRef of pool qwen back; set qwen-picker as the picker in the values of the chart"
     );
     // A day later it is a first flip again, and of another manager it always was.
-    assert!(matches!(ask(&pool, Binding::Takeover, true, 100 + DAY).step, Step::Take { .. }));
+    assert!(matches!(ask(&pool, Binding::Takeover, true, 100 + DAY).change, BindingChange::Take { .. }));
     let pool = with(named(&theirs(), "kubectl-edit"), &Record { flips, ..taken() });
-    assert!(matches!(ask(&pool, Binding::Takeover, true, 200).step, Step::Take { .. }));
+    assert!(matches!(ask(&pool, Binding::Takeover, true, 200).change, BindingChange::Take { .. }));
 }
 
 /// A tool that replaces the whole object takes the record along.
@@ -141,7 +144,7 @@ fn a_flip_counts_also_when_the_record_is_lost() {
     let flips = vec![Flip { manager: "helm".to_owned(), at: at(100) }];
     let remembered = Some(Record { flips, ..taken() });
     let decision = ask_remembering(&named(&theirs(), "helm"), Binding::Takeover, true, 200, remembered);
-    assert!(matches!(decision.step, Step::Leave { .. }), "{decision:?}");
+    assert!(matches!(decision.change, BindingChange::Leave { .. }), "{decision:?}");
 }
 
 #[test]
@@ -151,21 +154,22 @@ fn what_was_left_stays_left_until_somebody_changes_something() {
         with(named(&theirs(), "helm"), &Record { left, ..taken() })
     };
     let decision = ask(&left(7), Binding::Takeover, true, 100 * DAY);
-    assert_eq!(decision.step, Step::Nothing);
-    assert!(matches!(decision.standing, Standing::Contested(_)));
+    assert_eq!(decision.change, BindingChange::Nothing);
+    assert!(matches!(decision.state, BindingState::Contested(_)));
     // A newer strategy tries again.
-    assert!(matches!(ask(&left(6), Binding::Takeover, true, 0).step, Step::Take { .. }));
+    assert!(matches!(ask(&left(6), Binding::Takeover, true, 0).change, BindingChange::Take { .. }));
     // The other manager names us now: nothing of ours has to stay.
     let record = Record { left: Some(Left { manager: "helm".to_owned(), generation: 7 }), ..taken() };
     let decision = ask(&with(named(&ours(), "helm"), &record), Binding::Takeover, true, 0);
-    assert_eq!(decision, Decision { step: Step::Forget, standing: Standing::Bound });
+    assert_eq!(decision, Decision { change: BindingChange::Forget, state: BindingState::Bound });
 }
 
 /// Without a record the pool could never be given back, and the finalizer would be taken away.
 #[test]
 fn a_record_that_was_lost_is_written_again_where_the_reference_is_ours() {
     let held = named(&ours(), "waypost");
-    let recall = |record: Record| Decision { step: Step::Recall { record }, standing: Standing::Bound };
+    let recall =
+        |record: Record| Decision { change: BindingChange::Recall { record }, state: BindingState::Bound };
     let unknown = Record { previous: Value::Null, manager: None, ..taken() };
     let mut unreadable = held.clone();
     unreadable.metadata.annotations = Some([(ANNOTATION.to_owned(), "{".to_owned())].into());
@@ -173,13 +177,13 @@ fn a_record_that_was_lost_is_written_again_where_the_reference_is_ours() {
         assert_eq!(ask(pool, Binding::Takeover, false, 0), recall(unknown.clone()));
         let decision = ask_remembering(pool, Binding::Takeover, false, 0, Some(taken()));
         assert_eq!(decision, recall(taken()));
-        assert_eq!(ask(pool, Binding::Observe, true, 0).step, Step::Nothing);
+        assert_eq!(ask(pool, Binding::Observe, true, 0).change, BindingChange::Nothing);
     }
-    assert_eq!(ask(&with(held.clone(), &taken()), Binding::Takeover, true, 0).step, Step::Nothing);
+    assert_eq!(ask(&with(held.clone(), &taken()), Binding::Takeover, true, 0).change, BindingChange::Nothing);
     // Of a strategy that this one has replaced, once its own pickers answer.
     let former = with(held, &Record { strategy: "gone".to_owned(), ..taken() });
     assert_eq!(ask(&former, Binding::Takeover, true, 0), recall(taken()));
-    assert_eq!(ask(&former, Binding::Takeover, false, 0).step, Step::Nothing);
+    assert_eq!(ask(&former, Binding::Takeover, false, 0).change, BindingChange::Nothing);
 }
 
 #[test]
@@ -187,7 +191,7 @@ fn our_own_change_is_no_flip() {
     let before = PickerRef::service("qwen-picker", 9002, "FailClose");
     let record = Record { applied: before.write(Default::default()), ..taken() };
     let decision = ask(&with(named(&before, "waypost"), &record), Binding::Takeover, true, 0);
-    assert_eq!(decision.step, Step::Take { record: taken(), force: true });
+    assert_eq!(decision.change, BindingChange::Take { record: taken(), force: true });
 }
 
 #[test]
@@ -196,7 +200,10 @@ fn a_changed_failure_mode_is_a_flip_but_the_former_picker_stays_the_former() {
     let pool = with(named(&edited, "kubectl-edit"), &taken());
     let flips = vec![Flip { manager: "kubectl-edit".to_owned(), at: at(5) }];
     let expected = Record { flips, ..taken() };
-    assert_eq!(ask(&pool, Binding::Takeover, true, 5).step, Step::Take { record: expected, force: true });
+    assert_eq!(
+        ask(&pool, Binding::Takeover, true, 5).change,
+        BindingChange::Take { record: expected, force: true }
+    );
 }
 
 #[test]
@@ -204,28 +211,28 @@ fn a_pool_of_a_strategy_that_is_gone_keeps_its_former_picker() {
     let other = PickerRef::service("qwen-picker", 9002, "FailClose");
     let record = Record { strategy: "gone".to_owned(), applied: other.write(Default::default()), ..taken() };
     let decision = ask(&with(named(&other, "waypost"), &record), Binding::Takeover, true, 0);
-    assert_eq!(decision.step, Step::Take { record: taken(), force: true });
+    assert_eq!(decision.change, BindingChange::Take { record: taken(), force: true });
 }
 
 #[test]
 fn cooperation_leaves_what_another_holds() {
     let decision = ask(&named(&theirs(), "helm"), Binding::Cooperative, true, 0);
-    assert_eq!(decision.step, Step::Nothing);
+    assert_eq!(decision.change, BindingChange::Nothing);
     assert_eq!(
-        decision.standing,
-        Standing::Elsewhere(
+        decision.state,
+        BindingState::Elsewhere(
             "pool qwen names Service old-epp, set by helm; let it name qwen-picker, or use binding: Takeover"
                 .to_owned()
         )
     );
     // It names our Service by its owner's will, with what else its owner wants.
     let other_mode = named(&PickerRef::service("qwen-picker", 9002, "FailClose"), "helm");
-    let bound = Decision { step: Step::Nothing, standing: Standing::Bound };
+    let bound = Decision { change: BindingChange::Nothing, state: BindingState::Bound };
     assert_eq!(ask(&other_mode, Binding::Cooperative, true, 0), bound);
     let mut free = pool("qwen", "x");
     free.stored_ref = None;
     let decision = ask(&free, Binding::Cooperative, true, 0);
-    assert!(matches!(decision.step, Step::Take { force: false, .. }), "{decision:?}");
+    assert!(matches!(decision.change, BindingChange::Take { force: false, .. }), "{decision:?}");
 }
 
 #[test]
@@ -238,11 +245,11 @@ fn observing_writes_nothing() {
         (with(named(&theirs(), "helm"), &taken()), false),
     ] {
         let decision = ask(&pool, Binding::Observe, true, 0);
-        assert_eq!(decision.step, Step::Nothing);
-        assert_eq!(decision.standing == Standing::Bound, bound, "{decision:?}");
+        assert_eq!(decision.change, BindingChange::Nothing);
+        assert_eq!(decision.state == BindingState::Bound, bound, "{decision:?}");
     }
     let decision = ask(&named(&other_port, "helm"), Binding::Observe, true, 0);
-    assert!(matches!(decision.standing, Standing::WrongPort(_)));
+    assert!(matches!(decision.state, BindingState::WrongPort(_)));
 }
 
 #[test]
@@ -253,7 +260,7 @@ fn pools_of_kserve_are_not_taken() {
     )
     .unwrap();
     let decision = ask(&pool, Binding::Takeover, true, 0);
-    assert_eq!(decision.step, Step::Nothing);
-    let Standing::Elsewhere(message) = decision.standing else { panic!("{decision:?}") };
+    assert_eq!(decision.change, BindingChange::Nothing);
+    let BindingState::Elsewhere(message) = decision.state else { panic!("{decision:?}") };
     assert!(message.contains("router.scheduler.pool.ref"), "{message}");
 }

@@ -8,10 +8,11 @@ use serde_json::json;
 use super::*;
 use crate::kinds::Kind;
 use crate::names;
-use crate::strategy::dereference::Kept;
-use crate::strategy::validate::testing::{pod, pool, snapshot};
+use crate::strategy::memory::KeptRevision;
+use crate::strategy::plan::Step;
+use crate::strategy::testing::{defaults, pod, pool, snapshot};
 use crate::strategy::validate::validate;
-use crate::write::WriteError;
+use crate::strategy::write_error::WriteError;
 
 fn deployment(wanted: i64, ready: i64) -> (Kind, Arc<DynamicObject>) {
     let object = json!({
@@ -39,7 +40,7 @@ fn at(second: i64) -> Timestamp {
 }
 
 /// A world in which all is well: one pool, two pickers, one model server.
-fn well() -> (Snapshot, Done) {
+fn well() -> (Snapshot, Outcome) {
     let mut snapshot = snapshot();
     snapshot.pools = vec![Arc::new(pool("qwen", "qwen-picker"))];
     snapshot.owned = vec![deployment(2, 2)];
@@ -48,8 +49,8 @@ fn well() -> (Snapshot, Done) {
     let entry = crds::PickerStatus { revision: Some(revision), ..crds::PickerStatus::default() };
     let status = Arc::make_mut(&mut snapshot.strategy).status.get_or_insert_default();
     status.pickers = [("p-1".to_owned(), entry.clone()), ("p-2".to_owned(), entry)].into();
-    let standings = [((Default::default(), "qwen".to_owned()), Standing::Bound)].into();
-    (snapshot, Done { kept: true, standings, ..Done::default() })
+    let bindings = [((Default::default(), "qwen".to_owned()), BindingState::Bound)].into();
+    (snapshot, Outcome { kept: true, bindings, ..Outcome::default() })
 }
 
 fn said(status: &RoutingStrategyStatus, name: &str) -> (String, String, String) {
@@ -63,37 +64,37 @@ fn is(status: &str, reason: &str, message: &str) -> (String, String, String) {
 
 #[test]
 fn all_is_well() {
-    let (snapshot, done) = well();
-    let valid = validate(&snapshot, |_| Ok(()));
-    insta::assert_yaml_snapshot!(compute(&snapshot, &valid, &done, at(0)));
+    let (snapshot, outcome) = well();
+    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    insta::assert_yaml_snapshot!(compute(&snapshot, &valid, &outcome, at(0)));
 }
 
 #[test]
 fn nothing_differs_the_second_time() {
-    let (snapshot, done) = well();
-    let valid = validate(&snapshot, |_| Ok(()));
-    let first = compute(&snapshot, &valid, &done, at(0));
+    let (snapshot, outcome) = well();
+    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let first = compute(&snapshot, &valid, &outcome, at(0));
     let mut later = snapshot;
     Arc::make_mut(&mut later.strategy).status = Some(RoutingStrategyStatus {
         pickers: later.strategy.status.clone().unwrap().pickers,
         ..first.clone()
     });
-    let second = compute(&later, &valid, &done, at(1000));
+    let second = compute(&later, &valid, &outcome, at(1000));
     assert_eq!(difference(&first, &second).unwrap(), Map::new());
 }
 
 #[test]
 fn a_wrong_routing_leaves_the_last_good_one() {
-    let (mut snapshot, done) = well();
-    snapshot.kept = Some(Kept { number: 1, revision: "good".to_owned() });
+    let (mut snapshot, outcome) = well();
+    snapshot.remembered.kept = Some(KeptRevision { number: 1, revision: "good".to_owned() });
     // What a picker could have written.
     Arc::make_mut(&mut snapshot.strategy).status.as_mut().unwrap().revision = Some("forged".to_owned());
     let errors = Errors(vec![
         ConfigError::new("plugins[1].type", ErrorKind::UnknownPlugin, "unknown plugin type \"x\""),
         ConfigError::new("", ErrorKind::Invalid, "odd"),
     ]);
-    let valid = validate(&snapshot, |_| Err(errors));
-    let status = compute(&snapshot, &valid, &done, at(0));
+    let valid = validate(&snapshot, &defaults(), |_| Err(errors));
+    let status = compute(&snapshot, &valid, &outcome, at(0));
     assert_eq!(status.revision.as_deref(), Some("good"));
     let message = "revision good still serves; spec.routing.plugins[1].type: unknown plugin type \"x\"; spec.routing: odd";
     assert_eq!(said(&status, "Accepted"), is("False", "InvalidRouting", message));
@@ -103,75 +104,75 @@ fn a_wrong_routing_leaves_the_last_good_one() {
 
 #[test]
 fn a_routing_that_is_not_kept_is_not_to_be_served() {
-    let (mut snapshot, mut done) = well();
-    done.kept = false;
-    let valid = validate(&snapshot, |_| Ok(()));
-    assert_eq!(compute(&snapshot, &valid, &done, at(0)).revision, None);
+    let (mut snapshot, mut outcome) = well();
+    outcome.kept = false;
+    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    assert_eq!(compute(&snapshot, &valid, &outcome, at(0)).revision, None);
     // Nor is the strategy ready when all pickers serve what was kept before.
-    snapshot.kept = Some(Kept { number: 1, revision: "older".to_owned() });
+    snapshot.remembered.kept = Some(KeptRevision { number: 1, revision: "older".to_owned() });
     let status = Arc::make_mut(&mut snapshot.strategy).status.as_mut().unwrap();
     for entry in status.pickers.values_mut() {
         entry.revision = Some("older".to_owned());
     }
-    let status = compute(&snapshot, &valid, &done, at(0));
+    let status = compute(&snapshot, &valid, &outcome, at(0));
     assert_eq!(status.revision.as_deref(), Some("older"));
     assert_eq!((said(&status, "Programmed").1, said(&status, "Ready").0), ("Pending".into(), "False".into()));
 }
 
 #[test]
 fn programmed_names_who_is_behind() {
-    let (mut snapshot, done) = well();
+    let (mut snapshot, outcome) = well();
     let status = Arc::make_mut(&mut snapshot.strategy).status.as_mut().unwrap();
     let entry = status.pickers.get_mut("p-2").unwrap();
     entry.revision = Some("older".to_owned());
-    let valid = validate(&snapshot, |_| Ok(()));
+    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
     let revision = valid.routing.clone().unwrap();
     assert_eq!(
-        said(&compute(&snapshot, &valid, &done, at(0)), "Programmed"),
+        said(&compute(&snapshot, &valid, &outcome, at(0)), "Programmed"),
         is("False", "Pending", &format!("1 of 2 serve revision {revision}; not p-2"))
     );
     let status = Arc::make_mut(&mut snapshot.strategy).status.as_mut().unwrap();
     status.pickers.get_mut("p-2").unwrap().error = Some("plugins[0]: too new".to_owned());
     assert_eq!(
-        said(&compute(&snapshot, &valid, &done, at(0)), "Programmed"),
+        said(&compute(&snapshot, &valid, &outcome, at(0)), "Programmed"),
         is("False", "ReplicaError", "p-2: plugins[0]: too new")
     );
-    assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "Stalled").1, "ReplicaError");
+    assert_eq!(said(&compute(&snapshot, &valid, &outcome, at(0)), "Stalled").1, "ReplicaError");
 }
 
 #[test]
 fn a_pod_that_only_looks_like_a_picker_is_none() {
-    let (mut snapshot, done) = well();
+    let (mut snapshot, outcome) = well();
     let mut alone = (*picker("p-3")).clone();
     alone.replica_set = None;
     let mut other = (*picker("p-4")).clone();
     other.replica_set = Some("qwen-picker-2-5c75".to_owned());
     snapshot.pods.extend([alone, other].map(Arc::new));
-    let valid = validate(&snapshot, |_| Ok(()));
-    assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "Programmed").0, "True");
+    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    assert_eq!(said(&compute(&snapshot, &valid, &outcome, at(0)), "Programmed").0, "True");
     snapshot.pods.push(picker("p-5"));
-    assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "Programmed").0, "False");
+    assert_eq!(said(&compute(&snapshot, &valid, &outcome, at(0)), "Programmed").0, "False");
 }
 
 #[test]
 fn endpoints_are_some_none_ready_or_none() {
-    let (mut snapshot, done) = well();
-    let valid = validate(&snapshot, |_| Ok(()));
-    assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "HasEndpoints").1, "EndpointsReady");
+    let (mut snapshot, outcome) = well();
+    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    assert_eq!(said(&compute(&snapshot, &valid, &outcome, at(0)), "HasEndpoints").1, "EndpointsReady");
     snapshot.pods[2] = pod("vllm-0", &[("app", "qwen")], false);
-    assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "HasEndpoints").1, "NoneReady");
+    assert_eq!(said(&compute(&snapshot, &valid, &outcome, at(0)), "HasEndpoints").1, "NoneReady");
     snapshot.pods.pop();
-    let status = compute(&snapshot, &valid, &done, at(0));
+    let status = compute(&snapshot, &valid, &outcome, at(0));
     assert_eq!(said(&status, "HasEndpoints").1, "NoPods");
     assert_eq!(said(&status, "Ready").0, "True");
 }
 
 #[test]
 fn a_rollout_is_not_available_until_it_is_over() {
-    let (mut snapshot, done) = well();
-    let valid = validate(&snapshot, |_| Ok(()));
+    let (mut snapshot, outcome) = well();
+    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
     snapshot.owned = vec![deployment(2, 1)];
-    let status = compute(&snapshot, &valid, &done, at(0));
+    let status = compute(&snapshot, &valid, &outcome, at(0));
     assert_eq!(
         said(&status, "Available"),
         is("False", "Progressing", "Deployment qwen-picker is rolling out")
@@ -182,15 +183,15 @@ fn a_rollout_is_not_available_until_it_is_over() {
 /// The cache has the Deployment from before the edit, which is complete.
 #[test]
 fn a_rollout_that_was_only_just_asked_for_is_not_available() {
-    let (snapshot, mut done) = well();
-    let valid = validate(&snapshot, |_| Ok(()));
+    let (snapshot, mut outcome) = well();
+    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
     let mut stored = (*snapshot.owned[0].1).clone();
-    done.deployments.insert("qwen-picker".to_owned(), stored.clone());
+    outcome.deployments.insert("qwen-picker".to_owned(), stored.clone());
     // Nothing of its spec was changed, so that no rollout begins.
-    assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "Ready").0, "True");
+    assert_eq!(said(&compute(&snapshot, &valid, &outcome, at(0)), "Ready").0, "True");
     stored.metadata.generation = Some(2);
-    done.deployments.insert("qwen-picker".to_owned(), stored);
-    let status = compute(&snapshot, &valid, &done, at(0));
+    outcome.deployments.insert("qwen-picker".to_owned(), stored);
+    let status = compute(&snapshot, &valid, &outcome, at(0));
     let rolling = is("False", "Progressing", "Deployment qwen-picker is rolling out");
     assert_eq!(said(&status, "Available"), rolling);
     assert_eq!(said(&status, "Ready"), rolling);
@@ -198,34 +199,34 @@ fn a_rollout_that_was_only_just_asked_for_is_not_available() {
 
 #[test]
 fn what_could_not_be_written_is_not_ready() {
-    let (snapshot, done) = well();
-    let valid = validate(&snapshot, |_| Ok(()));
-    let done = Done { error: Some(WriteError::Timeout), ..done };
-    let status = compute(&snapshot, &valid, &done, at(0));
+    let (snapshot, outcome) = well();
+    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let outcome = Outcome { error: Some(WriteError::Timeout), ..outcome };
+    let status = compute(&snapshot, &valid, &outcome, at(0));
     assert_eq!(
         said(&status, "Ready"),
         is("False", "Pending", "not everything could be written; trying again")
     );
     assert_eq!(said(&status, "Available").0, "True");
-    let done = Done { unwritten: ["qwen-picker".to_owned()].into(), ..done };
-    assert_eq!(said(&compute(&snapshot, &valid, &done, at(0)), "Available").1, "Progressing");
+    let outcome = Outcome { unwritten: ["qwen-picker".to_owned()].into(), ..outcome };
+    assert_eq!(said(&compute(&snapshot, &valid, &outcome, at(0)), "Available").1, "Progressing");
 }
 
 #[test]
 fn a_pool_that_cannot_be_given_back_is_named() {
-    let (snapshot, done) = well();
-    let valid = validate(&snapshot, |_| Ok(()));
+    let (snapshot, outcome) = well();
+    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
     let blocked = [("llama", "spec.x: Invalid value"), ("phi", "denied")];
     let blocked = blocked.map(|(pool, why)| (pool.to_owned(), why.to_owned())).into();
-    let status = compute(&snapshot, &valid, &Done { blocked, ..done }, at(0));
+    let status = compute(&snapshot, &valid, &Outcome { blocked, ..outcome }, at(0));
     let message = "not given back yet: pool llama: spec.x: Invalid value; pool phi: denied";
     assert_eq!(said(&status, "Ready"), is("False", "Releasing", message));
 }
 
 #[test]
 fn a_rollout_that_is_overdue_needs_a_hand() {
-    let (mut snapshot, done) = well();
-    let valid = validate(&snapshot, |_| Ok(()));
+    let (mut snapshot, outcome) = well();
+    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
     for (reason, first) in [("ProgressDeadlineExceeded", "Stalled"), ("ReplicaSetCreateError", "Reconciling")]
     {
         let (kind, live) = deployment(2, 1);
@@ -233,7 +234,7 @@ fn a_rollout_that_is_overdue_needs_a_hand() {
         live.data["status"]["conditions"] =
             json!([{"type": "Progressing", "status": "False", "reason": reason}]);
         snapshot.owned = vec![(kind, Arc::new(live))];
-        let status = compute(&snapshot, &valid, &done, at(0));
+        let status = compute(&snapshot, &valid, &outcome, at(0));
         assert_eq!(said(&status, "Available").1, "Unavailable");
         assert_eq!(status.conditions[1].type_, first, "{reason}");
     }
@@ -241,10 +242,10 @@ fn a_rollout_that_is_overdue_needs_a_hand() {
 
 #[test]
 fn an_upgrade_that_waits_is_said_and_ready() {
-    let (mut snapshot, mut done) = well();
-    done.postponed = vec!["qwen-picker".to_owned(), "x-picker".to_owned()];
-    let valid = validate(&snapshot, |_| Ok(()));
-    let status = compute(&snapshot, &valid, &done, at(0));
+    let (mut snapshot, mut outcome) = well();
+    outcome.postponed = vec!["qwen-picker".to_owned(), "x-picker".to_owned()];
+    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let status = compute(&snapshot, &valid, &outcome, at(0));
     let message = |until: &str| {
         format!(
             "every wanted picker is ready; UpgradePending: the pods of qwen-picker and 1 more are as an earlier \
@@ -254,17 +255,17 @@ fn an_upgrade_that_waits_is_said_and_ready() {
     assert_eq!(said(&status, "Available"), is("True", "UpgradePending", &message("their turn comes")));
     assert_eq!(said(&status, "Ready").0, "True");
     Arc::make_mut(&mut snapshot.strategy).spec.picker.update_policy = crds::UpdatePolicy::Manual;
-    let status = compute(&snapshot, &valid, &done, at(0));
+    let status = compute(&snapshot, &valid, &outcome, at(0));
     let message = message("spec.picker is changed, or its updatePolicy");
     assert_eq!(said(&status, "Available"), is("True", "UpgradePending", &message));
 }
 
 #[test]
 fn a_missing_kind_of_monitors_is_said_and_ready() {
-    let (mut snapshot, done) = well();
+    let (mut snapshot, outcome) = well();
     Arc::make_mut(&mut snapshot.strategy).spec.picker.metrics.service_monitor = true;
-    let valid = validate(&snapshot, |_| Ok(()));
-    let available = |snapshot: &Snapshot| said(&compute(snapshot, &valid, &done, at(0)), "Available");
+    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let available = |snapshot: &Snapshot| said(&compute(snapshot, &valid, &outcome, at(0)), "Available");
     assert_eq!(available(&snapshot), is("True", "Available", "every wanted picker is ready"));
     snapshot.monitors = false;
     let message = "every wanted picker is ready; no ServiceMonitor is made before monitoring.coreos.com/v1 is installed";
@@ -273,21 +274,21 @@ fn a_missing_kind_of_monitors_is_said_and_ready() {
 
 #[test]
 fn a_name_that_is_taken_needs_a_hand() {
-    let (snapshot, mut done) = well();
-    done.taken.insert("qwen-picker".to_owned(), "Service qwen-picker is not this strategy's".to_owned());
-    let valid = validate(&snapshot, |_| Ok(()));
-    let status = compute(&snapshot, &valid, &done, at(0));
+    let (snapshot, mut outcome) = well();
+    outcome.taken.insert("qwen-picker".to_owned(), "Service qwen-picker is not this strategy's".to_owned());
+    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let status = compute(&snapshot, &valid, &outcome, at(0));
     assert_eq!(said(&status, "Available").1, "NameTaken");
     assert_eq!(said(&status, "Stalled").1, "NameTaken");
 }
 
 #[test]
 fn a_missing_pool_is_waited_for() {
-    let (mut snapshot, mut done) = well();
+    let (mut snapshot, mut outcome) = well();
     snapshot.pools.clear();
-    done.standings.clear();
-    let valid = validate(&snapshot, |_| Ok(()));
-    let status = compute(&snapshot, &valid, &done, at(0));
+    outcome.bindings.clear();
+    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let status = compute(&snapshot, &valid, &outcome, at(0));
     assert_eq!(
         said(&status, "PoolsBound"),
         is("False", "PoolNotFound", "no InferencePool qwen in namespace llm")
@@ -309,4 +310,48 @@ fn only_names_of_pods_are_asked_for() {
     ] {
         assert_eq!(is_dns1123(name), wanted, "{name}");
     }
+}
+
+/// The report about a strategy that is being deleted, as text.
+fn deletion(outcome: &Outcome) -> String {
+    report_deletion(&snapshot(), outcome, at(0)).unwrap().to_string()
+}
+
+fn not_given_back(why: &str) -> String {
+    let ready = json!([{"lastTransitionTime": "1970-01-01T00:00:00Z", "message": format!("not given back yet: {why}"),
+        "observedGeneration": 7, "reason": "Releasing", "status": "False", "type": "Ready"}]);
+    format!("report {}", json!({"observedGeneration": 7, "conditions": ready}))
+}
+
+#[test]
+fn of_a_deletion_is_said_what_was_given_back_and_what_keeps_it() {
+    assert_eq!(deletion(&Outcome::default()), "");
+    let blocked = [("llama".to_owned(), "denied".to_owned())].into();
+    let outcome = Outcome { blocked, released: vec!["qwen".to_owned()], ..Outcome::default() };
+    let expected = format!("0: tell 1 events\n1: {}, after 0..1\n", not_given_back("pool llama: denied"));
+    assert_eq!(deletion(&outcome), expected);
+    let mut outcome = Outcome { still_held: Some("qwen".to_owned()), ..Outcome::default() };
+    let held = not_given_back("pool qwen: it still carries our record or reference");
+    assert_eq!(deletion(&outcome), format!("0: {held}\n"));
+    // The caches will come to know of what was done just now.
+    outcome.released = vec!["qwen".to_owned()];
+    assert_eq!(deletion(&outcome), "0: tell 1 events\n");
+    let outcome = Outcome { unfinished: Some("no answer".to_owned()), ..Outcome::default() };
+    assert_eq!(deletion(&outcome), format!("0: {}\n", not_given_back("the finalizer: no answer")));
+}
+
+/// Pickers that are gone lose their entry; those that the cache does not know yet are asked for.
+#[test]
+fn entries_of_pickers_without_a_pod_are_looked_at() {
+    let (mut snapshot, outcome) = well();
+    let entries = &mut Arc::make_mut(&mut snapshot.strategy).status.as_mut().unwrap().pickers;
+    entries.insert("p-3".to_owned(), crds::PickerStatus::default());
+    entries.insert("no pod".to_owned(), crds::PickerStatus::default());
+    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let plan = report(&snapshot, &valid, &outcome, at(0)).unwrap();
+    let [Step { action: Action::Report(report), .. }] = plan.steps.as_slice() else { panic!("{plan}") };
+    assert_eq!(
+        (&report.patch["pickers"], &report.unseen),
+        (&json!({"no pod": null}), &vec!["p-3".to_owned()])
+    );
 }

@@ -1,34 +1,34 @@
-//! How each aspect of a strategy is.
+//! The verdict on each aspect of a strategy, from which its conditions are made.
 
 use std::collections::BTreeMap;
 
 use crds::{PickerStatus, UpdatePolicy};
 use picker_core::config::ErrorKind;
 
-use crate::strategy::apply::Done;
-use crate::strategy::binding::Standing;
-use crate::strategy::conditions::{Verdict, Verdicts, join};
-use crate::strategy::dereference::Snapshot;
+use super::conditions::{Verdict, Verdicts, join};
+use crate::strategy::binding::BindingState;
+use crate::strategy::outcome::Outcome;
 use crate::strategy::rollout::Rollout;
-use crate::strategy::validate::{Claim, Valid};
+use crate::strategy::snapshot::Snapshot;
+use crate::strategy::validate::Valid;
 
-pub(super) fn of(snapshot: &Snapshot, valid: &Valid, done: &Done, revision: Option<&str>) -> Verdicts {
-    let pools = valid.own().count();
+pub(super) fn of(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome, revision: Option<&str>) -> Verdicts {
+    let pools = valid.served().count();
     let pools = if pools == 1 { "1 pool".to_owned() } else { format!("{pools} pools") };
     Verdicts {
-        accepted: accepted(snapshot, valid, done),
-        pools_bound: pools_bound(snapshot, valid, done),
+        accepted: accepted(snapshot, valid),
+        pools_bound: pools_bound(snapshot, valid, outcome),
         has_endpoints: has_endpoints(snapshot, valid),
-        available: with_notes(available(snapshot, valid, done), snapshot, done),
+        available: with_notes(available(snapshot, valid, outcome), snapshot, outcome),
         programmed: programmed(snapshot, valid, revision),
-        contested: contested(done),
-        unfinished: unfinished(done),
+        contested: contested(outcome),
+        unfinished: unfinished(outcome),
         summary: format!("every picker of {pools} serves revision {}", revision.unwrap_or_default()),
     }
 }
 
-fn accepted(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
-    match (&valid.routing, &done.invalid_picker) {
+fn accepted(snapshot: &Snapshot, valid: &Valid) -> Verdict {
+    match (&valid.routing, &valid.picker) {
         (Err(errors), _) => {
             let unknown = errors.0.iter().all(|e| e.kind == ErrorKind::UnknownPlugin);
             let reason = if unknown { "UnknownPlugin" } else { "InvalidRouting" };
@@ -42,15 +42,14 @@ fn accepted(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
                 snapshot.revision().map(|last| format!("revision {last} still serves; ")).unwrap_or_default();
             Verdict::bad(reason, join(&lead, &findings))
         }
-        (Ok(_), Some(error)) => Verdict::bad("InvalidPicker", error.clone()),
-        (Ok(revision), None) => {
+        (Ok(_), Err(error)) => Verdict::bad("InvalidPicker", error.to_string()),
+        (Ok(revision), Ok(_)) => {
             Verdict::good("Accepted", format!("the routing compiles to revision {revision}"))
         }
     }
 }
 
-fn pools_bound(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
-    let named = |claim: &Claim| claim.pool.name().to_owned();
+fn pools_bound(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome) -> Verdict {
     if let Some(group) = valid.unserved.first() {
         let message = format!("InferencePools of {} are not installed in this cluster", group.group());
         return Verdict::bad("PoolNotFound", message);
@@ -60,24 +59,24 @@ fn pools_bound(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
         let message = format!("no InferencePool {} in namespace {}", names.join(", "), snapshot.namespace());
         return Verdict::bad("PoolNotFound", message);
     }
-    if valid.claims.is_empty() {
+    if valid.workloads.is_empty() && valid.of_others.is_empty() {
         let message =
             format!("no InferencePool of namespace {} is selected by spec.pools", snapshot.namespace());
         return Verdict::bad("PoolNotFound", message);
     }
-    if let Some((claim, holder)) = valid.claims.iter().find_map(|c| Some((c, c.holder.as_ref()?))) {
-        let message = format!("pool {} belongs to the older strategy {holder}", named(claim));
+    if let Some((pool, holder)) = valid.of_others.first() {
+        let message = format!("pool {} belongs to the older strategy {holder}", pool.name());
         return Verdict::bad("Conflict", message);
     }
     let mut worst: Option<(u8, Verdict)> = None;
-    for standing in done.standings.values() {
-        let (rank, verdict) = match standing {
-            Standing::Bound => continue,
-            Standing::Elsewhere(m) | Standing::Contested(m) => {
+    for state in outcome.bindings.values() {
+        let (rank, verdict) = match state {
+            BindingState::Bound => continue,
+            BindingState::Elsewhere(m) | BindingState::Contested(m) => {
                 (0, Verdict::bad("FieldManagedElsewhere", m.clone()))
             }
-            Standing::WrongPort(m) => (1, Verdict::bad("WrongPort", m.clone())),
-            Standing::Waiting(m) => (2, Verdict::bad("Pending", m.clone())),
+            BindingState::WrongPort(m) => (1, Verdict::bad("WrongPort", m.clone())),
+            BindingState::Waiting(m) => (2, Verdict::bad("Pending", m.clone())),
         };
         if worst.as_ref().is_none_or(|(known, _)| rank < *known) {
             worst = Some((rank, verdict));
@@ -85,7 +84,7 @@ fn pools_bound(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
     }
     match worst {
         Some((_, verdict)) => verdict,
-        None if done.standings.len() < valid.own().count() => {
+        None if outcome.bindings.len() < valid.served().count() => {
             Verdict::bad("Pending", "not all pools were looked at")
         }
         None => Verdict::good("Bound", "every pool refers to its pickers"),
@@ -93,11 +92,11 @@ fn pools_bound(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
 }
 
 /// What else keeps the strategy from being ready: the status must not promise what was not written.
-fn unfinished(done: &Done) -> Option<Verdict> {
-    if !done.blocked.is_empty() {
-        return Some(releasing(&done.blocked));
+fn unfinished(outcome: &Outcome) -> Option<Verdict> {
+    if !outcome.blocked.is_empty() {
+        return Some(releasing(&outcome.blocked));
     }
-    done.error.as_ref().map(|_| Verdict::bad("Pending", "not everything could be written; trying again"))
+    outcome.error.as_ref().map(|_| Verdict::bad("Pending", "not everything could be written; trying again"))
 }
 
 /// What keeps pools from being given back: their names, empty where it is none of them, and why.
@@ -108,17 +107,17 @@ pub(super) fn releasing(blocked: &BTreeMap<String, String>) -> Verdict {
     Verdict::bad("Releasing", join("not given back yet: ", &findings))
 }
 
-fn contested(done: &Done) -> Option<Verdict> {
-    done.standings.values().find_map(|standing| match standing {
-        Standing::Contested(message) => Some(Verdict::good("FieldManagedElsewhere", message.clone())),
+fn contested(outcome: &Outcome) -> Option<Verdict> {
+    outcome.bindings.values().find_map(|state| match state {
+        BindingState::Contested(message) => Some(Verdict::good("FieldManagedElsewhere", message.clone())),
         _ => None,
     })
 }
 
 fn has_endpoints(snapshot: &Snapshot, valid: &Valid) -> Verdict {
-    for claim in valid.own() {
-        let mut selected = snapshot.pods.iter().filter(|pod| claim.pool.selects(&pod.labels)).peekable();
-        let name = claim.pool.name();
+    for (_, served) in valid.served() {
+        let mut selected = snapshot.pods.iter().filter(|pod| served.pool.selects(&pod.labels)).peekable();
+        let name = served.pool.name();
         if selected.peek().is_none() {
             let message =
                 format!("pool {name} selects no pod of namespace {}; see its selector", snapshot.namespace());
@@ -128,29 +127,29 @@ fn has_endpoints(snapshot: &Snapshot, valid: &Valid) -> Verdict {
             return Verdict::bad("NoneReady", format!("no pod that pool {name} selects is ready"));
         }
     }
-    match valid.own().next() {
+    match valid.workloads.first() {
         Some(_) => Verdict::good("EndpointsReady", "every pool selects a ready pod"),
         None => Verdict::bad("NoPods", "there is no pool"),
     }
 }
 
-fn available(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
-    if valid.own().next().is_none() {
+fn available(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome) -> Verdict {
+    if valid.workloads.is_empty() {
         return Verdict::bad("Progressing", "there are no pickers before there is a pool");
     }
-    if let Some(taken) = done.taken.values().next() {
+    if let Some(taken) = outcome.taken.values().next() {
         return Verdict::bad("NameTaken", taken.clone());
     }
-    if let Some((picker, refusal)) = done.refused.iter().next() {
+    if let Some((picker, refusal)) = outcome.refused.iter().next() {
         return Verdict::bad("Refused", format!("the API server refuses an object of {picker}: {refusal}"));
     }
-    for claim in valid.own() {
-        let picker = &claim.picker;
-        if done.unwritten.contains(picker) {
+    for workload in &valid.workloads {
+        let picker = &workload.name;
+        if outcome.unwritten.contains(picker) {
             let message = format!("the objects of {picker} could not all be written; trying again");
             return Verdict::bad("Progressing", message);
         }
-        let Some(live) = done.deployment(snapshot, picker) else {
+        let Some(live) = outcome.deployment(snapshot, picker) else {
             return Verdict::bad("Progressing", format!("Deployment {picker} is being made"));
         };
         let rollout = Rollout::of(live);
@@ -166,13 +165,13 @@ fn available(snapshot: &Snapshot, valid: &Valid, done: &Done) -> Verdict {
 }
 
 /// `available` with what else is to be known of the pickers.
-fn with_notes(mut available: Verdict, snapshot: &Snapshot, done: &Done) -> Verdict {
+fn with_notes(mut available: Verdict, snapshot: &Snapshot, outcome: &Outcome) -> Verdict {
     if snapshot.strategy.spec.picker.metrics.service_monitor && !snapshot.monitors {
         let message = "no ServiceMonitor is made before monitoring.coreos.com/v1 is installed";
         available = Verdict { message: format!("{}; {message}", available.message), ..available };
     }
-    let Some(first) = done.postponed.first() else { return available };
-    let more = match done.postponed.len() {
+    let Some(first) = outcome.postponed.first() else { return available };
+    let more = match outcome.postponed.len() {
         1 => String::new(),
         all => format!(" and {} more", all - 1),
     };
@@ -191,10 +190,10 @@ fn with_notes(mut available: Verdict, snapshot: &Snapshot, done: &Done) -> Verdi
 }
 
 /// Ready pickers of the wanted ones.
-pub(super) fn pickers(snapshot: &Snapshot, valid: &Valid, done: &Done) -> String {
+pub(super) fn pickers(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome) -> String {
     let (mut ready, mut wanted) = (0, 0);
-    for claim in valid.own() {
-        if let Some(live) = done.deployment(snapshot, &claim.picker) {
+    for workload in &valid.workloads {
+        if let Some(live) = outcome.deployment(snapshot, &workload.name) {
             let rollout = Rollout::of(live);
             ready += rollout.ready.min(rollout.wanted);
             wanted += rollout.wanted;

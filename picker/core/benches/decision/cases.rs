@@ -5,11 +5,11 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Instant;
 
-use picker_core::index::PrefixIndex;
-use picker_core::parse::parse;
 use picker_core::ask::{Ask, Scored};
 use picker_core::column::Column;
 use picker_core::fact::Facts;
+use picker_core::index::PrefixIndex;
+use picker_core::parse::parse;
 use picker_core::plugins::pick;
 use picker_core::plugins::score::{KvCacheUtilizationScorer, QueueScorer};
 use picker_core::role::Scorer;

@@ -6,6 +6,7 @@
 //! cargo bench -p picker-core -- match         # those with `match` in their name
 //! ```
 #![allow(clippy::expect_used, reason = "a benchmark of what fails measures nothing")]
+#![allow(clippy::disallowed_methods, reason = "it makes the time of its decisions")]
 
 mod cases;
 mod workload;

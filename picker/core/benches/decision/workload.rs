@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use picker_core::compile::default_routing;
 use picker_core::config::Scope;
 use picker_core::endpoint::{EndpointId, EndpointSpec, Labels, Slots};
 use picker_core::index::chain;
 use picker_core::request::Headers;
-use picker_core::compile::default_routing;
 use picker_core::view::{Address, Reading, Signals};
 use picker_core::{Cx, Hot, Request, Strategy, View};
 use rand::rngs::SmallRng;

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::config::{self, ConfigError, ErrorKind, Warning};
 use crate::plugin::Registry;
+use crate::strategy::NeededFile;
 
 /// One compilation.
 pub(super) struct Compiler<'a> {
@@ -28,6 +29,14 @@ impl<'a> Compiler<'a> {
     /// The warnings, in the order of the text of `routing`.
     pub fn warnings(self, routing: &Value) -> Box<[Warning]> {
         config::told(self.warnings, routing).0.into_iter().map(Warning::from).collect()
+    }
+
+    /// Who writes a strategy of the cluster may not read files of the pickers' pods.
+    pub fn refuse_files(&mut self, files: &[NeededFile]) {
+        for file in files {
+            let message = "names a file of the picker's pod, which only a configuration file may do; take it out";
+            self.fail(&file.field, ErrorKind::Invalid, message);
+        }
     }
 
     /// No plugin is called `name`; `names` are those there are.

@@ -69,8 +69,7 @@ impl Compiler<'_> {
                 self.fail(format!("{path}.pluginRef"), ErrorKind::Invalid, message);
             }
         }
-        let picker =
-            picker.or_else(|| first_picker(declared, instances)).unwrap_or_else(default_picker);
+        let picker = picker.or_else(|| first_picker(declared, instances)).unwrap_or_else(default_picker);
         Profile { name: spec.name.clone(), filters: filters.into(), scorers: scorers.into(), picker }
     }
 

@@ -13,8 +13,8 @@ use crate::needs::Needs;
 use crate::request::Request;
 use crate::store::StateStore;
 use crate::strategy::NeededFile;
-use crate::view::Candidates;
 use crate::testing::unknown;
+use crate::view::Candidates;
 
 fn yaml(text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap()

@@ -65,8 +65,7 @@ impl Registration {
     ) -> Result<Roles, Vec<ConfigError>> {
         let empty = Map::new();
         (self.build)(params.unwrap_or(&empty), cx).map_err(|errors| {
-            let place =
-                |e: BuildError| ConfigError::new(parameter_path(path, &e.field), e.kind, e.message);
+            let place = |e: BuildError| ConfigError::new(parameter_path(path, &e.field), e.kind, e.message);
             errors.into_iter().map(place).collect()
         })
     }

@@ -3,4 +3,3 @@
 room! {
     approx_prefix_cache::ApproxPrefixCacheProducer,
 }
-

@@ -7,13 +7,13 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::cx::Cx;
 use crate::ask::{Ask, Scored};
 use crate::config::Scope;
+use crate::cx::Cx;
 use crate::fact::{Facts, PrefixMatch};
 use crate::plugin::Role;
-use crate::store::StateStore;
 use crate::request::header;
+use crate::store::StateStore;
 use crate::testing::{Instance, build, lora, request, view};
 use crate::view::{Candidates, Signals, View};
 

@@ -3,19 +3,14 @@
 
 use std::ops::Range;
 
-use super::frames::{HEAD, payload_length};
+use super::frame_header::{CONTINUATION, END_HEADERS, FrameHeader, LENGTH, PADDED, PRIORITY, payload_length};
 use super::hpack;
-
-const CONTINUATION: u8 = 9;
-const END_HEADERS: u8 = 0x4;
-const PADDED: u8 = 0x8;
-const PRIORITY: u8 = 0x20;
 
 /// The longest block, in bytes with the frame headers within, that is held back to be looked at. What is
 /// longer goes on unseen, for hyper takes no more than 16 KiB of headers from a client.
 pub(super) const MAX_BLOCK: usize = 128 << 10;
 
-/// How far a header block is known to reach. Positions count from the start of the HEADERS payload.
+/// A header block of which the end may not be known yet. Positions count from the start of the HEADERS payload.
 #[derive(Debug)]
 pub(super) struct Block {
     /// The end of the HEADERS payload; beyond it are CONTINUATION frames with their headers.
@@ -28,7 +23,7 @@ pub(super) struct Block {
     stream: [u8; 4],
 }
 
-/// What is known after looking at the bytes at hand.
+/// The knowledge of a block's end after a look at the bytes at hand.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Grown {
     /// The block is complete up to its [`end`](Block::end).
@@ -41,7 +36,7 @@ pub(super) enum Grown {
 
 impl Block {
     /// The block that a HEADERS frame with this header begins.
-    pub(super) fn new(head: &[u8; HEAD]) -> Self {
+    pub(super) fn new(head: &FrameHeader) -> Self {
         let length = payload_length(head);
         let flags = head[4];
         Self {
@@ -69,15 +64,15 @@ impl Block {
             if self.last {
                 return Grown::Whole;
             }
-            let Some(head) = data[self.end..].first_chunk::<HEAD>() else {
-                return Grown::Needs(self.end + HEAD - data.len());
+            let Some(head) = data[self.end..].first_chunk::<LENGTH>() else {
+                return Grown::Needs(self.end + LENGTH - data.len());
             };
             if head[3] != CONTINUATION || head[5..] != self.stream {
                 // Nothing but a CONTINUATION may follow here: the connection will be refused.
                 self.last = true;
                 return Grown::Whole;
             }
-            self.end += HEAD + payload_length(head);
+            self.end += LENGTH + payload_length(head);
             self.last = head[4] & END_HEADERS != 0;
         }
     }
@@ -104,13 +99,14 @@ impl Block {
         }
     }
 
-    /// Fields may lie across frames, so the pieces are joined, rewritten and put back.
+    /// Rewrites a block of several frames. Fields may lie across frames, so the pieces are joined, rewritten and put
+    /// back.
     fn rewrite_pieces(&self, data: &mut [u8], start: usize, stop: usize) {
         let mut pieces: Vec<Range<usize>> = std::iter::once(start..stop).collect();
         let mut at = self.first;
-        while let Some(head) = data[at..].first_chunk::<HEAD>() {
-            let end = at + HEAD + payload_length(head);
-            pieces.push(at + HEAD..end);
+        while let Some(head) = data[at..].first_chunk::<LENGTH>() {
+            let end = at + LENGTH + payload_length(head);
+            pieces.push(at + LENGTH..end);
             at = end;
         }
         let mut joined: Vec<u8> = pieces.iter().flat_map(|piece| &data[piece.clone()]).copied().collect();

@@ -1,21 +1,18 @@
-//! Finding the header blocks in what an HTTP/2 client sends (RFC 9113, 4.1).
+//! The search for header blocks in the bytes of an HTTP/2 client (RFC 9113, 4.1).
 
 use super::block::{Block, Grown};
+use super::frame_header::{FrameHeader, HEADERS, LENGTH, payload_length};
 
+/// The preface, which a client sends before its first frame (RFC 9113, 3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// The length of a frame header.
-pub(super) const HEAD: usize = 9;
-
-const HEADERS: u8 = 1;
-
-/// What the next byte is part of.
+/// The part of the connection that the next byte belongs to.
 #[derive(Debug)]
 enum State {
     /// The connection preface, of which so much was seen.
     Preface(usize),
     /// A frame header, of which so much was seen.
-    Head(usize),
+    Header(usize),
     /// The payload of a frame that is no header block: so much is still to come.
     Payload(usize),
     /// A header block: the next byte is its first.
@@ -24,16 +21,16 @@ enum State {
     Opaque,
 }
 
-/// Follows the frames of one connection.
+/// A reader of the frames of one connection, which rewrites header blocks.
 #[derive(Debug)]
 pub(super) struct Frames {
     state: State,
-    head: [u8; HEAD],
+    header: FrameHeader,
 }
 
 impl Frames {
     pub(super) fn new() -> Self {
-        Self { state: State::Preface(0), head: [0; HEAD] }
+        Self { state: State::Preface(0), header: [0; LENGTH] }
     }
 
     /// Looks at the next bytes, rewriting complete header blocks in place. Returns how many of them can go
@@ -53,16 +50,16 @@ impl Frames {
                     *seen += n;
                     at += n;
                     if *seen == PREFACE.len() {
-                        self.state = State::Head(0);
+                        self.state = State::Header(0);
                     }
                 }
-                State::Head(seen) => {
-                    let n = (HEAD - *seen).min(rest.len());
-                    self.head[*seen..*seen + n].copy_from_slice(&rest[..n]);
+                State::Header(seen) => {
+                    let n = (LENGTH - *seen).min(rest.len());
+                    self.header[*seen..*seen + n].copy_from_slice(&rest[..n]);
                     *seen += n;
                     at += n;
-                    if *seen == HEAD {
-                        self.state = after_head(&self.head);
+                    if *seen == LENGTH {
+                        self.state = after_header(&self.header);
                     }
                 }
                 State::Payload(left) => {
@@ -70,14 +67,14 @@ impl Frames {
                     *left -= n;
                     at += n;
                     if *left == 0 {
-                        self.state = State::Head(0);
+                        self.state = State::Header(0);
                     }
                 }
                 State::Block(block) => match block.grow(rest) {
                     Grown::Whole => {
                         block.rewrite(&mut rest[..block.end()]);
                         at += block.end();
-                        self.state = State::Head(0);
+                        self.state = State::Header(0);
                     }
                     Grown::TooLong => self.state = State::Payload(block.end()),
                     Grown::Needs(_) => return at,
@@ -107,15 +104,10 @@ impl Frames {
     }
 }
 
-fn after_head(head: &[u8; HEAD]) -> State {
-    match (payload_length(head), head[3]) {
-        (_, HEADERS) => State::Block(Block::new(head)),
-        (0, _) => State::Head(0),
+fn after_header(header: &FrameHeader) -> State {
+    match (payload_length(header), header[3]) {
+        (_, HEADERS) => State::Block(Block::new(header)),
+        (0, _) => State::Header(0),
         (length, _) => State::Payload(length),
     }
-}
-
-/// The length of the payload that a frame header announces.
-pub(super) fn payload_length(head: &[u8; HEAD]) -> usize {
-    usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2])
 }

@@ -1,4 +1,4 @@
-//! The one change made to a header block: `|` becomes `+` in literal values of `:authority` (RFC 7541).
+//! The rewriting of a header block: `|` becomes `+` in literal values of `:authority` (RFC 7541).
 //!
 //! The walk needs no dynamic table. A literal `:authority` names itself by static index 1 (or, from an
 //! unusual encoder, in full); an indexed field repeats a value that was rewritten when it was first sent,
@@ -13,8 +13,8 @@ const PIPE_BITS: usize = 11;
 const NAME: &[u8] = b":authority";
 const NAME_HUFFMAN: &[u8] = &[0xb8, 0x3b, 0x53, 0x39, 0xec, 0x32, 0x7d, 0x7f];
 
-/// A code is as long as the first entry says whose limit is above the next 32 bits: the code of RFC 7541,
-/// appendix B, is canonical, so codes of one length are consecutive and above all shorter ones.
+/// The lengths of Huffman codes. A code is as long as the first entry says whose limit is above the next 32 bits: the
+/// code of RFC 7541, appendix B, is canonical, so codes of one length are consecutive and above all shorter ones.
 const LENGTHS: [(u32, u8); 20] = [
     (0x5000_0000, 5),
     (0xb800_0000, 6),

@@ -24,7 +24,7 @@ async fn the_oldest_answer_makes_room_for_a_new_one() {
 async fn few_ask_at_once_and_nobody_waits_for_long() {
     let (client, log) = fake_api::client(|_| Answer::Silence);
     let auth = Auth::new(client);
-    let tokens: Vec<_> = (0..AT_ONCE + LINE + 3).map(|n| n.to_string()).collect();
+    let tokens: Vec<_> = (0..AT_ONCE + QUEUED + 3).map(|n| n.to_string()).collect();
     let began = Instant::now();
     let all = tokens.iter().map(async |token| (auth.verdict(token, "/metrics").await, began.elapsed()));
     let mut all = std::pin::pin!(join_all(all));
@@ -35,14 +35,14 @@ async fn few_ask_at_once_and_nobody_waits_for_long() {
         Err(Failed::Away(_)) => ("away", after.as_secs()),
         Ok(_) => ("told", after.as_secs()),
     };
-    let mut expected = vec![("away", PATIENCE.as_secs()); AT_ONCE + LINE];
-    // Who finds no place in line need not wait to learn it.
+    let mut expected = vec![("away", DEADLINE.as_secs()); AT_ONCE + QUEUED];
+    // One for which there is no permit need not wait to learn it.
     expected.extend([("busy", 0); 3]);
     assert_eq!(all.await.into_iter().map(outcome).collect::<Vec<_>>(), expected);
 }
 
 #[tokio::test(start_paused = true)]
-async fn strangers_do_not_keep_a_regular_waiting() {
+async fn unverified_tokens_do_not_keep_a_verified_one_waiting() {
     let (client, _) = fake_api::client(|asked| match asked.body["spec"]["token"].as_str() {
         Some("monitoring") => Answer::Object(json!({"status": {"authenticated": true, "user": {}}})),
         Some("nobody") => Answer::Object(json!({"status": {"authenticated": false}})),
@@ -52,10 +52,10 @@ async fn strangers_do_not_keep_a_regular_waiting() {
     let auth = Auth::new(client);
     let ask = async |token: &str| auth.verdict(token, "/metrics").await.unwrap();
     assert_eq!([ask("monitoring").await, ask("nobody").await], [Verdict::Allowed, Verdict::Unknown]);
-    // The answers are no longer good, and the line is full.
+    // The answers are no longer good, and there is no permit left.
     tokio::time::advance(GOOD_FOR).await;
-    let tokens: Vec<_> = (0..AT_ONCE + LINE).map(|n| n.to_string()).collect();
-    let strangers = join_all(tokens.iter().map(|token| auth.verdict(token, "/metrics")));
+    let tokens: Vec<_> = (0..AT_ONCE + QUEUED).map(|n| n.to_string()).collect();
+    let unverified = join_all(tokens.iter().map(|token| auth.verdict(token, "/metrics")));
     let others = async {
         let nobody = auth.verdict("nobody", "/metrics").await;
         assert!(matches!(nobody, Err(Failed::Busy)), "{nobody:?}");
@@ -63,7 +63,7 @@ async fn strangers_do_not_keep_a_regular_waiting() {
     };
     tokio::select! {
         biased;
-        _ = strangers => unreachable!("they wait"),
+        _ = unverified => unreachable!("they wait"),
         verdict = others => assert_eq!(verdict, Verdict::Allowed),
     }
 }

@@ -1,14 +1,14 @@
-//! vLLM tells its LoRA adapters in the labels of a series whose value is a Unix time. It makes a new
-//! series for each combination and never takes one back, so the newest one is the truth.
+//! The LoRA adapters of vLLM, which are labels of a series whose value is a Unix time. vLLM makes a new series for each
+//! combination and never takes one back, so the newest one is the truth.
 
 use picker_core::view::LoraState;
 
-use super::super::labels::Labels;
+use crate::scrape::labels::Labels;
 
 /// The most adapters, running or waiting, that a server is believed to have.
 const MOST: usize = 1024;
 
-/// What the newest series says, and its time; no state when it says too much.
+/// The state that the newest series says, with its time; no state when it names too many adapters.
 pub(super) type Newest = Option<(f64, Option<LoraState>)>;
 
 pub(super) fn newest(known: &mut Newest, labels: &Labels<'_>, time: f64) {

@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::*;
 use crate::scrape::connection::Place;
 use crate::scrape::job::{Defaults, Jobs};
-use crate::watch::roster::Roster;
+use crate::watch::endpoint_set::EndpointSet;
 
 fn targets(address: SocketAddr) -> Arc<[Target]> {
     let spec = EndpointSpec {
@@ -22,9 +22,9 @@ fn targets(address: SocketAddr) -> Arc<[Target]> {
         address,
         labels: Default::default(),
     };
-    let mut roster = Roster::default();
-    roster.apply(&[spec]);
-    roster.targets().cloned().collect()
+    let mut endpoint_set = EndpointSet::default();
+    endpoint_set.apply(&[spec]);
+    endpoint_set.targets().cloned().collect()
 }
 
 struct Stage {
@@ -151,7 +151,7 @@ fn first_pauses_differ_and_are_half_an_interval_at_least() {
 /// Two endpoints whose pages tell different depths of a queue of their own; a filter over it comes by an edit, live.
 #[tokio::test]
 async fn a_metric_that_an_edit_asks_for_is_read_at_the_next_scrape_on_the_same_connections() {
-    let mut roster = Roster::default();
+    let mut endpoint_set = EndpointSet::default();
     let (mut specs, mut servers) = (Vec::new(), Vec::new());
     for (pod, depth) in [("deep", 30), ("shallow", 3)] {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -165,8 +165,8 @@ async fn a_metric_that_an_edit_asks_for_is_read_at_the_next_scrape_on_the_same_c
         });
         servers.push(tokio::spawn(count_up_with(listener, format!("own_depth{{tier=\"gold\"}} {depth}\n"))));
     }
-    roster.apply(&specs);
-    let targets: Arc<[Target]> = roster.targets().cloned().collect();
+    endpoint_set.apply(&specs);
+    let targets: Arc<[Target]> = endpoint_set.targets().cloned().collect();
     let mut stage = stage();
     stage.targets.send_replace(targets.clone());
     let readings = || targets.iter().map(|target| target.readout.reading()).collect::<Vec<_>>();

@@ -80,10 +80,10 @@ async fn a_watched_file_changes_the_endpoints_and_a_broken_one_does_not() {
     };
     write("endpoints: [{name: a, address: 10.0.0.1, port: 1}]");
     let discovery = FileDiscovery { path: path.display().to_string(), watch_file: true };
-    let installed = watch::Sender::new(Installed { discovery: Some(discovery), ..Installed::default() });
+    let serving = watch::Sender::new(Serving { discovery: Some(discovery), ..Serving::default() });
     let wanted = watch::Sender::<Wanted>::default();
     let mut follow = wanted.subscribe();
-    let task = tokio::spawn(run(installed.subscribe(), wanted));
+    let task = tokio::spawn(run(serving.subscribe(), wanted));
 
     follow.changed().await.unwrap();
     assert_eq!(follow.borrow_and_update().as_deref(), Some([spec("default", "a", "10.0.0.1:1")].as_slice()));
@@ -92,7 +92,7 @@ async fn a_watched_file_changes_the_endpoints_and_a_broken_one_does_not() {
     write("endpoints: [{name: b, address: 10.0.0.2, port: 1}]");
     follow.changed().await.unwrap();
     assert_eq!(follow.borrow_and_update().as_deref(), Some([spec("default", "b", "10.0.0.2:1")].as_slice()));
-    drop(installed);
+    drop(serving);
     task.await.unwrap();
 }
 

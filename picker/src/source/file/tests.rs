@@ -24,35 +24,35 @@ async fn a_config_map_that_changes_is_a_new_routing() {
     let dir = tempfile::tempdir().unwrap();
     mount(dir.path(), "..1", &config("queue-scorer"));
     symlink("..data/config.yaml", dir.path().join("config.yaml")).unwrap();
-    let desk = Desk::new(Arc::default(), StrategyMetrics::default());
+    let installer = Installer::new(Arc::default(), StrategyMetrics::default());
     let mut file = ConfigFile::new(dir.path().join("config.yaml"));
     let serves = |kind: &str| Some(revision(&json!({"plugins": [{"type": kind}]})));
-    let installed = || desk.installed().borrow().clone();
+    let serving = || installer.serving().borrow().clone();
 
-    file.look(&desk).await;
-    assert_eq!(installed().revision, serves("queue-scorer"));
+    file.look(&installer).await;
+    assert_eq!(serving().revision, serves("queue-scorer"));
 
     mount(dir.path(), "..2", &config("random-picker"));
-    file.look(&desk).await;
-    assert_eq!(installed().revision, serves("random-picker"));
+    file.look(&installer).await;
+    assert_eq!(serving().revision, serves("random-picker"));
 
     mount(dir.path(), "..3", &config("no-such-plugin"));
-    file.look(&desk).await;
-    assert_eq!(installed().revision, serves("random-picker"));
-    assert!(installed().error.unwrap().starts_with("plugins[0].type: "));
+    file.look(&installer).await;
+    assert_eq!(serving().revision, serves("random-picker"));
+    assert!(serving().error.unwrap().starts_with("plugins[0].type: "));
 
     mount(dir.path(), "..4", "plugins: [");
-    file.look(&desk).await;
-    assert_eq!(installed().revision, serves("random-picker"));
+    file.look(&installer).await;
+    assert_eq!(serving().revision, serves("random-picker"));
 
     mount(dir.path(), "..5", &config("kv-cache-utilization-scorer"));
-    file.look(&desk).await;
-    assert_eq!((installed().revision, installed().error), (serves("kv-cache-utilization-scorer"), None));
+    file.look(&installer).await;
+    assert_eq!((serving().revision, serving().error), (serves("kv-cache-utilization-scorer"), None));
 
     std::fs::remove_file(dir.path().join("..data")).unwrap();
-    file.look(&desk).await;
-    assert_eq!(installed().revision, serves("kv-cache-utilization-scorer"));
-    assert!(installed().error.unwrap().contains("config.yaml: No such file"));
+    file.look(&installer).await;
+    assert_eq!(serving().revision, serves("kv-cache-utilization-scorer"));
+    assert!(serving().error.unwrap().contains("config.yaml: No such file"));
 }
 
 #[tokio::test]

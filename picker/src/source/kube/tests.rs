@@ -4,9 +4,9 @@ use picker_core::config::revision;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::deep_json::deep;
 use crate::fake_api::{self, Answer};
 use crate::metrics::StrategyMetrics;
-use crate::watch::lean::deep;
 
 fn json(routing: Value, status: Value) -> Value {
     json!({
@@ -15,12 +15,12 @@ fn json(routing: Value, status: Value) -> Value {
     })
 }
 
-fn object(routing: Value, status: Value) -> Texts {
+fn object(routing: Value, status: Value) -> RawObject {
     serde_json::from_str(&json(routing, status).to_string()).unwrap()
 }
 
-fn desk() -> Desk {
-    Desk::new(Arc::default(), StrategyMetrics::default())
+fn installer() -> Installer {
+    Installer::new(Arc::default(), StrategyMetrics::default())
 }
 
 #[test]
@@ -38,15 +38,15 @@ fn a_bad_routing_at_the_start_asks_for_the_accepted_one() {
     let accepted = revision(&good);
     let status = json!({"revision": accepted});
 
-    let desk = desk();
-    assert_eq!(take(&object(bad.clone(), status.clone()), &desk), Some(accepted));
-    assert_eq!(take(&object(bad.clone(), json!({})), &desk), None);
+    let installer = installer();
+    assert_eq!(take(&object(bad.clone(), status.clone()), &installer), Some(accepted));
+    assert_eq!(take(&object(bad.clone(), json!({})), &installer), None);
     // The operator of a newer release accepted what this picker can't compile.
-    assert_eq!(take(&object(bad.clone(), json!({"revision": revision(&bad)})), &desk), None);
+    assert_eq!(take(&object(bad.clone(), json!({"revision": revision(&bad)})), &installer), None);
     // Once something serves, it goes on.
-    assert_eq!(take(&object(good, status.clone()), &desk), None);
-    assert_eq!(take(&object(bad, status), &desk), None);
-    assert_eq!(desk.installed().borrow().generation, Some(4));
+    assert_eq!(take(&object(good, status.clone()), &installer), None);
+    assert_eq!(take(&object(bad, status), &installer), None);
+    assert_eq!(installer.serving().borrow().generation, Some(4));
 }
 
 #[test]
@@ -54,12 +54,12 @@ fn a_routing_that_is_nested_too_deep_is_refused_like_any_other() {
     let good = json!({"plugins": [{"type": "queue-scorer"}]});
     let unreadable = json!({"plugins": [{"type": "queue-scorer", "parameters": deep()}]});
     let accepted = revision(&good);
-    let desk = desk();
+    let installer = installer();
     let object = object(unreadable, json!({"revision": accepted}));
-    assert_eq!(take(&object, &desk), Some(accepted));
-    let installed = desk.installed().borrow().clone();
-    assert_eq!(installed.generation, Some(4));
-    let error = installed.error.unwrap();
+    assert_eq!(take(&object, &installer), Some(accepted));
+    let serving = installer.serving().borrow().clone();
+    assert_eq!(serving.generation, Some(4));
+    let error = serving.error.unwrap();
     assert!(error.contains("unreadable: recursion limit exceeded"), "{error}");
 }
 
@@ -97,12 +97,12 @@ async fn the_accepted_routing_serves_as_soon_as_the_history_answers() {
             Answer::Object(slot.clone())
         }
     });
-    let desk = desk();
+    let installer = installer();
     let metrics = Metrics::new(crate::view::empty());
     let strategy = StrategyRef { namespace: "llm".to_owned(), name: "chat".to_owned() };
-    let mut installed = desk.installed();
-    let run = run(client, strategy, &desk, &metrics, watch::Sender::default());
-    let serves = installed.wait_for(|installed| installed.revision.is_some());
+    let mut serving = installer.serving();
+    let run = run(client, strategy, &installer, &metrics, watch::Sender::default());
+    let serves = serving.wait_for(|serving| serving.revision.is_some());
     tokio::select! {
         () = run => unreachable!("it never ends"),
         serves = serves => {

@@ -3,9 +3,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::*;
+use crate::deep_json::deep;
 use crate::fake_api::{self, Answer};
 use crate::view;
-use crate::watch::lean::deep;
 
 /// A ready pod, with changes as a mapping of its top-level fields.
 fn json(name: &str, uid: &str, ip: &str, changes: &str) -> serde_json::Value {

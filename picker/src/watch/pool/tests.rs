@@ -1,13 +1,13 @@
 use serde_json::json;
 
 use super::*;
-use crate::watch::lean::deep;
+use crate::deep_json::deep;
 
 fn pool(group: PoolGroup) -> PoolRef {
     PoolRef { group, namespace: "llm".to_owned(), name: "qwen".to_owned() }
 }
 
-fn object(pool: &PoolRef, spec: serde_json::Value) -> Texts {
+fn object(pool: &PoolRef, spec: serde_json::Value) -> RawObject {
     let metadata = json!({"name": pool.name, "managedFields": [{"fieldsV1": deep()}]});
     let object = json!({"metadata": metadata, "spec": spec, "status": deep()});
     serde_json::from_str(&object.to_string()).unwrap()

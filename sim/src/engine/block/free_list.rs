@@ -1,7 +1,8 @@
 //! The free blocks in the order in which they are handed out: a doubly linked list over block numbers, so that a cached
 //! block can leave its middle in constant time when it is asked for again.
 
-use super::BlockId;
+/// Index of a KV block.
+pub(in crate::engine) type BlockId = u32;
 
 #[derive(Clone, Copy, Debug)]
 struct Links {

@@ -31,7 +31,12 @@ impl Params {
 
 /// The `count` candidates with the highest keys, highest first, equal ones in random order. `key` is
 /// called once for each position of `scored`.
-pub(super) fn highest(cx: &mut Cx, scored: &Scored<'_>, count: usize, key: impl FnMut(&mut Cx, usize) -> f64) -> Picked {
+pub(super) fn highest(
+    cx: &mut Cx,
+    scored: &Scored<'_>,
+    count: usize,
+    key: impl FnMut(&mut Cx, usize) -> f64,
+) -> Picked {
     if count == 1 { one_highest(cx, scored, key) } else { many_highest(cx, scored, count, key) }
 }
 

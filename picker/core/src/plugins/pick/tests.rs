@@ -7,8 +7,8 @@ use crate::ask::{Ask, Scored};
 use crate::cx::Cx;
 use crate::fact::Facts;
 use crate::request::Request;
-use crate::view::Candidates;
 use crate::testing::{build, unknown};
+use crate::view::Candidates;
 
 const DRAWS: u32 = 8000;
 
@@ -21,7 +21,9 @@ fn picks(kind: &str, count: i64, totals: &[f32], seed: u64, draws: u32) -> Vec<V
     let mut cx = Cx::new(Instant::now(), seed);
     let (request, facts) = (Request::default(), Facts::default());
     let ask = Ask { request: &request, view: &view, facts: &facts, done: &[], now: cx.now() };
-    (0..draws).map(|_| picker.pick(&ask, &mut cx, Scored { candidates: &candidates, totals }).to_vec()).collect()
+    (0..draws)
+        .map(|_| picker.pick(&ask, &mut cx, Scored { candidates: &candidates, totals }).to_vec())
+        .collect()
 }
 
 /// How often each candidate came first, in percent.

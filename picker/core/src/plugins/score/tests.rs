@@ -6,8 +6,8 @@ use rstest::rstest;
 use serde_json::json;
 
 use crate::column::Column;
-use crate::request::Request;
 use crate::needs::Needs;
+use crate::request::Request;
 use crate::testing::{scores, strategy, view};
 use crate::view::{Candidates, Reading, Signals, View};
 

@@ -141,7 +141,8 @@ fn an_observer_sees_the_whole_response_and_its_outcome() {
         usage,
         served,
     };
-    let wanted = ["to [0]", "head Some(200)", "chunk 4", "chunk 7", &format!("{outcome:?}")].map(str::to_owned);
+    let wanted =
+        ["to [0]", "head Some(200)", "chunk 4", "chunk 7", &format!("{outcome:?}")].map(str::to_owned);
     assert_eq!(*seen.lock().unwrap(), wanted);
 }
 
@@ -171,8 +172,9 @@ fn a_trace_tells_every_step_by_the_names_of_the_plugins() {
     strategy.screeners = Box::new([named("screener", Arc::new(Keep(&[0, 1, 2])) as Arc<dyn Screener>)]);
     let (mut explain, mut cx) = (Explain::default(), Cx::new(Instant::now(), 1));
     let prepared = Prepared::default();
-    let flight =
-        strategy.route_traced(&Request::default(), &unknown(4), None, prepared, &mut cx, &mut explain).unwrap();
+    let flight = strategy
+        .route_traced(&Request::default(), &unknown(4), None, prepared, &mut cx, &mut explain)
+        .unwrap();
     assert_eq!(pods(&flight), ["pod-2"]);
     assert_eq!(
         explain.0,

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use crate::authority::frames::HEAD;
+use crate::authority::frame_header::LENGTH as HEADER_LENGTH;
 
 /// The lengths of the Huffman codes of RFC 7541, appendix B, by octet; the codes follow, for the code is
 /// canonical.
@@ -166,7 +166,7 @@ pub struct Frame {
 }
 
 fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(HEAD + payload.len());
+    let mut out = Vec::with_capacity(HEADER_LENGTH + payload.len());
     out.extend(&(payload.len() as u32).to_be_bytes()[1..]);
     out.extend([kind, flags]);
     out.extend(stream.to_be_bytes());

@@ -1,0 +1,165 @@
+//! Fake pickers of a namespace: their pods, which no scheduler takes, are marked Ready at once, and each reports in the
+//! status of its strategy that it serves the current revision.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::Result;
+use futures::{Stream, StreamExt, stream};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt;
+use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::runtime::watcher::{self, Event, watcher};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+use crate::Kubectl;
+use crate::kubectl::is_ready;
+
+/// The label of a picker's pod with the name of its strategy.
+const STRATEGY: &str = "waypost.dev/strategy";
+/// Time before a failed watch or write is tried again.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// Fakes pickers until dropped.
+#[derive(Debug)]
+pub struct FakePickers {
+    _task: JoinSet<()>,
+}
+
+impl FakePickers {
+    /// A `spec.picker.podTemplate` for pods that are left to the fake pickers.
+    pub fn pod_template() -> Value {
+        json!({"spec": {"schedulerName": "fake-pickers"}})
+    }
+
+    /// Fakes the pickers of `namespace`.
+    ///
+    /// # Errors
+    /// When the API server does not know RoutingStrategies.
+    pub async fn start(kubectl: &Kubectl, namespace: &str) -> Result<Self> {
+        let pods = Api::<Pod>::namespaced(kubectl.client().clone(), namespace);
+        let strategies = kubectl.api("waypost.dev/v1alpha1", "RoutingStrategy", namespace).await?;
+        let mut task = JoinSet::new();
+        task.spawn(Fake { pods, strategies, seen: Seen::default() }.run());
+        Ok(Self { _task: task })
+    }
+}
+
+enum Change {
+    Pod(Box<Event<Pod>>),
+    Strategy(Box<Event<DynamicObject>>),
+    Again,
+}
+
+struct Fake {
+    pods: Api<Pod>,
+    strategies: Api<DynamicObject>,
+    seen: Seen,
+}
+
+#[derive(Default)]
+struct Seen {
+    /// Strategy and readiness of each pod.
+    pods: BTreeMap<String, (String, bool)>,
+    strategies: BTreeMap<String, DynamicObject>,
+    /// What each pod has said last of what it serves.
+    said: BTreeMap<String, Value>,
+}
+
+impl Fake {
+    async fn run(mut self) {
+        let mut changes = stream::select(
+            self.pod_events().map(|event| Change::Pod(Box::new(event))).boxed(),
+            self.strategy_events().map(|event| Change::Strategy(Box::new(event))).boxed(),
+        );
+        let mut failed = false;
+        loop {
+            let change = tokio::select! {
+                Some(change) = changes.next() => change,
+                () = tokio::time::sleep(AGAIN), if failed => Change::Again,
+            };
+            self.seen.note(change);
+            failed = self.patch().await.is_err();
+        }
+    }
+
+    fn pod_events(&self) -> impl Stream<Item = Event<Pod>> + use<> {
+        let pickers = watcher::Config::default().labels(STRATEGY);
+        watcher(self.pods.clone(), pickers).filter_map(async |event| event.ok())
+    }
+
+    fn strategy_events(&self) -> impl Stream<Item = Event<DynamicObject>> + use<> {
+        watcher(self.strategies.clone(), watcher::Config::default()).filter_map(async |event| event.ok())
+    }
+
+    async fn patch(&mut self) -> kube::Result<()> {
+        let params = PatchParams::default();
+        for (pod, (_, ready)) in self.seen.pods.iter_mut().filter(|(_, (_, ready))| !ready) {
+            let condition =
+                json!({"type": "Ready", "status": "True", "lastTransitionTime": "2020-01-01T00:00:00Z"});
+            let status = json!({"status": {"phase": "Running", "conditions": [condition]}});
+            match self.pods.patch_status(pod, &params, &Patch::Merge(&status)).await {
+                Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                outcome => drop(outcome?),
+            }
+            *ready = true;
+        }
+        for (pod, strategy, entry) in self.seen.unsaid() {
+            let status = json!({"status": {"pickers": {&pod: entry}}});
+            match self.strategies.patch_status(&strategy, &params, &Patch::Merge(&status)).await {
+                Err(kube::Error::Api(status)) if status.is_not_found() => {}
+                outcome => drop(outcome?),
+            }
+            self.seen.said.insert(pod, entry);
+        }
+        Ok(())
+    }
+}
+
+impl Seen {
+    fn note(&mut self, change: Change) {
+        match change {
+            Change::Pod(event) => self.note_pod(*event),
+            Change::Strategy(event) => self.note_strategy(*event),
+            Change::Again => {}
+        }
+    }
+
+    fn note_pod(&mut self, event: Event<Pod>) {
+        match event {
+            Event::Apply(pod) | Event::InitApply(pod) => {
+                let strategy = pod.labels().get(STRATEGY).cloned().unwrap_or_default();
+                self.pods.insert(pod.name_any(), (strategy, is_ready(&pod)));
+            }
+            Event::Delete(pod) => {
+                self.pods.remove(&pod.name_any());
+                self.said.remove(&pod.name_any());
+            }
+            Event::Init | Event::InitDone => {}
+        }
+    }
+
+    fn note_strategy(&mut self, event: Event<DynamicObject>) {
+        match event {
+            Event::Apply(strategy) | Event::InitApply(strategy) => {
+                self.strategies.insert(strategy.name_any(), strategy);
+            }
+            Event::Delete(strategy) => {
+                self.strategies.remove(&strategy.name_any());
+            }
+            Event::Init | Event::InitDone => {}
+        }
+    }
+
+    /// Pod, strategy and what the pod has to say of it.
+    fn unsaid(&self) -> Vec<(String, String, Value)> {
+        let entries = self.pods.iter().filter_map(|(pod, (strategy, _))| {
+            let object = self.strategies.get(strategy)?;
+            let revision = object.data["status"]["revision"].as_str()?;
+            let entry = json!({"revision": revision, "generation": object.metadata.generation, "version": "fake-pickers"});
+            Some((pod.clone(), strategy.clone(), entry))
+        });
+        entries.filter(|(pod, _, entry)| self.said.get(pod) != Some(entry)).collect()
+    }
+}

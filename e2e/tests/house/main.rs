@@ -1,0 +1,7 @@
+//! Rules for the repository's own files, checked without a cluster.
+
+#![allow(clippy::unwrap_used, reason = "what can't be read here fails the test")]
+
+mod imports;
+mod samples;
+mod sources;

@@ -1,0 +1,52 @@
+//! Sample configurations: each compiles, and every plugin has one.
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use crate::sources::{files, root};
+
+fn samples() -> Vec<(String, Vec<serde_json::Value>)> {
+    let mut found = Vec::new();
+    files(&root().join("config/samples"), "yaml", &mut found);
+    found.sort();
+    found
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            (
+                path.file_name().unwrap().to_string_lossy().into_owned(),
+                serde_saphyr::from_multiple(&text).unwrap(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn every_sample_compiles_and_every_plugin_has_one() {
+    let mut shown = BTreeSet::new();
+    for (name, documents) in samples() {
+        for document in documents {
+            let (routing, scope) = match document["kind"].as_str() {
+                Some("RoutingStrategy") => {
+                    (document["spec"]["routing"].clone(), picker_core::config::Scope::Resource)
+                }
+                Some("EndpointPickerConfig") => {
+                    let text = document.to_string();
+                    (
+                        picker_core::config::Document::parse(&text).unwrap().routing,
+                        picker_core::config::Scope::File,
+                    )
+                }
+                _ => continue,
+            };
+            if let Err(errors) = picker_core::compile::compile(&routing, scope, &Default::default()) {
+                panic!("{name}: {errors}");
+            }
+            for plugin in routing["plugins"].as_array().unwrap() {
+                shown.insert(plugin["type"].as_str().unwrap().to_owned());
+            }
+        }
+    }
+    let all: BTreeSet<_> = picker_core::plugins::builtin().types().map(str::to_owned).collect();
+    assert_eq!(shown, all, "every plugin type has a sample");
+}

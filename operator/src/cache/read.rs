@@ -1,0 +1,166 @@
+//! The readers of pools and pods from their JSON text, which leave out the parts that anybody may nest as deeply as they
+//! like.
+
+use std::collections::BTreeMap;
+
+use crds::{InferencePool, InferencePoolV1Alpha2, Pool};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference, Time};
+use kube::Resource;
+use kube_ext::raw_fields::without_managed_fields;
+use kube_ext::read_partial::{ReadPartial, decode};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::pods::PodFacts;
+
+/// The entries that can be read. One that can't is of no manager that matters: nobody who means well nests
+/// the fields of a pool so deeply.
+fn managers(text: &str) -> Vec<ManagedFieldsEntry> {
+    let entries: Vec<Box<RawValue>> = serde_json::from_str(text).unwrap_or_default();
+    entries.iter().filter_map(|entry| serde_json::from_str(entry.get()).ok()).collect()
+}
+
+/// An InferencePool of one API.
+pub(crate) trait PoolKind: Resource<DynamicType = ()> + for<'de> Deserialize<'de> {
+    /// As what both have in common.
+    fn pool(&self) -> Pool;
+}
+
+impl PoolKind for InferencePool {
+    fn pool(&self) -> Pool {
+        Pool::from(self)
+    }
+}
+
+impl PoolKind for InferencePoolV1Alpha2 {
+    fn pool(&self) -> Pool {
+        Pool::from(self)
+    }
+}
+
+/// A pool, read as `K`.
+#[derive(Clone, Debug)]
+pub(crate) struct PoolOf<K> {
+    pub pool: Pool,
+    kind: std::marker::PhantomData<fn() -> K>,
+}
+
+impl<K: PoolKind> ReadPartial for PoolOf<K> {
+    type Kind = K;
+
+    fn read(text: &str) -> Result<Self, String> {
+        let (text, held) = without_managed_fields(text);
+        let mut pool = decode::<K>(&text)?.pool();
+        pool.metadata.managed_fields = held.map(|held| managers(held.get()));
+        Ok(Self { pool, kind: std::marker::PhantomData })
+    }
+}
+
+/// What is read of a pod. The rest is passed over, however it looks.
+#[derive(Deserialize)]
+struct PodText {
+    #[serde(default)]
+    metadata: PodMetadata,
+    #[serde(default)]
+    status: PodStatus,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct PodMetadata {
+    name: String,
+    namespace: String,
+    labels: Option<BTreeMap<String, String>>,
+    deletion_timestamp: Option<Time>,
+    owner_references: Option<Vec<OwnerReference>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct PodStatus {
+    conditions: Option<Vec<PodCondition>>,
+}
+
+#[derive(Deserialize)]
+struct PodCondition {
+    #[serde(rename = "type")]
+    kind: String,
+    status: String,
+}
+
+impl ReadPartial for PodFacts {
+    type Kind = Pod;
+
+    fn read(text: &str) -> Result<Self, String> {
+        let PodText { metadata, status } = decode(text)?;
+        let ready = status.conditions.iter().flatten().any(|c| c.kind == "Ready" && c.status == "True");
+        Ok(Self {
+            replica_set: metadata
+                .owner_references
+                .into_iter()
+                .flatten()
+                .find(|owner| owner.kind == "ReplicaSet" && owner.controller == Some(true))
+                .map(|owner| owner.name),
+            ready: ready && metadata.deletion_timestamp.is_none(),
+            name: metadata.name,
+            namespace: metadata.namespace,
+            labels: metadata.labels.unwrap_or_default(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::api::ObjectList;
+    use kube_ext::partial_object::PartialObject;
+
+    use super::*;
+
+    fn deep() -> String {
+        format!("{}{}", r#"{"a":"#.repeat(200), "1".to_owned() + &"}".repeat(200))
+    }
+
+    /// A list of two objects called a and b, the first with managers who hold fields of any depth.
+    fn list_of(body: &str) -> String {
+        let item = |name: &str, managers: &str| {
+            format!(
+                r#"{{"metadata":{{"name":"{name}","namespace":"llm","resourceVersion":"7","uid":"u",
+                "managedFields":[{managers}{{"manager":"helm","operation":"Update","fieldsV1":{{"f:spec":{{}}}}}}]}},{body}}}"#
+            )
+        };
+        let broken = format!(r#"{{"manager":"x","fieldsType":"FieldsV1","fieldsV1":{}}},"#, deep());
+        format!(
+            r#"{{"apiVersion":"v1","kind":"List","metadata":{{}},"items":[{},{}]}}"#,
+            item("a", &broken),
+            item("b", "")
+        )
+    }
+
+    fn read<V: ReadPartial + Clone>(body: &str) -> Vec<V> {
+        let list: ObjectList<PartialObject<V>> = serde_json::from_str(&list_of(body)).unwrap();
+        list.items
+            .into_iter()
+            .map(|item| {
+                assert_eq!(item.meta().resource_version.as_deref(), Some("7"));
+                item.object.unwrap()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn fields_of_managers_hide_nothing_however_deep() {
+        let pods: Vec<PodFacts> = read(r#""status":{"conditions":[{"type":"Ready","status":"True"}]}"#);
+        assert_eq!(
+            pods.iter().map(|pod| (pod.name.as_str(), pod.ready)).collect::<Vec<_>>(),
+            [("a", true), ("b", true)]
+        );
+        let pools: Vec<PoolOf<InferencePool>> =
+            read(r#""spec":{"selector":{"matchLabels":{"app":"x"}},"targetPorts":[{"number":8000}]}"#);
+        for pool in pools {
+            // Of the managers those are left that can be read.
+            let managers = pool.pool.metadata.managed_fields.unwrap();
+            assert_eq!(managers.iter().filter_map(|m| m.manager.as_deref()).collect::<Vec<_>>(), ["helm"]);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The caches of all kinds together, as reconciles and triggers read them.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+
+use crds::{Pool, PoolGroup, RoutingStrategy};
+use kube::core::DynamicObject;
+use kube::runtime::reflector::Store;
+
+use super::index::Index;
+use super::pods::PodFacts;
+use crate::kinds::Kind;
+use crate::names;
+
+/// The caches of all kinds.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    /// Strategies, as the queue of reconciles reads them.
+    pub store: Store<RoutingStrategy>,
+    /// Strategies, by namespace.
+    pub strategies: Arc<Index<RoutingStrategy>>,
+    /// Pools of each group, each by namespace. Nothing is known of a group whose API is not
+    /// installed: see [`Cache::serves`].
+    pub pools: BTreeMap<PoolGroup, Arc<Index<Pool>>>,
+    /// Objects that the operator made, also by the name of their strategy.
+    pub owned: BTreeMap<Kind, Arc<Index<DynamicObject>>>,
+    /// The facts of all pods.
+    pub pods: Arc<Index<PodFacts>>,
+}
+
+impl Cache {
+    /// Empty caches around the queue's `store`.
+    pub fn new(store: Store<RoutingStrategy>) -> Self {
+        Self {
+            store,
+            strategies: Arc::default(),
+            pools: PoolGroup::ALL.map(|group| (group, Arc::default())).into(),
+            owned: Kind::ALL.map(|kind| (kind, Arc::new(Index::by_label(strategy)))).into(),
+            pods: Arc::default(),
+        }
+    }
+
+    /// Whether everything was listed once, so that what is not in the caches is not there.
+    pub fn is_ready(&self) -> bool {
+        self.strategies.is_listed()
+            && self.pods.is_listed()
+            && self.owned.values().all(|index| index.is_decided())
+            && self.pools.values().all(|index| index.is_decided())
+    }
+
+    /// Whether pools of `group` can exist and are known.
+    pub fn serves(&self, group: PoolGroup) -> bool {
+        self.pools.get(&group).is_some_and(|index| index.is_listed())
+    }
+
+    /// Whether objects of `kind` can exist and are known.
+    pub fn has(&self, kind: Kind) -> bool {
+        self.owned.get(&kind).is_some_and(|index| index.is_listed())
+    }
+
+    /// UIDs of all that is known, pods aside.
+    pub fn uids(&self) -> HashSet<String> {
+        let strategies = self.strategies.all().into_iter().filter_map(|s| s.metadata.uid.clone());
+        let pools = self.pools.values().flat_map(|index| index.all()).filter_map(|p| p.metadata.uid.clone());
+        let owned = self.owned.values().flat_map(|index| index.all()).filter_map(|o| o.metadata.uid.clone());
+        strategies.chain(pools).chain(owned).collect()
+    }
+
+    /// All known pools of a namespace.
+    pub fn pools_of(&self, namespace: &str) -> Vec<Arc<Pool>> {
+        self.pools.values().flat_map(|index| index.within(namespace)).collect()
+    }
+}
+
+/// Name of the strategy that an object belongs to, by its label.
+fn strategy(object: &DynamicObject) -> Option<&str> {
+    object.metadata.labels.as_ref()?.get(names::STRATEGY).map(String::as_str)
+}

@@ -1,0 +1,103 @@
+//! The fourth step of a reconcile: one loop that executes the steps of a plan. Nothing else writes to the cluster.
+//!
+//! Steps that wait for nothing of each other run at the same time, a few at most. The Lease and the Events are written
+//! by others: [`crate::lease`] decides who leads, and the recorder of Events has its own client.
+
+use futures::StreamExt as _;
+use futures::stream::FuturesUnordered;
+
+use super::outcome::StepResult;
+use super::plan::{Plan, Wait};
+use super::snapshot::Snapshot;
+
+mod actions;
+mod events;
+mod executor;
+mod history;
+mod objects;
+mod pools;
+mod report;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use actions::{end_holds, perform};
+pub use executor::Executor;
+
+/// Most steps of one strategy that run at the same time.
+const AT_ONCE: usize = 4;
+
+/// Executes a plan, and returns what became of each step. Whatever fails, the rest is done.
+pub(super) async fn execute(executor: &Executor, snapshot: &Snapshot, plan: &Plan) -> Vec<StepResult> {
+    end_holds(executor, snapshot, plan);
+    run(executor, snapshot, plan).await
+}
+
+/// Executes the steps that say what came of a plan: the status and its Events.
+pub(super) async fn report(executor: &Executor, snapshot: &Snapshot, plan: &Plan) -> Vec<StepResult> {
+    run(executor, snapshot, plan).await
+}
+
+/// Executes each step as soon as all that it waits for is there.
+async fn run(executor: &Executor, snapshot: &Snapshot, plan: &Plan) -> Vec<StepResult> {
+    let mut results: Vec<Option<StepResult>> = plan.steps.iter().map(|_| None).collect();
+    let mut started = vec![false; plan.steps.len()];
+    let mut running = FuturesUnordered::new();
+    loop {
+        for (number, step) in plan.steps.iter().enumerate() {
+            if started[number] || running.len() >= AT_ONCE {
+                continue;
+            }
+            match readiness(&step.waits, &results) {
+                Readiness::Waiting => {}
+                Readiness::Never => {
+                    started[number] = true;
+                    results[number] = Some(StepResult::Skipped);
+                }
+                Readiness::Now => {
+                    started[number] = true;
+                    running.push(async move { (number, perform(executor, snapshot, step).await) });
+                }
+            }
+        }
+        match running.next().await {
+            Some((number, result)) => results[number] = Some(result),
+            None => break,
+        }
+    }
+    results.into_iter().map(|result| result.unwrap_or(StepResult::Skipped)).collect()
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Readiness {
+    Now,
+    Waiting,
+    /// Something that the step needs has failed.
+    Never,
+}
+
+fn readiness(waits: &[Wait], results: &[Option<StepResult>]) -> Readiness {
+    let mut readiness = Readiness::Now;
+    for wait in waits {
+        let one = match wait {
+            Wait::AllBefore(number) if results[..*number].iter().all(Option::is_some) => Readiness::Now,
+            Wait::AllBefore(_) => Readiness::Waiting,
+            // Asked for when all else is there: its time begins then.
+            Wait::Hold(_) => Readiness::Now,
+            Wait::End(step) | Wait::Success(step) | Wait::NameFree(step) => match (&results[*step], wait) {
+                (None, _) => Readiness::Waiting,
+                (Some(result), Wait::Success(_)) if !result.is_success() => Readiness::Never,
+                (Some(StepResult::Taken(_)), Wait::NameFree(_)) => Readiness::Never,
+                _ => Readiness::Now,
+            },
+        };
+        match one {
+            Readiness::Never => return Readiness::Never,
+            Readiness::Waiting => readiness = Readiness::Waiting,
+            Readiness::Now => {}
+        }
+    }
+    readiness
+}

@@ -1,0 +1,63 @@
+//! The execution of one step of a plan.
+
+use std::time::Instant;
+
+use super::executor::Executor;
+use super::{events, history, objects, pools, report};
+use crate::strategy::outcome::StepResult;
+use crate::strategy::plan::{Action, Plan, Step, Wait};
+use crate::strategy::snapshot::Snapshot;
+use crate::strategy::write_error::WriteError;
+
+/// Ends the holds of objects that `plan` does not delete any more.
+pub(super) fn end_holds(executor: &Executor, snapshot: &Snapshot, plan: &Plan) {
+    let waits = || plan.steps.iter().flat_map(|step| &step.waits);
+    for uid in snapshot.owned.iter().filter_map(|(_, live)| live.metadata.uid.as_deref()) {
+        if !waits().any(|wait| matches!(wait, Wait::Hold(held) if held == uid)) {
+            executor.memory.end_hold(uid);
+        }
+    }
+}
+
+/// Executes one step, all that it waits for being there.
+pub(super) async fn perform(executor: &Executor, snapshot: &Snapshot, step: &Step) -> StepResult {
+    let holds = step.waits.iter().filter_map(|wait| match wait {
+        Wait::Hold(uid) => executor.memory.hold(uid, executor.release_hold, Instant::now()),
+        _ => None,
+    });
+    if let Some(left) = holds.max() {
+        return StepResult::Held(left);
+    }
+    let writer = &executor.writer;
+    match &step.action {
+        Action::Keep(keep) => history::keep(executor, snapshot, keep).await,
+        Action::AddFinalizer => done(writer.add_finalizer(&snapshot.strategy).await),
+        Action::Make { object, .. } => objects::make(executor, snapshot, object).await,
+        Action::Alter { alteration, .. } => objects::alter(executor, alteration).await,
+        Action::Upgrade { upgrade, .. } => objects::upgrade(executor, upgrade).await,
+        Action::Bind { pool, change } => pools::bind(executor, pool, change).await,
+        Action::GiveBack { give, may_give_up } => pools::give_back(executor, give, *may_give_up).await,
+        Action::ConfirmNothingHeld(groups) => pools::confirm_nothing_held(executor, snapshot, groups).await,
+        Action::DeleteRights => done(objects::delete_rights(executor, snapshot).await),
+        Action::RemoveFinalizer => {
+            let removed = writer.remove_finalizer(&snapshot.strategy).await;
+            if removed.is_ok() {
+                executor.memory.end_hold(snapshot.uid());
+            }
+            done(removed)
+        }
+        Action::Delete { kind, live } => done(objects::delete(executor, *kind, live).await),
+        Action::Tell(told) => {
+            events::tell(executor, snapshot, told).await;
+            StepResult::Done
+        }
+        Action::Report(report) => done(report::write(executor, snapshot, report).await),
+    }
+}
+
+fn done(result: Result<(), WriteError>) -> StepResult {
+    match result {
+        Ok(()) => StepResult::Done,
+        Err(error) => StepResult::Failed(error),
+    }
+}

@@ -1,0 +1,43 @@
+//! The executor: the clients, the caches and the memory by which the steps of a plan are executed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use kube::runtime::events::Recorder;
+
+use super::write::Writer;
+use crate::cache::Cache;
+use crate::lease::Leadership;
+use crate::metrics::Metrics;
+use crate::strategy::memory::Memory;
+
+/// The executor of plans. It alone has a writer to the cluster.
+pub struct Executor {
+    pub(super) writer: Writer,
+    /// Writes Events, which are no part of what the operator brings about.
+    pub(super) recorder: Recorder,
+    pub(super) memory: Arc<Memory>,
+    pub(super) cache: Cache,
+    /// How long pickers serve on after their pool was given back.
+    pub(super) release_hold: Duration,
+}
+
+impl Executor {
+    /// An executor that writes with `client` while `leadership` holds, and lets pickers serve on for `release_hold`
+    /// after their pool was given back.
+    pub fn new(
+        client: Client,
+        (leadership, metrics): (Leadership, Arc<Metrics>),
+        recorder: Recorder,
+        (memory, cache): (Arc<Memory>, Cache),
+        release_hold: Duration,
+    ) -> Self {
+        Self { writer: Writer::new(client, leadership, metrics), recorder, memory, cache, release_hold }
+    }
+
+    /// Whether it would write now.
+    pub fn leads(&self) -> bool {
+        self.writer.leads()
+    }
+}

@@ -1,0 +1,118 @@
+//! The making, alteration and deletion of the objects of picker workloads.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use kube::core::DynamicObject;
+use tracing::{info, warn};
+
+use super::executor::Executor;
+use crate::drift;
+use crate::kinds::{Kind, Object};
+use crate::strategy::outcome::StepResult;
+use crate::strategy::plan::{Alteration, Before, ObjectChange, Upgrade, change, seal, state};
+use crate::strategy::snapshot::Snapshot;
+use crate::strategy::write_error::WriteError;
+
+/// Makes an object of which the caches know nothing. What the API server turns out to have is treated as if the
+/// caches had it.
+pub(super) async fn make(executor: &Executor, snapshot: &Snapshot, wanted: &Object) -> StepResult {
+    match executor.writer.read(wanted.kind, wanted.namespace(), wanted.name()).await {
+        Err(error) => failed(wanted, error),
+        Ok(Some(live)) => match change(snapshot, wanted, &Arc::new(live)) {
+            ObjectChange::Nothing => StepResult::Done,
+            ObjectChange::Taken(taken) => StepResult::Taken(taken),
+            ObjectChange::Alter(alteration) => alter(executor, &alteration).await,
+            ObjectChange::Postponed(alteration) => postponed(executor, alteration.as_deref(), false).await,
+            ObjectChange::Upgrade(planned) => upgrade(executor, &planned).await,
+        },
+        Ok(None) => match executor.writer.apply(wanted).await {
+            Ok(stored) => {
+                info!(kind = wanted.kind.resource().kind, name = wanted.name(), "made");
+                written(wanted, stored)
+            }
+            Err(error) => failed(wanted, error),
+        },
+    }
+}
+
+/// Rolls a Deployment to this release if its turn has come.
+pub(super) async fn upgrade(executor: &Executor, upgrade: &Upgrade) -> StepResult {
+    let all = executor.cache.owned.get(&Kind::Deployment).map(|index| index.all()).unwrap_or_default();
+    if executor.memory.upgrades.take(&upgrade.now.live, &all, Instant::now()) {
+        return alter(executor, &upgrade.now).await;
+    }
+    postponed(executor, upgrade.until_then.as_ref(), true).await
+}
+
+/// Keeps a Deployment as an earlier release built it.
+async fn postponed(executor: &Executor, alteration: Option<&Alteration>, queued: bool) -> StepResult {
+    let result = match alteration {
+        Some(alteration) => alter(executor, alteration).await,
+        None => StepResult::Done,
+    };
+    StepResult::Postponed { result: Box::new(result), queued }
+}
+
+/// Alters an object into what is wanted.
+pub(super) async fn alter(executor: &Executor, alteration: &Alteration) -> StepResult {
+    match write(executor, alteration).await {
+        Ok(stored) => written(&alteration.wanted, stored),
+        Err(error) => failed(&alteration.wanted, error),
+    }
+}
+
+async fn write(executor: &Executor, alteration: &Alteration) -> Result<DynamicObject, WriteError> {
+    let Alteration { wanted, live, path, before } = alteration;
+    let writer = &executor.writer;
+    for before in before {
+        match before {
+            Before::Delete => writer.delete(wanted.kind, live).await?,
+            Before::KeepReplicas(replicas) => writer.keep_replicas(live, *replicas).await?,
+            Before::TakeOut(patch) => writer.take_out(wanted.kind, live, patch).await?,
+        }
+    }
+    let stored = writer.apply(wanted).await?;
+    let kind = wanted.kind.resource().kind;
+    info!(kind, name = wanted.name(), path, "changed");
+    let left = drift::find(&stored, &wanted.content)
+        .or_else(|| drift::excess(wanted.kind, &stored, &wanted.content).map(|excess| excess.path));
+    if let Some(path) = left {
+        warn!(kind, name = wanted.name(), path, "the API server stores this otherwise than applied");
+        let (uid, version) = state(&stored);
+        executor.memory.settle(uid, version, seal(&wanted.content));
+    }
+    Ok(stored)
+}
+
+/// Deletes an object that is not wanted any more.
+pub(super) async fn delete(executor: &Executor, kind: Kind, live: &DynamicObject) -> Result<(), WriteError> {
+    let name = live.metadata.name.as_deref().unwrap_or_default();
+    info!(kind = kind.resource().kind, name, "deleting what is no longer wanted");
+    executor.writer.delete(kind, live).await?;
+    executor.memory.end_hold(live.metadata.uid.as_deref().unwrap_or_default());
+    Ok(())
+}
+
+/// Deletes the ClusterRoleBinding of a strategy, whatever the cache says of it.
+pub(super) async fn delete_rights(executor: &Executor, snapshot: &Snapshot) -> Result<(), WriteError> {
+    let writer = &executor.writer;
+    match writer.read(Kind::ClusterRoleBinding, "", &snapshot.cluster_name()).await? {
+        Some(live) if snapshot.owns(&live) => writer.delete(Kind::ClusterRoleBinding, &live).await,
+        _ => Ok(()),
+    }
+}
+
+/// What was written, where its progress is of interest.
+fn written(wanted: &Object, stored: DynamicObject) -> StepResult {
+    match wanted.kind {
+        Kind::Deployment => StepResult::Stored(Box::new(stored)),
+        _ => StepResult::Done,
+    }
+}
+
+fn failed(wanted: &Object, error: WriteError) -> StepResult {
+    let Some(refusal) = error.refusal() else { return StepResult::Failed(error) };
+    warn!(error = refusal, kind = ?wanted.kind, name = wanted.name(), "refused");
+    StepResult::Refused(refusal.to_owned())
+}

@@ -1,0 +1,98 @@
+//! Plans, executed against an API server of a few lines.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::jiff::Timestamp;
+use serde_json::json;
+
+use super::testing::Server;
+use super::*;
+use crate::strategy::outcome::Outcome;
+use crate::strategy::plan::plan;
+use crate::strategy::testing::{defaults, pool, snapshot, strategy};
+use crate::strategy::validate::validate;
+
+mod objects;
+mod rights;
+
+const STRATEGY: &str = "/apis/waypost.dev/v1alpha1/namespaces/llm/routingstrategies/chat";
+
+/// What the plan for `world` comes to.
+async fn executed(executor: &Executor, world: &Snapshot) -> Outcome {
+    let plan = plan(world, &validate(world, &defaults(), |_| Ok(())), Timestamp::UNIX_EPOCH);
+    Outcome::of(&plan, execute(executor, world, &plan).await)
+}
+
+/// A strategy with two pools, for which nothing was made.
+fn two_pools() -> Snapshot {
+    let mut world = snapshot();
+    let spec = json!({"pools": [{"selector": {}}], "picker": {"replicas": 1}});
+    world.strategy = Arc::new(strategy(spec));
+    world.pools.push(Arc::new(pool("llama", "old-epp")));
+    world
+}
+
+fn made(workload: &str, kinds: &[&str]) -> Vec<String> {
+    let path = |kind: &&str| match *kind {
+        "deployments" => format!("/apis/apps/v1/namespaces/llm/deployments/{workload}"),
+        "roles" | "rolebindings" => {
+            format!("/apis/rbac.authorization.k8s.io/v1/namespaces/llm/{kind}/{workload}")
+        }
+        kind => format!("/api/v1/namespaces/llm/{kind}/{workload}"),
+    };
+    kinds.iter().map(|kind| format!("APPLY {}", path(kind))).collect()
+}
+
+const ALL: [&str; 5] = ["serviceaccounts", "roles", "rolebindings", "services", "deployments"];
+
+/// The objects of one pool come one after the other, each pool's beside the other's.
+#[tokio::test(start_paused = true)]
+async fn independent_steps_run_at_the_same_time() {
+    let server = Server::default();
+    server.delays(Duration::from_secs(1));
+    let began = tokio::time::Instant::now();
+    let outcome = executed(&server.executor(), &two_pools()).await;
+    assert!(outcome.kept && outcome.error.is_none());
+    // A read and a write for the history, and for each of five objects.
+    assert_eq!(began.elapsed().as_secs(), 2 + 10);
+    let calls = server.calls();
+    let of = |workload: &str| -> Vec<String> {
+        calls.iter().filter(|call| call.starts_with("APPLY") && call.ends_with(workload)).cloned().collect()
+    };
+    assert_eq!(of("/llama-picker"), made("llama-picker", &ALL));
+    assert_eq!(of("/qwen-picker"), made("qwen-picker", &ALL));
+    let kept = "APPLY /apis/apps/v1/namespaces/llm/controllerrevisions/chat-routing-0";
+    let first: Vec<&String> = calls.iter().filter(|call| call.starts_with("APPLY")).take(1).collect();
+    assert_eq!(first, [kept]);
+}
+
+#[tokio::test]
+async fn what_fails_keeps_only_what_needs_it() {
+    let server = Server::default();
+    server.refuses(&made("llama-picker", &["services"])[0]);
+    let outcome = executed(&server.executor(), &two_pools()).await;
+    let calls = server.calls();
+    let of = |workload: &str| -> Vec<String> {
+        calls.iter().filter(|call| call.starts_with("APPLY") && call.ends_with(workload)).cloned().collect()
+    };
+    assert_eq!(of("/llama-picker"), made("llama-picker", &ALL[..4]));
+    assert_eq!(of("/qwen-picker"), made("qwen-picker", &ALL));
+    let refused = [("llama-picker".to_owned(), "not here".to_owned())].into();
+    assert_eq!((outcome.refused, outcome.again), (refused, Some(Duration::from_secs(30))));
+    assert_eq!(outcome.deployments.keys().collect::<Vec<_>>(), ["qwen-picker"]);
+}
+
+#[test]
+fn a_step_is_ready_when_all_that_it_waits_for_is_there() {
+    let results = [Some(StepResult::Done), None, Some(StepResult::Taken("x".to_owned()))];
+    let ready = |waits: &[Wait]| readiness(waits, &results);
+    assert_eq!(ready(&[]), Readiness::Now);
+    assert_eq!(ready(&[Wait::AllBefore(1), Wait::Success(0), Wait::Hold("u".to_owned())]), Readiness::Now);
+    assert_eq!(ready(&[Wait::AllBefore(2)]), Readiness::Waiting);
+    assert_eq!(ready(&[Wait::End(1), Wait::Success(0)]), Readiness::Waiting);
+    assert_eq!(ready(&[Wait::End(2)]), Readiness::Now);
+    assert_eq!(ready(&[Wait::NameFree(2)]), Readiness::Never);
+    // What can't come any more is not waited for.
+    assert_eq!(ready(&[Wait::AllBefore(3), Wait::Success(2)]), Readiness::Never);
+}

@@ -1,0 +1,95 @@
+//! The third step of a reconcile: the ordered list of everything that is to be written. Pure.
+//!
+//! The order matters: what a pool will refer to is there before the pool refers to it, and goes after the pool no
+//! longer does; a routing is in the history before anything else happens.
+
+use std::collections::BTreeMap;
+use std::slice;
+
+use k8s_openapi::jiff::Timestamp;
+
+use super::release::{give_back, held};
+use super::snapshot::Snapshot;
+use super::validate::Valid;
+use crate::kinds::Kind;
+
+mod deletions;
+mod display;
+mod history;
+mod objects;
+mod pools;
+mod step;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use history::is_of;
+pub(crate) use objects::{ObjectChange, change, seal, state};
+pub(crate) use step::{Action, Alteration, Before, Keep, Plan, Report, Slot, Step, Upgrade, Wait};
+
+/// Plans all writes that make the cluster as the strategy says.
+pub(super) fn plan(snapshot: &Snapshot, valid: &Valid, now: Timestamp) -> Plan {
+    let mut plan = Plan::default();
+    history::add(&mut plan, snapshot, valid);
+    let mut made = BTreeMap::new();
+    if let Ok(wanted) = &valid.picker {
+        // Pickers that ask who reads their metrics may do so from their start.
+        rights(&mut plan, snapshot, valid);
+        let first = plan.all_so_far();
+        for (workload, objects) in &wanted.workloads {
+            let steps = objects::make(&mut plan, snapshot, workload, objects, first.clone());
+            made.insert(workload.clone(), steps);
+        }
+    }
+    pools::release_unclaimed(&mut plan, snapshot, valid);
+    pools::bind(&mut plan, snapshot, valid, now);
+    deletions::add(&mut plan, snapshot, valid, &made);
+    plan
+}
+
+/// Plans the end of a strategy that is being deleted: its pools are given back, its pickers serve on while gateways
+/// follow, and then it is let go, with all that it owns.
+pub(super) fn plan_deletion(snapshot: &Snapshot) -> Plan {
+    let mut plan = Plan::default();
+    if !snapshot.has_finalizer() {
+        return plan;
+    }
+    let mut waits = Vec::new();
+    for (pool, record) in held(snapshot) {
+        // One that fails holds no other up.
+        let give = give_back(pool, &record);
+        let step = plan.add(Action::GiveBack { give, may_give_up: true }, Vec::new());
+        waits.push(Wait::Success(step));
+    }
+    let serving = snapshot.owned.iter().any(|(kind, live)| {
+        let name = live.metadata.name.as_deref().unwrap_or_default();
+        *kind == Kind::Deployment && snapshot.owns(live) && snapshot.serves_a_pool(name)
+    });
+    if serving {
+        waits.push(Wait::Hold(snapshot.uid().to_owned()));
+    }
+    pools::finish(&mut plan, snapshot, waits);
+    plan
+}
+
+/// Adds the steps for the ClusterRoleBinding, which nothing in a namespace can own: the strategy's finalizer is there
+/// while it is.
+fn rights(plan: &mut Plan, snapshot: &Snapshot, valid: &Valid) {
+    let name = snapshot.cluster_name();
+    let live = snapshot.object(Kind::ClusterRoleBinding, &name);
+    let wanted = valid.picker.as_ref().ok().and_then(|objects| objects.rights.as_ref());
+    if let Some(wanted) = wanted {
+        // First the promise to remove it, then the making.
+        let first = match snapshot.has_finalizer() {
+            true => plan.all_so_far(),
+            false => vec![Wait::Success(pools::finalizer(plan))],
+        };
+        objects::make(plan, snapshot, &name, slice::from_ref(wanted), first);
+    } else if let Some(live) = live
+        && snapshot.owns(live)
+        // Pools that are not known are not gone.
+        && valid.unserved.is_empty()
+    {
+        let waits = plan.all_so_far();
+        plan.add(Action::Delete { kind: Kind::ClusterRoleBinding, live: live.clone() }, waits);
+    }
+}

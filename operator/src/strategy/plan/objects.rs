@@ -1,0 +1,121 @@
+//! The steps that make and alter the objects of picker workloads. Pure.
+
+use std::sync::Arc;
+
+use crds::UpdatePolicy;
+use kube::core::DynamicObject;
+
+use super::step::{Action, Alteration, Before, Plan, Upgrade, Wait};
+use crate::drift;
+use crate::kinds::{Kind, Object};
+use crate::strategy::snapshot::Snapshot;
+use crate::strategy::upgrade_queue::postponed;
+
+/// The change that one object needs which is there.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ObjectChange {
+    Nothing,
+    /// Something that is not this strategy's has the name: this is it.
+    Taken(String),
+    Alter(Box<Alteration>),
+    /// A Deployment that stays as an earlier release built it, with what of that differs.
+    Postponed(Option<Box<Alteration>>),
+    /// A Deployment that only waits for its turn to be rolled to this release.
+    Upgrade(Box<Upgrade>),
+}
+
+/// Adds the steps for `objects`, one after the other: the first waits for `first`, each other for the success of the
+/// one before. Returns the numbers of the steps.
+pub(super) fn make(
+    plan: &mut Plan,
+    snapshot: &Snapshot,
+    workload: &str,
+    objects: &[Object],
+    first: Vec<Wait>,
+) -> Vec<usize> {
+    let (mut waits, mut steps) = (first, Vec::new());
+    for object in objects {
+        let workload = workload.to_owned();
+        let change = match snapshot.object(object.kind, object.name()) {
+            None => Some(Action::Make { workload, object: Box::new(object.clone()) }),
+            Some(live) => match change(snapshot, object, live) {
+                ObjectChange::Nothing => None,
+                ObjectChange::Taken(taken) => {
+                    plan.taken.insert(workload, taken);
+                    return steps;
+                }
+                ObjectChange::Alter(alteration) => Some(Action::Alter { workload, alteration }),
+                ObjectChange::Postponed(alteration) => {
+                    plan.postponed.push(object.name().to_owned());
+                    alteration.map(|alteration| Action::Alter { workload, alteration })
+                }
+                ObjectChange::Upgrade(upgrade) => Some(Action::Upgrade { workload, upgrade }),
+            },
+        };
+        if let Some(action) = change {
+            let step = plan.add(action, waits);
+            waits = vec![Wait::Success(step)];
+            steps.push(step);
+        }
+    }
+    steps
+}
+
+/// Decides which change makes `live` as `wanted`.
+pub(crate) fn change(snapshot: &Snapshot, wanted: &Object, live: &Arc<DynamicObject>) -> ObjectChange {
+    if !snapshot.owns(live) {
+        let going = live.metadata.deletion_timestamp.is_some();
+        let what = if going { "is being deleted" } else { "is not this strategy's; rename or delete it" };
+        return ObjectChange::Taken(format!("{} {} {what}", wanted.kind.resource().kind, wanted.name()));
+    }
+    let earlier = (wanted.kind == Kind::Deployment).then(|| postponed(live, &wanted.content)).flatten();
+    let Some(content) = earlier else {
+        return alteration(snapshot, wanted, live)
+            .map_or(ObjectChange::Nothing, |alteration| ObjectChange::Alter(Box::new(alteration)));
+    };
+    let until_then = alteration(snapshot, &Object { kind: wanted.kind, content }, live);
+    if snapshot.strategy.spec.picker.update_policy != UpdatePolicy::Automatic {
+        return ObjectChange::Postponed(until_then.map(Box::new));
+    }
+    match alteration(snapshot, wanted, live) {
+        Some(now) => ObjectChange::Upgrade(Box::new(Upgrade { now, until_then })),
+        None => ObjectChange::Nothing,
+    }
+}
+
+/// The change of `live` into `wanted`, if it differs in a way that applying would mend.
+fn alteration(snapshot: &Snapshot, wanted: &Object, live: &Arc<DynamicObject>) -> Option<Alteration> {
+    let excess = drift::excess(wanted.kind, live, &wanted.content);
+    let path = drift::find(live, &wanted.content).or_else(|| Some(excess.as_ref()?.path.clone()))?;
+    let (uid, version) = state(live);
+    if snapshot.remembered.is_settled(uid, version, seal(&wanted.content)) {
+        return None;
+    }
+    let before = if path.starts_with("roleRef") {
+        vec![Before::Delete]
+    } else {
+        let replicas = replicas_to_keep(snapshot, wanted, live).map(Before::KeepReplicas);
+        replicas.into_iter().chain(excess.map(|excess| Before::TakeOut(excess.patch))).collect()
+    };
+    Some(Alteration { wanted: wanted.clone(), live: Arc::clone(live), path, before })
+}
+
+/// The number of replicas of a Deployment whose replicas the operator stops to set. A field that its only manager
+/// stops applying is removed, and one replica is the default: so the number stays with another manager until the
+/// autoscaler sets it.
+fn replicas_to_keep(snapshot: &Snapshot, wanted: &Object, live: &DynamicObject) -> Option<i64> {
+    let leaves = wanted.kind == Kind::Deployment && wanted.content.data["spec"].get("replicas").is_none();
+    let scaled = snapshot.object(Kind::HorizontalPodAutoscaler, wanted.name()).is_some();
+    live.data["spec"]["replicas"].as_i64().filter(|_| leaves && !scaled)
+}
+
+/// UID and resource version of an object.
+pub(crate) fn state(object: &DynamicObject) -> (&str, &str) {
+    let metadata = &object.metadata;
+    (metadata.uid.as_deref().unwrap_or_default(), metadata.resource_version.as_deref().unwrap_or_default())
+}
+
+/// The hash of what was applied, as the object carries it.
+pub(crate) fn seal(object: &DynamicObject) -> &str {
+    object.metadata.annotations.as_ref().and_then(|a| a.get(drift::APPLIED)).map_or("", String::as_str)
+}

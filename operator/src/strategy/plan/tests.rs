@@ -1,0 +1,287 @@
+//! Whole plans, for worlds of one strategy and a pool or two. No client is in sight.
+
+use std::sync::Arc;
+
+use crds::PickerRef;
+use kube::core::DynamicObject;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::build::owner;
+use crate::names::{FINALIZER, MANAGER};
+use crate::strategy::record::{ANNOTATION, Record};
+use crate::strategy::testing::{defaults, pool, rights, snapshot, strategy};
+use crate::strategy::validate::validate;
+
+/// The plan of `world` at second 0, as text.
+fn planned(world: &Snapshot) -> String {
+    let valid = validate(world, &defaults(), |_| Ok(()));
+    plan(world, &valid, Timestamp::UNIX_EPOCH).to_string()
+}
+
+fn spec(world: &mut Snapshot, spec: Value) {
+    let former = world.strategy.metadata.clone();
+    let mut next = strategy(spec);
+    next.metadata = former;
+    world.strategy = Arc::new(next);
+}
+
+/// `world` after everything of its plan was made, and the pickers answer.
+fn made(mut world: Snapshot) -> Snapshot {
+    let objects = validate(&world, &defaults(), |_| Ok(())).picker.unwrap();
+    let all = objects.workloads.into_values().flatten().chain(objects.rights);
+    world.owned = all
+        .map(|object| {
+            let mut live = object.content;
+            live.metadata.uid = Some(format!("uid-{:?}", object.kind));
+            live.metadata.resource_version = Some("7".to_owned());
+            if object.kind == Kind::Deployment {
+                live.metadata.generation = Some(1);
+                live.data["status"] = json!({"observedGeneration": 1, "replicas": 2, "updatedReplicas": 2,
+                    "readyReplicas": 2, "availableReplicas": 2});
+            }
+            (object.kind, Arc::new(live))
+        })
+        .collect();
+    world.owned.push((Kind::ControllerRevision, Arc::new(slot(0, 1, &world))));
+    world
+}
+
+/// Slot `index` of the history, with the routing of `world` as `number`.
+fn slot(index: usize, number: i64, world: &Snapshot) -> DynamicObject {
+    let routing = &world.strategy.spec.routing.0;
+    serde_json::from_value(json!({
+        "metadata": {
+            "name": format!("chat-routing-{index}"), "namespace": "llm",
+            "labels": {"waypost.dev/revision": picker_core::config::revision(routing)},
+            "ownerReferences": [owner("chat", "uid-chat")],
+        },
+        "revision": number, "data": routing,
+    }))
+    .unwrap()
+}
+
+/// `world` after its pool was taken from the picker old-epp, which helm had set.
+fn taken(world: Snapshot) -> Snapshot {
+    let mut world = made(world);
+    Arc::make_mut(&mut world.strategy).metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
+    world.pools = vec![Arc::new(taken_pool("qwen"))];
+    world
+}
+
+fn taken_pool(name: &str) -> crds::Pool {
+    let before = pool(name, "old-epp");
+    let mut bound = pool(name, &format!("{name}-picker"));
+    let ours = PickerRef::service(&format!("{name}-picker"), 9002, "FailOpen").write(bound.group);
+    bound.stored_ref = Some(ours.clone());
+    let record = Record {
+        strategy: "chat".to_owned(),
+        applied: ours,
+        previous: before.stored_ref.unwrap(),
+        manager: Some("helm".to_owned()),
+        ..Record::default()
+    };
+    bound.metadata.annotations = Some([(ANNOTATION.to_owned(), record.write().unwrap())].into());
+    bound.metadata.managed_fields = serde_json::from_value(json!([
+        {"manager": MANAGER, "operation": "Apply", "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:spec": {"f:endpointPickerRef": {"f:name": {}}}}},
+        {"manager": "helm", "operation": "Update", "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:spec": {"f:selector": {}}}},
+    ]))
+    .unwrap();
+    bound
+}
+
+/// What is made is there before anything refers to it, and the pool is not taken before a picker answers.
+#[test]
+fn create() {
+    insta::assert_snapshot!(planned(&snapshot()));
+}
+
+/// Pickers that ask who reads their metrics may do so from their start, and the promise to clean up comes first.
+#[test]
+fn create_with_a_right_of_the_cluster() {
+    let mut world = snapshot();
+    spec(&mut world, json!({"pools": [{"name": "qwen"}], "picker": {"metrics": {"auth": true}}}));
+    insta::assert_snapshot!(planned(&world));
+}
+
+#[test]
+fn create_for_two_pools() {
+    let mut world = snapshot();
+    spec(&mut world, json!({"pools": [{"selector": {}}], "picker": {"replicas": 1}}));
+    world.pools.push(Arc::new(pool("llama", "old-epp")));
+    insta::assert_snapshot!(planned(&world));
+}
+
+/// Nothing but the objects of the validated spec is made, and each of them.
+#[test]
+fn what_is_made_is_what_the_spec_asks_for() {
+    let world = snapshot();
+    let valid = validate(&world, &defaults(), |_| Ok(()));
+    let plan = plan(&world, &valid, Timestamp::UNIX_EPOCH);
+    let made = plan.steps.iter().filter_map(|step| match &step.action {
+        Action::Make { object, .. } => Some(&**object),
+        _ => None,
+    });
+    let wanted = valid.picker.unwrap();
+    assert_eq!(made.collect::<Vec<_>>(), wanted.workloads["qwen-picker"].iter().collect::<Vec<_>>());
+}
+
+/// An edit of the routing is kept, and rolls nothing.
+#[test]
+fn edit_of_the_routing() {
+    let mut world = taken(snapshot());
+    let routing = json!({"plugins": [{"type": "queue-scorer"}],
+        "schedulingProfiles": [{"name": "default", "plugins": [{"pluginRef": "queue-scorer"}]}]});
+    spec(&mut world, json!({"pools": [{"name": "qwen"}], "routing": routing}));
+    insta::assert_snapshot!(planned(&world));
+}
+
+/// One replica needs no PodDisruptionBudget; the failure mode is the pool's.
+#[test]
+fn edit_of_the_picker() {
+    let mut world = taken(snapshot());
+    let picker = json!({"replicas": 1, "failureMode": "FailClose"});
+    spec(&mut world, json!({"pools": [{"name": "qwen"}], "picker": picker}));
+    insta::assert_snapshot!(planned(&world));
+}
+
+/// The replicas stay while the field passes to the autoscaler.
+#[test]
+fn edit_to_an_autoscaler() {
+    let mut world = taken(snapshot());
+    let autoscaling = json!({"minReplicas": 2, "maxReplicas": 4, "targetCPUUtilizationPercentage": 80});
+    spec(&mut world, json!({"pools": [{"name": "qwen"}], "picker": {"autoscaling": autoscaling}}));
+    insta::assert_snapshot!(planned(&world));
+}
+
+#[test]
+fn take_over() {
+    let mut world = made(snapshot());
+    let mut former = pool("qwen", "old-epp");
+    former.metadata.managed_fields = serde_json::from_value(json!([{
+        "manager": "helm", "operation": "Update", "fieldsType": "FieldsV1",
+        "fieldsV1": {"f:spec": {"f:endpointPickerRef": {"f:name": {}}}},
+    }]))
+    .unwrap();
+    world.pools = vec![Arc::new(former)];
+    insta::assert_snapshot!(planned(&world));
+}
+
+#[test]
+fn nothing_at_rest() {
+    assert_eq!(planned(&taken(snapshot())), "pool qwen: Bound\n");
+}
+
+/// What others changed is put back, and what they added is taken out of the state that was seen.
+#[test]
+fn drift_is_put_back() {
+    let mut world = taken(snapshot());
+    for (kind, live) in &mut world.owned {
+        let live = Arc::make_mut(live);
+        match kind {
+            Kind::Deployment => live.data["spec"]["paused"] = true.into(),
+            Kind::Role => live.data["rules"] = json!([]),
+            Kind::RoleBinding => live.data["roleRef"]["name"] = "another".into(),
+            _ => {}
+        }
+    }
+    insta::assert_snapshot!(planned(&world));
+}
+
+/// The pool is given back at once; its pickers serve on while gateways follow.
+#[test]
+fn give_back() {
+    let mut world = taken(snapshot());
+    spec(&mut world, json!({"pools": []}));
+    insta::assert_snapshot!(planned(&world));
+    // Another look finds the pool as it was: nothing refers to the pickers, the strategy holds no pool any more.
+    world.pools = vec![Arc::new(pool("qwen", "old-epp"))];
+    insta::assert_snapshot!("given_back", planned(&world));
+}
+
+#[test]
+fn give_back_what_another_strategy_has_now() {
+    let mut world = taken(snapshot());
+    let mut elder = strategy(json!({"pools": [{"name": "qwen"}]}));
+    elder.metadata.name = Some("elder".to_owned());
+    elder.metadata.creation_timestamp = serde_json::from_value(json!("2026-01-01T00:00:00Z")).unwrap();
+    world.others = vec![Arc::new(elder)];
+    insta::assert_snapshot!(planned(&world));
+}
+
+#[test]
+fn delete() {
+    let mut world = taken(snapshot());
+    insta::assert_snapshot!(plan_deletion(&world).to_string());
+    // Nothing was ever taken: the strategy is not held.
+    Arc::make_mut(&mut world.strategy).metadata.finalizers = None;
+    assert_eq!(plan_deletion(&world), Plan::default());
+}
+
+/// The record of a pool was lost, or is that of a strategy which is gone: both are ours to give back from now on.
+#[test]
+fn adopt() {
+    let mut world = taken(snapshot());
+    let mut lost = taken_pool("qwen");
+    lost.metadata.annotations = None;
+    world.pools = vec![Arc::new(lost)];
+    insta::assert_snapshot!("adopt_without_a_record", planned(&world));
+
+    let mut of_a_former = taken_pool("qwen");
+    let record = Record { strategy: "gone".to_owned(), ..Record::read(&of_a_former).unwrap() };
+    of_a_former.metadata.annotations = Some([(ANNOTATION.to_owned(), record.write().unwrap())].into());
+    world.pools = vec![Arc::new(of_a_former)];
+    insta::assert_snapshot!("adopt_from_a_former_strategy", planned(&world));
+}
+
+/// Objects of a former strategy of the same name, which the garbage collector is about to delete.
+#[test]
+fn objects_of_others_are_not_touched() {
+    let mut world = taken(snapshot());
+    for (kind, live) in &mut world.owned {
+        if *kind == Kind::Service {
+            Arc::make_mut(live).metadata.owner_references.as_mut().unwrap()[0].uid = "gone".to_owned();
+        }
+    }
+    let expected =
+        "pool qwen: Bound\nqwen-picker: Service qwen-picker is not this strategy's; rename or delete it\n";
+    assert_eq!(planned(&world), expected);
+}
+
+/// Pools whose API is not installed are not known to be gone.
+#[test]
+fn nothing_goes_while_pools_are_not_known() {
+    let mut world = taken(snapshot());
+    spec(&mut world, json!({"pools": [{"name": "qwen"}], "picker": {"metrics": {"auth": true}}}));
+    world.owned.push((Kind::ClusterRoleBinding, Arc::new(rights("chat"))));
+    world.pools.clear();
+    world.unserved = vec![crds::PoolGroup::V1];
+    assert_eq!(planned(&world), "");
+    world.unserved.clear();
+    insta::assert_snapshot!(planned(&world));
+}
+
+#[test]
+fn a_wrong_picker_leaves_the_running_one() {
+    let mut world = taken(snapshot());
+    let picker = json!({"replicas": 1, "podTemplate": {"spec": {"hostNetwork": true}}});
+    spec(&mut world, json!({"pools": [{"name": "qwen"}], "picker": picker}));
+    assert_eq!(planned(&world), "pool qwen: Bound\n");
+}
+
+/// What a new release of the operator would roll waits for its turn, or, by policy, for somebody to ask.
+#[test]
+fn upgrade() {
+    let mut world = taken(snapshot());
+    let mut newer = defaults();
+    newer.image = "waypost/picker:0.2.0".to_owned();
+    let upgraded = |world: &Snapshot| {
+        plan(world, &validate(world, &newer, |_| Ok(())), Timestamp::UNIX_EPOCH).to_string()
+    };
+    insta::assert_snapshot!(upgraded(&world));
+    Arc::make_mut(&mut world.strategy).spec.picker.update_policy = crds::UpdatePolicy::Manual;
+    let expected = "pool qwen: Bound\nqwen-picker stays as an earlier release built it\n";
+    assert_eq!(upgraded(&world), expected);
+}

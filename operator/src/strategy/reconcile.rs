@@ -1,0 +1,136 @@
+//! One reconcile of a strategy: from what the cluster holds to what it should hold, in five steps.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crds::RoutingStrategy;
+use k8s_openapi::jiff::Timestamp;
+use kube::runtime::controller::Action;
+use tracing::{Instrument as _, debug, info_span, warn};
+
+use super::dereference::dereference;
+use super::execute::{self, Executor, execute};
+use super::memory::Memory;
+use super::outcome::Outcome;
+use super::plan::{plan, plan_deletion};
+use super::status;
+use super::validate::validate;
+use super::write_error::WriteError;
+use crate::build::Defaults;
+use crate::cache::Cache;
+use crate::metrics::Metrics;
+
+/// The parts that all reconciles share.
+pub struct Context {
+    /// The caches of the cluster.
+    pub cache: Cache,
+    /// The executor of plans, which alone writes to the cluster.
+    pub executor: Executor,
+    /// Defaults and limits of pickers.
+    pub defaults: Defaults,
+    /// The memory between reconciles; all of it can be lost.
+    pub memory: Arc<Memory>,
+    /// The operator's metrics.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Why a reconcile has to be tried again.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Something was not written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// A status could not be expressed.
+    #[error("internal: {0}")]
+    Internal(#[from] serde_json::Error),
+}
+
+/// Reconciles one strategy.
+///
+/// # Errors
+/// When something could not be written; all that could be was.
+pub async fn reconcile(strategy: Arc<RoutingStrategy>, context: Arc<Context>) -> Result<Action, Error> {
+    if !context.executor.leads() {
+        return Ok(Action::await_change());
+    }
+    let namespace = strategy.metadata.namespace.clone().unwrap_or_default();
+    let name = strategy.metadata.name.clone().unwrap_or_default();
+    let span = info_span!("reconcile", namespace, name, generation = strategy.metadata.generation);
+    let began = Instant::now();
+    let running = context.memory.attempts.running(format!("{namespace}/{name}"));
+    let uid = strategy.metadata.uid.clone().unwrap_or_default();
+    let result = steps(strategy, &context).instrument(span).await;
+    drop(running);
+    if result.is_ok() {
+        context.memory.attempts.succeeded(&uid);
+    }
+    context.metrics.reconciled(began.elapsed());
+    result
+}
+
+/// The five steps. A strategy that is being deleted needs no validation.
+async fn steps(strategy: Arc<RoutingStrategy>, context: &Context) -> Result<Action, Error> {
+    let now = Timestamp::now();
+    let snapshot = dereference(strategy, &context.cache, &context.memory);
+    let (outcome, report) = if snapshot.is_deleting() {
+        let plan = plan_deletion(&snapshot);
+        debug!(%plan, "deletion");
+        let outcome = Outcome::of(&plan, execute(&context.executor, &snapshot, &plan).await);
+        let report = status::report_deletion(&snapshot, &outcome, now)?;
+        (outcome, report)
+    } else {
+        let compile = |routing: &_| context.memory.compiled.compile(routing);
+        let valid = validate(&snapshot, &context.defaults, compile);
+        let plan = plan(&snapshot, &valid, now);
+        debug!(%plan);
+        let outcome = Outcome::of(&plan, execute(&context.executor, &snapshot, &plan).await);
+        let report = status::report(&snapshot, &valid, &outcome, now)?;
+        (outcome, report)
+    };
+    let reported = Outcome::of(&report, execute::report(&context.executor, &snapshot, &report).await);
+    match reported.error.or(outcome.error) {
+        Some(error) => Err(error.into()),
+        None => Ok(outcome.again.map_or_else(Action::await_change, Action::requeue)),
+    }
+}
+
+/// Longest wait before work that failed is tried again: when the API server comes back after a long time,
+/// edits are to be live soon.
+const LONGEST_RETRY: Duration = Duration::from_secs(4);
+
+/// When to try a failed reconcile again.
+#[must_use]
+pub fn retry(strategy: Arc<RoutingStrategy>, error: &Error, context: Arc<Context>) -> Action {
+    let (namespace, name) = (&strategy.metadata.namespace, &strategy.metadata.name);
+    let before = || context.memory.attempts.failed(strategy.metadata.uid.as_deref().unwrap_or_default());
+    match error {
+        Error::Write(WriteError::NotLeading) => Action::await_change(),
+        Error::Write(error) if error.is_conflict() => {
+            debug!(%error, namespace, name, "changed meanwhile; deciding again");
+            Action::requeue(pause(Duration::from_millis(100), before()))
+        }
+        error => {
+            context.metrics.reconcile_errors.inc();
+            warn!(%error, namespace, name, "trying again");
+            Action::requeue(pause(Duration::from_secs(1), before()))
+        }
+    }
+}
+
+/// The wait after a failure that is the first after `before` others.
+fn pause(first: Duration, before: u32) -> Duration {
+    first.saturating_mul(1 << before.min(10)).min(LONGEST_RETRY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failures_are_tried_again_ever_more_slowly_but_soon() {
+        let waits = |first| (0..7).map(move |before| pause(Duration::from_millis(first), before).as_millis());
+        assert_eq!(waits(1000).collect::<Vec<_>>(), [1000, 2000, 4000, 4000, 4000, 4000, 4000]);
+        assert_eq!(waits(100).collect::<Vec<_>>(), [100, 200, 400, 800, 1600, 3200, 4000]);
+        assert_eq!(pause(Duration::from_secs(1), u32::MAX), LONGEST_RETRY);
+    }
+}

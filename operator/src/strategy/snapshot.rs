@@ -1,0 +1,169 @@
+//! The snapshot of a strategy: the state of the cluster around it at one moment, on which all decisions of one
+//! reconcile are made.
+
+use std::sync::Arc;
+
+use crds::{Pool, PoolGroup, RoutingStrategy, history};
+use kube::core::DynamicObject;
+
+use super::memory::Remembered;
+use crate::cache::PodFacts;
+use crate::kinds::Kind;
+use crate::names;
+
+/// The state of the cluster around one strategy, as a reconcile sees it.
+#[derive(Clone, Debug)]
+pub(super) struct Snapshot {
+    pub strategy: Arc<RoutingStrategy>,
+    /// The other strategies of its namespace.
+    pub others: Vec<Arc<RoutingStrategy>>,
+    /// All pools of its namespace.
+    pub pools: Vec<Arc<Pool>>,
+    /// The groups whose pools are not known, since their API is not installed.
+    pub unserved: Vec<PoolGroup>,
+    /// Whether ServiceMonitors can be made.
+    pub monitors: bool,
+    /// Objects that carry the strategy's label.
+    pub owned: Vec<(Kind, Arc<DynamicObject>)>,
+    /// All pods of its namespace.
+    pub pods: Vec<Arc<PodFacts>>,
+    /// What this process wrote, and the caches may not have yet.
+    pub remembered: Remembered,
+}
+
+impl Snapshot {
+    pub fn name(&self) -> &str {
+        self.strategy.metadata.name.as_deref().unwrap_or_default()
+    }
+
+    pub fn namespace(&self) -> &str {
+        self.strategy.metadata.namespace.as_deref().unwrap_or_default()
+    }
+
+    pub fn uid(&self) -> &str {
+        self.strategy.metadata.uid.as_deref().unwrap_or_default()
+    }
+
+    pub fn generation(&self) -> i64 {
+        self.strategy.metadata.generation.unwrap_or_default()
+    }
+
+    pub fn is_deleting(&self) -> bool {
+        self.strategy.metadata.deletion_timestamp.is_some()
+    }
+
+    pub fn has_finalizer(&self) -> bool {
+        self.strategy.metadata.finalizers.iter().flatten().any(|f| f == names::FINALIZER)
+    }
+
+    /// The last accepted revision, which pickers are to serve: that of the newest routing in the history. The
+    /// status has it too, but every picker may write that.
+    pub fn revision(&self) -> Option<&str> {
+        let cached = history::slots(self.name()).filter_map(|slot| {
+            let live = self.object(Kind::ControllerRevision, &slot).filter(|live| self.owns(live))?;
+            let revision = live.metadata.labels.as_ref()?.get(history::REVISION_LABEL)?;
+            Some((live.data["revision"].as_i64()?, revision.as_str()))
+        });
+        let written = self.remembered.kept.iter().map(|kept| (kept.number, kept.revision.as_str()));
+        // Of two with the same number the cache has the older.
+        cached.chain(written).max_by_key(|(number, _)| *number).map(|(_, revision)| revision)
+    }
+
+    /// The revision of which the status says that pickers are to serve it.
+    pub fn told_revision(&self) -> Option<&str> {
+        self.strategy.status.as_ref()?.revision.as_deref()
+    }
+
+    /// The object of `kind` called `name`, whoever owns it.
+    pub fn object(&self, kind: Kind, name: &str) -> Option<&Arc<DynamicObject>> {
+        let found = self.owned.iter().find(|(k, o)| *k == kind && o.metadata.name.as_deref() == Some(name));
+        found.map(|(_, object)| object)
+    }
+
+    /// Whether `object` belongs to this very strategy, not to a former one of the same name.
+    pub fn owns(&self, object: &DynamicObject) -> bool {
+        let label = |name| object.metadata.labels.as_ref().and_then(|l| l.get(name)).map(String::as_str);
+        match object.metadata.namespace {
+            Some(_) => object.metadata.owner_references.iter().flatten().any(|owner| owner.uid == self.uid()),
+            // No owner reference leads from the cluster into a namespace. A former strategy of the same name
+            // had the same one.
+            None => {
+                label(names::MANAGED_BY) == Some(names::MANAGED_BY_WAYPOST)
+                    && label(names::NAMESPACE) == Some(self.namespace())
+                    && label(names::STRATEGY) == Some(self.name())
+            }
+        }
+    }
+
+    /// Name of what it has outside of its namespace.
+    pub fn cluster_name(&self) -> String {
+        names::cluster(self.namespace(), self.name())
+    }
+
+    /// The ready pickers of this strategy: the pods of its Deployments. Whoever may make a pod can give it any
+    /// label.
+    pub fn ready_pickers(&self) -> impl Iterator<Item = &Arc<PodFacts>> {
+        let deployments: Vec<_> = self
+            .owned
+            .iter()
+            .filter(|(kind, live)| *kind == Kind::Deployment && self.owns(live))
+            .filter_map(|(_, live)| live.metadata.name.as_deref())
+            .collect();
+        let pickers = self.pods.iter().filter(|pod| pod.ready && pod.strategy() == Some(self.name()));
+        pickers.filter(move |pod| deployments.iter().any(|deployment| pod.is_of(deployment)))
+    }
+
+    /// Whether a picker answers behind the Service called `picker`.
+    pub fn is_available(&self, picker: &str) -> bool {
+        self.object(Kind::Deployment, picker).is_some_and(|live| {
+            self.owns(live) && live.data["status"]["availableReplicas"].as_i64() > Some(0)
+        })
+    }
+
+    /// Whether a gateway may still send to the pickers called `picker`: their pool is there, and they answer.
+    pub fn serves_a_pool(&self, picker: &str) -> bool {
+        let present = |pool: &Pool| pool.metadata.deletion_timestamp.is_none();
+        let of_picker = |pool: &Pool| names::picker(pool.group, pool.name()) == picker;
+        self.pools.iter().any(|pool| present(pool) && of_picker(pool)) && self.is_available(picker)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::build::owner;
+    use crate::strategy::memory::KeptRevision;
+    use crate::strategy::testing::snapshot;
+
+    fn slot(index: usize, number: i64, revision: &str, uid: &str) -> (Kind, Arc<DynamicObject>) {
+        let object: Value = json!({
+            "metadata": {
+                "name": format!("chat-routing-{index}"), "namespace": "llm",
+                "labels": {history::REVISION_LABEL: revision}, "ownerReferences": [owner("chat", uid)],
+            },
+            "revision": number,
+        });
+        (Kind::ControllerRevision, Arc::new(serde_json::from_value(object).unwrap()))
+    }
+
+    #[test]
+    fn the_last_accepted_revision_is_that_of_the_history() {
+        let mut world = snapshot();
+        Arc::make_mut(&mut world.strategy).status.get_or_insert_default().revision =
+            Some("forged".to_owned());
+        assert_eq!((world.revision(), world.told_revision()), (None, Some("forged")));
+        world.owned = vec![
+            slot(0, 8, "b", "uid-chat"),
+            slot(1, 7, "a", "uid-chat"),
+            slot(2, 9, "of another", "uid-gone"),
+            slot(77, 9, "no slot", "uid-chat"),
+        ];
+        assert_eq!(world.revision(), Some("b"));
+        world.remembered.kept = Some(KeptRevision { number: 8, revision: "c".to_owned() });
+        assert_eq!(world.revision(), Some("c"));
+        world.remembered.kept = Some(KeptRevision { number: 6, revision: "z".to_owned() });
+        assert_eq!(world.revision(), Some("b"));
+    }
+}

@@ -1,0 +1,158 @@
+//! The Events of a reconcile: made when something changed, and never otherwise. Pure.
+
+use crds::RoutingStrategyStatus;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+use crate::strategy::event::StrategyEvent;
+use crate::strategy::outcome::Outcome;
+
+/// Longest note of an Event.
+const MAX_NOTE: usize = 1000;
+
+fn given_back(pool: &str) -> StrategyEvent {
+    StrategyEvent::normal("PoolReleased", format!("pool {pool} has its former picker again"))
+}
+
+/// Events of what was done to pools.
+pub(in crate::strategy) fn pools(outcome: &Outcome) -> Vec<StrategyEvent> {
+    let bound = outcome.bound.iter().map(|(pool, before)| {
+        let was = before.as_ref().map(|before| format!(" (was {before})")).unwrap_or_default();
+        StrategyEvent::normal("PoolBound", format!("pool {pool} refers to its pickers{was}"))
+    });
+    let released = outcome.released.iter().map(|pool| given_back(pool));
+    let given_up = outcome.given_up.iter().map(|(pool, refusal)| {
+        let note =
+            format!("pool {pool} still refers to its picker: its former reference is refused: {refusal}");
+        StrategyEvent::warning("PoolNotReleased", note.chars().take(MAX_NOTE).collect::<String>())
+    });
+    bound.chain(released).chain(given_up).collect()
+}
+
+/// Events of what is new in a status.
+pub(in crate::strategy) fn turned(
+    old: &RoutingStrategyStatus,
+    new: &RoutingStrategyStatus,
+) -> Vec<StrategyEvent> {
+    let mut events = Vec::new();
+    if old.revision != new.revision
+        && let Some(revision) = &new.revision
+    {
+        let generation = new.observed_generation;
+        events.push(StrategyEvent::normal(
+            "Accepted",
+            format!("generation {generation} is revision {revision}"),
+        ));
+    }
+    for condition in &new.conditions {
+        let before = old.conditions.iter().find(|c| c.type_ == condition.type_);
+        let said = |c: &Condition| (c.status.clone(), c.reason.clone());
+        let same = before.map(said) == Some(said(condition));
+        let news = match condition.type_.as_str() {
+            // A second wrong edit is news even if it is wrong in the same way.
+            "Accepted" if condition.status == "False" => {
+                !same || before.map(|c| &c.message) != Some(&condition.message)
+            }
+            "PoolsBound" | "Available" | "Programmed" => !same && condition.status == "False",
+            // That a pool can't be given back is said there alone.
+            "Ready" => !same && condition.reason == "Releasing",
+            "Contested" => !same,
+            _ => false,
+        };
+        if news {
+            let waits = ["Pending", "Progressing", "PoolNotFound"].contains(&condition.reason.as_str());
+            let reason = if condition.type_ == "Contested" { "Contested" } else { &condition.reason };
+            // That something takes its time is in the status.
+            if !waits {
+                events.push(StrategyEvent::warning(reason, condition.message.clone()));
+            }
+        }
+        if condition.reason == "UpgradePending" && !same {
+            events.push(StrategyEvent::normal("UpgradePending", condition.message.clone()));
+        }
+        if condition.type_ == "Programmed" && !same && condition.status == "True" {
+            events.push(StrategyEvent::normal("RevisionProgrammed", condition.message.clone()));
+        }
+    }
+    events
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn status(revision: &str, conditions: &[(&str, &str, &str, &str)]) -> RoutingStrategyStatus {
+        let conditions: Vec<_> = conditions
+            .iter()
+            .map(|(name, status, reason, message)| {
+                json!({"type": name, "status": status, "reason": reason, "message": message,
+                    "lastTransitionTime": "2026-01-01T00:00:00Z"})
+            })
+            .collect();
+        serde_json::from_value(
+            json!({"observedGeneration": 7, "revision": revision, "conditions": conditions}),
+        )
+        .unwrap()
+    }
+
+    #[test]
+    fn nothing_new_is_no_news() {
+        let status =
+            status("a", &[("Accepted", "True", "Accepted", ""), ("Programmed", "True", "Programmed", "")]);
+        assert_eq!(turned(&status, &status), []);
+    }
+
+    #[test]
+    fn an_edit_is_two_events() {
+        let old = status("a", &[("Programmed", "False", "Pending", "")]);
+        let new =
+            status("b", &[("Programmed", "True", "Programmed", "every ready picker serves revision b")]);
+        assert_eq!(
+            turned(&old, &new),
+            [
+                StrategyEvent::normal("Accepted", "generation 7 is revision b"),
+                StrategyEvent::normal("RevisionProgrammed", "every ready picker serves revision b"),
+            ]
+        );
+    }
+
+    #[test]
+    fn every_wrong_edit_is_told() {
+        let good = status("a", &[("Accepted", "True", "Accepted", "")]);
+        let bad = status("a", &[("Accepted", "False", "InvalidRouting", "plugins[0]")]);
+        let worse = status("a", &[("Accepted", "False", "InvalidRouting", "plugins[1]")]);
+        assert_eq!(turned(&good, &bad), [StrategyEvent::warning("InvalidRouting", "plugins[0]")]);
+        assert_eq!(turned(&bad, &worse), [StrategyEvent::warning("InvalidRouting", "plugins[1]")]);
+        assert_eq!(turned(&bad, &bad), []);
+    }
+
+    #[test]
+    fn what_cannot_be_given_back_is_told_once() {
+        let old = status("a", &[("Ready", "True", "Ready", "")]);
+        let new = status("a", &[("Ready", "False", "Releasing", "not given back yet: pool x: no")]);
+        assert_eq!(
+            turned(&old, &new),
+            [StrategyEvent::warning("Releasing", "not given back yet: pool x: no")]
+        );
+        assert_eq!(turned(&new, &new), []);
+    }
+
+    #[test]
+    fn an_upgrade_that_waits_is_told_once() {
+        let old = status("a", &[("Available", "True", "Available", "")]);
+        let new = status("a", &[("Available", "True", "UpgradePending", "as an earlier release made them")]);
+        let told = [StrategyEvent::normal("UpgradePending", "as an earlier release made them")];
+        assert_eq!(turned(&old, &new), told);
+        assert_eq!(turned(&new, &new), []);
+        assert_eq!(turned(&new, &old), []);
+    }
+
+    #[test]
+    fn taking_time_is_no_event() {
+        let old = status("a", &[]);
+        let new =
+            status("a", &[("Available", "False", "Progressing", ""), ("PoolsBound", "False", "Pending", "")]);
+        assert_eq!(turned(&old, &new), []);
+    }
+}
