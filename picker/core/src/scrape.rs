@@ -107,6 +107,8 @@ pub struct ScrapePlan {
     pub source: MetricsSource,
     /// What. Of a figure that several tell, the first counts.
     pub extractors: Vec<ExtractorPlan>,
+    /// The attributes of endpoints among it, as `<producer>/<name>`, with the columns that they are in.
+    pub attributes: Vec<(String, Column)>,
 }
 
 /// What one extractor finds for a strategy.
@@ -164,7 +166,7 @@ impl ScrapePlan {
     /// What a strategy of default source and extractor scrapes that reads `columns`.
     pub fn of(columns: &[Column]) -> Self {
         let extractor = MetricsExtractor::default().plan(columns, &[]);
-        Self { source: MetricsSource::default(), extractors: vec![extractor] }
+        Self { extractors: vec![extractor], ..Self::default() }
     }
 }
 

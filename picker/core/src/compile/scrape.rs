@@ -139,7 +139,12 @@ impl Compiler<'_> {
             metrics.extractors[i].extractor.plan(columns, &attributes)
         };
         let extractors = (0..metrics.extractors.len()).map(plan).collect();
-        Some(ScrapePlan { source: metrics.source, extractors })
+        let own = read().filter(|read| builtin::attribute(&read.attribute).is_none());
+        let name = |read: &AttributeRead| format!("{}/{}", read.producer, read.attribute);
+        let mut attributes: Vec<_> = own.map(|read| (name(read), read.column)).collect();
+        attributes.sort_unstable();
+        attributes.dedup();
+        Some(ScrapePlan { source: metrics.source, extractors, attributes })
     }
 
     /// Tells an attribute that nothing sets.

@@ -149,6 +149,9 @@ fn attributes_come_from_the_extractor_that_is_named() {
             row(1, "b", "m_wide", "/wide"),
         ]
     );
+    let mut shown: Vec<_> = found.attributes.iter().map(|(name, _)| name.as_str()).collect();
+    shown.sort_unstable_by_key(|shown| names.iter().position(|name| name == shown));
+    assert_eq!(shown, names);
 }
 
 #[test]
@@ -239,4 +242,26 @@ fn an_extractor_that_is_not_listed_sets_nothing() {
         errors(plugins, layer),
         ["plugins[3].parameters.producer: \"two\" is not among the extractors of dataLayer.sources"]
     );
+}
+
+/// The example of the page about strategies.
+#[test]
+fn the_documented_example_reads_a_metric_of_its_own() {
+    let page = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/write-a-strategy.md"));
+    let section = page.split("\n### Custom metrics\n").nth(1).unwrap();
+    let example = section.split("```").nth(1).unwrap().strip_prefix("yaml\n").unwrap();
+    let document: Value = serde_saphyr::from_str(example).unwrap();
+    let compiled = compile(&document["routing"], Scope::Resource, &StateStore::default());
+    let strategy = compiled.unwrap_or_else(|e| panic!("{e}")).strategy;
+    assert_eq!(*strategy.warnings, []);
+    let plan = strategy.scrape.as_deref().unwrap();
+    let series = &plan.extractors[0].engines[0].series;
+    let names: Vec<_> = series.iter().map(|(selector, _)| selector.to_string()).collect();
+    let expected = [
+        "vllm:num_requests_waiting",
+        "vllm:num_requests_running",
+        "vllm:kv_cache_usage_perc",
+        "vllm:num_preemptions_total",
+    ];
+    assert_eq!(names, expected);
 }

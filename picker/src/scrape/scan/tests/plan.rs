@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use picker_core::column::Columns;
 use picker_core::compile::compile;
 use picker_core::config::Scope;
-use picker_core::scrape::{EnginePlan, ExtractorPlan, Figure, MetricsSource, Selector};
+use picker_core::scrape::{EnginePlan, ExtractorPlan, Figure, Selector};
 use picker_core::store::StateStore;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -138,7 +138,7 @@ proptest! {
         let series = wanted.iter().enumerate().map(|(n, s)| (s.clone(), Figure::Number(column(n)))).collect();
         let engine = EnginePlan { name: "own".to_owned(), series };
         let extractor = ExtractorPlan { labels: Vec::new(), engines: vec![engine] };
-        let plan = ScrapePlan { source: MetricsSource::default(), extractors: vec![extractor] };
+        let plan = ScrapePlan { extractors: vec![extractor], ..ScrapePlan::default() };
         let table = Arc::new(Table::new(Arc::new(plan)));
         let text: String = lines.iter().map(|(selector, value)| format!("{selector} {value}\n")).collect();
         let found = scan(&table, text.as_bytes(), &[]);
