@@ -225,10 +225,9 @@ impl Connection {
                 tokio::select! {
                     biased;
                     done = &mut fetch => break done?,
-                    ended = &mut wire, if !closed => {
-                        ended?;
-                        closed = true;
-                    }
+                    // If it broke off before the end of the answer, the fetch fails too; if after it, as when a server
+                    // ends TLS without a word, that is no matter.
+                    _ = &mut wire, if !closed => closed = true,
                 }
             }
         }
