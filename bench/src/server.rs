@@ -11,7 +11,7 @@ use super::client::Client;
 use super::ports::{Ports, address, picker_args};
 use super::process::{Pinned, Usage};
 use super::tls::Identity;
-use e2e::stage::Metrics;
+use e2e::test_env::Metrics;
 use e2e::{load, until};
 
 const PATIENCE: Duration = Duration::from_secs(30);

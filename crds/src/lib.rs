@@ -5,6 +5,7 @@
 
 pub mod history;
 pub mod manifest;
+pub mod objective;
 pub mod picker;
 pub mod pool;
 pub mod routing;
@@ -12,6 +13,7 @@ mod schema;
 pub mod status;
 pub mod strategy;
 
+pub use objective::{InferenceObjectiveSpec, ObjectiveGroup};
 pub use picker::{Autoscaling, FailureMode, Metrics, PickerSpec, Tls, TlsMode, UpdatePolicy};
 pub use pool::{InferencePool, InferencePoolV1Alpha2, PickerRef, Pool, PoolGroup};
 pub use routing::RoutingBody;

@@ -57,9 +57,11 @@ pub async fn run(args: Args) -> Result<()> {
     let context = Arc::new(Context {
         executor: Executor::new(
             client.clone(),
-            (leadership.clone(), metrics.clone()),
+            leadership.clone(),
+            metrics.clone(),
             Recorder::new(client, reporter),
-            (memory.clone(), cache.clone()),
+            memory.clone(),
+            cache.clone(),
             args.release_hold,
         ),
         defaults: Defaults {

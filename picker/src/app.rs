@@ -26,12 +26,15 @@ use crate::admin::Admin;
 use crate::admin::auth::Auth;
 use crate::args::{ServeArgs, TlsVersion};
 use crate::drain::Signals;
-use crate::extproc::{Budget, Gate, Service};
+use crate::exchange::BodyBudget;
+use crate::extproc::Service;
+use crate::pool::{Limits, Pool};
 use crate::metrics::Metrics;
 use crate::ready::Readiness;
 use crate::source::{self, Installer};
 use crate::tls;
 use crate::watch::Wanted;
+use crate::watch::objectives::SharedPriorities;
 use crate::{admin, health, view};
 
 /// The time between two looks at certificate files.
@@ -86,6 +89,8 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
     start_strategy(&args, client.as_ref(), &installer, &metrics, &mut tasks).await?;
     let wanted = watch::Sender::<Wanted>::default();
     let progress = endpoints::start(&args, &installer, &metrics, &view, wanted.clone(), &mut tasks);
+    let priorities = SharedPriorities::default();
+    cluster::follow_objectives(&args, client.as_ref(), &metrics, priorities.clone(), &mut tasks);
     cluster::find_endpoints(&args, client, &installer, &metrics, wanted, &mut tasks)?;
     let (ready, serving) = (readiness.clone(), installer.serving());
     tasks.spawn(async move {
@@ -93,17 +98,16 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
         std::future::pending().await
     });
 
-    let gate = Gate {
-        hot,
-        view,
-        traffic: metrics.traffic.clone(),
+    let limits = Limits {
         max_body: args.max_request_body,
         body_timeout: args.body_timeout,
         subset_filter: !args.disable_endpoint_subset_filter,
-        held: Budget::new(args.max_held_bytes),
+        budget: BodyBudget::new(args.max_held_bytes),
     };
+    let (traffic, limits) = (metrics.traffic.clone(), Arc::new(limits));
+    let pool = Pool { hot, view, priorities, traffic, limits };
     let health = Routes::new(health::service(readiness.subscribe(), closing.clone()));
-    let service = Service::new(Arc::new(gate), health);
+    let service = Service::new(Arc::new(pool), health);
     let server =
         Server { tls: certificate(&args, &mut tasks)?, stream_tasks: args.stream_tasks, ..Server::default() };
     let server = AbortOnDropHandle::new(traffic.spawn(server.run(gateways, service, closing.clone())));

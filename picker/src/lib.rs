@@ -15,6 +15,7 @@ pub mod args;
 pub mod catalogue;
 pub mod check;
 pub mod drain;
+pub mod exchange;
 pub mod extproc;
 pub mod health;
 #[cfg(target_os = "linux")]
@@ -22,6 +23,7 @@ pub mod huge_pages;
 pub mod logging;
 pub mod metrics;
 pub mod open_files;
+pub mod pool;
 pub mod ready;
 pub mod scrape;
 pub mod source;

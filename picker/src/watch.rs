@@ -8,6 +8,7 @@
 
 pub mod endpoint_set;
 pub mod events;
+pub mod objectives;
 pub mod pods;
 pub mod pool;
 pub mod publish;

@@ -10,9 +10,12 @@ use std::time::{Duration, Instant};
 
 use allocation_counter::AllocationInfo;
 use bytes::Bytes;
-use picker::extproc::{Budget, Gate, Service};
+use picker::exchange::BodyBudget;
+use picker::extproc::Service;
 use picker::metrics::Metrics;
+use picker::pool::{Limits, Pool};
 use picker::view;
+use picker::watch::objectives::SharedPriorities;
 use picker_core::compile::default_routing;
 use picker_core::config::Scope;
 use picker_core::endpoint::{EndpointId, EndpointSpec, Labels, Slots};
@@ -59,7 +62,7 @@ impl Picker {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
             say_address.send(listener.local_addr().unwrap()).unwrap();
-            let service = Service::new(gate(), Routes::default());
+            let service = Service::new(pool(), Routes::default());
             runtime.spawn(Server::default().run(listener, service, CancellationToken::new()));
             runtime.block_on(wait_begin).unwrap();
             allocation_counter::measure(|| {
@@ -73,7 +76,7 @@ impl Picker {
     }
 }
 
-fn gate() -> Arc<Gate> {
+fn pool() -> Arc<Pool> {
     let (now, mut slots) = (Instant::now(), Slots::default());
     let rows = (0..8).map(|n| {
         let endpoint = slots.admit(EndpointSpec {
@@ -96,15 +99,15 @@ fn gate() -> Arc<Gate> {
     shared.store(Arc::new(View::build(rows.collect(), now, Duration::from_secs(3600))));
     let hot = Hot::default();
     hot.offer(&default_routing(), Scope::Resource);
-    Arc::new(Gate {
-        hot: Arc::new(hot),
-        traffic: Metrics::new(shared.clone()).traffic,
-        view: shared,
+    let limits = Limits {
         max_body: 1 << 20,
         body_timeout: Duration::from_secs(30),
         subset_filter: true,
-        held: Budget::new(16 << 20),
-    })
+        budget: BodyBudget::new(16 << 20),
+    };
+    let traffic = Metrics::new(shared.clone()).traffic;
+    let (priorities, limits) = (SharedPriorities::default(), Arc::new(limits));
+    Arc::new(Pool { hot: Arc::new(hot), traffic, view: shared, priorities, limits })
 }
 
 /// The messages of an exchange, as Envoy sends them.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
-use super::way::Way;
+use super::setup::Setup;
 use crate::bar::{Bar, Bars, Spread};
 use crate::markdown::Markdown;
 
@@ -47,7 +47,7 @@ impl Report {
     }
 
     /// The measurements of a setup.
-    pub fn of(&self, way: &Way) -> &[Sample] {
+    pub fn of(&self, way: &Setup) -> &[Sample] {
         let found = self.0.iter().find(|(name, _)| name == way.name());
         found.map(|(_, samples)| samples.as_slice()).unwrap_or_default()
     }
@@ -55,21 +55,21 @@ impl Report {
     /// What must hold of the ways that were measured.
     pub fn bars(&self) -> Bars {
         let whole: fn(&Sample) -> f64 = Sample::total;
-        let cheaper = |ours: Way, theirs: Way| {
+        let cheaper = |ours: Setup, theirs: Setup| {
             let ratio = ratio(self.of(&ours), self.of(&theirs), whole);
             (!ratio.median.is_nan()).then(|| {
                 let what = format!("CPU time of {}, of that of {}", ours.name(), theirs.name());
                 Bar::always_below(1.0, what, ratio)
             })
         };
-        let share = ratio(self.of(&Way::Waypost), self.of(&Way::Yardstick), |s| s.picker);
+        let share = ratio(self.of(&Setup::Waypost), self.of(&Setup::Yardstick), |s| s.picker);
         let what = "CPU time of the picker alone, of the yardstick's".to_owned();
         let share = (!share.median.is_nan()).then(|| Bar::at_most(SHARE, what, share));
         let bars = [
-            cheaper(Way::Waypost, Way::Yardstick),
+            cheaper(Setup::Waypost, Setup::Yardstick),
             share,
-            cheaper(Way::Waypost, Way::Vllm),
-            cheaper(Way::Headers, Way::Sglang),
+            cheaper(Setup::Waypost, Setup::Vllm),
+            cheaper(Setup::Headers, Setup::Sglang),
         ];
         Bars(bars.into_iter().flatten().collect())
     }
@@ -114,7 +114,7 @@ impl fmt::Display for Report {
                 format!("{:.0}", of(Sample::total)),
                 format!("{:.0}", of(|s| s.proxy)),
                 format!("{:.0}", of(|s| s.picker)),
-                ratio(samples, self.of(&Way::Yardstick), Sample::total).to_string(),
+                ratio(samples, self.of(&Setup::Yardstick), Sample::total).to_string(),
                 median(|s| s.rate),
                 median(|s| s.p50),
                 median(|s| s.p99),
@@ -133,8 +133,8 @@ mod tests {
         let sample = |proxy, picker| Sample { proxy, picker, rate: 4_000.4, p50: 3.0, p99: 9.0 };
         let mut report = Report::default();
         for (ours, theirs) in [(60.0, 80.0), (30.0, 30.0), (40.0, 60.0)] {
-            report.add(Way::Waypost.name(), sample(100.0, ours));
-            report.add(Way::Yardstick.name(), sample(100.0, theirs));
+            report.add(Setup::Waypost.name(), sample(100.0, ours));
+            report.add(Setup::Yardstick.name(), sample(100.0, theirs));
         }
         let shown = report.to_string();
         for cell in ["140 (130 to 160)", "| 100 ", "40 (30 to 60)", "0.89 (0.88 to 1.00)", "| 4000 "] {
@@ -147,8 +147,8 @@ mod tests {
         let sample = |proxy, picker| Sample { proxy, picker, rate: 1.0, p50: 1.0, p99: 1.0 };
         let mut report = Report::default();
         for (ours, theirs) in [(70.0, 100.0), (60.0, 80.0), (50.0, 49.0)] {
-            report.add(Way::Waypost.name(), sample(10.0, ours));
-            report.add(Way::Yardstick.name(), sample(10.0, theirs));
+            report.add(Setup::Waypost.name(), sample(10.0, ours));
+            report.add(Setup::Yardstick.name(), sample(10.0, theirs));
         }
         let said: Vec<String> = report.bars().0.iter().map(Bar::to_string).collect();
         let expected = [

@@ -16,7 +16,7 @@ use crate::ports::{Ports, address};
 use crate::process::{Usage, ending_with_us};
 use e2e::Cluster;
 use e2e::load::Client;
-use e2e::stage::Metrics;
+use e2e::test_env::Metrics;
 
 /// Between two looks at whether it is ready.
 const LOOK: Duration = Duration::from_millis(5);

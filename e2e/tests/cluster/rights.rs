@@ -12,6 +12,7 @@ const CORE: &str = "";
 const WAYPOST: &str = "waypost.dev";
 const POOLS: &str = "inference.networking.k8s.io";
 const POOLS_ALPHA: &str = "inference.networking.x-k8s.io";
+const LLM_D: &str = "llm-d.ai";
 const RBAC: &str = "rbac.authorization.k8s.io";
 const READ: &[&str] = &["get", "list", "watch"];
 const WRITE: &[&str] = &["create", "update", "patch", "delete", "deletecollection"];
@@ -26,6 +27,8 @@ type Ask = (&'static [&'static str], &'static str, &'static str, &'static str, O
 const MAY: &[Ask] = &[
     (READ, CORE, "pods", "", OWN),
     (READ, POOLS, "inferencepools", "", OWN),
+    (READ, LLM_D, "inferenceobjectives", "", OWN),
+    (READ, POOLS_ALPHA, "inferenceobjectives", "", OWN),
     (READ, WAYPOST, "routingstrategies", "chat", OWN),
     (&["patch"], WAYPOST, "routingstrategies/status", "chat", OWN),
     (&["get"], "apps", "controllerrevisions", "chat-routing-0", OWN),
@@ -59,6 +62,9 @@ const MAY_NOT: &[Ask] = &[
     (READ, POOLS, "inferencepools", "", ELSEWHERE),
     (READ, POOLS, "inferencepools", "", EVERYWHERE),
     (READ, POOLS_ALPHA, "inferencepools", "", OWN),
+    (WRITE, LLM_D, "inferenceobjectives", "batch", OWN),
+    (READ, LLM_D, "inferenceobjectives", "", ELSEWHERE),
+    (READ, LLM_D, "inferenceobjectives", "", EVERYWHERE),
     // Pods: looking is all.
     (WRITE, CORE, "pods", "", OWN),
     (&["create", "get"], CORE, "pods/exec", "", OWN),
@@ -91,7 +97,7 @@ const PATHS_NOT: &[&str] = &["/metrics", "/logs/", "/debug/pprof/"];
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn a_picker_may_do_its_work_and_nothing_else() {
-    let bar = "a picker's ServiceAccount may read its pods, pool and strategy and tell its status, and nothing else: no \
+    let bar = "a picker's ServiceAccount may read its pods, pool, objectives and strategy and tell its status, and nothing else: no \
                Secrets, no other strategy, no write to a pool, no other namespace, nothing of the cluster";
     // Without a row of its own in the table of promises.
     test_env::run(0, bar, async |env| {

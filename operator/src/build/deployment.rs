@@ -33,8 +33,12 @@ pub(super) fn build(input: &Input<'_>) -> Result<Object, OverlayError> {
             return Err(OverlayError::Key);
         }
     }
-    if let Some(resources) = &input.picker.resources {
-        overlay::check_resources(&json!(resources), input.defaults)?;
+    // Room and time alone, where nothing else is let through.
+    if let Some(resources) = &input.picker.resources
+        && !input.defaults.allow_unsafe_pod_templates
+        && let Some(path) = safe::device(&json!(resources))
+    {
+        return Err(OverlayError::Device(path));
     }
     let base = template(input);
     if !input.defaults.allow_unsafe_pod_templates {

@@ -88,14 +88,6 @@ pub enum OverlayError {
     NoPicker,
 }
 
-/// Fails when a container's `resources` ask for more than room and time, where that is not let through.
-pub(super) fn check_resources(resources: &Value, defaults: &Defaults) -> Result<(), OverlayError> {
-    match safe::device(resources) {
-        Some(path) if !defaults.allow_unsafe_pod_templates => Err(OverlayError::Device(path)),
-        _ => Ok(()),
-    }
-}
-
 /// Labels that a template may not set.
 const OWN_LABELS: [&str; 6] = [
     "app.kubernetes.io/name",

@@ -1,6 +1,6 @@
 //! The Role and RoleBinding of the pickers: reading in their own namespace, and writing their entry in the status.
 
-use crds::history;
+use crds::{ObjectiveGroup, history};
 use serde_json::json;
 
 use super::input::Input;
@@ -10,12 +10,14 @@ use crate::kinds::{Kind, Object};
 /// given beyond one's own.
 pub(super) fn role(input: &Input<'_>) -> Result<Object, serde_json::Error> {
     let read = ["get", "list", "watch"];
+    let objectives = ObjectiveGroup::ALL.map(ObjectiveGroup::group);
     let slots: Vec<String> = history::slots(input.strategy).collect();
     input.object(
         Kind::Role,
         json!({"rules": [
             {"apiGroups": [""], "resources": ["pods"], "verbs": read},
             {"apiGroups": [input.group.group()], "resources": ["inferencepools"], "verbs": read},
+            {"apiGroups": objectives, "resources": ["inferenceobjectives"], "verbs": read},
             {
                 "apiGroups": ["waypost.dev"], "resources": ["routingstrategies"],
                 "resourceNames": [input.strategy], "verbs": read,

@@ -116,7 +116,7 @@ fn compute(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome, now: Timestamp
 }
 
 fn pools(valid: &Valid, outcome: &Outcome) -> Vec<PoolStatus> {
-    let own = valid.served().map(|(_, served)| {
+    let own = valid.served().map(|served| {
         let (group, name) = (served.pool.group, served.pool.name().to_owned());
         let state = outcome.bindings.get(&(group, name.clone()));
         let message = match state {

@@ -42,14 +42,14 @@ pub(super) struct WantedBinding {
 }
 
 impl Valid {
-    /// The pools that this strategy drives, each with the name of its workload.
-    pub fn served(&self) -> impl Iterator<Item = (&str, &ServedPool)> {
-        self.workloads.iter().flat_map(|w| w.pools.iter().map(|pool| (w.name.as_str(), pool)))
+    /// The pools that this strategy drives.
+    pub fn served(&self) -> impl Iterator<Item = &ServedPool> {
+        self.workloads.iter().flat_map(|workload| &workload.pools)
     }
 
     /// Whether this strategy drives `pool`.
     pub fn serves(&self, pool: &Pool) -> bool {
-        self.served().any(|(_, own)| own.pool.group == pool.group && own.pool.name() == pool.name())
+        self.served().any(|own| own.pool.group == pool.group && own.pool.name() == pool.name())
     }
 
     /// The names of the workloads.

@@ -156,7 +156,7 @@ fn fill(index: &PrefixIndex, view: &View) -> Vec<(u64, usize)> {
 
 /// How many blocks of what was sent are found where it was sent.
 fn found(index: &PrefixIndex, view: &View, sent: &[(u64, usize)]) -> usize {
-    let (all, mut hashes, mut matched) = (Candidates::of(view, None), Vec::new(), Vec::new());
+    let (all, mut hashes, mut matched) = (Candidates::of(&view.endpoints, None), Vec::new(), Vec::new());
     let found = sent.iter().map(|(n, endpoint)| {
         chain(*n, &mut hashes);
         index.matches(&hashes, view, &all, &mut matched);
@@ -178,7 +178,7 @@ fn lookups(
     while !ended() && began.elapsed() < longest {
         let view = view.load();
         chain(written.load(Ordering::Relaxed).saturating_sub(rng.random_range(1..10_000)), &mut hashes);
-        all.reset(&view, None);
+        all.reset(&view.endpoints, None);
         index.matches(&hashes, &view, &all, &mut matched);
         count += 1;
     }

@@ -22,24 +22,33 @@ pub enum Until {
 #[derive(Debug)]
 pub struct Booking {
     endpoint: Arc<Endpoint>,
-    load: Load,
+    tokens: u64,
+    requests: u32,
+    until: Until,
 }
 
 impl Booking {
-    fn new(endpoint: Arc<Endpoint>, load: Load) -> Self {
+    fn new(endpoint: Arc<Endpoint>, load: Load, until: Until) -> Self {
         endpoint.live().add(load);
-        Self { endpoint, load }
+        let Load { requests, tokens } = load;
+        Self { endpoint, tokens, requests, until }
+    }
+
+    /// Until when it counts.
+    pub(crate) fn until(&self) -> Until {
+        self.until
     }
 }
 
 impl Drop for Booking {
     fn drop(&mut self) {
-        self.endpoint.live().give_back(self.load);
+        let Self { requests, tokens, .. } = *self;
+        self.endpoint.live().give_back(Load { requests, tokens });
     }
 }
 
-/// The bookings of one request.
-pub(crate) type Bookings = SmallVec<[(Until, Booking); 1]>;
+/// The bookings of one request: usually the request itself, and its tokens.
+pub(crate) type Bookings = SmallVec<[Booking; 2]>;
 
 /// A request about to be sent: what [`PreRequest`](crate::role::PreRequest) plugins change and book.
 #[derive(Debug)]
@@ -53,6 +62,7 @@ pub struct Launch<'a> {
 impl<'a> Launch<'a> {
     /// Books one request on the first endpoint of each result of `decision`: on the destination until the end, on the
     /// others (prefill, encode) until the first byte.
+    #[inline]
     pub(crate) fn of(decision: &Decision, view: &'a View) -> Self {
         let mut launch = Self { edits: Edits::default(), bookings: Bookings::new(), view };
         for (n, result) in decision.results.iter().enumerate() {
@@ -66,7 +76,9 @@ impl<'a> Launch<'a> {
 
     /// Books `load` on the endpoint at position `endpoint` of the view.
     pub fn book(&mut self, endpoint: usize, load: Load, until: Until) {
-        let endpoint = self.view.endpoints[endpoint].clone();
-        self.bookings.push((until, Booking::new(endpoint, load)));
+        if load != Load::default() {
+            let endpoint = self.view.endpoints[endpoint].clone();
+            self.bookings.push(Booking::new(endpoint, load, until));
+        }
     }
 }

@@ -73,7 +73,7 @@ pub fn compile_with(
     }
     let mut compiler = context::Compiler::new(registry);
     let body = config::read(routing, scope, &mut compiler.errors);
-    let mut building = Building::new(store.stage());
+    let mut building = Building::new(store.stage(), profiles::names(&body.routing));
     let mut instances = compiler.instances(&body.routing.plugins, &mut building);
     let strategy =
         compiler.strategy(&body, config::revision(routing).into(), &mut instances, building.layout);

@@ -5,11 +5,16 @@ use std::ops::Range;
 
 use bytes::Bytes;
 
-/// What plugins change of a request, or of its response. Without any, it takes no memory of the heap.
+/// What plugins change of a request, or of its response. Without any, it is one word, and takes no memory of the heap:
+/// it goes with every request, and most have none.
 ///
 /// Of a request, everything is used. Of a response's head: headers and metadata. At its end: metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Edits {
+pub struct Edits(Option<Box<Changes>>);
+
+/// The edits, where there are any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Changes {
     headers: Vec<(Cow<'static, str>, Bytes)>,
     removed: Vec<Cow<'static, str>>,
     splices: Vec<Splice>,
@@ -53,41 +58,46 @@ impl Eq for MetadataValue {}
 impl Edits {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.headers.is_empty()
-            && self.removed.is_empty()
-            && self.splices.is_empty()
-            && self.metadata.is_empty()
-            && self.destination.is_none()
-            && !self.clear_route
+        self.0.is_none()
+    }
+
+    fn changes(&mut self) -> &mut Changes {
+        self.0.get_or_insert_default()
+    }
+
+    /// One of the lists; an empty one where there are no edits.
+    fn list<T>(&self, of: impl FnOnce(&Changes) -> &Vec<T>) -> &[T] {
+        self.0.as_deref().map_or(&[], |changes| of(changes))
     }
 
     /// Sets the header `name` (lower case), in place of all that are called so. The last one that sets it wins.
     pub fn set_header(&mut self, name: impl Into<Cow<'static, str>>, value: impl Into<Bytes>) {
-        let (name, value) = (name.into(), value.into());
-        self.removed.retain(|other| *other != name);
-        match self.headers.iter_mut().find(|(other, _)| *other == name) {
+        let (name, value, changes) = (name.into(), value.into(), self.changes());
+        changes.removed.retain(|other| *other != name);
+        match changes.headers.iter_mut().find(|(other, _)| *other == name) {
             Some((_, old)) => *old = value,
-            None => self.headers.push((name, value)),
+            None => changes.headers.push((name, value)),
         }
     }
 
     /// Takes out all headers called `name` (lower case).
     pub fn remove_header(&mut self, name: impl Into<Cow<'static, str>>) {
-        let name = name.into();
-        self.headers.retain(|(other, _)| *other != name);
-        if !self.removed.contains(&name) {
-            self.removed.push(name);
+        let (name, changes) = (name.into(), self.changes());
+        changes.headers.retain(|(other, _)| *other != name);
+        if !changes.removed.contains(&name) {
+            changes.removed.push(name);
         }
     }
 
     /// Replaces `range` of the body by `with`. One that overlaps an earlier one is dropped: false comes back.
     pub fn splice(&mut self, range: Range<usize>, with: impl Into<Bytes>) -> bool {
-        let at = self.splices.partition_point(|other| other.range.start < range.start);
-        let before = at.checked_sub(1).is_none_or(|n| self.splices[n].range.end <= range.start);
-        let after = self.splices.get(at).is_none_or(|next| range.end <= next.range.start);
+        let splices = self.splices();
+        let at = splices.partition_point(|other| other.range.start < range.start);
+        let before = at.checked_sub(1).is_none_or(|n| splices[n].range.end <= range.start);
+        let after = splices.get(at).is_none_or(|next| range.end <= next.range.start);
         let fits = range.start <= range.end && before && after;
         if fits {
-            self.splices.insert(at, Splice { range, with: with.into() });
+            self.changes().splices.insert(at, Splice { range, with: with.into() });
         }
         fits
     }
@@ -115,49 +125,50 @@ impl Edits {
     }
 
     fn metadatum(&mut self, namespace: Cow<'static, str>, key: Cow<'static, str>, value: MetadataValue) {
-        self.metadata.retain(|m| m.namespace != namespace || m.key != key);
-        self.metadata.push(Metadatum { namespace, key, value });
+        let metadata = &mut self.changes().metadata;
+        metadata.retain(|m| m.namespace != namespace || m.key != key);
+        metadata.push(Metadatum { namespace, key, value });
     }
 
     /// Sends the request to `address` (`ip:port`) instead of the address of the endpoint that was picked: another
     /// port of the same pod, which passes it on (data-parallel ranks).
     pub fn set_destination(&mut self, address: impl Into<Bytes>) {
-        self.destination = Some(address.into());
+        self.changes().destination = Some(address.into());
     }
 
     /// Lets the gateway choose its route anew by the headers as they are now.
     pub fn clear_route(&mut self) {
-        self.clear_route = true;
+        self.changes().clear_route = true;
     }
 
     /// Headers to set.
     pub fn headers(&self) -> &[(Cow<'static, str>, Bytes)] {
-        &self.headers
+        self.list(|changes| &changes.headers)
     }
 
     /// Headers to take out.
     pub fn removed(&self) -> &[Cow<'static, str>] {
-        &self.removed
+        self.list(|changes| &changes.removed)
     }
 
     /// Parts of the body to replace, in order and apart.
     pub fn splices(&self) -> &[Splice] {
-        &self.splices
+        self.list(|changes| &changes.splices)
     }
 
     /// What the gateway is told.
     pub fn metadata(&self) -> &[Metadatum] {
-        &self.metadata
+        self.list(|changes| &changes.metadata)
     }
 
     /// The address in place of the endpoint's.
     pub fn destination(&self) -> Option<&Bytes> {
-        self.destination.as_ref()
+        self.0.as_ref()?.destination.as_ref()
     }
 
     /// Whether the gateway chooses its route anew.
     pub fn clears_route(&self) -> bool {
-        self.clear_route
+        self.0.as_ref().is_some_and(|changes| changes.clear_route)
     }
 }
 

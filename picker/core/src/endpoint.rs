@@ -81,7 +81,9 @@ impl Live {
     }
 
     pub(crate) fn add(&self, load: Load) {
-        self.in_flight.fetch_add(load.requests, Ordering::Relaxed);
+        if load.requests > 0 {
+            self.in_flight.fetch_add(load.requests, Ordering::Relaxed);
+        }
         if load.tokens > 0 {
             self.tokens.fetch_add(load.tokens, Ordering::Relaxed);
         }
@@ -89,7 +91,9 @@ impl Live {
 
     /// Takes back exactly what [`Live::add`] was given before.
     pub(crate) fn give_back(&self, load: Load) {
-        self.in_flight.fetch_sub(load.requests, Ordering::Relaxed);
+        if load.requests > 0 {
+            self.in_flight.fetch_sub(load.requests, Ordering::Relaxed);
+        }
         if load.tokens > 0 {
             self.tokens.fetch_sub(load.tokens, Ordering::Relaxed);
         }

@@ -3,15 +3,20 @@
 //! The place of a fact (its [`Slot`]) is fixed when a strategy is compiled, so that reading one costs an index.
 //! A fact keeps its memory from one request to the next.
 
-use std::any::{Any, TypeId};
+use std::any::Any;
 use std::fmt;
 use std::marker::PhantomData;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+mod fairness_id;
 mod prefix_match;
+mod request_load;
 #[cfg(test)]
 mod tests;
 
+pub use fairness_id::FairnessId;
 pub use prefix_match::PrefixMatch;
+pub use request_load::RequestLoad;
 
 /// A kind of fact. One value of it is kept for each producer that provides it.
 pub trait Fact: Any + Default + Send {
@@ -98,27 +103,32 @@ impl<F: Fact> AnyFact for F {
 type Cell = Box<dyn AnyFact>;
 
 /// The kind of fact in each slot of a strategy.
-#[derive(Clone, Default)]
-pub(crate) struct Layout(Vec<Kind>);
+pub(crate) struct Layout {
+    /// Differs from that of every other layout.
+    number: u64,
+    kinds: Vec<fn() -> Cell>,
+}
 
-#[derive(Clone, Copy)]
-struct Kind {
-    id: TypeId,
-    make: fn() -> Cell,
+impl Default for Layout {
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self { number: NEXT.fetch_add(1, Ordering::Relaxed), kinds: Vec::new() }
+    }
 }
 
 impl Layout {
     /// A further slot.
     pub fn add<F: Fact>(&mut self) -> Slot<F> {
-        self.0.push(Kind { id: TypeId::of::<F>(), make: || Box::new(F::default()) });
-        Slot::new((self.0.len() - 1) as u16)
+        self.kinds.push(|| Box::new(F::default()));
+        Slot::new((self.kinds.len() - 1) as u16)
     }
 }
 
 /// The facts of one request, one in each slot.
 #[derive(Default)]
 pub struct Facts {
-    kinds: Vec<TypeId>,
+    /// Number of their layout; 0 for none.
+    layout: u64,
     /// Empty where a producer has taken its own out, to write it.
     cells: Vec<Option<Cell>>,
 }
@@ -139,16 +149,20 @@ impl Facts {
 
     /// Whether these are facts of `layout`.
     pub(crate) fn are_of(&self, layout: &Layout) -> bool {
-        self.kinds.iter().eq(layout.0.iter().map(|kind| &kind.id))
+        self.layout == layout.number
     }
 
     /// Empties all facts, or makes them anew when they are those of another strategy.
     pub(crate) fn reset(&mut self, layout: &Layout) {
-        if self.are_of(layout) && self.cells.iter().all(Option::is_some) {
-            self.cells.iter_mut().flatten().for_each(|cell| cell.clear());
-        } else {
-            self.kinds = layout.0.iter().map(|kind| kind.id).collect();
-            self.cells = layout.0.iter().map(|kind| Some((kind.make)())).collect();
+        if !self.are_of(layout) {
+            self.layout = layout.number;
+            self.cells = layout.kinds.iter().map(|_| None).collect();
+        }
+        for (cell, make) in self.cells.iter_mut().zip(&layout.kinds) {
+            match cell {
+                Some(cell) => cell.clear(),
+                None => *cell = Some(make()),
+            }
         }
     }
 
@@ -165,11 +179,12 @@ impl Facts {
     pub(crate) fn produce(&mut self, slots: &[u16], write: impl FnOnce(&Self, &mut Own)) {
         let mut own = Own { cells: smallvec::SmallVec::new() };
         for &slot in slots {
-            let cell = self.cells.get_mut(usize::from(slot)).and_then(Option::take);
-            own.cells.extend(cell.map(|cell| (slot, cell)));
+            if let Some(cell) = self.cells.get_mut(usize::from(slot)).and_then(Option::take) {
+                own.cells.push((slot, cell));
+            }
         }
         write(self, &mut own);
-        for (slot, cell) in own.cells {
+        while let Some((slot, cell)) = own.cells.pop() {
             self.cells[usize::from(slot)] = Some(cell);
         }
     }

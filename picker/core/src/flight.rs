@@ -28,6 +28,7 @@ pub struct Flight {
 }
 
 impl Flight {
+    #[inline]
     pub(crate) fn new(
         revision: Arc<str>,
         targets: SmallVec<[Arc<Endpoint>; 1]>,
@@ -69,9 +70,9 @@ impl Flight {
         edits
     }
 
-    /// Whether the time of a piece of the response still matters ([`Flight::chunk`]).
-    pub fn awaits_first_byte(&self) -> bool {
-        self.first_byte.is_none()
+    /// Whether an observer watches the response.
+    pub fn is_watched(&self) -> bool {
+        !self.watches.is_empty()
     }
 
     /// A piece of the response's body has come, at `now` if it is the first that isn't empty.
@@ -81,7 +82,7 @@ impl Flight {
         }
         if self.first_byte.is_none() {
             self.first_byte = Some(now());
-            self.bookings.retain(|(until, _)| *until != Until::FirstByte);
+            self.bookings.retain(|booking| booking.until() != Until::FirstByte);
         }
         self.watches.iter_mut().for_each(|watch| watch.chunk(piece));
     }
@@ -95,19 +96,20 @@ impl Flight {
 
     fn finish(&mut self, ending: Ending, usage: Option<Usage>, now: Option<Instant>) -> Edits {
         let mut edits = Edits::default();
+        if self.watches.is_empty() {
+            return edits;
+        }
         let since = |at: Instant| at.saturating_duration_since(self.launched);
-        if !self.watches.is_empty() {
-            let outcome = Outcome {
-                ending,
-                status: self.status,
-                first_byte: self.first_byte.map(since),
-                duration: now.map(since),
-                usage,
-                served: self.served,
-            };
-            for mut watch in self.watches.drain(..) {
-                watch.ended(&outcome, &mut edits);
-            }
+        let outcome = Outcome {
+            ending,
+            status: self.status,
+            first_byte: self.first_byte.map(since),
+            duration: now.map(since),
+            usage,
+            served: self.served,
+        };
+        for mut watch in self.watches.drain(..) {
+            watch.ended(&outcome, &mut edits);
         }
         edits
     }
@@ -116,7 +118,9 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         // Those of a flight that has ended are gone.
-        self.finish(Ending::Cut, None, None);
+        if !self.watches.is_empty() {
+            self.finish(Ending::Cut, None, None);
+        }
     }
 }
 

@@ -54,7 +54,7 @@ impl Request {
     /// See [`parse`].
     pub fn new(headers: Headers, body: Bytes) -> Result<Self, BadBody> {
         let content = parse(&headers, &body)?;
-        Ok(Self { headers, body, content })
+        Ok(Self { headers, body, content, priority: 0 })
     }
 }
 
@@ -92,6 +92,10 @@ fn content(body: &[u8], format: &Format) -> Result<Content, BadBody> {
         prompt: format.prompt.iter().filter_map(|field| part(get(*field)?)).collect(),
         stream: get(Field::Stream).is_some_and(|value| value.kind == Kind::True),
         max_tokens: format.limits.iter().find_map(|field| count(body, get(*field)?)),
+        multimodal: format.prompt.iter().any(|field| {
+            // The parameters of a tool may be called anything.
+            *field != Field::Tools && get(*field).is_some_and(|value| value.media)
+        }),
     })
 }
 

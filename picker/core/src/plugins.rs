@@ -20,13 +20,17 @@ macro_rules! room {
     };
 }
 
+pub mod admit;
 pub mod data;
+pub mod decide;
 pub mod discover;
 pub mod filter;
+pub mod observe;
 pub mod pick;
 pub mod produce;
 pub mod profile;
 pub mod score;
+mod session;
 
 #[cfg(test)]
 mod tests;
@@ -44,7 +48,10 @@ pub fn builtin() -> &'static Registry {
             score::REGISTRATIONS,
             pick::REGISTRATIONS,
             profile::REGISTRATIONS,
+            decide::REGISTRATIONS,
             produce::REGISTRATIONS,
+            admit::REGISTRATIONS,
+            observe::REGISTRATIONS,
             discover::REGISTRATIONS,
             data::REGISTRATIONS,
         ];

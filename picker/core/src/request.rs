@@ -9,7 +9,26 @@ use smallvec::SmallVec;
 pub mod header {
     /// `host:port` list that tests use to choose the endpoint themselves.
     pub const TEST_ENDPOINT_SELECTION: &str = "test-epp-endpoint-selection";
+    /// Name of the InferenceObjective that a request belongs to, the newer name of the header first.
+    pub const OBJECTIVE: [&str; 2] = ["x-llm-d-inference-objective", "x-gateway-inference-objective"];
+    /// On whose behalf a request is made; the second one is the former name.
+    pub const FAIRNESS_ID: [&str; 2] = ["x-llm-d-inference-fairness-id", "x-gateway-inference-fairness-id"];
+
+    /// `name` as requests have it: in lower case.
+    ///
+    /// # Errors
+    /// When no header can have that name (RFC 9110, section 5.6.2): what is wrong with it.
+    pub fn name(name: &str) -> Result<String, String> {
+        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if name.is_empty() || !name.bytes().all(token) {
+            return Err(format!("{name:?} is no name of a header"));
+        }
+        Ok(name.to_ascii_lowercase())
+    }
 }
+
+/// What a token of a prompt is estimated to be, in bytes of the request's JSON.
+pub const BYTES_PER_TOKEN: u32 = 4;
 
 /// Names and values of headers in the order in which they came; names in lower case.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -18,7 +37,12 @@ pub struct Headers(pub Vec<(Bytes, Bytes)>);
 impl Headers {
     /// Value of the first header called `name` (lower case).
     pub fn get(&self, name: &str) -> Option<&[u8]> {
-        self.0.iter().find(|(n, _)| n == name.as_bytes()).map(|(_, v)| v.as_ref())
+        self.bytes(name).map(Bytes::as_ref)
+    }
+
+    /// The same, to be kept without a copy.
+    pub fn bytes(&self, name: &str) -> Option<&Bytes> {
+        self.0.iter().find(|(n, _)| n == name.as_bytes()).map(|(_, v)| v)
     }
 
     /// The same as text; `None` too when it is no UTF-8.
@@ -29,7 +53,7 @@ impl Headers {
     /// The `:path` without its query.
     pub fn path(&self) -> &str {
         let path = self.text(":path").unwrap_or("/");
-        path.split(['?', '#']).next().unwrap_or(path)
+        memchr::memchr2(b'?', b'#', path.as_bytes()).map_or(path, |end| &path[..end])
     }
 }
 
@@ -42,6 +66,9 @@ pub struct Request {
     pub body: Bytes,
     /// What the body says.
     pub content: Content,
+    /// How important it is, higher before lower: that of the InferenceObjective which it names, else 0. What is below
+    /// 0 may be turned away under load.
+    pub priority: i32,
 }
 
 /// What was read from a body, as positions in it. All absent when the body is of no known form.
@@ -58,6 +85,8 @@ pub struct Content {
     pub stream: bool,
     /// The client's limit of output tokens.
     pub max_tokens: Option<u64>,
+    /// Whether messages or input have a part that is an image, audio or video.
+    pub multimodal: bool,
 }
 
 /// Text in a body.
@@ -83,6 +112,12 @@ impl Request {
     /// The parts of the prompt, in order.
     pub fn prompt(&self) -> impl Iterator<Item = &[u8]> {
         self.content.prompt.iter().map(|range| &self.body[range.clone()])
+    }
+
+    /// Tokens of the prompt, as estimated from its bytes ([`BYTES_PER_TOKEN`]).
+    pub fn estimated_prompt_tokens(&self) -> u64 {
+        let bytes: usize = self.prompt().map(<[u8]>::len).sum();
+        (bytes as u64).div_ceil(u64::from(BYTES_PER_TOKEN))
     }
 
     fn text<'a>(&'a self, text: &'a Text) -> Option<&'a str> {

@@ -1,6 +1,6 @@
 //! The decision for one request: candidates, producers, profiles, and the launch of the result.
 
-use std::cell::RefCell;
+use std::cell::Cell;
 
 use smallvec::SmallVec;
 
@@ -49,7 +49,8 @@ impl Scratch {
 }
 
 thread_local! {
-    static SCRATCH: RefCell<Scratch> = RefCell::default();
+    /// Taken out while a decision is made.
+    static SCRATCH: Cell<Option<Box<Scratch>>> = const { Cell::new(None) };
 }
 
 /// What a decision is about.
@@ -97,10 +98,11 @@ impl Strategy {
         trace: &mut T,
     ) -> Result<Flight, Refusal> {
         let subject = Subject { request, view, now: cx.now() };
-        SCRATCH.with_borrow_mut(|scratch| {
-            let decision = self.decide(subject, subset, prepared, cx, trace, scratch)?;
-            self.launch(subject, &decision, &scratch.facts)
-        })
+        let mut scratch = SCRATCH.take().unwrap_or_default();
+        let decided = self.decide(subject, subset, prepared, cx, trace, &mut scratch);
+        let flight = decided.and_then(|decision| self.launch(subject, &decision, &scratch.facts));
+        SCRATCH.set(Some(scratch));
+        flight
     }
 
     fn decide<T: Trace>(
@@ -117,7 +119,9 @@ impl Strategy {
             return Err(RefusalKind::NoEndpoints.into());
         }
         scratch.reset_facts(&self.layout);
-        scratch.facts.learn(prepared.findings);
+        if !prepared.findings.is_empty() {
+            scratch.facts.learn(prepared.findings);
+        }
         for screener in &self.screeners {
             screener.role.screen(&subject.ask(&scratch.facts, &[]), cx, &mut scratch.allowed);
             trace.screened(&screener.name, &scratch.allowed);
@@ -156,16 +160,29 @@ impl Strategy {
             return Err(RefusalKind::AllFiltered.into());
         };
         let Subject { view, now, .. } = subject;
-        let targets = destination.iter().map(|&i| view.endpoints[i as usize].clone()).collect();
+        let mut targets = SmallVec::new();
+        for &i in destination {
+            targets.push(view.endpoints[i as usize].clone());
+        }
         let ask = subject.ask(facts, &decision.results);
         let mut launch = Launch::of(decision, view);
         for plugin in &self.pre_requests {
             plugin.role.pre_request(&ask, decision, &mut launch);
         }
-        let watches = self.observers.iter().filter_map(|o| o.role.watch(&ask, decision)).collect();
+        let mut watches = Vec::new();
+        if !self.observers.is_empty() {
+            watches.extend(self.observers.iter().filter_map(|o| o.role.watch(&ask, decision)));
+        }
         let Launch { edits, bookings, .. } = launch;
         Ok(Flight::new(self.revision.clone(), targets, bookings, edits, watches, now))
     }
+}
+
+/// `count` zeros in the memory of `buffer`.
+fn zeros(buffer: &mut Vec<f32>, count: usize) -> &mut [f32] {
+    buffer.clear();
+    buffer.resize(count, 0.0);
+    buffer
 }
 
 impl Profile {
@@ -187,19 +204,15 @@ impl Profile {
                 return None;
             }
         }
-        totals.clear();
-        totals.resize(candidates.len(), 0.0);
-        for (weight, scorer) in &self.scorers {
-            scores.clear();
-            scores.resize(candidates.len(), 0.0);
+        let (scores, totals) = (zeros(scores, candidates.len()), zeros(totals, candidates.len()));
+        for &(weight, ref scorer) in &self.scorers {
+            scores.fill(0.0);
             scorer.role.score(&ask, candidates, scores);
-            for score in scores.iter_mut() {
+            for (total, score) in totals.iter_mut().zip(scores.iter_mut()) {
                 *score = if score.is_nan() { 0.0 } else { score.clamp(0.0, 1.0) };
+                *total += weight * *score;
             }
-            trace.scored(&scorer.name, *weight, candidates, scores);
-            for (total, score) in totals.iter_mut().zip(scores.iter()) {
-                *total += weight * score;
-            }
+            trace.scored(&scorer.name, weight, candidates, scores);
         }
         let picked = self.picker.role.pick(&ask, cx, Scored { candidates, totals });
         trace.picked(&self.picker.name, &picked);

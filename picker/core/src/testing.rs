@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests make the time of a decision")]
 
 use std::any::TypeId;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,9 +15,10 @@ use crate::compile::compile_with;
 use crate::config::{ConfigError, Scope};
 use crate::cx::Cx;
 use crate::endpoint::{Endpoint, EndpointId, EndpointSpec, Labels, Slots};
-use crate::fact::{Fact, Facts, Layout, Slot};
-use crate::plugin::{BuildCx, Building, Registry, Roles};
+use crate::fact::{Fact, Facts, Finding, Layout, Slot};
+use crate::plugin::{BuildCx, Building, Registry, Role, Roles};
 use crate::request::{Content, Headers, Request, Text};
+use crate::role::Decider;
 use crate::store::StateStore;
 use crate::strategy::Strategy;
 use crate::view::{Candidates, LoraState, Reading, Signals, View};
@@ -107,7 +109,24 @@ pub fn build(kind: &str, parameters: Value) -> Result<Roles, ConfigError> {
     Ok(Instance::new(kind, parameters)?.roles)
 }
 
-/// A plugin instance alone, with the facts that it reads and writes.
+/// A strategy with the profiles that disaggregation has by default, of which nothing was made yet.
+fn building() -> Building {
+    let profiles = ["decode", "prefill", "encode"].map(str::to_owned);
+    Building::new(StateStore::default().stage(), profiles.into())
+}
+
+/// All deciders of `registry` that can be made without parameters, named like their types.
+fn deciders(registry: &Registry) -> BTreeMap<String, Option<Arc<dyn Decider>>> {
+    let made = registry.all().iter().filter(|r| r.roles.contains(&Role::Decider)).map(|registration| {
+        let mut building = building();
+        let mut cx = BuildCx::new(registration.kind, registration.kind, "plugins", &mut building);
+        let roles = registration.build(None, "plugins", &mut cx).ok();
+        (registration.kind.to_owned(), roles.and_then(|roles| roles.decider))
+    });
+    made.collect()
+}
+
+/// A plugin instance alone, among the profiles `decode`, `prefill` and `encode`, with the facts that it reads and writes.
 pub struct Instance {
     /// Its roles.
     pub roles: Roles,
@@ -135,7 +154,8 @@ impl Instance {
     /// When the parameters are wrong.
     pub fn of(registry: &Registry, kind: &str, parameters: Value) -> Result<Self, ConfigError> {
         let registration = registry.find(kind).expect("a type of the table");
-        let mut building = Building::new(StateStore::default().stage());
+        let mut building = building();
+        building.deciders = deciders(registry);
         let mut cx = BuildCx::new(registration.kind, kind, "plugins[0]", &mut building);
         let roles = registration.build(parameters.as_object(), "plugins[0]", &mut cx);
         let own = cx.asked().provides;
@@ -159,9 +179,19 @@ impl Instance {
     /// Sets the fact of this kind that it reads.
     #[must_use]
     pub fn knowing<F: Fact>(mut self, fact: F) -> Self {
+        self.learn(fact);
+        self
+    }
+
+    /// The same, in place.
+    pub fn learn<F: Fact>(&mut self, fact: F) {
         let slot = self.slot::<F>();
         self.facts.learn([slot.found(fact)]);
-        self
+    }
+
+    /// Empties all facts, as for the next request.
+    pub fn forget(&mut self) {
+        self.facts.reset(&self.layout);
     }
 
     /// The fact of this kind that it has to do with.
@@ -176,10 +206,21 @@ impl Instance {
 
     /// Lets the producer produce, about all endpoints of `view`.
     pub fn produce(&mut self, request: &Request, view: &View) {
+        self.produce_with(request, view, None);
+    }
+
+    /// The same, when the producer that it reads from has found `fact`.
+    pub fn produce_knowing<F: Fact>(&mut self, request: &Request, view: &View, fact: F) {
+        let finding = self.slot::<F>().found(fact);
+        self.produce_with(request, view, Some(finding));
+    }
+
+    fn produce_with(&mut self, request: &Request, view: &View, finding: Option<Finding>) {
         let producer = self.roles.producer.clone().expect("a producer");
         let candidates = Candidates::of(&view.endpoints, None);
         let now = self.cx.now();
         self.facts.reset(&self.layout);
+        self.facts.learn(finding);
         self.facts.produce(&self.own, |facts, own| {
             producer.produce(&Ask { request, view, facts, done: &[], now }, &candidates, own);
         });

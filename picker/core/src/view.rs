@@ -28,8 +28,8 @@ pub const MAX_BLOCK_SIZE: u32 = 16 << 10;
 /// full and never empty. All columns have the length of `endpoints`.
 #[derive(Debug)]
 pub struct View {
-    /// The endpoints, ordered by id.
-    pub endpoints: Box<[Arc<Endpoint>]>,
+    /// The endpoints, ordered by id. Shared, so that what watches a response may know them as they were.
+    pub endpoints: Arc<[Arc<Endpoint>]>,
     /// Slot and key of each endpoint, side by side for tables that are indexed by them.
     pub places: Box<[(u32, u64)]>,
     /// By index of the [`Column`]; empty where nothing is known of any endpoint.
@@ -56,7 +56,7 @@ impl View {
     /// A view without endpoints.
     pub fn empty() -> Self {
         Self {
-            endpoints: Box::default(),
+            endpoints: Arc::default(),
             places: Box::default(),
             columns: Box::default(),
             unknown: Box::default(),

@@ -13,8 +13,9 @@ use crate::metrics::Metrics;
 use crate::source::kube::{Stored, StrategyRef};
 use crate::source::{self, Installer, Source, discovery};
 use crate::status;
+use crate::watch::objectives::SharedPriorities;
 use crate::watch::pool::{Members, PoolRef, PoolState};
-use crate::watch::{Wanted, pods, pool};
+use crate::watch::{Wanted, objectives, pods, pool};
 
 /// A client for the cluster that the process runs in, or else that a kubeconfig names; `None` when no flag asks
 /// for a cluster. The API server need not answer yet.
@@ -69,6 +70,29 @@ fn pod_name() -> Option<String> {
     ["POD_NAME", "HOSTNAME"].iter().find_map(|name| std::env::var(name).ok()).filter(|name| !name.is_empty())
 }
 
+/// Follows the InferenceObjectives of the pool. Without a pool there are none.
+pub(super) fn follow_objectives(
+    args: &ServeArgs,
+    client: Option<&Client>,
+    metrics: &Arc<Metrics>,
+    priorities: SharedPriorities,
+    tasks: &mut Tasks,
+) {
+    if let (Some(client), Some(pool)) = (client, pool_ref(args)) {
+        let (client, metrics) = (client.clone(), metrics.clone());
+        tasks.spawn(async move {
+            objectives::run(client, pool, &metrics, priorities).await;
+            "following the objectives"
+        });
+    }
+}
+
+/// The pool that the flags name.
+fn pool_ref(args: &ServeArgs) -> Option<PoolRef> {
+    let name = args.pool_name.clone()?;
+    Some(PoolRef { group: args.pool_group, namespace: args.namespace().to_owned(), name })
+}
+
 /// Starts the tasks that find the endpoints, in the file that the strategy names or among the pods of the cluster.
 pub(super) fn find_endpoints(
     args: &ServeArgs,
@@ -98,14 +122,9 @@ pub(super) fn find_endpoints(
         .context("--pool-name and --endpoint-selector need a cluster; set KUBECONFIG, or run in a pod")?;
     let members = watch::Sender::new(PoolState::Unknown);
     let follow = members.subscribe();
-    match (&args.pool_name, &args.endpoint_selector) {
-        (Some(name), _) => {
+    match (pool_ref(args), &args.endpoint_selector) {
+        (Some(pool), _) => {
             let (client, metrics) = (client.clone(), metrics.clone());
-            let pool = PoolRef {
-                group: args.pool_group,
-                namespace: args.namespace().to_owned(),
-                name: name.clone(),
-            };
             tasks.spawn(async move {
                 pool::run(client, pool, &metrics, members).await;
                 "following the pool"

@@ -16,14 +16,19 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures::Stream;
 use futures::future::Either;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response};
 use http_body::Body as HttpBody;
+use picker_proto::ProcessingRequest;
+use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 
-use super::gate::Gate;
+use super::stream::exchange;
+use super::wire::{Responses, Wire};
+use crate::pool::Pool;
 use incoming::Messages;
 use outgoing::Outgoing;
 
@@ -41,16 +46,16 @@ const SPARE: usize = 1 << 20;
 /// The external processor of a gateway, with other services beside it.
 #[derive(Clone, Debug)]
 pub struct Service {
-    gate: Arc<Gate>,
+    pool: Arc<Pool>,
     others: Routes,
     limit: usize,
 }
 
 impl Service {
-    /// The external processor that decides by `gate`, beside `others`.
-    pub fn new(gate: Arc<Gate>, others: Routes) -> Self {
-        let limit = gate.max_body.max(LARGEST).saturating_add(SPARE);
-        Self { gate, others: others.prepare(), limit }
+    /// The external processor that decides for `pool`, beside `others`.
+    pub fn new(pool: Arc<Pool>, others: Routes) -> Self {
+        let limit = pool.limits.max_body.max(LARGEST).saturating_add(SPARE);
+        Self { pool, others: others.prepare(), limit }
     }
 }
 
@@ -73,9 +78,18 @@ where
             return Either::Right(self.others.call(request));
         }
         let messages = Messages::new(request.into_body(), self.limit);
-        let answers = Outgoing::new(self.gate.clone().process(messages));
+        let answers = Outgoing::new(process(self.pool.clone(), messages));
         let mut response = Response::new(Body::new(answers));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         Either::Left(ready(Ok(response)))
     }
+}
+
+/// The answers to the messages of one exchange of `pool`. Everything happens as this stream is polled, and ends when it
+/// is dropped.
+pub(super) fn process<S>(pool: Arc<Pool>, requests: S) -> Responses
+where
+    S: Stream<Item = Result<ProcessingRequest, Status>> + Send + Unpin + 'static,
+{
+    Responses::new(|outbox| Box::pin(exchange(pool, Wire::new(requests, outbox))))
 }

@@ -1,17 +1,20 @@
 //! Answers to a gateway.
 
 use bytes::Bytes;
-use picker_core::Flight;
+use picker_core::edits::{MetadataValue, Metadatum};
 use picker_core::request::Headers;
+use picker_core::{Edits, Flight};
 use picker_proto::body_mutation::Mutation;
 use picker_proto::build::{metadata, text as value, within};
+use picker_proto::field_value::Kind as FieldKind;
+use picker_proto::header_value_option::HeaderAppendAction;
 use picker_proto::processing_response::Response;
 use picker_proto::{
-    BodyMutation, BodyResponse, CommonResponse, Fields, HeaderMutation, HeaderValueOption, HeadersResponse,
-    ProcessingResponse, StreamedBodyResponse, TrailersResponse,
+    BodyMutation, BodyResponse, CommonResponse, Field, FieldValue, Fields, HeaderMutation, HeaderValue,
+    HeaderValueOption, HeadersResponse, ProcessingResponse, StreamedBodyResponse, TrailersResponse,
 };
 
-use super::head::untrusted;
+use crate::exchange::untrusted;
 
 /// Header, and key of the metadata, that name the endpoint.
 pub(super) const DESTINATION: &str = "x-gateway-destination-endpoint";
@@ -20,37 +23,50 @@ pub(super) const NAMESPACE: &str = "envoy.lb";
 /// Metadata namespace of what Waypost tells about a decision: `revision`, of the strategy that made it.
 pub(super) const EXPLAIN: &str = "waypost.dev";
 
-/// Where a request goes, in the two forms that gateways read. They never differ.
+/// Where a request goes, in the two forms that gateways read, which never differ; with what plugins change of it.
 pub(super) struct Route {
     mutation: HeaderMutation,
     metadata: Fields,
+    clear_route: bool,
 }
 
 impl Route {
     /// The route of `flight`; what the client itself sent of that kind goes.
     pub(super) fn new(flight: &Flight, headers: &Headers) -> Self {
-        let destination = Bytes::from(destination(flight));
+        let edits = flight.edits();
+        let destination = edits.destination().cloned().unwrap_or_else(|| Bytes::from(destination(flight)));
         let revision = Bytes::copy_from_slice(flight.revision().as_bytes());
-        let metadata = metadata([
+        let mut metadata = metadata([
             (NAMESPACE, within([(DESTINATION, value(destination.clone()))])),
             (EXPLAIN, within([("revision", value(revision))])),
         ]);
-        let mutation = HeaderMutation {
+        add_metadata(&mut metadata, edits);
+        let mut mutation = HeaderMutation {
             set_headers: vec![HeaderValueOption::overwrite(DESTINATION, destination)],
-            remove_headers: untrusted(headers),
+            remove_headers: untrusted(headers).map(str::to_owned).collect(),
         };
-        Self { mutation, metadata }
+        add_headers(&mut mutation, edits);
+        Self { mutation, metadata, clear_route: edits.clears_route() }
+    }
+
+    fn common(&mut self, body: Option<Bytes>) -> Option<CommonResponse> {
+        let body_mutation = body.map(|body| BodyMutation { mutation: Some(Mutation::Body(body)) });
+        Some(CommonResponse {
+            body_mutation,
+            clear_route_cache: self.clear_route,
+            ..common(std::mem::take(&mut self.mutation))
+        })
     }
 
     /// In answer to the headers.
-    pub(super) fn in_headers(self) -> ProcessingResponse {
-        let response = Some(common(self.mutation));
+    pub(super) fn in_headers(mut self) -> ProcessingResponse {
+        let response = self.common(None);
         with(Response::RequestHeaders(HeadersResponse { response }), self.metadata)
     }
 
-    /// In answer to the body that the headers wait for.
-    pub(super) fn in_body(self) -> ProcessingResponse {
-        let response = Some(common(self.mutation));
+    /// In answer to the body that the headers wait for; `body` takes its place.
+    pub(super) fn in_body(mut self, body: Option<Bytes>) -> ProcessingResponse {
+        let response = self.common(body);
         with(Response::RequestBody(BodyResponse { response }), self.metadata)
     }
 
@@ -60,7 +76,59 @@ impl Route {
     }
 }
 
-/// `clear_route_cache` stays false: choosing the route anew could lead to one without this filter.
+/// Adds the headers of `edits`. One that is set is not removed, although a client sent it.
+fn add_headers(mutation: &mut HeaderMutation, edits: &Edits) {
+    for (name, value) in edits.headers() {
+        // Whoever sets these breaks the message.
+        if matches!(&**name, "content-length" | "transfer-encoding") {
+            continue;
+        }
+        mutation.remove_headers.retain(|removed| removed != name);
+        let header = Some(HeaderValue::new(Bytes::copy_from_slice(name.as_bytes()), value.clone()));
+        let append_action = HeaderAppendAction::OverwriteIfExistsOrAdd.into();
+        mutation.set_headers.push(HeaderValueOption { header, append_action });
+    }
+    mutation.remove_headers.extend(edits.removed().iter().map(|name| name.to_string()));
+}
+
+/// Adds the metadata of `edits`, each key in its namespace.
+fn add_metadata(metadata: &mut Fields, edits: &Edits) {
+    for Metadatum { namespace, key, value } in edits.metadata() {
+        let value = match value {
+            MetadataValue::Text(text) => FieldKind::StringValue(text.clone()),
+            MetadataValue::Number(number) => FieldKind::NumberValue(*number),
+        };
+        let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+        let field = Field { key: bytes(key), value: Some(FieldValue { kind: Some(value) }) };
+        let namespace = bytes(namespace);
+        let within = metadata.fields.iter_mut().find(|field| field.key == namespace);
+        match within.and_then(|field| field.value.as_mut()).and_then(|value| value.kind.as_mut()) {
+            Some(FieldKind::StructValue(fields)) => fields.fields.push(field),
+            _ => {
+                let fields = Fields { fields: vec![field] };
+                let value = FieldValue { kind: Some(FieldKind::StructValue(fields)) };
+                metadata.fields.push(Field { key: namespace, value: Some(value) });
+            }
+        }
+    }
+}
+
+/// Adds the metadata of `edits` to an answer.
+pub(super) fn tell(answer: &mut ProcessingResponse, edits: &Edits) {
+    if !edits.metadata().is_empty() {
+        add_metadata(answer.dynamic_metadata.get_or_insert_default(), edits);
+    }
+}
+
+/// In answer to the headers of a response: they go on, with the headers of `edits`.
+pub(super) fn response_headers(edits: &Edits) -> Response {
+    let mut mutation = HeaderMutation::default();
+    add_headers(&mut mutation, edits);
+    let changes = !mutation.set_headers.is_empty() || !mutation.remove_headers.is_empty();
+    Response::ResponseHeaders(HeadersResponse { response: changes.then(|| common(mutation)) })
+}
+
+/// `clear_route_cache` is false unless a plugin says otherwise: choosing the route anew could lead to one without this filter.
 fn common(mutation: HeaderMutation) -> CommonResponse {
     CommonResponse { header_mutation: Some(mutation), ..CommonResponse::default() }
 }
@@ -85,7 +153,7 @@ pub(super) enum Side {
 /// In answer to headers that wait for the body: they lose at once whatever of the client's could choose an
 /// endpoint, because a gateway that gives up on the rest may send the request on.
 pub(super) fn headers_before_body(headers: &Headers) -> Response {
-    let mut remove_headers = untrusted(headers);
+    let mut remove_headers: Vec<_> = untrusted(headers).map(str::to_owned).collect();
     remove_headers.push(DESTINATION.to_owned());
     let mutation = HeaderMutation { set_headers: Vec::new(), remove_headers };
     Response::RequestHeaders(HeadersResponse { response: Some(common(mutation)) })

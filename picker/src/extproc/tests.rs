@@ -22,9 +22,11 @@ use picker_core::view::{LoraState, Reading, Signals};
 use picker_core::{Hot, View};
 use serde_json::{Value, json};
 
-use super::{Budget, Gate};
+use crate::exchange::BodyBudget;
 use crate::metrics::Metrics;
+use crate::pool::{Limits, Pool};
 use crate::view;
+use crate::watch::objectives::SharedPriorities;
 
 /// The limit of bodies in these tests.
 const MAX_BODY: usize = 200_000;
@@ -50,9 +52,9 @@ fn at_random() -> Value {
     })
 }
 
-/// A picker without its server: the gate, and what to look at.
+/// A picker without its server: the pool, and what to look at.
 struct Fixture {
-    gate: Arc<Gate>,
+    pool: Arc<Pool>,
     metrics: Metrics,
 }
 
@@ -77,25 +79,25 @@ impl Fixture {
             );
         }
         let metrics = Metrics::new(shared.clone());
-        let gate = Gate {
-            hot: Arc::new(hot),
-            view: shared,
-            traffic: metrics.traffic.clone(),
+        let limits = Limits {
             max_body: MAX_BODY,
             body_timeout: BODY_TIMEOUT,
             subset_filter: true,
-            held: Budget::new(MAX_HELD),
+            budget: BodyBudget::new(MAX_HELD),
         };
-        Self { gate: Arc::new(gate), metrics }
+        let traffic = metrics.traffic.clone();
+        let (priorities, limits) = (SharedPriorities::default(), Arc::new(limits));
+        let pool = Pool { hot: Arc::new(hot), view: shared, priorities, traffic, limits };
+        Self { pool: Arc::new(pool), metrics }
     }
 
     fn revision(&self) -> String {
-        self.gate.hot.revision().unwrap().to_string()
+        self.pool.hot.revision().unwrap().to_string()
     }
 
     /// Requests under way, by endpoint.
     fn in_flight(&self) -> Vec<u32> {
-        self.gate.view.load().endpoints.iter().map(|e| e.live().in_flight()).collect()
+        self.pool.view.load().endpoints.iter().map(|e| e.live().in_flight()).collect()
     }
 
     /// The lines of the metrics page that begin with `name`.

@@ -22,6 +22,9 @@ const FIRST: Duration = Duration::from_millis(100);
 /// until an edit is live again.
 const LONGEST: Duration = Duration::from_secs(1);
 
+/// How often a kind is looked for that isn't there.
+const ABSENT: Duration = Duration::from_secs(10);
+
 /// Pauses that double from 100 ms to 1 s.
 #[derive(Clone, Debug)]
 pub struct Pauses {
@@ -54,6 +57,8 @@ pub struct Events<'a, K> {
     stream: BoxStream<'static, watcher::Result<Event<K>>>,
     metrics: &'a Metrics,
     name: &'static str,
+    /// Whether it is no failure that the kind is not installed, or not granted.
+    optional: bool,
     pauses: Pauses,
     again: Option<Instant>,
 }
@@ -66,6 +71,12 @@ where
     pub fn of(api: Api<K>, config: Config, metrics: &'a Metrics, name: &'static str) -> Self {
         Self::over(watcher::watcher(api, config), metrics, name)
     }
+
+    /// The same of a kind that need not be installed. While it isn't, or may not be read, it has no objects, and is
+    /// looked for every ten seconds.
+    pub fn of_optional(api: Api<K>, config: Config, metrics: &'a Metrics, name: &'static str) -> Self {
+        Self { optional: true, ..Self::of(api, config, metrics, name) }
+    }
 }
 
 impl<'a, K: Send + 'static> Events<'a, K> {
@@ -74,7 +85,8 @@ impl<'a, K: Send + 'static> Events<'a, K> {
         metrics: &'a Metrics,
         name: &'static str,
     ) -> Self {
-        Self { stream: stream.boxed(), metrics, name, pauses: Pauses::default(), again: None }
+        let (stream, pauses) = (stream.boxed(), Pauses::default());
+        Self { stream, metrics, name, optional: false, pauses, again: None }
     }
 
     /// The next event. Nothing is lost when this is dropped before it is ready.
@@ -90,6 +102,11 @@ impl<'a, K: Send + 'static> Events<'a, K> {
                 Some(Ok(event)) => {
                     self.works();
                     return event;
+                }
+                Some(Err(error)) if self.optional && is_absent(&error) => {
+                    self.metrics.scraping.watch_up.remove(&Watch { watch: self.name });
+                    self.again = Some(Instant::now() + ABSENT);
+                    return Event::InitDone;
                 }
                 Some(Err(error)) => self.failed(&error),
                 // A watcher never ends.
@@ -119,6 +136,18 @@ impl<'a, K: Send + 'static> Events<'a, K> {
             tracing::info!(watch = self.name, "a watch works again");
         }
     }
+}
+
+/// Whether the API server doesn't know the kind, or doesn't let it be read: where it is not installed, rights are
+/// looked at first.
+fn is_absent(error: &watcher::Error) -> bool {
+    let code = match error {
+        watcher::Error::InitialListFailed(kube::Error::Api(status))
+        | watcher::Error::WatchStartFailed(kube::Error::Api(status)) => status.code,
+        watcher::Error::WatchError(status) => status.code,
+        _ => return false,
+    };
+    matches!(code, 403 | 404)
 }
 
 /// An error with its causes: the outer ones say little.

@@ -81,7 +81,7 @@ pub(in crate::build) fn check(
 }
 
 /// The first amount of a container's `resources` that may be a device of the node.
-pub(super) fn device(resources: &Value) -> Option<String> {
+pub(in crate::build) fn device(resources: &Value) -> Option<String> {
     ["limits", "requests"].iter().find_map(|field| {
         let name = resources[field].as_object()?.keys().find(|name| !RESOURCES.contains(&name.as_str()))?;
         Some(format!("{field}[{name}]"))

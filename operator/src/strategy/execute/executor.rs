@@ -28,9 +28,11 @@ impl Executor {
     /// after their pool was given back.
     pub fn new(
         client: Client,
-        (leadership, metrics): (Leadership, Arc<Metrics>),
+        leadership: Leadership,
+        metrics: Arc<Metrics>,
         recorder: Recorder,
-        (memory, cache): (Arc<Memory>, Cache),
+        memory: Arc<Memory>,
+        cache: Cache,
         release_hold: Duration,
     ) -> Self {
         Self { writer: Writer::new(client, leadership, metrics), recorder, memory, cache, release_hold }

@@ -61,6 +61,11 @@ impl Server {
 
     /// An executor that writes to this server, and for which pickers need not serve on.
     pub fn executor(&self) -> Executor {
+        self.executor_that_holds(Duration::ZERO)
+    }
+
+    /// An executor that writes to this server, and for which pickers serve on for `release_hold`.
+    pub fn executor_that_holds(&self, release_hold: Duration) -> Executor {
         let server = self.clone();
         let service = tower::service_fn(move |request| server.clone().answer(request));
         let client = Client::new(service, "llm");
@@ -69,10 +74,12 @@ impl Server {
         let cache = Cache::new(StoreWriter::<RoutingStrategy>::default().as_reader());
         Executor::new(
             client,
-            (Leadership::alone(), Arc::default()),
+            Leadership::alone(),
+            Arc::default(),
             recorder,
-            (Arc::<Memory>::default(), cache),
-            Duration::ZERO,
+            Arc::<Memory>::default(),
+            cache,
+            release_hold,
         )
     }
 

@@ -83,6 +83,36 @@ async fn what_fails_keeps_only_what_needs_it() {
     assert_eq!(outcome.deployments.keys().collect::<Vec<_>>(), ["qwen-picker"]);
 }
 
+/// Pickers serve on after their pool was given back, each object for as long, and then go, the dependent ones first.
+#[tokio::test]
+async fn pickers_serve_on_for_a_while() {
+    let mut world = snapshot();
+    let objects = validate(&world, &defaults(), |_| Ok(())).picker.unwrap();
+    let objects = objects.workloads.into_values().flatten();
+    world.owned = objects
+        .map(|object| {
+            let mut live = object.content;
+            live.metadata.uid = Some(format!("uid-{:?}", object.kind));
+            live.data["status"] = json!({"availableReplicas": 2});
+            (object.kind, Arc::new(live))
+        })
+        .collect();
+    world.strategy = Arc::new(strategy(json!({"pools": []})));
+    let server = Server::default();
+    let hold = Duration::from_secs(30);
+    let outcome = executed(&server.executor_that_holds(hold), &world).await;
+    let deleted = |calls: Vec<String>| -> Vec<String> {
+        let paths = calls.into_iter().filter_map(|call| Some(call.strip_prefix("DELETE ")?.to_owned()));
+        paths.map(|path| path.rsplit('/').nth(1).unwrap_or_default().to_owned()).collect()
+    };
+    assert_eq!((deleted(server.calls()), outcome.again), (vec![], Some(hold)));
+
+    let outcome = executed(&server.executor(), &world).await;
+    let kinds =
+        ["poddisruptionbudgets", "deployments", "services", "rolebindings", "roles", "serviceaccounts"];
+    assert_eq!((deleted(server.calls()), outcome.again), (kinds.map(str::to_owned).into(), None));
+}
+
 #[test]
 fn a_step_is_ready_when_all_that_it_waits_for_is_there() {
     let results = [Some(StepResult::Done), None, Some(StepResult::Taken("x".to_owned()))];

@@ -55,7 +55,7 @@ pub(super) fn bind(plan: &mut Plan, snapshot: &Snapshot, valid: &Valid, now: Tim
     let auth = snapshot.strategy.spec.picker.metrics.auth;
     if !takes && !auth && snapshot.has_finalizer() && held(snapshot).is_empty() {
         let waits = plan.all_so_far();
-        let _ = finish(plan, snapshot, waits);
+        finish(plan, snapshot, waits);
     }
 }
 
@@ -69,10 +69,10 @@ pub(super) fn finalizer(plan: &mut Plan) -> usize {
 }
 
 /// Adds the steps that take the finalizer away, and what no owner reference would remove with the strategy, once the
-/// strategy holds no pool of the namespace any more. Returns the number of the last.
-pub(super) fn finish(plan: &mut Plan, snapshot: &Snapshot, waits: Vec<Wait>) -> usize {
+/// strategy holds no pool of the namespace any more.
+pub(super) fn finish(plan: &mut Plan, snapshot: &Snapshot, waits: Vec<Wait>) {
     let groups = crds::PoolGroup::ALL.into_iter().filter(|group| !snapshot.unserved.contains(group));
     let confirmed = plan.add(Action::ConfirmNothingHeld(groups.collect()), waits);
     let deleted = plan.add(Action::DeleteRights, vec![Wait::Success(confirmed)]);
-    plan.add(Action::RemoveFinalizer, vec![Wait::Success(deleted)])
+    plan.add(Action::RemoveFinalizer, vec![Wait::Success(deleted)]);
 }

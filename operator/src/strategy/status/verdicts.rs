@@ -115,7 +115,7 @@ fn contested(outcome: &Outcome) -> Option<Verdict> {
 }
 
 fn has_endpoints(snapshot: &Snapshot, valid: &Valid) -> Verdict {
-    for (_, served) in valid.served() {
+    for served in valid.served() {
         let mut selected = snapshot.pods.iter().filter(|pod| served.pool.selects(&pod.labels)).peekable();
         let name = served.pool.name();
         if selected.peek().is_none() {

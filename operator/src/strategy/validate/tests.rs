@@ -5,7 +5,7 @@ use crate::strategy::testing::{defaults, pool, snapshot, strategy};
 
 /// The pools of the workloads, and those of others with their strategy.
 fn brief(valid: &Valid) -> Vec<(&str, Option<&str>)> {
-    let own = valid.served().map(|(_, served)| (served.pool.name(), None));
+    let own = valid.served().map(|served| (served.pool.name(), None));
     own.chain(valid.of_others.iter().map(|(pool, holder)| (pool.name(), Some(holder.as_str())))).collect()
 }
 

@@ -14,11 +14,13 @@ use picker_core::plugins::pick;
 use picker_core::plugins::score::{KvCacheUtilizationScorer, QueueScorer};
 use picker_core::role::Scorer;
 use picker_core::view::Candidates;
-use picker_core::{Cx, Request, View};
+use picker_core::{Cx, Request, Strategy, View};
 use serde_json::Value;
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::workload::{BLOCKS, Chat, Chats, Size, hash, headers, strategy, view};
+use crate::workload::{
+    BLOCKS, Chat, Chats, Size, booked_strategy, default_strategy, hash, headers, spread, view,
+};
 
 /// What is done with a chat.
 pub type Work = Box<dyn FnMut(&Chat)>;
@@ -49,8 +51,9 @@ const fn long(name: &'static str, ready: fn(&mut Chats) -> Work) -> Case {
 
 /// With bodies of 4 KB, or none; at 8 and at 1,000 endpoints where they matter.
 pub const SHORT: &[Case] = &[
-    short("decision-4KB-8", |chats| decide(chats, 8)),
-    short("decision-4KB-1000", |chats| decide(chats, 1000)),
+    short("decision-4KB-8", |chats| decide(chats, 8, default_strategy())),
+    short("decision-4KB-8-booked", |chats| decide(chats, 8, booked_strategy())),
+    short("decision-4KB-1000", |chats| decide(chats, 1000, default_strategy())),
     short("parse-4KB", |_| read()),
     short("hash-4KB", |_| hashed()),
     short("match-4KB-8", |chats| matched(chats, 8)),
@@ -64,7 +67,7 @@ pub const SHORT: &[Case] = &[
 
 /// With bodies of 450 KB.
 pub const LONG: &[Case] = &[
-    long("decision-450KB-8", |chats| decide(chats, 8)),
+    long("decision-450KB-8", |chats| decide(chats, 8, default_strategy())),
     long("parse-450KB", |_| read()),
     long("hash-450KB", |_| hashed()),
     long("match-450KB-8", |chats| matched(chats, 8)),
@@ -75,9 +78,9 @@ pub const LONG: &[Case] = &[
 pub const YARDSTICKS: &[Case] = &[short("4KB", |_| read_whole()), long("450KB", |_| read_whole())];
 
 /// From a body to an endpoint, booked and remembered.
-fn decide(chats: &mut Chats, endpoints: u16) -> Work {
+fn decide(chats: &mut Chats, endpoints: u16, strategy: Arc<Strategy>) -> Work {
     let (view, headers) = (view(endpoints), headers());
-    let strategy = strategy(&view, chats);
+    spread(&strategy, &view, chats);
     let (now, mut seed) = (Instant::now(), 0);
     Box::new(move |chat| {
         seed += 1;

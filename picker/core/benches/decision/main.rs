@@ -9,6 +9,7 @@
 #![allow(clippy::disallowed_methods, reason = "it makes the time of its decisions")]
 
 mod cases;
+mod observer;
 mod workload;
 
 use cases::{Case, LONG, SHORT, YARDSTICKS};

@@ -4,15 +4,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use picker_core::compile::default_routing;
+use picker_core::compile::{compile_with, default_routing};
 use picker_core::config::Scope;
 use picker_core::endpoint::{EndpointId, EndpointSpec, Labels, Slots};
 use picker_core::index::chain;
+use picker_core::plugin::{Plugin, Registration};
+use picker_core::plugins::builtin;
 use picker_core::request::Headers;
+use picker_core::store::StateStore;
 use picker_core::view::{Address, Reading, Signals};
 use picker_core::{Cx, Hot, Request, Strategy, View};
 use rand::rngs::SmallRng;
 use rand::{RngExt, SeedableRng};
+use serde_json::json;
+
+use crate::observer::WatchAll;
 
 /// Blocks that an endpoint keeps.
 pub const BLOCKS: u32 = 10_000;
@@ -134,17 +140,32 @@ pub fn view(count: u16) -> View {
     View::build(rows.collect(), now, Duration::from_secs(60))
 }
 
-/// The default strategy: queue, KV cache and prefix. Each endpoint of `view` has got a chat, so that all of them have
-/// a table in the prefix index.
-pub fn strategy(view: &View, chats: &mut Chats) -> Arc<Strategy> {
+/// The default strategy: queue, KV cache and prefix.
+pub fn default_strategy() -> Arc<Strategy> {
     let hot = Hot::default();
     hot.offer(&default_routing(), Scope::Resource);
-    let strategy = hot.current().expect("the default routing compiles");
+    hot.current().expect("the default routing compiles")
+}
+
+/// The default strategy with the tokens under way as a further score, and an [`observer`](crate::observer) of every
+/// response.
+pub fn booked_strategy() -> Arc<Strategy> {
+    let mut routing = default_routing();
+    let plugins = routing["plugins"].as_array_mut().expect("plugins");
+    plugins.extend([json!({"type": "token-load-scorer"}), json!({"type": WatchAll::TYPE})]);
+    let scorers = routing["schedulingProfiles"][0]["plugins"].as_array_mut().expect("scorers");
+    scorers.push(json!({"pluginRef": "token-load-scorer", "weight": 2}));
+    let registry = builtin().clone().with(Registration::of::<WatchAll>());
+    let compiled = compile_with(&registry, &routing, Scope::Resource, &StateStore::default());
+    Arc::new(compiled.expect("it compiles").strategy)
+}
+
+/// Lets each endpoint of `view` get a chat by `strategy`, so that all of them have a table in the prefix index.
+pub fn spread(strategy: &Strategy, view: &View, chats: &mut Chats) {
     let mut cx = Cx::new(Instant::now(), 1);
-    for endpoint in &view.endpoints {
+    for endpoint in view.endpoints.iter() {
         let only = Address::parse(&endpoint.destination);
         let routed = strategy.route(&chats.next().request, view, Some(only.as_slice()), &mut cx);
         assert_eq!(routed.expect("an endpoint").endpoint().id, endpoint.id);
     }
-    strategy
 }

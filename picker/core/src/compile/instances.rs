@@ -188,12 +188,12 @@ impl Compiler<'_> {
         names: &mut BTreeMap<String, usize>,
         building: &mut Building,
     ) {
-        let mut seen = 0;
-        while let Some(fitting) = building.fittings.get(seen) {
-            seen += 1;
-            let made = |kind: &&str| *kind == fitting.producer && !names.contains_key(*kind);
-            let Some(kind) = fitting.default.filter(made) else { continue };
-            let Some(maker) = self.registry.find(kind).copied() else { continue };
+        loop {
+            let missing = building.fittings.iter().filter(|fitting| fitting.required).find_map(|fitting| {
+                let kind = fitting.default.filter(|kind| *kind == fitting.producer)?;
+                Some((kind, *self.registry.find(kind).filter(|_| !names.contains_key(kind))?))
+            });
+            let Some((kind, maker)) = missing else { return };
             names.insert(kind.to_owned(), list.len());
             list.push(self.instance(maker, &PluginSpec::of(kind), "plugins", building));
         }

@@ -7,6 +7,17 @@ use crate::plugins;
 use crate::role::Picker;
 use crate::strategy::{Named, Profile};
 
+/// Name of the profile of a configuration that has none.
+const DEFAULT: &str = "default";
+
+/// Names of the profiles that a strategy will have, in their order.
+pub(super) fn names(routing: &Routing) -> Vec<String> {
+    if routing.scheduling_profiles.is_empty() {
+        return vec![DEFAULT.to_owned()];
+    }
+    routing.scheduling_profiles.iter().map(|profile| profile.name.clone()).collect()
+}
+
 impl Compiler<'_> {
     pub(super) fn profiles(&mut self, routing: &Routing, instances: &mut Instances) -> Vec<Profile> {
         if routing.scheduling_profiles.is_empty() {
@@ -107,7 +118,7 @@ impl Compiler<'_> {
             }
             plugins.push(PluginRef { plugin_ref: spec.name().to_owned(), weight: None });
         }
-        ProfileSpec { name: "default".to_owned(), plugins }
+        ProfileSpec { name: DEFAULT.to_owned(), plugins }
     }
 }
 
@@ -145,7 +156,8 @@ mod tests {
         .map(PluginSpec::of)
         .into();
         let mut compiler = Compiler::new(plugins::builtin());
-        let instances = compiler.instances(&specs, &mut Building::new(StateStore::default().stage()));
+        let instances = compiler
+            .instances(&specs, &mut Building::new(StateStore::default().stage(), names(&Routing::default())));
         let wanted =
             ["random-picker", "queue-scorer", "header-based-testing-filter", "active-request-scorer"];
         let reference = |name: &str| PluginRef { plugin_ref: name.to_owned(), weight: None };

@@ -80,3 +80,12 @@ fn a_prefix_match_counts_in_blocks_and_tokens() {
     assert_eq!((found.tokens(), found.uncached_tokens(1), found.uncached_tokens(9)), (256, 64, 256));
     assert_eq!((PrefixMatch::default().share(0), PrefixMatch::default().uncached_tokens(0)), (0.0, 0));
 }
+
+#[test]
+fn a_request_costs_an_endpoint_what_it_does_not_have_and_the_answer() {
+    let mut load = RequestLoad { prompt: 100, output: 5, uncached: vec![0, 40] };
+    assert_eq!([load.tokens(0), load.tokens(1), load.tokens(9)], [5, 45, 105]);
+    Fact::clear(&mut load);
+    assert_eq!(load, RequestLoad::default());
+    assert_eq!(load.tokens(0), 0);
+}

@@ -16,6 +16,9 @@ pub(super) struct Value {
     /// Positions of what lies inside: of a string the text between its quotes, as it stands there; of
     /// an array the bytes from its first element to the end of its last; of anything else all of it.
     pub inner: Range<usize>,
+    /// Whether there is an object in it whose `type` is that of a content part with an image, audio or video
+    /// ([`names_media`]).
+    pub media: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,7 +40,7 @@ pub(super) fn object(bytes: &[u8], mut field: impl FnMut(&[u8], bool, Value)) ->
     // RFC 8259, section 8.1: a reader may ignore a byte order mark.
     let pos = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     let controls = bytes.iter().fold(u8::MAX, |least, b| least.min(*b)) < b' ';
-    let mut scan = Scan { bytes, pos, controls };
+    let mut scan = Scan { bytes, pos, controls, media: false };
     scan.space();
     if !scan.eat(b'{') {
         return Err(scan.bad("expected '{': a request is a JSON object"));
@@ -71,6 +74,8 @@ struct Scan<'a> {
     /// Whether there is any control character. Most bodies have none, line breaks included, and then
     /// strings need not be searched for them.
     controls: bool,
+    /// Whether media were seen in the value of the top level that is being read.
+    media: bool,
 }
 
 impl Scan<'_> {
@@ -97,19 +102,23 @@ impl Scan<'_> {
 
     fn value(&mut self) -> Result<Value, BadBody> {
         let start = self.pos;
+        self.media = false;
         let kind = match self.peek() {
             Some(b'"') => {
                 let (inner, escapes) = self.string()?;
-                return Ok(Value { kind: Kind::String { escapes }, inner });
+                return Ok(Value { kind: Kind::String { escapes }, inner, media: false });
             }
-            Some(b'[') => return Ok(Value { kind: Kind::Array, inner: self.container()? }),
+            Some(b'[') => {
+                let inner = self.container()?;
+                return Ok(Value { kind: Kind::Array, inner, media: self.media });
+            }
             Some(b'{') => {
                 self.container()?;
                 Kind::Object
             }
             _ => self.plain_value()?,
         };
-        Ok(Value { kind, inner: start..self.pos })
+        Ok(Value { kind, inner: start..self.pos, media: self.media })
     }
 
     /// An array or object with all that is in it, from its bracket on. Returns where its first element
@@ -127,7 +136,7 @@ impl Scan<'_> {
                     self.space();
                     if !self.eat(b'}') {
                         open.push(Bracket::Curly);
-                        self.key()?;
+                        self.nested_key()?;
                         continue;
                     }
                 }
@@ -156,7 +165,7 @@ impl Scan<'_> {
                 if !self.eat(around.closing()) {
                     self.comma(around)?;
                     if around == Bracket::Curly {
-                        self.key()?;
+                        self.nested_key()?;
                     }
                     break;
                 }
@@ -188,6 +197,15 @@ impl Scan<'_> {
         }
         self.space();
         Ok(name)
+    }
+
+    /// The same within a value of the top level, where the type of a content part is looked at.
+    fn nested_key(&mut self) -> Result<(), BadBody> {
+        let (name, _) = self.key()?;
+        if &self.bytes[name] == b"type" && !self.media {
+            self.media = names_media(&self.bytes[self.pos..]);
+        }
+        Ok(())
     }
 
     /// A string from its opening quote on: the text between the quotes, and whether it has escapes.
@@ -282,4 +300,16 @@ impl Scan<'_> {
         self.pos += count;
         if count == 0 { Err(self.bad("expected a digit")) } else { Ok(()) }
     }
+}
+
+/// Whether `text` begins with a string that is the type of a content part with an image, audio or video: `image`,
+/// `image_url`, `input_image`, `image_embeds`, `input_audio`, `video_url` and the like, as OpenAI, Anthropic and vLLM
+/// call them.
+fn names_media(text: &[u8]) -> bool {
+    let Some(text) = text.strip_prefix(b"\"") else { return false };
+    let text = text.strip_prefix(b"input_").unwrap_or(text);
+    let rest = [&b"image"[..], b"audio", b"video"].iter().find_map(|kind| text.strip_prefix(*kind));
+    rest.is_some_and(|rest| {
+        [&b"\""[..], b"_url\"", b"_embeds\""].iter().any(|ending| rest.starts_with(ending))
+    })
 }

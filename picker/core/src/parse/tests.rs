@@ -94,6 +94,40 @@ fn a_limit_is_a_whole_number(#[case] number: &str, #[case] limit: Option<u64>) {
     assert_eq!(see(CHAT, &format!(r#"{{"max_tokens":{number}}}"#)).4, limit);
 }
 
+#[rstest]
+#[case::text(CHAT, r#"{"messages":[{"role":"user","content":"{\"type\":\"image_url\"}"}]}"#, false)]
+#[case::text_part(CHAT, r#"{"messages":[{"content":[{"type":"text","text":"image_url"}]}]}"#, false)]
+#[case::image(
+    CHAT,
+    r#"{"messages":[{"content":[{"type":"text"},{"type":"image_url","image_url":{}}]}]}"#,
+    true
+)]
+#[case::spaces(
+    CHAT,
+    "{\"messages\" : [ { \"content\" : [ { \"a\":1, \"type\" :\n \"video_url\" } ] } ] }",
+    true
+)]
+#[case::audio(CHAT, r#"{"messages":[{"content":[{"input_audio":{},"type":"input_audio"}]}]}"#, true)]
+#[case::embeds(CHAT, r#"{"messages":[{"content":[{"type":"image_embeds"}]}]}"#, true)]
+#[case::then_text(
+    CHAT,
+    r#"{"messages":[{"content":[{"type":"image_url"},{"type":"text"}]}],"model":"m"}"#,
+    true
+)]
+#[case::response("/v1/responses", r#"{"input":[{"content":[{"type":"input_image"}]}]}"#, true)]
+#[case::anthropic("/v1/messages", r#"{"messages":[{"content":[{"type":"image","source":{}}]}]}"#, true)]
+#[case::tool_result("/v1/messages", r#"{"messages":[{"content":[{"content":[{"type":"image"}]}]}]}"#, true)]
+#[case::tool(CHAT, r#"{"tools":[{"type":"image"}],"messages":[{"content":"x"}]}"#, false)]
+#[case::other_field(CHAT, r#"{"metadata":{"type":"image"},"messages":[{"content":"x"}]}"#, false)]
+#[case::other_format("/v1/completions", r#"{"messages":[{"type":"image"}],"prompt":["x"]}"#, false)]
+#[case::longer_name(CHAT, r#"{"messages":[{"type":"image_generation_call"},{"type":"imagery"}]}"#, false)]
+#[case::no_string(CHAT, r#"{"messages":[{"type":["image"]},{"type":1}]}"#, false)]
+#[case::key(CHAT, r#"{"messages":[{"image":"type"}]}"#, false)]
+#[case::twice(CHAT, r#"{"messages":[{"type":"image"}],"messages":[{"type":"text"}]}"#, false)]
+fn content_parts_with_media_are_seen(#[case] path: &str, #[case] body: &str, #[case] multimodal: bool) {
+    assert_eq!(request(path, body).unwrap().content.multimodal, multimodal);
+}
+
 #[test]
 fn escapes_are_resolved_in_names_and_in_text() {
     let body = r#"{"mod\u0065l":"a\/b\ud83d\ude00","cache_salt":"\"","\u0073tream":true}"#;

@@ -24,6 +24,8 @@ pub(crate) struct Building {
     pub fittings: Vec<Fitting>,
     /// The deciders.
     pub deciders: Deciders,
+    /// Names of the scheduling profiles, in their order.
+    pub profiles: Vec<String>,
 }
 
 /// The producer of the fact in one slot, and its readers.
@@ -38,6 +40,8 @@ pub(crate) struct Fitting {
     pub default: Option<&'static str>,
     /// Whether an instance of that name did say that it provides it.
     pub provided: bool,
+    /// Whether somebody can't do without it.
+    pub required: bool,
     /// Paths of the parameters by which instances read it, with the names of these.
     pub readers: Vec<(String, String)>,
 }
@@ -55,6 +59,7 @@ impl Building {
                     producer: producer.to_owned(),
                     default: F::DEFAULT_PRODUCER,
                     provided: false,
+                    required: false,
                     readers: Vec::new(),
                 });
                 self.fittings.len() - 1
@@ -65,9 +70,10 @@ impl Building {
 }
 
 impl Building {
-    /// Nothing was made yet.
-    pub fn new(staging: Staging) -> Self {
-        Self { staging, layout: Layout::default(), fittings: Vec::new(), deciders: Deciders::new() }
+    /// Nothing was made yet. `profiles` are the names of the scheduling profiles, in their order.
+    pub fn new(staging: Staging, profiles: Vec<String>) -> Self {
+        let (layout, fittings, deciders) = (Layout::default(), Vec::new(), Deciders::new());
+        Self { staging, layout, fittings, deciders, profiles }
     }
 }
 
@@ -127,7 +133,8 @@ impl<'a> BuildCx<'a> {
         self.name
     }
 
-    /// The place of a fact that this instance provides: as a producer or a preparer it writes it.
+    /// The place of a fact that this instance provides: as a producer or a preparer it writes it. In other roles it
+    /// finds it with its default value at each request, and may note something in it for a later role if it has a cell.
     pub fn provides<F: Fact>(&mut self) -> Slot<F> {
         let (slot, fitting) = self.building.slot::<F>(self.name);
         fitting.provided = true;
@@ -150,7 +157,26 @@ impl<'a> BuildCx<'a> {
         };
         let reader = (parameter_path(self.path, field), producer.to_owned());
         let (slot, fitting) = self.building.slot::<F>(producer);
+        fitting.required = true;
         fitting.readers.push(reader);
+        self.asked.reads.push(slot.index());
+        Ok(slot)
+    }
+
+    /// The same for a fact that the instance can do without: where no `producer` is named, and nobody else makes the
+    /// fact's default producer necessary, the fact keeps its default value.
+    ///
+    /// # Errors
+    /// As [`BuildCx::reads`].
+    pub fn reads_if_provided<F: Fact>(
+        &mut self,
+        field: &str,
+        producer: Option<&str>,
+    ) -> Result<Slot<F>, BuildError> {
+        let Some(default) = F::DEFAULT_PRODUCER.filter(|_| producer.is_none()) else {
+            return self.reads(field, producer);
+        };
+        let (slot, _) = self.building.slot::<F>(default);
         self.asked.reads.push(slot.index());
         Ok(slot)
     }
@@ -171,6 +197,23 @@ impl<'a> BuildCx<'a> {
                 format!("there is no plugin called {name:?}; add a decider of that name"),
             )),
         }
+    }
+
+    /// The position of the scheduling profile called `name`, which the parameter `field` names.
+    ///
+    /// # Errors
+    /// When there is none of that name.
+    pub fn profile(&self, field: &str, name: &str) -> Result<usize, BuildError> {
+        self.find_profile(name).ok_or_else(|| {
+            let there_are = self.building.profiles.join(", ");
+            let message = format!("there is no scheduling profile called {name:?}; there are: {there_are}");
+            BuildError::unknown_ref(field, message)
+        })
+    }
+
+    /// The position of the scheduling profile called `name`, if there is one.
+    pub fn find_profile(&self, name: &str) -> Option<usize> {
+        self.building.profiles.iter().position(|profile| profile == name)
     }
 
     /// Says that the instance reads `column` of the view, so that the model servers are scraped for it.

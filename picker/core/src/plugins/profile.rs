@@ -5,6 +5,8 @@ use std::sync::Arc;
 use crate::role::ProfileHandler;
 
 room! {
+    disagg::DisaggProfileHandler,
+    header::HeaderProfileHandler,
     single_profile::SingleProfileHandler,
 }
 

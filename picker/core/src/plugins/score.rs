@@ -4,10 +4,14 @@ room! {
     active_request::ActiveRequestScorer,
     endpoint_attribute::EndpointAttributeScorer,
     kv_cache_utilization::KvCacheUtilizationScorer,
+    load_aware::LoadAwareScorer,
     lora_affinity::LoraAffinityScorer,
+    no_hit_lru::NoHitLruScorer,
     prefix_cache::PrefixCacheScorer,
     queue::QueueScorer,
     running_requests_size::RunningRequestsSizeScorer,
+    session_affinity::SessionAffinityScorer,
+    token_load::TokenLoadScorer,
 }
 
 mod signal;

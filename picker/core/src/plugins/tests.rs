@@ -117,8 +117,8 @@ fn wrong_parameters_are_named() {
         (
             "active-request-scorer",
             json!({"inFlightLoadProducerName": "mine"}),
-            "plugins[0].parameters.inFlightLoadProducerName: there is no producer called \"mine\"; requests are counted \
-             by the picker itself, as \"inflight-load-producer\"; leave this out",
+            "plugins[0].parameters.inFlightLoadProducerName: there is no plugin called mine; add one of type \
+             inflight-load-producer, or leave this out",
         ),
         (
             "prefix-cache-scorer",

@@ -5,6 +5,7 @@ use futures::{StreamExt, stream};
 use picker_proto::processing_mode::BodySendMode::FullDuplexStreamed;
 use proptest::prelude::*;
 
+use crate::extproc::grpc::process;
 use super::words::*;
 use super::{Fixture, by_adapter};
 
@@ -38,7 +39,7 @@ proptest! {
             1 => messages.push(body("", true)),
             _ => messages.push(trailers()),
         }
-        let answers = fixture.gate.clone().process(stream::iter(messages.into_iter().map(Ok)));
+        let answers = process(fixture.pool.clone(), stream::iter(messages.into_iter().map(Ok)));
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let answers: Vec<_> = runtime.block_on(answers.map(Result::unwrap).collect());
 

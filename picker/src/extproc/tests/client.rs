@@ -42,7 +42,7 @@ impl Picker {
     pub async fn start(fixture: Fixture) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let service = Service::new(fixture.gate.clone(), Routes::default());
+        let service = Service::new(fixture.pool.clone(), Routes::default());
         let served = tokio::spawn(Server::default().run(listener, service, CancellationToken::new()));
         let client = ExternalProcessorClient::connect(format!("http://{address}")).await.unwrap();
         Self { fixture, address, client, served }

@@ -13,6 +13,7 @@ use picker_proto::processing_mode::BodySendMode::{None as NoBody, *};
 use picker_proto::{ProcessingRequest, ProcessingResponse};
 use tonic::Status;
 
+use crate::extproc::grpc::process;
 use super::client::Picker;
 use super::client::Step::{Get, Send};
 use super::words::*;
@@ -46,7 +47,7 @@ async fn a_stream_cut_off_anywhere_leaves_nothing_booked() {
     for cut in 0..=story().len() {
         let fixture = Fixture::new(Some(by_adapter()), &[BLUE]);
         let (tx, rx) = futures::channel::mpsc::unbounded();
-        let mut answers = fixture.gate.clone().process(rx);
+        let mut answers = process(fixture.pool.clone(), rx);
         drain(&mut answers).await;
         for (message, booked) in story().into_iter().take(cut) {
             tx.unbounded_send(Ok(message)).unwrap();
@@ -73,7 +74,7 @@ async fn a_stream_that_fails_anywhere_leaves_nothing_booked() {
         let fixture = Fixture::new(Some(by_adapter()), &[BLUE]);
         let messages = story().into_iter().take(cut).map(|(message, _)| Ok(message));
         let failed = stream::iter(messages.chain([Err(Status::cancelled("reset"))]));
-        let answers: Vec<_> = fixture.gate.clone().process(failed).collect().await;
+        let answers: Vec<_> = process(fixture.pool.clone(), failed).collect().await;
         assert_eq!(answers.last().unwrap().as_ref().unwrap_err().code(), tonic::Code::Cancelled);
         assert_eq!(fixture.in_flight(), [0]);
     }
@@ -108,7 +109,7 @@ async fn slow_readers_hold_up_their_own_stream_only() {
     let rx = rx.inspect(move |_| {
         count.fetch_add(1, Ordering::Relaxed);
     });
-    let mut answers = fixture.gate.clone().process(rx);
+    let mut answers = process(fixture.pool.clone(), rx);
     tx.unbounded_send(Ok(first(chat(), false, FullDuplexStreamed, NoBody))).unwrap();
     for _ in 0..100 {
         tx.unbounded_send(Ok(body("x", false))).unwrap();
@@ -147,14 +148,14 @@ async fn an_answer_of_the_gateway_itself_ends_the_wait() {
 async fn one_strategy_decides_and_an_old_one_goes_with_its_last_stream() {
     let fixture = Fixture::new(Some(at_random()), &[RED]);
     let before = fixture.revision();
-    let old = Arc::downgrade(&fixture.gate.hot.current().unwrap());
+    let old = Arc::downgrade(&fixture.pool.hot.current().unwrap());
     let picker = Picker::start(fixture).await;
     let mut stream = picker.open().await;
     stream.send(first(chat(), true, NoBody, FullDuplexStreamed)).await;
     let routed = Routed { destination: RED, revision: before, removed: Vec::new() };
     stream.play(vec![Get(routed.in_headers())]).await;
 
-    let outcome = picker.fixture.gate.hot.offer(&by_adapter(), Scope::Resource);
+    let outcome = picker.fixture.pool.hot.offer(&by_adapter(), Scope::Resource);
     assert_eq!(outcome, Outcome::Swapped { resets: Vec::new(), warnings: Box::default() });
     assert!(old.upgrade().is_some());
     let routed = Routed { destination: RED, revision: picker.fixture.revision(), removed: Vec::new() };
@@ -206,6 +207,6 @@ async fn decisions_are_timed() {
     let mut stream = picker.open().await;
     stream.send(first(chat(), true, NoBody, NoBody)).await;
     stream.get().await.unwrap().unwrap();
-    assert_eq!(picker.fixture.gate.traffic.pick.count(), 1);
-    assert_eq!(picker.fixture.gate.traffic.overhead.count(), 1);
+    assert_eq!(picker.fixture.pool.traffic.pick.count(), 1);
+    assert_eq!(picker.fixture.pool.traffic.overhead.count(), 1);
 }

@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio::time::{Instant, timeout};
 use tonic::Code;
 
+use crate::extproc::grpc::process;
 use super::client::Picker;
 use super::client::Step::{Get, Send};
 use super::words::*;
@@ -93,7 +94,8 @@ async fn a_subset_that_allows_nobody() {
 #[tokio::test]
 async fn a_subset_that_is_not_looked_at() {
     let mut fixture = Fixture::new(Some(at_random()), &[RED]);
-    std::sync::Arc::get_mut(&mut fixture.gate).unwrap().subset_filter = false;
+    let pool = std::sync::Arc::get_mut(&mut fixture.pool).unwrap();
+    std::sync::Arc::get_mut(&mut pool.limits).unwrap().subset_filter = false;
     let only = Routed { destination: RED, revision: fixture.revision(), removed: Vec::new() };
     let headers = with_metadata(
         first(chat(), true, NoBody, NoBody),
@@ -255,14 +257,14 @@ async fn bodies_that_are_held_at_once() {
         let (tx, rx) = futures::channel::mpsc::unbounded();
         tx.unbounded_send(Ok(first(chat(), false, FullDuplexStreamed, FullDuplexStreamed))).unwrap();
         tx.unbounded_send(Ok(body(vec![b' '; MAX_BODY], false))).unwrap();
-        (tx, fixture.gate.clone().process(rx))
+        (tx, process(fixture.pool.clone(), rx))
     };
     // Headers that wait for a body are held, too.
     let mut long = chat();
     long.headers.extend(HeaderMap::from_iter([("cookie", "c".repeat(MAX_HELD))]).headers);
     let (tx, rx) = futures::channel::mpsc::unbounded();
     tx.unbounded_send(Ok(first(long, false, FullDuplexStreamed, FullDuplexStreamed))).unwrap();
-    let mut answers = fixture.gate.clone().process(rx);
+    let mut answers = process(fixture.pool.clone(), rx);
     assert!(matches!(poll!(answers.next()), Poll::Ready(Some(Ok(answer))) if answer == overloaded));
     let (_waits, mut waiting) = begin();
     let (asks, mut asking) = begin();
@@ -297,7 +299,7 @@ async fn bodies_that_get_stuck_while_they_are_held() {
     let begin = || {
         let (tx, rx) = futures::channel::mpsc::unbounded();
         tx.unbounded_send(Ok(first(chat(), false, FullDuplexStreamed, FullDuplexStreamed))).unwrap();
-        (tx, fixture.gate.clone().process(rx))
+        (tx, process(fixture.pool.clone(), rx))
     };
     // Nothing is held: it may take its time.
     let (silent, mut waiting) = begin();
@@ -340,7 +342,7 @@ async fn what_is_left_of_a_refused_request_is_read_for_a_while() {
         let (tx, rx) = futures::channel::mpsc::unbounded();
         tx.unbounded_send(Ok(first(chat(), false, FullDuplexStreamed, FullDuplexStreamed))).unwrap();
         tx.unbounded_send(Ok(body(vec![b' '; MAX_BODY + 1], false))).unwrap();
-        (tx, fixture.gate.clone().process(rx))
+        (tx, process(fixture.pool.clone(), rx))
     };
     let (rest, mut answers) = refused();
     assert_eq!(answers.next().await.unwrap().unwrap(), too_large());
@@ -357,11 +359,11 @@ async fn what_is_left_of_a_refused_request_is_read_for_a_while() {
     assert!(answers.next().await.is_none());
     assert_eq!(began.elapsed().as_secs(), 5);
     // It holds on to nothing meanwhile.
-    let strategy = std::sync::Arc::downgrade(&fixture.gate.hot.current().unwrap());
+    let strategy = std::sync::Arc::downgrade(&fixture.pool.hot.current().unwrap());
     let (_rest, mut answers) = refused();
     assert_eq!(answers.next().await.unwrap().unwrap(), too_large());
     assert!(poll!(answers.next()).is_pending());
-    fixture.gate.hot.offer(&at_random(), picker_core::config::Scope::Resource);
+    fixture.pool.hot.offer(&at_random(), picker_core::config::Scope::Resource);
     assert!(strategy.upgrade().is_none());
 }
 

@@ -10,6 +10,7 @@ use picker_proto::processing_mode::BodySendMode::FullDuplexStreamed;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
+use crate::extproc::grpc::process;
 use super::Fixture;
 use super::client::Picker;
 use super::words::*;
@@ -28,7 +29,7 @@ fn weighted(weight: f64) -> Value {
 }
 
 fn swap(fixture: &Fixture, routing: &Value) {
-    let outcome = fixture.gate.hot.offer(routing, Scope::Resource);
+    let outcome = fixture.pool.hot.offer(routing, Scope::Resource);
     assert_eq!(outcome, Outcome::Swapped { resets: Vec::new(), warnings: Box::default() });
 }
 
@@ -41,7 +42,7 @@ async fn an_exchange_keeps_the_revision_it_began_with() {
         let (tx, rx) = futures::channel::mpsc::unbounded();
         tx.unbounded_send(Ok(first(chat(), false, FullDuplexStreamed, FullDuplexStreamed))).unwrap();
         tx.unbounded_send(Ok(body(beginning.clone(), false))).unwrap();
-        (tx, fixture.gate.clone().process(rx))
+        (tx, process(fixture.pool.clone(), rx))
     };
     // These wait for the rest of their bodies across the swap, and one comes after it.
     let mut waiting: Vec<_> = (0..3).map(|_| begin()).collect();

@@ -52,3 +52,46 @@ fn causes_are_told_once() {
     assert_eq!(chain(&Outer("cannot connect", refused())), "cannot connect: refused");
     assert_eq!(chain(&Outer("cannot connect: refused", refused())), "cannot connect: refused");
 }
+
+/// The answer of an API server with this status.
+fn refused(code: u16) -> watcher::Error {
+    let status = kube::core::Status { code, ..kube::core::Status::default() };
+    watcher::Error::InitialListFailed(kube::Error::Api(Box::new(status)))
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_optional_kind_that_is_not_there_has_no_objects_and_is_looked_for_every_ten_seconds() {
+    let metrics = Metrics::new(view::empty());
+    let up = || metrics.scraping.watch_up.get(&Watch { watch: "w" }).map(|gauge| gauge.get());
+    let attempts: Vec<watcher::Result<Event<u8>>> = vec![
+        Ok(Event::Init),
+        Err(refused(404)),
+        Ok(Event::Init),
+        Err(refused(403)),
+        Ok(Event::Init),
+        Ok(Event::InitDone),
+        Err(refused(404)),
+        Err(refused(500)),
+        Ok(Event::Init),
+    ];
+    let mut events = Events::over(stream::iter(attempts), &metrics, "w");
+    events.optional = true;
+    let started = Instant::now();
+    let mut seen = Vec::new();
+    for _ in 0..8 {
+        let event = events.next().await;
+        seen.push((matches!(event, Event::InitDone), started.elapsed().as_millis(), up()));
+    }
+    let expected = [
+        (false, 0, None),
+        (true, 0, None),
+        (false, 10_000, None),
+        (true, 10_000, None),
+        (false, 20_000, None),
+        (true, 20_000, Some(1)),
+        (true, 20_000, None),
+        // Anything else is a failure.
+        (false, 30_100, Some(0)),
+    ];
+    assert_eq!((seen.as_slice(), errors(&metrics)), (expected.as_slice(), 1));
+}

@@ -3,16 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arc_swap::{ArcSwap, Guard};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::by_labels::ByLabels;
 use crate::ask::Ask;
 use crate::cx::Cx;
 use crate::endpoint::Labels;
 use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
 use crate::role::Filter;
-use crate::view::{Candidates, View};
+use crate::view::Candidates;
 
 mod syntax;
 #[cfg(test)]
@@ -100,26 +100,10 @@ impl Requirement {
 }
 
 /// Keeps the candidates whose labels match its selector.
-///
-/// Labels change seldom, and comparing them is slow next to the rest of a decision. So the result for
-/// all endpoints is kept until their labels change.
 #[derive(Debug)]
 pub struct LabelSelectorFilter {
     selector: LabelSelector,
-    matches: ArcSwap<Matches>,
-}
-
-/// Which endpoints of a view match.
-#[derive(Debug, Default)]
-struct Matches {
-    labels_hash: u64,
-    by_position: Box<[bool]>,
-}
-
-impl Matches {
-    fn are_of(&self, view: &View) -> bool {
-        self.labels_hash == view.labels_hash && self.by_position.len() == view.len()
-    }
+    by_labels: ByLabels,
 }
 
 impl Plugin for LabelSelectorFilter {
@@ -139,7 +123,7 @@ plugins:
     fn build(selector: LabelSelector, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
         selector.check()?;
         Ok(Roles {
-            filter: Some(Arc::new(Self { selector, matches: ArcSwap::default() })),
+            filter: Some(Arc::new(Self { selector, by_labels: ByLabels::default() })),
             ..Roles::default()
         })
     }
@@ -147,14 +131,6 @@ plugins:
 
 impl Filter for LabelSelectorFilter {
     fn filter(&self, ask: &Ask<'_>, _: &mut Cx, keep: &mut Candidates) {
-        let view = ask.view;
-        let mut matches = self.matches.load();
-        if !matches.are_of(view) {
-            let by_position = view.endpoints.iter().map(|e| self.selector.matches(&e.labels)).collect();
-            let new = Arc::new(Matches { labels_hash: view.labels_hash, by_position });
-            self.matches.store(new.clone());
-            matches = Guard::from_inner(new);
-        }
-        keep.retain(|i| matches.by_position[i]);
+        self.by_labels.retain(ask.view, keep, |labels| self.selector.matches(labels));
     }
 }

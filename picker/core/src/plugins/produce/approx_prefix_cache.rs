@@ -12,6 +12,7 @@ use crate::fact::{Own, PrefixMatch, Slot};
 use crate::index::{MAX_CAPACITY, Memory, PrefixIndex, chain};
 use crate::needs::Needs;
 use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::request::BYTES_PER_TOKEN;
 use crate::role::{PreRequest, Producer};
 use crate::store::Shape;
 use crate::view::{Candidates, View};
@@ -19,8 +20,6 @@ use crate::view::{Candidates, View};
 #[cfg(test)]
 mod tests;
 
-/// What a token is estimated to be, in bytes of the request's JSON.
-const BYTES_PER_TOKEN: u32 = 4;
 /// Smaller blocks cost more than they tell.
 const MIN_BLOCK_TOKENS: u32 = 64;
 const MAX_BLOCK_TOKENS: u32 = 1 << 16;

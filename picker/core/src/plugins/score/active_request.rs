@@ -6,12 +6,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::ask::Ask;
+use crate::fact::{Fact, RequestLoad};
 use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
 use crate::role::Scorer;
 use crate::view::Candidates;
-
-/// What llm-d calls the producer whose work the picker does itself.
-const IN_FLIGHT: &str = "inflight-load-producer";
 
 /// Parameters of `active-request-scorer`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -26,8 +24,9 @@ pub struct Params {
     /// they end, however long they take.
     #[schemars(extend("deprecated" = true))]
     request_timeout: Option<String>,
-    /// Accepted for configurations that have it: where the counts come from. There is one source, the picker
-    /// itself, called `inflight-load-producer`.
+    /// Accepted for configurations that have it: where the counts come from. It makes no difference: requests are
+    /// counted by the picker itself, with or without an `inflight-load-producer`. Another name than that must be one
+    /// that is there.
     in_flight_load_producer_name: Option<String>,
 }
 
@@ -61,16 +60,13 @@ plugins:
 ";
     type Params = Params;
 
-    fn build(params: Params, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
+    fn build(params: Params, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
         if !(0.0..=1.0).contains(&params.max_busy_score) {
             return Err(BuildError::invalid("maxBusyScore", "must lie between 0 and 1"));
         }
-        if let Some(name) = params.in_flight_load_producer_name.filter(|name| name != IN_FLIGHT) {
-            let message = format!(
-                "there is no producer called {name:?}; requests are counted by the picker itself, as {IN_FLIGHT:?}; \
-                 leave this out"
-            );
-            return Err(BuildError::unknown_ref("inFlightLoadProducerName", message));
+        let by_itself = |name: &String| Some(name.as_str()) == RequestLoad::DEFAULT_PRODUCER;
+        if let Some(name) = params.in_flight_load_producer_name.filter(|name| !by_itself(name)) {
+            cx.reads::<RequestLoad>("inFlightLoadProducerName", Some(&name))?;
         }
         let scorer = Self { idle: params.idle_threshold, max_busy_score: params.max_busy_score };
         Ok(Roles { scorer: Some(Arc::new(scorer)), ..Roles::default() })

@@ -20,33 +20,39 @@ use crate::metrics::{Model, Tokens};
 
 /// Reads the answer to a request for a model, and counts what it says when it is dropped.
 #[derive(Debug)]
-pub(super) struct Usage {
+pub(super) struct CountedUsage {
     model: Model,
-    reader: Reader,
+    reader: UsageReader,
 }
 
-impl Usage {
+impl CountedUsage {
     /// Nothing was seen of the answer yet.
     pub(super) fn new(model: Model) -> Self {
-        Self { model, reader: Reader::default() }
+        Self { model, reader: UsageReader::default() }
     }
 
     /// Looks at the next piece of the answer.
     pub(super) fn see(&mut self, piece: &[u8]) {
         self.reader.see(piece);
     }
+
+    /// What was found, if anything.
+    pub(super) fn tokens(&self) -> Option<Tokens> {
+        self.reader.tokens()
+    }
 }
 
-impl Drop for Usage {
+impl Drop for CountedUsage {
     fn drop(&mut self) {
-        if let Some(tokens) = self.reader.tokens() {
+        if let Some(tokens) = self.tokens() {
             self.model.took(tokens);
         }
     }
 }
 
+/// Reads an answer for its token counts.
 #[derive(Debug, Default)]
-struct Reader {
+struct UsageReader {
     at: At,
     counts: Counts,
 }
@@ -70,7 +76,7 @@ impl Default for At {
     }
 }
 
-impl Reader {
+impl UsageReader {
     fn see(&mut self, mut piece: &[u8]) {
         while let Some(&byte) = piece.first() {
             let space = byte.is_ascii_whitespace();
@@ -100,7 +106,6 @@ impl Reader {
         }
     }
 
-    /// What was found, if anything.
     fn tokens(&self) -> Option<Tokens> {
         let Counts { prompt, cached, completion } = self.counts;
         prompt.or(cached).or(completion)?;

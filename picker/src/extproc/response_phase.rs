@@ -1,4 +1,4 @@
-//! The rest of an exchange, once its request is decided: what is left of the request, and the response.
+//! The messages after a decision: what is left of the request, and the response.
 //!
 //! A request is under way until the last byte or the trailers of its response, where the gateway shows
 //! them, and until the stream ends elsewhere. With a response body mode of `NONE` that may be too early:
@@ -8,45 +8,38 @@
 use std::net::SocketAddr;
 
 use futures::Stream;
-use picker_core::Flight;
+use picker_core::outcome::ResponseHead;
+use picker_core::request::Headers;
+use picker_core::{Edits, Flight};
 use picker_proto::processing_mode::BodySendMode;
 use picker_proto::processing_request::Request as Part;
-use picker_proto::processing_response::Response;
-use picker_proto::{
-    HeadersResponse, HttpBody, HttpHeaders, Metadata, ProcessingMode, ProcessingRequest, ProcessingResponse,
-};
+use picker_proto::{HttpBody, HttpHeaders, Metadata, ProcessingMode, ProcessingRequest, ProcessingResponse};
 use tonic::Status;
 
-use super::account::Account;
-use super::body::{End, pieces};
-use super::mode::Modes;
+use super::body_mode::Modes;
 use super::reply::{self, NAMESPACE, Side};
-use super::usage::Usage;
+use super::request_body::{End, pieces};
 use super::wire::Wire;
-use crate::metrics::Model;
+use crate::exchange::{Account, Response};
 
 /// Key of the metadata in which a gateway says who served.
 pub(super) const SERVED: &str = "x-gateway-destination-endpoint-served";
 
-/// The rest of an exchange.
+/// What is left of an exchange whose request is decided.
 #[derive(Debug)]
-pub(super) struct Tail {
+pub(super) struct ResponsePhase {
     modes: Modes,
-    /// The request under way: dropped as soon as the response has ended.
-    flight: Option<Flight>,
-    /// What its answer says of its tokens: counted when it is dropped, with the flight.
-    usage: Option<Usage>,
+    /// The response to a routed request: gone as soon as it has ended.
+    response: Option<Response>,
     /// Whether the last of each body was seen. What comes after it is a repetition (envoyproxy/envoy#46237).
     request_ended: bool,
     response_ended: bool,
 }
 
-impl Tail {
-    /// After a request of which so much was read. If it was routed, it is under way, and its answer is counted for
-    /// its model.
-    pub(super) fn new(modes: Modes, routed: Option<(Flight, Model)>, read: End) -> Self {
-        let (flight, usage) = routed.map(|(flight, model)| (flight, Usage::new(model))).unzip();
-        Self { modes, flight, usage, request_ended: read != End::Open, response_ended: false }
+impl ResponsePhase {
+    /// After a request of which so much was read. If it was routed, its response is `response`.
+    pub(super) fn new(modes: Modes, response: Option<Response>, read: End) -> Self {
+        Self { modes, response, request_ended: read != End::Open, response_ended: false }
     }
 
     /// Answers `next`, if there is one, and every further message until the gateway has no more.
@@ -71,20 +64,21 @@ impl Tail {
                 Some(Part::RequestBody(body)) => self.body(wire, Side::Request, body).await,
                 Some(Part::ResponseBody(body)) => self.body(wire, Side::Response, body).await,
                 Some(Part::ResponseHeaders(headers)) => {
-                    self.compare_served(message.metadata_context.as_ref(), account);
-                    if is_encoded(&headers) || failed(&headers) {
-                        self.usage = None;
+                    let edits = self.head(&headers, message.metadata_context.as_ref(), account);
+                    let mut answer = self.response_headers(&headers, &edits);
+                    if headers.end_of_stream {
+                        reply::tell(&mut answer, &self.ended());
                     }
-                    wire.send(self.response_headers(&headers)).await;
-                    self.response_ends_if(headers.end_of_stream);
+                    wire.send(answer).await;
                 }
                 Some(Part::RequestTrailers(_)) => {
                     self.request_ended = true;
                     wire.send(reply::trailers(Side::Request)).await;
                 }
                 Some(Part::ResponseTrailers(_)) => {
-                    wire.send(reply::trailers(Side::Response)).await;
-                    self.response_ends_if(true);
+                    let mut answer = reply::trailers(Side::Response).into();
+                    reply::tell(&mut answer, &self.ended());
+                    wire.send(answer).await;
                 }
                 Some(Part::RequestHeaders(_)) => {
                     account.broken();
@@ -105,41 +99,63 @@ impl Tail {
     {
         let (mode, ended) = match side {
             Side::Request => (self.modes.request, self.request_ended),
+            Side::Response => (self.modes.response, self.response_ended),
+        };
+        let edits = match side {
+            Side::Request => {
+                self.request_ended |= body.end_of_stream;
+                Edits::default()
+            }
             Side::Response => {
-                if let Some(usage) = &mut self.usage {
-                    usage.see(&body.body);
+                if let Some(response) = &mut self.response {
+                    response.chunk(&body.body);
                 }
-                (self.modes.response, self.response_ended)
+                if body.end_of_stream { self.ended() } else { Edits::default() }
             }
         };
         if mode != BodySendMode::FullDuplexStreamed {
-            wire.send(reply::body(side)).await;
+            let mut answer = reply::body(side).into();
+            reply::tell(&mut answer, &edits);
+            wire.send(answer).await;
         } else if !ended {
             for piece in pieces(body.body, body.end_of_stream) {
-                wire.send(reply::piece(side, piece)).await;
+                let last = piece.end_of_stream;
+                let mut answer = reply::piece(side, piece).into();
+                if last {
+                    reply::tell(&mut answer, &edits);
+                }
+                wire.send(answer).await;
             }
         }
-        match side {
-            Side::Request => self.request_ended |= body.end_of_stream,
-            Side::Response => self.response_ends_if(body.end_of_stream),
-        }
     }
 
-    fn response_ends_if(&mut self, ends: bool) {
-        if ends {
-            self.response_ended = true;
-            self.flight = None;
-            self.usage = None;
-        }
+    /// The head of the response has come. Edits of it come back.
+    fn head(
+        &mut self,
+        headers: &HttpHeaders,
+        metadata: Option<&Metadata>,
+        account: &Account<'_>,
+    ) -> Edits {
+        let Some(response) = &mut self.response else { return Edits::default() };
+        let served = served(metadata, response.flight(), account);
+        let status = headers.get_str(":status").and_then(|status| status.parse().ok());
+        // Nobody but observers reads them.
+        let all = if response.flight().is_watched() { copied(headers) } else { Headers::default() };
+        response.head(&ResponseHead { status, headers: &all, served }, is_encoded(headers))
     }
 
-    /// The answer to response headers: they go on as they are. `content-length` and `transfer-encoding`
-    /// above all are never set.
+    /// The response has ended. What the gateway is told comes back.
+    fn ended(&mut self) -> Edits {
+        self.response_ended = true;
+        self.response.take().map(Response::ended).unwrap_or_default()
+    }
+
+    /// The answer to response headers: they go on with `edits`. `content-length` and `transfer-encoding` are never set.
     ///
     /// A gateway that was told to buffer the response would hold back an event stream until its end, so it
     /// is asked for the chunks instead. It does as asked where it allows that (`allow_mode_override`), and
     /// ignores it elsewhere. `NONE` would cost less, but then the end of the request would not be seen.
-    fn response_headers(&self, headers: &HttpHeaders) -> ProcessingResponse {
+    fn response_headers(&self, headers: &HttpHeaders, edits: &Edits) -> ProcessingResponse {
         let buffered = matches!(self.modes.response, BodySendMode::Buffered | BodySendMode::BufferedPartial);
         let mode_override = (buffered && is_event_stream(headers)).then(|| ProcessingMode {
             // An override sets both directions, and the request may still be on its way.
@@ -147,35 +163,32 @@ impl Tail {
             response_body_mode: BodySendMode::Streamed.into(),
             ..ProcessingMode::default()
         });
-        ProcessingResponse {
-            response: Some(Response::ResponseHeaders(HeadersResponse::default())),
-            dynamic_metadata: None,
-            mode_override,
-        }
+        let mut answer = ProcessingResponse { mode_override, ..reply::response_headers(edits).into() };
+        reply::tell(&mut answer, edits);
+        answer
     }
+}
 
-    /// Counts a response from an endpoint that was not named: a gateway that does not know it yet falls
-    /// back to another, silently.
-    fn compare_served(&self, metadata: Option<&Metadata>, account: &Account<'_>) {
-        let served = metadata.and_then(|m| m.get_str(NAMESPACE, SERVED));
-        if let (Some(flight), Some(served)) = (&self.flight, served) {
-            let address: Option<SocketAddr> = served.trim().parse().ok();
-            if !flight.targets().iter().any(|target| Some(target.address) == address) {
-                account.served_elsewhere();
-            }
-        }
+/// The endpoint that served, where the gateway says so. One that was not named is counted: a gateway that does not know
+/// it yet falls back to another, silently.
+fn served(metadata: Option<&Metadata>, flight: &Flight, account: &Account<'_>) -> Option<SocketAddr> {
+    let served = metadata.and_then(|m| m.get_str(NAMESPACE, SERVED))?;
+    let address: Option<SocketAddr> = served.trim().parse().ok();
+    if !flight.targets().iter().any(|target| Some(target.address) == address) {
+        account.served_elsewhere();
     }
+    address
+}
+
+/// The headers as plugins read them.
+fn copied(headers: &HttpHeaders) -> Headers {
+    let headers = headers.headers.iter().flat_map(|map| &map.headers);
+    Headers(headers.map(|header| header.clone().into_parts()).collect())
 }
 
 fn is_event_stream(headers: &HttpHeaders) -> bool {
     let kind = headers.get_str("content-type");
     kind.is_some_and(|kind| kind.trim_start().to_ascii_lowercase().starts_with("text/event-stream"))
-}
-
-/// Whether the status says so. What comes then may be what the client sent.
-fn failed(headers: &HttpHeaders) -> bool {
-    let status = headers.get_str(":status");
-    status.is_some_and(|status| !status.starts_with('2'))
 }
 
 /// Whether the body is not what its content type says, but packed.

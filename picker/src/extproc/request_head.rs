@@ -4,31 +4,17 @@ use picker_core::request::Headers;
 use picker_core::view::Address;
 use picker_proto::{HeaderValue, HttpHeaders, Kind, Metadata};
 
-/// Filter metadata and header under which a gateway names the endpoints that may be chosen.
+use crate::exchange::SUBSET;
+
+/// Namespace of the metadata in which a gateway names the endpoints that may be chosen.
 const SUBSET_NAMESPACE: &str = "envoy.lb.subset_hint";
-pub(super) const SUBSET: &str = "x-gateway-destination-endpoint-subset";
-
-/// Headers that pickers set for model servers and their sidecars, or gateways for pickers, and that a
-/// client could use to send a request, or a part of its work, wherever it likes. The destination itself is
-/// not among them: it is overwritten, and taken out of headers that go ahead of the decision.
-const UNTRUSTED: [&str; 6] = [
-    SUBSET,
-    super::tail::SERVED,
-    "x-prefiller-host-port",
-    "x-encoder-hosts-ports",
-    "x-data-parallel-host-port",
-    "x-kv-cache-source-host-port",
-];
-
-/// openFuyao's pickers name prefill and decode servers to its proxies in headers of this prefix.
-const UNTRUSTED_PREFIX: &str = "x-openfuyao-";
 
 /// Headers of more bytes than this have an allocation of their own.
 const LONG: usize = 4 << 10;
 
 /// A request before its body.
 #[derive(Debug)]
-pub(super) struct Head {
+pub(super) struct RequestHead {
     pub headers: Headers,
     /// Whether neither body nor trailers follow.
     pub ends: bool,
@@ -36,7 +22,7 @@ pub(super) struct Head {
     pub subset: Option<Vec<Address>>,
 }
 
-impl Head {
+impl RequestHead {
     pub(super) fn new(message: HttpHeaders, metadata: Option<&Metadata>) -> Self {
         let headers = message.headers.unwrap_or_default().headers;
         let headers = headers.into_iter().map(HeaderValue::into_parts).collect();
@@ -68,7 +54,7 @@ impl Head {
     /// About the memory that its headers take, in bytes.
     pub(super) fn size(&self) -> usize {
         let Headers(headers) = &self.headers;
-        let size = headers.iter().map(|pair| size_of_val(pair) + pair.0.len() + pair.1.len()).sum();
+        let size: usize = headers.iter().map(|pair| size_of_val(pair) + pair.0.len() + pair.1.len()).sum();
         // They lie in the message that brought them, and an allocation may be an eighth larger than was asked for.
         if size > LONG { size + size / 8 } else { size }
     }
@@ -79,25 +65,17 @@ impl Head {
     }
 }
 
-/// Names of headers that must not reach a model server.
-pub(super) fn untrusted(headers: &Headers) -> Vec<String> {
-    let bad = |name: &&str| UNTRUSTED.contains(name) || name.starts_with(UNTRUSTED_PREFIX);
-    // What is no text is the name of no header.
-    let names = headers.0.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok());
-    names.filter(bad).map(str::to_owned).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use picker_proto::build::{fields, string};
-    use picker_proto::{HeaderMap, ListValue, Value};
+    use picker_proto::{ListValue, Value};
 
     use super::*;
 
     fn hinted(value: Value) -> Option<Vec<Address>> {
         let metadata =
             Metadata { filter_metadata: [(SUBSET_NAMESPACE.to_owned(), fields([(SUBSET, value)]))].into() };
-        let head = Head::new(HttpHeaders::default(), Some(&metadata));
+        let head = RequestHead::new(HttpHeaders::default(), Some(&metadata));
         head.subset
     }
 
@@ -119,19 +97,6 @@ mod tests {
         assert_eq!(hinted(list(&[])), Some(vec![]));
         assert_eq!(hinted(string("10.0.0.1:80, 10.0.0.2:80")), addresses(["10.0.0.1:80", "10.0.0.2:80"]));
         assert_eq!(hinted(Value { kind: Some(Kind::BoolValue(true)) }), Some(vec![]));
-        assert_eq!(Head::new(HttpHeaders::default(), Some(&Metadata::default())).subset, None);
-    }
-
-    #[test]
-    fn untrusted_headers_are_found() {
-        let headers = HeaderMap::from_iter([
-            (":path", "/"),
-            ("x-prefiller-host-port", "169.254.169.254:80"),
-            ("x-gateway-destination-endpoint", "169.254.169.254:80"),
-            (SUBSET, "a"),
-            ("x-openfuyao-prefill", "169.254.169.254:80"),
-        ]);
-        let head = Head::new(HttpHeaders { headers: Some(headers), end_of_stream: true }, None);
-        assert_eq!(untrusted(&head.headers), ["x-prefiller-host-port", SUBSET, "x-openfuyao-prefill"]);
+        assert_eq!(RequestHead::new(HttpHeaders::default(), Some(&Metadata::default())).subset, None);
     }
 }

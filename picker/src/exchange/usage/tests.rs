@@ -6,7 +6,7 @@ use crate::metrics::Requests;
 
 /// What is read of an answer that comes in these pieces.
 fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Option<Tokens> {
-    let mut reader = Reader::default();
+    let mut reader = UsageReader::default();
     pieces.into_iter().for_each(|piece| reader.see(piece));
     reader.tokens()
 }
@@ -110,18 +110,18 @@ fn an_object_that_is_too_long_is_none_and_a_later_one_is_found() {
 
 #[test]
 fn between_pieces_little_is_kept() {
-    assert!(size_of::<Usage>() <= 128, "{}", size_of::<Usage>());
+    assert!(size_of::<CountedUsage>() <= 128, "{}", size_of::<CountedUsage>());
 }
 
 #[test]
 fn an_answer_that_says_nothing_counts_nothing() {
     let model = Requests::default().count(Some("m"), crate::metrics::Reason::Routed);
     let before = format!("{model:?}");
-    let mut usage = Usage::new(model.clone());
+    let mut usage = CountedUsage::new(model.clone());
     usage.see(br#"{"usage":null}"#);
     drop(usage);
     assert_eq!(format!("{model:?}"), before);
-    let mut usage = Usage::new(model.clone());
+    let mut usage = CountedUsage::new(model.clone());
     usage.see(CHAT.as_bytes());
     assert_eq!(format!("{model:?}"), before);
     drop(usage);

@@ -9,7 +9,7 @@ const AHEAD: usize = 64 << 10;
 /// The chunks so far: the first as it is, and a copy from the second one on, so that a flood of tiny chunks
 /// takes no more memory than their bytes.
 #[derive(Debug, Default)]
-pub(super) struct Gathered {
+pub(super) struct BodyBuffer {
     only: Bytes,
     copy: Vec<u8>,
     announced: usize,
@@ -17,7 +17,7 @@ pub(super) struct Gathered {
     charged: usize,
 }
 
-impl Gathered {
+impl BodyBuffer {
     /// Chunks of a body of about so many bytes, for which no room beyond `limit` is made ahead.
     pub(super) fn expecting(announced: Option<usize>, limit: usize) -> Self {
         Self { announced: announced.unwrap_or_default().min(limit), limit, ..Self::default() }
@@ -86,8 +86,8 @@ mod tests {
 
     const LIMIT: usize = 1 << 20;
 
-    fn gathered(chunks: &[Bytes]) -> Gathered {
-        let mut gathered = Gathered::expecting(None, LIMIT);
+    fn gathered(chunks: &[Bytes]) -> BodyBuffer {
+        let mut gathered = BodyBuffer::expecting(None, LIMIT);
         chunks.iter().for_each(|chunk| assert!(gathered.push(chunk.clone(), |_| true)));
         gathered
     }
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn an_announced_body_is_copied_once() {
         let chunk = Bytes::from(vec![7; 1000]);
-        let mut gathered = Gathered::expecting(Some(AHEAD), LIMIT);
+        let mut gathered = BodyBuffer::expecting(Some(AHEAD), LIMIT);
         let mut push = || gathered.push(chunk.clone(), |_| true).then(|| gathered.copy.as_ptr());
         push();
         let before = push();
@@ -116,7 +116,7 @@ mod tests {
     #[test]
     fn what_is_announced_is_not_believed() {
         for announced in [AHEAD + 1, LIMIT, usize::MAX] {
-            let mut gathered = Gathered::expecting(Some(announced), usize::MAX);
+            let mut gathered = BodyBuffer::expecting(Some(announced), usize::MAX);
             assert!((0..2).all(|_| gathered.push(Bytes::from_static(b"x"), |_| true)));
             assert_eq!((gathered.copy.capacity(), gathered.charged), (AHEAD, 2));
         }
@@ -125,9 +125,9 @@ mod tests {
     #[test]
     fn where_there_is_no_place_for_ample_room_there_may_be_one_for_the_bytes() {
         let chunk = Bytes::from(vec![7; AHEAD]);
-        let mut gathered = Gathered::expecting(Some(4 * AHEAD), LIMIT);
+        let mut gathered = BodyBuffer::expecting(Some(4 * AHEAD), LIMIT);
         let mut left = 3 * AHEAD;
-        let mut push = |gathered: &mut Gathered| {
+        let mut push = |gathered: &mut BodyBuffer| {
             gathered.push(chunk.clone(), |more| {
                 let left_then = left.checked_sub(more);
                 left = left_then.unwrap_or(left);
@@ -156,7 +156,7 @@ mod tests {
             announced in prop::option::of(0..2 * LIMIT),
             chunks in prop::collection::vec(0..100_000_usize, 1..20),
         ) {
-            let mut gathered = Gathered::expecting(announced, LIMIT);
+            let mut gathered = BodyBuffer::expecting(announced, LIMIT);
             let mut counted = 0;
             for length in chunks {
                 let pushed = gathered.push(vec![7; length].into(), |more| {

@@ -10,12 +10,12 @@ const KEPT: usize = 8;
 /// Bytes that all exchanges share. An eighth of them is kept for small requests, so that a few long uploads
 /// that get stuck refuse nobody but each other.
 #[derive(Debug)]
-pub struct Budget {
+pub struct BodyBudget {
     common: AtomicUsize,
     kept: AtomicUsize,
 }
 
-impl Budget {
+impl BodyBudget {
     /// A budget of so many bytes.
     pub fn new(bytes: usize) -> Self {
         let kept = bytes / KEPT;
@@ -23,22 +23,22 @@ impl Budget {
     }
 
     /// A share that has nothing yet.
-    pub(super) fn share(&self) -> Share<'_> {
-        Share { budget: self, common: 0, kept: 0 }
+    pub fn share(&self) -> BodyShare<'_> {
+        BodyShare { budget: self, common: 0, kept: 0 }
     }
 }
 
 /// What one exchange holds. It is given back when this is dropped.
 #[derive(Debug)]
-pub(super) struct Share<'a> {
-    budget: &'a Budget,
+pub struct BodyShare<'a> {
+    budget: &'a BodyBudget,
     common: usize,
     kept: usize,
 }
 
-impl Share<'_> {
+impl BodyShare<'_> {
     /// Takes so many more bytes, or none and returns false when there are not enough.
-    pub(super) fn take(&mut self, bytes: usize) -> bool {
+    pub fn take(&mut self, bytes: usize) -> bool {
         if take(&self.budget.common, bytes) {
             self.common += bytes;
             return true;
@@ -57,7 +57,7 @@ fn take(free: &AtomicUsize, bytes: usize) -> bool {
     free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
 }
 
-impl Drop for Share<'_> {
+impl Drop for BodyShare<'_> {
     fn drop(&mut self) {
         self.budget.common.fetch_add(self.common, Ordering::Relaxed);
         self.budget.kept.fetch_add(self.kept, Ordering::Relaxed);
@@ -70,7 +70,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_is_given_back_once() {
-        let budget = Budget::new(16);
+        let budget = BodyBudget::new(16);
         let (mut one, mut two) = (budget.share(), budget.share());
         assert_eq!([one.take(8), one.take(5), two.take(4), two.take(1)], [true, true, false, true]);
         // What is kept for small bodies.
@@ -83,7 +83,7 @@ mod tests {
 
     #[test]
     fn long_bodies_leave_room_for_small_ones() {
-        let budget = Budget::new(16 * SMALL);
+        let budget = BodyBudget::new(16 * SMALL);
         let (mut long, mut longer) = (budget.share(), budget.share());
         assert_eq!([long.take(14 * SMALL), longer.take(SMALL + 1)], [true, false]);
         let (mut one, mut two, mut three) = (budget.share(), budget.share(), budget.share());

@@ -2,32 +2,29 @@
 
 use bytes::Bytes;
 use futures::Stream;
+use picker_core::edits::Splice;
+use picker_core::{Refusal, RefusalKind};
 use picker_proto::processing_request::Request;
 use picker_proto::{ProcessingRequest, StreamedBodyResponse};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 use tonic::{Code, Status};
 
-use super::gate::Gate;
-use super::gathered::Gathered;
-use super::head::Head;
-use super::held::Share;
-use super::mode::{EARLY, Wait};
+use super::body_mode::{EARLY, Wait};
 use super::reply;
+use super::request_head::RequestHead;
 use super::wire::Wire;
+use crate::exchange::{BodyShare, RequestBody, TooMuch};
+use crate::pool::Limits;
 
 /// The most bytes of a body in one message of full duplex: every gateway takes them.
 const PIECE: usize = 62_000;
-
-/// A body that is held has to bring this many more bytes within each [`Gate::body_timeout`]. Chunks would
-/// not do as a measure: a byte now and then would hold 16 MiB for ever.
-const PACE: usize = 16 << 10;
 
 /// What was read of a request's body.
 #[derive(Debug, Default)]
 pub(super) struct Body<'a> {
     pub bytes: Bytes,
     /// The bytes' place in the budget, kept until they have gone on.
-    pub held: Option<Share<'a>>,
+    pub held: Option<BodyShare<'a>>,
     /// Whether a part of it was not shown.
     pub partial: bool,
     pub end: End,
@@ -65,12 +62,8 @@ pub(super) enum End {
 /// Why there is no request to route.
 #[derive(Debug)]
 pub(super) enum Unread {
-    /// The body is longer than the limit.
-    TooLarge,
-    /// The bodies of all requests together are longer than theirs.
-    Overloaded,
-    /// What was read of the body takes memory, and the rest doesn't come.
-    TooSlow,
+    /// It is refused.
+    Refused(Refusal),
     /// The gateway or its client has gone.
     Gone,
     /// Something else came: the gateway has answered the client by itself.
@@ -79,22 +72,12 @@ pub(super) enum Unread {
     Failed(Status),
 }
 
-/// A message that is longer than any may be can only be a body.
-impl From<Status> for Unread {
-    fn from(status: Status) -> Self {
-        match status.code() {
-            Code::OutOfRange => Self::TooLarge,
-            _ => Self::Failed(status),
-        }
-    }
-}
-
 /// Reads what `wait` says.
 pub(super) async fn read<'a, S>(
     wire: &mut Wire<S>,
-    head: &mut Head,
+    head: &mut RequestHead,
     wait: Wait,
-    gate: &'a Gate,
+    limits: &'a Limits,
 ) -> Result<Body<'a>, Unread>
 where
     S: Stream<Item = Result<ProcessingRequest, Status>> + Unpin,
@@ -108,48 +91,36 @@ where
         Wait::Chunks => (false, usize::MAX),
         Wait::EarlyChunks => (true, EARLY),
     };
-    let limit = gate.max_body;
+    let refused = |much: TooMuch| Unread::Refused(much.refusal(limits));
+    // A message over the limit of messages can only be a body.
+    let failed = |status: Status| match status.code() {
+        Code::OutOfRange => refused(TooMuch::TooLarge),
+        _ => Unread::Failed(status),
+    };
     // Only the beginning of a long body may be shown.
-    if !partial && head.content_length().is_some_and(|length| length > limit) {
-        return Err(Unread::TooLarge);
-    }
-    let mut held = gate.held.share();
-    if !held.take(head.size()) {
-        return Err(Unread::Overloaded);
-    }
+    let mut body = RequestBody::expect(limits, head.size(), head.content_length(), partial).map_err(refused)?;
     if enough == 0 {
         wire.send(reply::headers_before_body(&head.headers)).await;
     }
-    let mut gathered = Gathered::expecting(head.content_length(), limit);
     let mut messages = 0;
-    // Nothing is held yet, so there is no hurry; and a body of a single message needs no clock.
-    let (mut due, mut pace) = (None, 1);
     let end = loop {
-        let next = match due {
-            None => wire.next().await?,
-            Some(due) => timeout_at(due, wire.next()).await.map_err(|_| Unread::TooSlow)??,
+        let next = match body.due() {
+            None => wire.next().await,
+            Some(due) => timeout_at(due, wire.next())
+                .await
+                .map_err(|_| Unread::Refused(RefusalKind::TooSlow.into()))?,
         };
-        let Some(message) = next else { return Err(Unread::Gone) };
+        let Some(message) = next.map_err(failed)? else { return Err(Unread::Gone) };
         head.learn(message.metadata_context.as_ref());
         match message.request {
-            Some(Request::RequestBody(body)) => {
-                let more = body.body.len();
-                if gathered.len() + more > limit && wait != Wait::EarlyChunks {
-                    return Err(Unread::TooLarge);
-                }
-                if !gathered.push(body.body, |bytes| held.take(bytes)) {
-                    return Err(Unread::Overloaded);
-                }
+            Some(Request::RequestBody(chunk)) => {
+                body.push(chunk.body).map_err(refused)?;
                 messages += 1;
-                if body.end_of_stream {
+                if chunk.end_of_stream {
                     break End::Body;
                 }
-                if gathered.len() >= enough {
+                if body.len() >= enough {
                     break End::Open;
-                }
-                if gathered.len() >= pace {
-                    pace = gathered.len() + PACE;
-                    due = Some(Instant::now() + gate.body_timeout);
                 }
             }
             Some(Request::RequestTrailers(_)) => break End::Trailers,
@@ -166,7 +137,8 @@ where
         Wait::EarlyChunks => Shown::Chunks(messages),
     };
     let partial = partial && end == End::Open;
-    Ok(Body { bytes: gathered.finish(), held: Some(held), partial, end, shown })
+    let (bytes, held) = body.finish();
+    Ok(Body { bytes, held: Some(held), partial, end, shown })
 }
 
 /// Pieces of `body` to send on, the last of which says whether the body ends. They are slices of it.
@@ -180,6 +152,30 @@ pub(super) fn pieces(mut body: Bytes, ends: bool) -> impl Iterator<Item = Stream
         more = !body.is_empty();
         Some(StreamedBodyResponse { body: piece, end_of_stream: ends && !more })
     })
+}
+
+/// `body` with `splices` made, which are in order and apart: slices of it and of what comes in.
+pub(super) fn spliced(body: &Bytes, splices: &[Splice]) -> impl Iterator<Item = Bytes> {
+    let mut at = 0;
+    let cut = |range: std::ops::Range<usize>| body.slice(range.start.min(body.len())..range.end.min(body.len()));
+    let mut parts: Vec<Bytes> = Vec::with_capacity(2 * splices.len() + 1);
+    for Splice { range, with } in splices {
+        parts.push(cut(at..range.start.max(at)));
+        parts.push(with.clone());
+        at = range.end.max(at);
+    }
+    parts.push(cut(at..body.len().max(at)));
+    parts.into_iter().filter(|part| !part.is_empty())
+}
+
+/// Pieces of `body` with `splices` made, the last of which says whether the body ends.
+pub(super) fn spliced_pieces(body: &Bytes, splices: &[Splice], ends: bool) -> Vec<StreamedBodyResponse> {
+    let mut cut: Vec<_> = spliced(body, splices).flat_map(|part| pieces(part, false)).collect();
+    match cut.last_mut() {
+        Some(last) => last.end_of_stream = ends,
+        None => cut.push(StreamedBodyResponse { body: Bytes::new(), end_of_stream: ends }),
+    }
+    cut
 }
 
 #[cfg(test)]
@@ -198,5 +194,21 @@ mod tests {
         };
         assert_eq!(seen(Bytes::from(vec![7; PIECE]), false), [(PIECE, false)]);
         assert_eq!(seen(Bytes::new(), true), [(0, true)]);
+    }
+
+    #[test]
+    fn splices_are_made_while_pieces_are_cut_and_only_the_last_one_ends() {
+        let splice = |range, with: &'static str| Splice { range, with: Bytes::from_static(with.as_bytes()) };
+        let (body, splices) = (Bytes::from_static(b"{model: a, n: 1}"), [splice(8..9, "long-name"), splice(16..16, "!")]);
+        let cut: Vec<_> = spliced_pieces(&body, &splices, true);
+        let joined: Vec<u8> = cut.iter().flat_map(|piece| piece.body.to_vec()).collect();
+        assert_eq!(String::from_utf8(joined).unwrap(), "{model: long-name, n: 1}!");
+        assert_eq!(cut.iter().map(|p| p.end_of_stream).collect::<Vec<_>>(), [false, false, false, true]);
+        assert_eq!(cut[2].body.as_ptr(), body[9..].as_ptr());
+        let emptied = spliced_pieces(&body, &[splice(0..16, "")], true);
+        assert_eq!(emptied.iter().map(|p| (p.body.len(), p.end_of_stream)).collect::<Vec<_>>(), [(0, true)]);
+        // What lies outside of the body changes nothing of it.
+        let outside = spliced_pieces(&body, &[splice(40..50, "")], false);
+        assert_eq!(outside.iter().map(|p| p.body.clone()).collect::<Vec<_>>(), [body.clone()]);
     }
 }

@@ -1,0 +1,5 @@
+//! Admitters: plugins that turn requests away before an endpoint is chosen.
+
+room! {
+    probabilistic::ProbabilisticAdmitter,
+}

@@ -1,0 +1,48 @@
+//! `decode-filter`: keeps the pods that decode.
+
+use std::sync::Arc;
+
+use super::role::RoleFilter;
+use crate::ask::Ask;
+use crate::cx::Cx;
+use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugins::NoParameters;
+use crate::role::Filter;
+use crate::view::Candidates;
+
+/// Keeps the pods whose label says that they decode, and those without one.
+#[derive(Debug)]
+pub struct DecodeFilter(RoleFilter);
+
+impl Plugin for DecodeFilter {
+    const TYPE: &'static str = "decode-filter";
+    const SUMMARY: &'static str = "Keeps the pods that decode: those whose label llm-d.ai/role is decode, prefill-decode, both or encode-prefill-decode, and those without that label. both is a former name of prefill-decode.";
+    const ROLES: &'static [Role] = &[Role::Filter];
+    const SAMPLE: &'static str = "\
+plugins:
+- type: disagg-profile-handler
+  parameters:
+    deciders: {prefill: always-disagg-pd-decider}
+- type: always-disagg-pd-decider
+- type: decode-filter
+- type: prefill-filter
+- type: queue-scorer
+schedulingProfiles:
+- name: decode
+  plugins: [{pluginRef: decode-filter}, {pluginRef: queue-scorer}]
+- name: prefill
+  plugins: [{pluginRef: prefill-filter}, {pluginRef: queue-scorer}]
+";
+    type Params = NoParameters;
+
+    fn build(_: NoParameters, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
+        let filter = RoleFilter::new(&["decode", "prefill-decode", "both", "encode-prefill-decode"], true);
+        Ok(Roles { filter: Some(Arc::new(Self(filter))), ..Roles::default() })
+    }
+}
+
+impl Filter for DecodeFilter {
+    fn filter(&self, ask: &Ask<'_>, _: &mut Cx, keep: &mut Candidates) {
+        self.0.retain(ask.view, keep);
+    }
+}

@@ -1,0 +1,7 @@
+//! Observers: plugins that watch responses.
+
+room! {
+    request_attribute_reporter::RequestAttributeReporter,
+}
+
+mod expression;

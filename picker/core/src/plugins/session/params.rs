@@ -1,0 +1,202 @@
+//! Parameters of the plugins that keep sessions at their endpoints.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::table::MAX_TTL;
+use crate::fact::{FairnessId, Slot};
+use crate::plugin::{BuildCx, BuildError};
+use crate::request::header;
+
+/// Parameters of `session-affinity-filter` and `session-affinity-scorer`.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Params {
+    /// How a session is known: `encoded_endpoint_header` (the default), where clients bring back a token that the
+    /// response to their last request had, or `session_id`, where requests carry an id of their session, and the picker
+    /// remembers where each session is.
+    strategy: Strategy,
+    /// For the strategy `encoded_endpoint_header`.
+    encoded_endpoint_header_config: Option<TokenConfig>,
+    /// For the strategy `session_id`.
+    session_id_config: Option<IdConfig>,
+    /// The scheduling profile whose endpoint a session stays at, for example `prefill`. By default, it is the profile of
+    /// the destination. With a plugin for each of two profiles, give them different headers.
+    pub(super) profile_name: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum Strategy {
+    /// The token in a header names the endpoint: the base64 of `namespace/name`. It is written into every response.
+    #[default]
+    EncodedEndpointHeader,
+    /// A table in the memory of this picker has the endpoint of each session. Nothing is written into responses, and
+    /// other replicas know nothing of it.
+    SessionId,
+}
+
+/// Parameters of the strategy `encoded_endpoint_header`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct TokenConfig {
+    /// The header of requests and responses that has the token.
+    header: String,
+}
+
+impl Default for TokenConfig {
+    fn default() -> Self {
+        Self { header: "x-session-token".to_owned() }
+    }
+}
+
+/// Parameters of the strategy `session_id`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct IdConfig {
+    /// Where the id of the session is looked for. The first source that has one counts. A request without an id is left
+    /// to the other plugins. By default, it is the header `x-session-id`.
+    sources: Vec<SourceConfig>,
+    /// For how many seconds the picker remembers a session that sends no request, 1 to 2592000 (30 days).
+    #[schemars(range(min = 1, max = 2_592_000))]
+    eviction_ttl_seconds: f64,
+    /// Within how many seconds forgotten sessions give back their place, 1 to 86400. Even before that nothing is sent
+    /// by them. At most 1048576 sessions are kept, in 16 MiB; beyond that, those used longest ago give way.
+    #[schemars(range(min = 1, max = 86_400))]
+    eviction_sweep_seconds: f64,
+}
+
+impl Default for IdConfig {
+    fn default() -> Self {
+        let header = Some("x-session-id".to_owned());
+        let sources = vec![SourceConfig { header, attribute: None, producer: None }];
+        Self { sources, eviction_ttl_seconds: 300.0, eviction_sweep_seconds: 10.0 }
+    }
+}
+
+/// Where the id of a session comes from: `header` or `attribute`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct SourceConfig {
+    /// The name of a request header.
+    header: Option<String>,
+    /// What another plugin found out: `agent-identity`, the session of the agent that sends the request.
+    attribute: Option<String>,
+    /// Name of the plugin that finds out the attribute. Without it, the one called `agent-identity`, which is made with
+    /// default parameters if there is none.
+    producer: Option<String>,
+}
+
+/// How sessions are known, as checked.
+#[derive(Debug)]
+pub(super) enum Known {
+    /// By the token in this header.
+    Token {
+        /// In lower case.
+        header: String,
+    },
+    /// By an id.
+    Id {
+        /// Where ids come from, the first one first.
+        sources: Box<[Source]>,
+        /// What tells two spaces of ids apart.
+        shape: String,
+        ttl: Duration,
+        sweep: Duration,
+    },
+}
+
+/// Where an id comes from.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// The header of this name, in lower case.
+    Header(String),
+    /// The agent's session.
+    Agent(Slot<FairnessId>),
+}
+
+/// The only attribute there is.
+const AGENT: &str = "agent-identity";
+const SOURCES: &str = "sessionIdConfig.sources";
+
+impl Params {
+    /// How sessions are known.
+    pub(super) fn known(&self, cx: &mut BuildCx<'_>) -> Result<Known, BuildError> {
+        let of_the_other = match self.strategy {
+            Strategy::EncodedEndpointHeader => self.session_id_config.as_ref().map(|_| "sessionIdConfig"),
+            Strategy::SessionId => {
+                self.encoded_endpoint_header_config.as_ref().map(|_| "encodedEndpointHeaderConfig")
+            }
+        };
+        if let Some(field) = of_the_other {
+            cx.warn(field, "has no effect with the other strategy; leave it out, or change strategy");
+        }
+        match self.strategy {
+            Strategy::EncodedEndpointHeader => {
+                let TokenConfig { header } = self.encoded_endpoint_header_config.clone().unwrap_or_default();
+                let header = header_name("encodedEndpointHeaderConfig.header", &header)?;
+                Ok(Known::Token { header })
+            }
+            Strategy::SessionId => self.session_id_config.clone().unwrap_or_default().known(cx),
+        }
+    }
+}
+
+impl IdConfig {
+    fn known(&self, cx: &mut BuildCx<'_>) -> Result<Known, BuildError> {
+        if self.sources.is_empty() {
+            return Err(BuildError::invalid(SOURCES, "must have at least one source"));
+        }
+        let mut shape = String::new();
+        let mut sources = Vec::with_capacity(self.sources.len());
+        for (n, source) in self.sources.iter().enumerate() {
+            let source = source.checked(&format!("{SOURCES}[{n}]"), &mut shape, cx)?;
+            sources.push(source);
+        }
+        let ttl = seconds("evictionTtlSeconds", self.eviction_ttl_seconds, MAX_TTL)?;
+        let day = Duration::from_secs(86_400);
+        let sweep = seconds("evictionSweepSeconds", self.eviction_sweep_seconds, day)?;
+        Ok(Known::Id { sources: sources.into(), shape, ttl, sweep })
+    }
+}
+
+impl SourceConfig {
+    fn checked(&self, path: &str, shape: &mut String, cx: &mut BuildCx<'_>) -> Result<Source, BuildError> {
+        match (&self.header, &self.attribute) {
+            (Some(_), None) if self.producer.is_some() => {
+                let message = "belongs to an attribute; leave it out for a header";
+                Err(BuildError::invalid(&format!("{path}.producer"), message))
+            }
+            (Some(header), None) => {
+                let header = header_name(&format!("{path}.header"), header)?;
+                shape.push_str(&format!("header={header} "));
+                Ok(Source::Header(header))
+            }
+            (None, Some(attribute)) if attribute == AGENT => {
+                let producer = self.producer.as_deref();
+                let slot = cx.reads(&format!("{path}.producer"), producer)?;
+                shape.push_str(&format!("attribute={attribute} producer={} ", producer.unwrap_or(AGENT)));
+                Ok(Source::Agent(slot))
+            }
+            (None, Some(attribute)) => {
+                let message = format!("there is no attribute {attribute:?}; known: {AGENT}");
+                Err(BuildError::unknown_ref(&format!("{path}.attribute"), message))
+            }
+            _ => Err(BuildError::invalid(path, "must have either header or attribute")),
+        }
+    }
+}
+
+fn header_name(field: &str, name: &str) -> Result<String, BuildError> {
+    header::name(name).map_err(|message| BuildError::invalid(field, message))
+}
+
+fn seconds(name: &str, seconds: f64, most: Duration) -> Result<Duration, BuildError> {
+    if (1.0..=most.as_secs_f64()).contains(&seconds) {
+        return Ok(Duration::from_secs_f64(seconds));
+    }
+    let message = format!("must lie between 1 and {}", most.as_secs());
+    Err(BuildError::invalid(&format!("sessionIdConfig.{name}"), message))
+}

@@ -1,0 +1,114 @@
+//! One exchange, from a request to the outcome of its response, whatever protocol shows it:
+//!
+//! ```text
+//! begin ─► strategy ─► request body ─► decide ─► response head ─► chunks ─► ended
+//!            └───────────┴── refused ──┘
+//! ```
+//!
+//! What a gateway is told, and in which order, is its protocol's ([`crate::extproc`]).
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use picker_core::prepare::Prepared;
+use picker_core::request::{Content, Headers, Request};
+use picker_core::trace::NoTrace;
+use picker_core::view::Address;
+use picker_core::{Cx, Refusal, RefusalKind, Strategy, parse};
+
+use crate::pool::Pool;
+
+mod account;
+mod body_budget;
+mod body_buffer;
+mod request_body;
+mod response;
+mod untrusted;
+mod usage;
+
+pub use account::Account;
+pub use body_budget::{BodyBudget, BodyShare};
+pub use request_body::{RequestBody, TooMuch};
+pub use response::Response;
+pub use untrusted::{SUBSET, untrusted};
+
+/// An exchange that has begun. If it is dropped before its request was routed or refused, its client has gone.
+#[derive(Debug)]
+pub struct Exchange<'a> {
+    pool: &'a Pool,
+    /// Counts what becomes of it.
+    pub account: Account<'a>,
+}
+
+/// A request, read as far as its strategy needs it.
+#[derive(Debug)]
+pub struct Incoming<'a> {
+    /// The headers.
+    pub headers: Headers,
+    /// The body, or what was read of it.
+    pub body: bytes::Bytes,
+    /// Whether a part of the body was not read. Its beginning may be broken off anywhere; such a request is routed by
+    /// load.
+    pub partial: bool,
+    /// The endpoints that may be chosen, if the gateway restricts them.
+    pub subset: Option<&'a [Address]>,
+}
+
+impl<'a> Exchange<'a> {
+    /// An exchange of `pool`.
+    pub fn begin(pool: &'a Pool) -> Self {
+        Self { pool, account: Account::open(&pool.traffic) }
+    }
+
+    /// The strategy that the whole exchange uses.
+    ///
+    /// # Errors
+    /// When there is none yet.
+    pub fn strategy(&self) -> Result<Arc<Strategy>, Refusal> {
+        self.pool.hot.current().ok_or_else(|| RefusalKind::NoStrategy.into())
+    }
+
+    /// Decides where a request goes, and counts it. Its headers come back with the response to come, for who tells the
+    /// gateway.
+    ///
+    /// # Errors
+    /// The refusal, which is counted too.
+    pub async fn decide(
+        &mut self,
+        strategy: Arc<Strategy>,
+        incoming: Incoming<'_>,
+    ) -> Result<(Response, Headers), Refusal> {
+        let asked = Instant::now();
+        let Incoming { headers, body, partial, subset } = incoming;
+        let content = match parse::parse(&headers, &body) {
+            Ok(content) => content,
+            Err(_) if partial => Content::default(),
+            Err(bad) => {
+                let refusal = Refusal::with(RefusalKind::BadBody, bad.to_string());
+                self.account.refused(None, &refusal);
+                return Err(refusal);
+            }
+        };
+        let priority = self.pool.priorities.load().of(&headers);
+        let request = Request { headers, body, content, priority };
+        let prepared = if strategy.prepares() {
+            let view = self.pool.view.load_full();
+            strategy.prepare(&request, &view, asked, tokio::time::sleep).await
+        } else {
+            Prepared::default()
+        };
+        let began = Instant::now();
+        let view = self.pool.view.load_full();
+        let subset = subset.filter(|_| self.pool.limits.subset_filter);
+        match strategy.route_traced(&request, &view, subset, prepared, &mut Cx::live(), &mut NoTrace) {
+            Ok(flight) => {
+                let model = self.account.routed(request.model(), asked, began);
+                Ok((Response::new(flight, model), request.headers))
+            }
+            Err(refusal) => {
+                self.account.refused(request.model(), &refusal);
+                Err(refusal)
+            }
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! A pool: the unit of the process. Strategy, endpoints and metrics are a pool's; limits are the process's.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use picker_core::Hot;
+
+use crate::exchange::BodyBudget;
+use crate::metrics::Traffic;
+use crate::view::SharedView;
+use crate::watch::objectives::SharedPriorities;
+
+/// What the exchanges of one pool share.
+#[derive(Debug)]
+pub struct Pool {
+    /// The strategy that serves.
+    pub hot: Arc<Hot>,
+    /// The endpoints.
+    pub view: SharedView,
+    /// Priorities of requests, by the InferenceObjective that they name.
+    pub priorities: SharedPriorities,
+    /// Where exchanges are counted.
+    pub traffic: Traffic,
+    /// The limits of the process, which all its pools share.
+    pub limits: Arc<Limits>,
+}
+
+/// Limits of a process.
+#[derive(Debug)]
+pub struct Limits {
+    /// The longest request body that is held for a decision, in bytes; a longer one is refused with 413. A
+    /// body that no plugin reads is not held, and not limited.
+    pub max_body: usize,
+    /// How long a body that is held may take for each 16 KiB of it; a slower one is refused with 408.
+    pub body_timeout: Duration,
+    /// Whether only endpoints are chosen that the gateway's subset hint names, where it has one.
+    pub subset_filter: bool,
+    /// The memory that all bodies that are held may take together. A request whose body finds no room is refused with
+    /// 503.
+    pub budget: BodyBudget,
+}
