@@ -1,8 +1,12 @@
 //! Microbenchmark of reading a model server's metrics: `cargo bench -p picker --bench scrape`.
 
 use std::fmt::Write;
+use std::sync::Arc;
 
 use picker::scrape::scan;
+use picker::scrape::table::Table;
+use picker_core::column::Column;
+use picker_core::scrape::ScrapePlan;
 
 /// As the picker has it.
 #[global_allocator]
@@ -48,7 +52,9 @@ fn page() -> String {
 #[divan::bench]
 fn vllm_40_kb(bencher: divan::Bencher<'_, '_>) {
     let page = page();
-    let signals = scan(page.as_bytes(), None);
+    let plan = ScrapePlan::of(&[Column::CACHE_CONFIG, Column::LORA]);
+    let table = Arc::new(Table::new(Arc::new(plan)));
+    let signals = scan(&table, page.as_bytes(), &[]);
     assert_eq!((signals.waiting, signals.num_blocks), (Some(3.0), Some(27_514)));
-    bencher.bench(|| scan(divan::black_box(page.as_bytes()), None));
+    bencher.bench(|| scan(&table, divan::black_box(page.as_bytes()), &[]));
 }

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
 use picker_core::column::Column;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
 pub mod auth;
@@ -97,9 +97,11 @@ fn timestamp(time: SystemTime) -> Option<String> {
 async fn endpoints_page(State(admin): State<Admin>) -> Json<Value> {
     let view = admin.view.load();
     let number = |figure: f32| if figure.is_nan() { Value::Null } else { json!(figure) };
+    let plan = admin.serving.borrow().scrape.clone();
+    let attributes = plan.as_deref().map_or(&[][..], |plan| &plan.attributes);
     let endpoints = view.endpoints.iter().enumerate().map(|(i, endpoint)| {
         let lora = view.lora[i].as_deref();
-        json!({
+        let mut page = json!({
             "name": endpoint.name,
             "pod": endpoint.pod,
             "namespace": endpoint.namespace,
@@ -115,7 +117,12 @@ async fn endpoints_page(State(admin): State<Admin>) -> Json<Value> {
             "blockSize": view.block_size[i],
             "blocks": view.num_blocks[i],
             "lora": lora.map(|l| json!({"max": l.max, "running": l.running, "waiting": l.waiting})),
-        })
+        });
+        if !attributes.is_empty() {
+            let attributes = attributes.iter().map(|(name, column)| (name.clone(), number(view.column(*column)[i])));
+            page["attributes"] = attributes.collect::<Map<_, _>>().into();
+        }
+        page
     });
     Json(json!({"endpoints": endpoints.collect::<Vec<_>>()}))
 }

@@ -100,7 +100,7 @@ fn missing(serving: &Serving, progress: Progress) -> Vec<String> {
     }
     if !progress.listed {
         missing.push("the list of endpoints".to_owned());
-    } else if serving.scrape && progress.attempted < progress.endpoints {
+    } else if serving.scrape.is_some() && progress.attempted < progress.endpoints {
         let left = progress.endpoints - progress.attempted;
         missing.push(format!("a first scrape of {left} of {} endpoints", progress.endpoints));
     }

@@ -1,13 +1,18 @@
 //! The scraping of model servers: their metrics become the signals of an endpoint.
 //!
 //! ```text
+//!                      ScrapePlan of the strategy ─ job
+//!                                                    │ table
 //! GET /metrics ─ connection ─► bytes ─ scan ─► samples ─ engine ─► Signals ─► readings ─► View
 //! ```
 
 pub mod connection;
 pub mod engine;
+pub mod job;
 mod labels;
 pub mod poll;
 pub mod scan;
+pub mod table;
+pub mod tls;
 
 pub use scan::scan;

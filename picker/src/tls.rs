@@ -7,5 +7,6 @@
 mod certificate;
 mod files;
 
+pub(crate) use certificate::provider;
 pub use certificate::{Certificate, TlsError};
 pub use files::{Change, Files};

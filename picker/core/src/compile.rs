@@ -12,6 +12,7 @@ mod context;
 mod instances;
 mod order;
 mod profiles;
+mod scrape;
 #[cfg(test)]
 mod tests;
 

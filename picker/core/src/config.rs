@@ -18,7 +18,7 @@ pub use read::Scope;
 
 pub(crate) use document::length;
 pub(crate) use order::{MAX_TOLD, told};
-pub(crate) use read::{Body, read};
+pub(crate) use read::{Body, DataLayer, read};
 
 /// How requests are routed: plugins, and the profiles that put them to use.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -20,6 +20,7 @@ pub mod compile;
 pub mod config;
 pub mod cx;
 pub mod discovery;
+pub mod duration;
 pub mod edits;
 pub mod endpoint;
 pub mod fact;
@@ -36,6 +37,7 @@ pub mod refusal;
 pub mod request;
 pub mod role;
 pub mod schedule;
+pub mod scrape;
 pub mod store;
 pub mod strategy;
 #[cfg(any(test, feature = "testing"))]

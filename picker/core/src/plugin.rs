@@ -13,6 +13,7 @@ use crate::role::{
     Admitter, Decider, Filter, Observer, Picker, PreRequest, Preparer, Producer, ProfileHandler, Scorer,
     Screener, Upkeep,
 };
+use crate::scrape::{MetricsExtractor, MetricsSource};
 
 mod build;
 mod error;
@@ -20,7 +21,7 @@ mod params;
 mod registry;
 
 pub use build::BuildCx;
-pub(crate) use build::{Asked, Building};
+pub(crate) use build::{Asked, AttributeRead, Building};
 pub use error::BuildError;
 pub(crate) use error::parameter_path;
 pub use registry::{Registration, Registry};
@@ -137,6 +138,10 @@ roles! {
     Upkeep, upkeep: Arc<dyn Upkeep>, "upkeep";
     /// Finds the endpoints in place of an InferencePool.
     Discovery, discovery: FileDiscovery, "discovery";
+    /// Where the metrics of model servers are.
+    DataSource, data_source: MetricsSource, "data source";
+    /// Which series of them tell what.
+    Extractor, extractor: MetricsExtractor, "extractor";
 }
 
 impl Roles {

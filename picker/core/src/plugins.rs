@@ -21,6 +21,7 @@ macro_rules! room {
 }
 
 pub mod admit;
+pub mod data;
 pub mod decide;
 pub mod discover;
 pub mod filter;
@@ -52,6 +53,7 @@ pub fn builtin() -> &'static Registry {
             admit::REGISTRATIONS,
             observe::REGISTRATIONS,
             discover::REGISTRATIONS,
+            data::REGISTRATIONS,
         ];
         let mut registry = Registry::default();
         registry.extend(rooms.into_iter().flatten().copied());

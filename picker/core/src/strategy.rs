@@ -12,6 +12,7 @@ use crate::role::{
     Admitter, BoundHandler, Filter, Observer, Picker, PreRequest, Preparer, Producer, Scorer, Screener,
     Upkeep,
 };
+use crate::scrape::ScrapePlan;
 
 /// A compiled routing: which plugins decide, and how. Made by [`compile`](crate::compile::compile), shared, never
 /// changed.
@@ -22,6 +23,8 @@ pub struct Strategy {
     pub needs: Needs,
     /// The columns of the view that its plugins read, each once, in their order.
     pub columns: Box<[Column]>,
+    /// What is scraped for it; `None` when its plugins read nothing of model servers' metrics.
+    pub scrape: Option<Arc<ScrapePlan>>,
     /// Where its endpoints come from, when that is not an InferencePool.
     pub discovery: Option<FileDiscovery>,
     /// Files that its plugins read when it serves.

@@ -9,7 +9,8 @@ use super::tasks::Tasks;
 use crate::args::ServeArgs;
 use crate::metrics::Metrics;
 use crate::scrape::connection::Place;
-use crate::scrape::poll;
+use crate::scrape::job::{Defaults, Jobs};
+use crate::scrape::poll::Poll;
 use crate::source::Installer;
 use crate::view::SharedView;
 use crate::watch::Wanted;
@@ -38,15 +39,17 @@ pub(super) fn start(
     let follow = progress.subscribe();
     let rung = Arc::new(Notify::new());
 
-    let poll = poll::run(
-        targets.subscribe(),
-        scrape.subscribe(),
-        poll::Settings { interval, deadline: DEADLINE, place },
-        metrics.scraping.clone(),
-        rung.clone(),
-    );
+    let stale_after = args.metrics_staleness_threshold;
+    let mut jobs = Jobs::new(Defaults { place, interval, stale_after });
+    let poll = Poll {
+        jobs: jobs.subscribe(),
+        deadline: DEADLINE,
+        scraping: metrics.scraping.clone(),
+        scraped: rung.clone(),
+    };
+    let follow_targets = targets.subscribe();
     tasks.spawn(async move {
-        poll.await;
+        poll.run(follow_targets).await;
         "scraping"
     });
     let publisher = Publisher {
@@ -57,7 +60,7 @@ pub(super) fn start(
         targets,
         progress,
         scraping: metrics.scraping.clone(),
-        settings: Settings { stale_after: args.metrics_staleness_threshold, tick: interval },
+        settings: Settings { stale_after, tick: interval },
     };
     tasks.spawn(async move {
         publisher.run().await;
@@ -66,9 +69,14 @@ pub(super) fn start(
     let mut serving = installer.serving();
     tasks.spawn(async move {
         loop {
-            let needed = serving.borrow_and_update().scrape;
-            scrape.send_if_modified(|old| std::mem::replace(old, needed) != needed);
-            if serving.changed().await.is_err() {
+            let plan = serving.borrow_and_update().scrape.clone();
+            jobs.install(plan.as_ref());
+            scrape.send_if_modified(|old| std::mem::replace(old, plan.is_some()) != plan.is_some());
+            let changed = tokio::select! {
+                changed = serving.changed() => changed,
+                never = jobs.look_after_certificates() => match never {},
+            };
+            if changed.is_err() {
                 return "following what the strategy needs";
             }
         }

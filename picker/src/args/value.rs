@@ -1,38 +1,10 @@
 //! The values of flags, as Go programs write them.
 
-use std::time::Duration;
-
 use crds::PoolGroup;
 use http::uri::PathAndQuery;
-use picker_serve::StreamTasks;
 
-/// A duration like `50ms`, `1m30s` or `0`.
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("{text:?} is no duration; write one like 50ms, 2s or 1m30s");
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    let mut rest = text;
-    let mut seconds = 0.0;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(wrong)?;
-        let number: f64 = rest[..digits].parse().map_err(|_| wrong())?;
-        rest = &rest[digits..];
-        let unit = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-        seconds += number
-            * match &rest[..unit] {
-                "ns" => 1e-9,
-                "us" | "µs" => 1e-6,
-                "ms" => 1e-3,
-                "s" => 1.0,
-                "m" => 60.0,
-                "h" => 3600.0,
-                _ => return Err(wrong()),
-            };
-        rest = &rest[unit..];
-    }
-    if text.is_empty() { Err(wrong()) } else { Duration::try_from_secs_f64(seconds).map_err(|_| wrong()) }
-}
+pub(super) use picker_core::duration::parse as duration;
+use picker_serve::StreamTasks;
 
 /// A truth value in any of Go's spellings.
 pub(super) fn boolean(text: &str) -> Result<bool, String> {

@@ -19,7 +19,7 @@ pub struct Watch {
 /// The label of why a scrape failed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Failure {
-    /// `connect`, `timeout`, `status`, `too-large` or `broken`.
+    /// `connect`, `tls`, `timeout`, `status`, `too-large` or `broken`.
     pub reason: &'static str,
 }
 

@@ -1,7 +1,7 @@
 use super::*;
 
 fn serving() -> Serving {
-    Serving { revision: Some("r1".to_owned()), scrape: true, ..Serving::default() }
+    Serving { revision: Some("r1".to_owned()), scrape: Some(Default::default()), ..Serving::default() }
 }
 
 fn progress(endpoints: usize, attempted: usize) -> Progress {
@@ -24,7 +24,7 @@ fn a_picker_is_ready_without_endpoints_and_without_need_of_metrics() {
     let nothing: [&str; 0] = [];
     assert_eq!(missing(&serving(), progress(0, 0)), nothing);
     assert_eq!(missing(&serving(), progress(3, 3)), nothing);
-    assert_eq!(missing(&Serving { scrape: false, ..serving() }, progress(3, 0)), nothing);
+    assert_eq!(missing(&Serving { scrape: None, ..serving() }, progress(3, 0)), nothing);
     // One that serves the last good revision is ready, whatever the present one is.
     assert_eq!(missing(&Serving { error: Some("bad".to_owned()), ..serving() }, progress(0, 0)), nothing);
 }

@@ -10,11 +10,17 @@ use http::{HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
+use picker_core::scrape::MetricsSource;
 use picker_core::view::Signals;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
-use super::engine::Engine;
 use super::scan::Scanner;
+use super::table::Hint;
 
 /// The longest metrics text that is read, in bytes: five times what a server with all its histograms writes.
 const BODY_CAP: usize = 4 << 20;
@@ -25,17 +31,43 @@ const PATHS: [&str; 2] = ["/metrics", "/prometheus/metrics"];
 /// The number of scrapes after which the other paths of a server are tried, whose page is there and says nothing.
 const PROBE: u32 = 20;
 
-/// The paths and the port at which model servers have their metrics.
-#[derive(Clone, Debug)]
+/// The paths and the port at which model servers have their metrics, and the protocol.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Place {
     paths: Arc<[PathAndQuery]>,
     port: Option<u16>,
+    wire: Wire,
+}
+
+/// The protocol of a scrape.
+#[derive(Clone, Debug)]
+pub enum Wire {
+    /// In plaintext.
+    Plain,
+    /// By TLS.
+    Tls(Arc<ClientConfig>),
+    /// By TLS, of which a file is no good: not at all.
+    Broken,
+}
+
+impl PartialEq for Wire {
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Plain, Self::Plain) | (Self::Broken, Self::Broken) => true,
+            (Self::Tls(one), Self::Tls(other)) => Arc::ptr_eq(one, other),
+            _ => false,
+        }
+    }
 }
 
 impl Default for Place {
     /// On the serving port, where any of the known engines has them.
     fn default() -> Self {
-        Self { paths: PATHS.into_iter().map(PathAndQuery::from_static).collect(), port: None }
+        Self {
+            paths: PATHS.into_iter().map(PathAndQuery::from_static).collect(),
+            port: None,
+            wire: Wire::Plain,
+        }
     }
 }
 
@@ -43,7 +75,16 @@ impl Place {
     /// At `path` alone, and on `port`; `None` is what [`Self::default`] says.
     pub fn new(path: Option<PathAndQuery>, port: Option<u16>) -> Self {
         let paths = path.map_or_else(|| Self::default().paths, |path| Arc::from([path]));
-        Self { paths, port }
+        Self { paths, port, wire: Wire::Plain }
+    }
+
+    /// Where `source` says, and where it says nothing here; by `wire`.
+    #[must_use]
+    pub fn with(&self, source: &MetricsSource, wire: Wire) -> Self {
+        // What is no path was refused when the strategy was compiled.
+        let path = source.path.as_deref().and_then(|path| path.parse().ok());
+        let paths = path.map_or_else(|| self.paths.clone(), |path: PathAndQuery| Arc::from([path]));
+        Self { paths, port: source.port.or(self.port), wire }
     }
 }
 
@@ -53,6 +94,9 @@ pub enum Failure {
     /// No connection.
     #[error("cannot connect: {0}")]
     Connect(#[source] std::io::Error),
+    /// No TLS.
+    #[error("cannot begin TLS: {0}")]
+    Tls(#[source] std::io::Error),
     /// The exchange broke off.
     #[error("broke off: {0}")]
     Broken(#[from] hyper::Error),
@@ -72,6 +116,7 @@ impl Failure {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Connect(_) => "connect",
+            Self::Tls(_) => "tls",
             Self::Broken(_) => "broken",
             Self::Status(_) => "status",
             Self::TooLarge => "too-large",
@@ -80,15 +125,16 @@ impl Failure {
     }
 }
 
-type Open = (http1::SendRequest<Empty<Bytes>>, http1::Connection<TokioIo<TcpStream>, Empty<Bytes>>);
+type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+type Open = (http1::SendRequest<Empty<Bytes>>, http1::Connection<TokioIo<Stream>, Empty<Bytes>>);
 
 /// A connection that is made when it is needed, and again when the server closed it.
 #[derive(Debug)]
 pub struct Connection {
     address: SocketAddr,
     host: HeaderValue,
-    paths: Arc<[PathAndQuery]>,
-    /// The one of them that was last found to say something.
+    place: Place,
+    /// The one of its paths that was last found to say something.
     path: usize,
     /// Pages in a row that said nothing.
     silent: u32,
@@ -96,12 +142,12 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// A connection to the metrics of the server at `address`, not open yet.
+    /// A connection to the metrics at `place` of the server at `address`, not open yet.
     pub fn new(mut address: SocketAddr, place: Place) -> Self {
         address.set_port(place.port.unwrap_or(address.port()));
         // An address is always a legal header value.
         let host = HeaderValue::from_str(&address.to_string()).unwrap_or(HeaderValue::from_static(""));
-        Self { address, host, paths: place.paths, path: 0, silent: 0, open: None }
+        Self { address, host, place, path: 0, silent: 0, open: None }
     }
 
     /// Reads the metrics, with `scanner`. Where they are not, or say nothing, the other paths are tried, and
@@ -110,7 +156,7 @@ impl Connection {
     ///
     /// # Errors
     /// When there was no complete answer with status 200.
-    pub async fn scrape(&mut self, scanner: &mut Scanner, hint: Option<Engine>) -> Result<Signals, Failure> {
+    pub async fn scrape(&mut self, scanner: &mut Scanner, hint: &Hint) -> Result<Signals, Failure> {
         let nothing = Signals::default();
         let known = self.get(self.path, scanner).await.map(|()| scanner.finish(hint));
         let elsewhere = match &known {
@@ -122,7 +168,7 @@ impl Connection {
             _ => false,
         };
         if elsewhere {
-            let (first, count) = (self.path, self.paths.len());
+            let (first, count) = (self.path, self.place.paths.len());
             for path in (1..count).map(|step| (first + step) % count) {
                 scanner.reset();
                 let other = self.get(path, scanner).await.map(|()| scanner.finish(hint));
@@ -148,10 +194,20 @@ impl Connection {
                 other => return other,
             }
         }
+        let open = http1::handshake(TokioIo::new(self.connect().await?)).await?;
+        self.exchange(open, path, scanner).await
+    }
+
+    async fn connect(&self) -> Result<Stream, Failure> {
+        if matches!(self.place.wire, Wire::Broken) {
+            return Err(Failure::Tls(std::io::Error::other("its certificate files can't be used")));
+        }
         let stream = TcpStream::connect(self.address).await.map_err(Failure::Connect)?;
         stream.set_nodelay(true).map_err(Failure::Connect)?;
-        let open = http1::handshake(TokioIo::new(stream)).await?;
-        self.exchange(open, path, scanner).await
+        let Wire::Tls(config) = &self.place.wire else { return Ok(Either::Left(stream)) };
+        let connector = TlsConnector::from(config.clone());
+        let name = ServerName::IpAddress(self.address.ip().into());
+        Ok(Either::Right(connector.connect(name, stream).await.map_err(Failure::Tls)?))
     }
 
     /// One request and its answer; keeps the connection if it can be used again.
@@ -169,10 +225,9 @@ impl Connection {
                 tokio::select! {
                     biased;
                     done = &mut fetch => break done?,
-                    ended = &mut wire, if !closed => {
-                        ended?;
-                        closed = true;
-                    }
+                    // If it broke off before the end of the answer, the fetch fails too; if after it, as when a server
+                    // ends TLS without a word, that is no matter.
+                    _ = &mut wire, if !closed => closed = true,
                 }
             }
         }
@@ -183,7 +238,7 @@ impl Connection {
     fn request(&self, path: usize) -> Request<Empty<Bytes>> {
         let mut request = Request::new(Empty::new());
         *request.method_mut() = Method::GET;
-        *request.uri_mut() = self.paths[path].clone().into();
+        *request.uri_mut() = self.place.paths[path].clone().into();
         let headers = request.headers_mut();
         headers.insert(HOST, self.host.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("text/plain;version=0.0.4"));

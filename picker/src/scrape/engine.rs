@@ -1,121 +1,75 @@
-//! The metric names of each engine, and the signals that they mean.
+//! The figures of each engine, and the signals that they mean.
 //!
-//! Names: Gateway API Inference Extension, proposal 003 (model server protocol); Triton core: its metrics
-//! page. An engine is recognised by what a server says.
+//! An engine is recognised by what a server says; when it speaks for several, one counts.
 
 use std::sync::Arc;
 
+use picker_core::column::Column;
+use picker_core::scrape::Figure;
 use picker_core::view::Signals;
 
 use super::labels::Labels;
+use super::table::Table;
 
 mod lora;
-
-/// Engines whose metrics are known, in the order of preference when a server speaks for several.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Engine {
-    /// vLLM.
-    Vllm,
-    /// SGLang.
-    Sglang,
-    /// TensorRT-LLM's own server, `trtllm-serve`.
-    TrtllmServe,
-    /// Triton with its TensorRT-LLM backend.
-    TritonTrtllm,
-    /// Triton with other backends.
-    Triton,
-}
-
-const ENGINES: usize = 5;
-
-/// Labels by which pods name their engine; the second is the older name.
-const ENGINE_LABELS: [&str; 2] = ["llm-d.ai/engine-type", "inference.networking.k8s.io/engine-type"];
-
-impl Engine {
-    /// The engine that the labels of a pod name.
-    pub fn of(labels: &picker_core::endpoint::Labels) -> Option<Self> {
-        match ENGINE_LABELS.iter().find_map(|name| labels.get(*name))?.as_str() {
-            "vllm" => Some(Self::Vllm),
-            "sglang" => Some(Self::Sglang),
-            "trtllm-serve" => Some(Self::TrtllmServe),
-            "triton-tensorrt-llm" => Some(Self::TritonTrtllm),
-            "triton" => Some(Self::Triton),
-            _ => None,
-        }
-    }
-}
-
-/// The figure of an endpoint that a series has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Figure {
-    Waiting,
-    Running,
-    KvUsage,
-    BlockSize,
-    NumBlocks,
-    /// Block size and count as labels of these names.
-    CacheConfig(&'static str, &'static str),
-    Lora,
-    /// Waiting and running by label `request_type`.
-    TritonRequests,
-    /// Usage, block size and count by label `kv_cache_block_type`.
-    TritonBlocks,
-}
-
-/// The engine and the figure of the series called `name`, if it is one of those wanted.
-pub(super) fn series(name: &[u8]) -> Option<(Engine, Figure)> {
-    use Engine::{Sglang, Triton, TritonTrtllm, TrtllmServe, Vllm};
-    use Figure::{
-        BlockSize, CacheConfig, KvUsage, Lora, NumBlocks, Running, TritonBlocks, TritonRequests, Waiting,
-    };
-    Some(match name {
-        b"vllm:num_requests_waiting" => (Vllm, Waiting),
-        b"vllm:num_requests_running" => (Vllm, Running),
-        // The second is the name before vLLM 0.10.
-        b"vllm:kv_cache_usage_perc" | b"vllm:gpu_cache_usage_perc" => (Vllm, KvUsage),
-        b"vllm:cache_config_info" => (Vllm, CacheConfig("block_size", "num_gpu_blocks")),
-        b"vllm:lora_requests_info" => (Vllm, Lora),
-        b"sglang:num_queue_reqs" => (Sglang, Waiting),
-        b"sglang:num_running_reqs" => (Sglang, Running),
-        b"sglang:token_usage" => (Sglang, KvUsage),
-        b"sglang:cache_config_info" => (Sglang, CacheConfig("page_size", "num_pages")),
-        b"trtllm_num_requests_waiting" => (TrtllmServe, Waiting),
-        b"trtllm_num_requests_running" => (TrtllmServe, Running),
-        b"trtllm_kv_cache_utilization" => (TrtllmServe, KvUsage),
-        b"trtllm_kv_cache_tokens_per_block" => (TrtllmServe, BlockSize),
-        b"trtllm_kv_cache_max_blocks" => (TrtllmServe, NumBlocks),
-        b"nv_trt_llm_request_metrics" => (TritonTrtllm, TritonRequests),
-        b"nv_trt_llm_kv_cache_block_metrics" => (TritonTrtllm, TritonBlocks),
-        // Triton's nv_inference_exec_count is a counter, so it doesn't tell what is running.
-        b"nv_inference_pending_request_count" => (Triton, Waiting),
-        _ => return None,
-    })
-}
 
 /// A sample: one line of the text.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sample<'a> {
     pub labels: Labels<'a>,
     pub value: f64,
+    /// Milliseconds; 0 where the line has none.
+    pub timestamp: i64,
 }
 
-/// The figures that were found so far, by engine.
+/// The figures that were found so far, by engine: those of the first extractor, then those of the next.
 #[derive(Debug, Default)]
-pub(super) struct Found([Figures; ENGINES]);
+pub(super) struct Found(Vec<Figures>);
 
 impl Found {
-    pub fn add(&mut self, (engine, figure): (Engine, Figure), sample: &Sample<'_>) {
-        self.0[engine as usize].add(figure, sample);
+    /// Nothing of the engines of `table`, in the memory that is already there.
+    pub fn reset(&mut self, table: &Table) {
+        self.0.clear();
+        self.0.resize_with(table.engines().iter().map(Vec::len).sum(), Figures::default);
     }
 
-    /// The signals of the hinted engine if it said anything, else of the first that did.
-    pub fn signals(self, hint: Option<Engine>) -> Signals {
-        let Self(mut engines) = self;
-        if let Some(hint) = hint {
-            engines[..=hint as usize].rotate_right(1);
-        }
-        engines.into_iter().map(Figures::signals).find(|s| *s != Signals::default()).unwrap_or_default()
+    pub fn add(&mut self, engine: usize, figure: &Figure, sample: &Sample<'_>) {
+        self.0[engine].add(figure, sample);
     }
+
+    /// The signals, and forgets them. Of each extractor the hinted engine counts if it said anything, else the first
+    /// that did; of a figure that several extractors tell, the first.
+    pub fn take(&mut self, table: &Table, hint: &[Option<Arc<str>>]) -> Signals {
+        let mut rest = &mut self.0[..];
+        let mut all = Signals::default();
+        for (i, engines) in table.engines().iter().enumerate() {
+            let (own, others) = std::mem::take(&mut rest).split_at_mut(engines.len());
+            rest = others;
+            let hinted = hint.get(i).and_then(Option::as_ref);
+            let hinted = hinted.and_then(|hint| engines.iter().position(|engine| engine == hint));
+            let order = hinted.into_iter().chain((0..own.len()).filter(|n| Some(*n) != hinted));
+            let mut signals = order.map(|n| std::mem::take(&mut own[n]).signals());
+            let found = signals.find(|signals| *signals != Signals::default());
+            // Those after it are not looked at.
+            own.fill_with(Figures::default);
+            if let Some(found) = found {
+                join(&mut all, found);
+            }
+        }
+        all
+    }
+}
+
+/// Fills the gaps of `all` by `more`.
+fn join(all: &mut Signals, more: Signals) {
+    let Signals { waiting, running, kv_usage, block_size, num_blocks, lora, others } = more;
+    all.waiting = all.waiting.or(waiting);
+    all.running = all.running.or(running);
+    all.kv_usage = all.kv_usage.or(kv_usage);
+    all.block_size = all.block_size.or(block_size);
+    all.num_blocks = all.num_blocks.or(num_blocks);
+    all.lora = all.lora.take().or(lora);
+    all.others.extend(others);
 }
 
 /// The figures of one engine. A server with several ranks has a series for each: requests and blocks add up,
@@ -128,6 +82,7 @@ struct Figures {
     block_size: Option<u32>,
     num_blocks: Option<u32>,
     lora: lora::Newest,
+    numbers: Vec<Number>,
 }
 
 #[derive(Debug, Default)]
@@ -136,12 +91,22 @@ struct Mean {
     count: f64,
 }
 
+/// The number in a column, and its timestamp.
+#[derive(Debug)]
+struct Number {
+    column: Column,
+    timestamp: i64,
+    value: f64,
+}
+
 impl Figures {
-    fn add(&mut self, figure: Figure, sample: &Sample<'_>) {
-        let Sample { labels, value } = sample;
+    fn add(&mut self, figure: &Figure, sample: &Sample<'_>) {
+        let Sample { labels, value, timestamp } = sample;
         // Ranks of one tensor-parallel or pipeline group say the same thing again.
         let repeats = |name| labels.get(name).is_some_and(|rank| rank != "0" && !rank.is_empty());
-        if !value.is_finite() || *value < 0.0 || repeats("tp_rank") || repeats("pp_rank") {
+        // What is known counts something.
+        let believed = value.is_finite() && (*value >= 0.0 || matches!(figure, Figure::Number(_)));
+        if !believed || repeats("tp_rank") || repeats("pp_rank") {
             return;
         }
         match figure {
@@ -150,29 +115,28 @@ impl Figures {
             Figure::KvUsage => self.usage.add(*value),
             Figure::BlockSize => self.block_size = positive(*value),
             Figure::NumBlocks => self.add_blocks(positive(*value)),
-            Figure::CacheConfig(size, count) => {
+            Figure::CacheConfig { block_size, num_blocks } => {
                 let number = |name| labels.get(name).and_then(|v| v.parse().ok()).and_then(positive);
-                self.block_size = number(size).or(self.block_size);
-                self.add_blocks(number(count));
+                self.block_size = number(block_size).or(self.block_size);
+                self.add_blocks(number(num_blocks));
             }
             Figure::Lora => lora::newest(&mut self.lora, labels, *value),
-            Figure::TritonRequests => match labels.get("request_type").as_deref() {
-                Some("waiting") => *self.waiting.get_or_insert(0.0) += value,
-                Some("scheduled") => *self.running.get_or_insert(0.0) += value,
-                _ => {}
-            },
-            Figure::TritonBlocks => match labels.get("kv_cache_block_type").as_deref() {
-                Some("fraction") => self.usage.add(*value),
-                Some("tokens_per") => self.block_size = positive(*value),
-                Some("max") => self.add_blocks(positive(*value)),
-                _ => {}
-            },
+            Figure::Number(column) => self.add_number(*column, *timestamp, *value),
         }
     }
 
     fn add_blocks(&mut self, blocks: Option<u32>) {
         if let Some(blocks) = blocks {
             self.num_blocks = Some(self.num_blocks.unwrap_or(0).saturating_add(blocks));
+        }
+    }
+
+    fn add_number(&mut self, column: Column, timestamp: i64, value: f64) {
+        let new = Number { column, timestamp, value };
+        match self.numbers.iter_mut().find(|known| known.column == column) {
+            Some(known) if known.timestamp < timestamp => *known = new,
+            Some(_) => {}
+            None => self.numbers.push(new),
         }
     }
 
@@ -184,7 +148,7 @@ impl Figures {
             block_size: self.block_size,
             num_blocks: self.num_blocks,
             lora: self.lora.and_then(|(_, state)| state).map(Arc::new),
-            others: Vec::new(),
+            others: self.numbers.into_iter().map(|number| (number.column, finite(number.value))).collect(),
         }
     }
 }
@@ -198,7 +162,7 @@ impl Mean {
 
 /// The value as a finite number: one beyond reason must not become infinite, which no scorer could compare.
 fn finite(value: f64) -> f32 {
-    value.min(f64::from(f32::MAX)) as f32
+    value.clamp(f64::from(f32::MIN), f64::from(f32::MAX)) as f32
 }
 
 fn positive(value: f64) -> Option<u32> {

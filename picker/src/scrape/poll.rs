@@ -9,9 +9,10 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::connection::{Connection, Failure, Place};
-use super::engine::Engine;
+use super::connection::{Connection, Failure};
+use super::job::Job;
 use super::scan::Scanner;
+use super::table::Hint;
 use crate::metrics::Scraping;
 use crate::watch::endpoint_set::Target;
 
@@ -25,104 +26,121 @@ const SHARE: Duration = Duration::from_micros(500);
 /// The least time between two lines about one endpoint: there are servers that fail every other time.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// The settings of scraping.
+/// The key of a task, which is of no use any more when it changes: endpoint, address and engines.
+type Key = (u64, SocketAddr, Hint);
+
+/// The scraping of all endpoints, as their tasks share it.
 #[derive(Clone, Debug)]
-pub struct Settings {
-    /// From the start of one scrape to the start of the next.
-    pub interval: Duration,
-    /// The longest that one may take.
+pub struct Poll {
+    /// What is scraped; nothing while it holds `None`.
+    pub jobs: watch::Receiver<Option<Arc<Job>>>,
+    /// The longest that a scrape may take.
     pub deadline: Duration,
-    /// Where their metrics are.
-    pub place: Place,
+    /// What is counted.
+    pub scraping: Scraping,
+    /// Rung after each scrape.
+    pub scraped: Arc<Notify>,
 }
 
-/// The key of a task, which is of no use any more when it changes: endpoint, address and engine.
-type Key = (u64, SocketAddr, Option<u8>);
-
-/// Scrapes `targets` while `wanted` holds true. Ends when either sender is gone.
-pub async fn run(
-    mut targets: watch::Receiver<Arc<[Target]>>,
-    mut wanted: watch::Receiver<bool>,
-    settings: Settings,
-    scraping: Scraping,
-    scraped: Arc<Notify>,
-) {
-    let mut tasks: HashMap<Key, AbortOnDropHandle<()>> = HashMap::new();
-    loop {
-        let now =
-            if *wanted.borrow_and_update() { targets.borrow_and_update().clone() } else { Arc::default() };
-        let key = |target: &Target| {
-            let hint = Engine::of(&target.endpoint.labels);
-            ((target.endpoint.key, target.endpoint.address, hint.map(|h| h as u8)), hint)
-        };
-        let new = now.iter().filter(|target| !tasks.contains_key(&key(target).0)).count();
-        let round = round(new, settings.interval);
-        let mut kept = HashMap::with_capacity(now.len());
-        for target in now.iter() {
-            let (key, hint) = key(target);
-            let task = tasks.remove(&key).unwrap_or_else(|| {
-                let second = spread(target.endpoint.key, round);
-                let (target, settings) = (target.clone(), settings.clone());
-                let follow = follow(target, hint, second, settings, scraping.clone(), scraped.clone());
-                AbortOnDropHandle::new(tokio::spawn(follow))
-            });
-            kept.insert(key, task);
-        }
-        // Whose endpoint is gone ends here.
-        tasks = kept;
-        let changed = tokio::select! {
-            changed = targets.changed() => changed,
-            changed = wanted.changed() => changed,
-        };
-        if changed.is_err() {
-            return;
+impl Poll {
+    /// Scrapes `targets` as the job says. Ends when either sender is gone.
+    pub async fn run(mut self, mut targets: watch::Receiver<Arc<[Target]>>) {
+        let mut tasks: HashMap<Key, AbortOnDropHandle<()>> = HashMap::new();
+        loop {
+            let job = self.jobs.borrow_and_update().clone();
+            let mut kept = HashMap::new();
+            if let Some(job) = job {
+                let now = targets.borrow_and_update().clone();
+                let key = |Target { endpoint, .. }: &Target| -> Key {
+                    (endpoint.key, endpoint.address, job.table.hint(&endpoint.labels))
+                };
+                let new = now.iter().filter(|target| !tasks.contains_key(&key(target))).count();
+                let round = round(new, job.interval);
+                kept.reserve(now.len());
+                for target in now.iter() {
+                    let key = key(target);
+                    let task = tasks.remove(&key).unwrap_or_else(|| {
+                        let second = spread(target.endpoint.key, round);
+                        let follow = self.clone().follow(target.clone(), job.clone(), key.2.clone(), second);
+                        AbortOnDropHandle::new(tokio::spawn(follow))
+                    });
+                    kept.insert(key, task);
+                }
+            }
+            // Whose endpoint is gone ends here.
+            tasks = kept;
+            let changed = tokio::select! {
+                changed = targets.changed() => changed,
+                changed = self.jobs.changed() => changed,
+            };
+            if changed.is_err() {
+                return;
+            }
         }
     }
-}
 
-/// Scrapes `target`, the second time `second` after the first.
-async fn follow(
-    target: Target,
-    hint: Option<Engine>,
-    second: Duration,
-    settings: Settings,
-    scraping: Scraping,
-    scraped: Arc<Notify>,
-) {
-    let Settings { interval, deadline, place } = settings;
-    let mut connection = Connection::new(target.endpoint.address, place);
-    let mut scanner = Scanner::default();
-    let (mut pause, mut second) = (interval, Some(second));
-    let (mut failing, mut told) = (false, Told::default());
-    loop {
-        let started = Instant::now();
-        let done = timeout(deadline, connection.scrape(&mut scanner, hint)).await;
-        match done.unwrap_or(Err(Failure::Timeout)) {
-            Ok(signals) => {
-                let ended = Instant::now();
-                scraping.duration.observe(ended - started);
-                target.readout.record(signals, ended.into_std());
-                if std::mem::take(&mut failing) {
-                    pause = interval;
+    /// Scrapes `target`, the second time `second` after the first. Another job takes effect at the next scrape.
+    async fn follow(mut self, target: Target, mut job: Arc<Job>, hint: Hint, second: Duration) {
+        let mut connection = Connection::new(target.endpoint.address, job.place.clone());
+        let mut scanner = Scanner::new(job.table.clone());
+        let (mut pause, mut second) = (job.interval, Some(second));
+        let (mut failing, mut told) = (false, Told::default());
+        loop {
+            let started = Instant::now();
+            let done = timeout(self.deadline, connection.scrape(&mut scanner, &hint)).await;
+            match done.unwrap_or(Err(Failure::Timeout)) {
+                Ok(signals) => {
+                    let ended = Instant::now();
+                    self.scraping.duration.observe(ended - started);
+                    target.readout.record(signals, ended.into_std());
+                    if std::mem::take(&mut failing) {
+                        pause = job.interval;
+                    }
+                    if told.is_news(failing, ended) {
+                        tracing::info!(endpoint = target.endpoint.name, "metrics are read again");
+                    }
                 }
-                if told.is_news(failing, ended) {
-                    tracing::info!(endpoint = target.endpoint.name, "metrics are read again");
+                Err(failure) => {
+                    scanner.reset();
+                    let reason = crate::metrics::Failure { reason: failure.name() };
+                    self.scraping.errors.get_or_create(&reason).inc();
+                    failing = true;
+                    if told.is_news(failing, Instant::now()) {
+                        let address = target.endpoint.destination.as_str();
+                        tracing::info!(endpoint = target.endpoint.name, address, %failure, "metrics can't be read");
+                    }
+                    target.readout.failed();
                 }
             }
-            Err(failure) => {
-                scanner.reset();
-                scraping.errors.get_or_create(&crate::metrics::Failure { reason: failure.name() }).inc();
-                failing = true;
-                if told.is_news(failing, Instant::now()) {
-                    let address = target.endpoint.destination.as_str();
-                    tracing::info!(endpoint = target.endpoint.name, address, %failure, "metrics can't be read");
+            self.scraped.notify_one();
+            self.rest(started + second.take().unwrap_or(pause), &job, target.endpoint.key).await;
+            let new = self.jobs.borrow().clone().filter(|new| !Arc::ptr_eq(new, &job));
+            if let Some(new) = new {
+                if new.place != job.place {
+                    connection = Connection::new(target.endpoint.address, new.place.clone());
                 }
-                target.readout.failed();
+                scanner.want(new.table.clone());
+                (pause, job) = (new.interval, new);
+            }
+            let interval = job.interval;
+            pause = if failing { (pause * 2).clamp(interval, LONGEST_PAUSE.max(interval)) } else { interval };
+        }
+    }
+
+    /// Waits for `until`, or less when another job has a shorter interval than `job`.
+    async fn rest(&mut self, mut until: Instant, job: &Job, key: u64) {
+        loop {
+            tokio::select! {
+                () = sleep_until(until) => return,
+                // Without a sender, whoever runs this ends soon.
+                Ok(()) = self.jobs.changed() => {
+                    let interval = self.jobs.borrow_and_update().as_ref().map(|job| job.interval);
+                    if let Some(interval) = interval.filter(|interval| *interval < job.interval) {
+                        until = until.min(Instant::now() + spread(key, interval));
+                    }
+                }
             }
         }
-        scraped.notify_one();
-        sleep_until(started + second.take().unwrap_or(pause)).await;
-        pause = if failing { (pause * 2).clamp(interval, LONGEST_PAUSE.max(interval)) } else { interval };
     }
 }
 

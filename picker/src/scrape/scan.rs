@@ -1,15 +1,19 @@
 //! A scanner of the Prometheus text format that looks at the wanted series only.
 //!
-//! Lines are found with memchr, and a line whose name is not wanted costs one comparison. `# TYPE` lines
+//! Lines are found with memchr, and a line whose name is not wanted costs a look at its first byte, or at its name's
+//! length and end. `# TYPE` lines
 //! are not read: a gauge without its type is a gauge. Works on any split of the text into chunks, and
 //! never fails: what can't be read is not there.
 //! Format: <https://prometheus.io/docs/instrumenting/exposition_formats/#text-based-format>
 
-use memchr::{memchr, memchr2, memchr3};
+use std::sync::Arc;
+
+use memchr::{memchr, memchr3};
 use picker_core::view::Signals;
 
-use super::engine::{self, Engine, Found, Sample};
+use super::engine::{Found, Sample};
 use super::labels::{self, Labels};
+use super::table::Table;
 
 #[cfg(test)]
 mod tests;
@@ -22,15 +26,16 @@ const SPARE: usize = 1 << 10;
 
 /// The signals in the whole `text` of a server's metrics. When several engines are found in it, `hint`
 /// says which one counts.
-pub fn scan(text: &[u8], hint: Option<Engine>) -> Signals {
-    let mut scanner = Scanner::default();
+pub fn scan(table: &Arc<Table>, text: &[u8], hint: &[Option<Arc<str>>]) -> Signals {
+    let mut scanner = Scanner::new(table.clone());
     scanner.feed(text);
     scanner.finish(hint)
 }
 
 /// A scanner of a text that comes in chunks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Scanner {
+    table: Arc<Table>,
     found: Found,
     /// The beginning of a line whose end has not come yet.
     partial: Vec<u8>,
@@ -39,6 +44,19 @@ pub struct Scanner {
 }
 
 impl Scanner {
+    /// A scanner for what `table` wants.
+    pub fn new(table: Arc<Table>) -> Self {
+        let mut found = Found::default();
+        found.reset(&table);
+        Self { table, found, partial: Vec::new(), skipping: false }
+    }
+
+    /// Forgets a text that broke off, and scans the next one for what `table` wants.
+    pub fn want(&mut self, table: Arc<Table>) {
+        self.table = table;
+        self.reset();
+    }
+
     /// Reads the next chunk.
     pub fn feed(&mut self, mut chunk: &[u8]) {
         if self.skipping || !self.partial.is_empty() {
@@ -48,7 +66,7 @@ impl Scanner {
             chunk = &chunk[end + 1..];
         }
         while let Some(end) = memchr(b'\n', chunk) {
-            line(&chunk[..end], &mut self.found);
+            line(&chunk[..end], &self.table, &mut self.found);
             chunk = &chunk[end + 1..];
         }
         self.hold(chunk);
@@ -66,16 +84,16 @@ impl Scanner {
 
     /// Reads the line that was kept.
     fn end_line(&mut self) {
-        line(&self.partial, &mut self.found);
+        line(&self.partial, &self.table, &mut self.found);
         self.partial.clear();
         self.skipping = false;
     }
 
     /// What was found; the scanner is ready for the next text.
-    pub fn finish(&mut self, hint: Option<Engine>) -> Signals {
+    pub fn finish(&mut self, hint: &[Option<Arc<str>>]) -> Signals {
         self.end_line();
         self.partial.shrink_to(SPARE);
-        std::mem::take(&mut self.found).signals(hint)
+        self.found.take(&self.table, hint)
     }
 
     /// Forgets a text that broke off.
@@ -83,21 +101,23 @@ impl Scanner {
         self.partial.clear();
         self.partial.shrink_to(SPARE);
         self.skipping = false;
-        self.found = Found::default();
+        self.found.reset(&self.table);
     }
 }
 
-fn line(line: &[u8], found: &mut Found) {
+fn line(line: &[u8], table: &Table, found: &mut Found) {
     if line.len() > LONGEST_LINE {
         return;
     }
     let line = line.trim_ascii_start();
-    // The names of all engines begin with one of these.
-    if !matches!(line.first(), Some(b'v' | b's' | b't' | b'n')) {
+    if !line.first().is_some_and(|first| table.begins_with(*first)) {
         return;
     }
     let Some(end) = memchr3(b'{', b' ', b'\t', line) else { return };
-    let Some(series) = engine::series(&line[..end]) else { return };
+    let wanted = table.get(&line[..end]);
+    if wanted.is_empty() {
+        return;
+    }
     let rest = line[end..].trim_ascii_start();
     let (labels, rest) = match rest.strip_prefix(b"{") {
         Some(rest) => match labels::split(rest) {
@@ -106,9 +126,13 @@ fn line(line: &[u8], found: &mut Found) {
         },
         None => (Labels::default(), rest),
     };
-    let rest = rest.trim_ascii();
     // A timestamp or an exemplar may follow the value.
-    let value = &rest[..memchr2(b' ', b'\t', rest).unwrap_or(rest.len())];
-    let Some(value) = std::str::from_utf8(value).ok().and_then(|v| v.parse::<f64>().ok()) else { return };
-    found.add(series, &Sample { labels, value });
+    let mut words = rest.split(|byte| matches!(byte, b' ' | b'\t' | b'\r')).filter(|word| !word.is_empty());
+    let mut word = || words.next().and_then(|word| std::str::from_utf8(word).ok());
+    let Some(value) = word().and_then(|v| v.parse::<f64>().ok()) else { return };
+    let timestamp = word().and_then(|t| t.parse().ok()).unwrap_or(0);
+    let sample = Sample { labels, value, timestamp };
+    for want in wanted.iter().filter(|want| want.means(&labels)) {
+        found.add(want.engine, &want.figure, &sample);
+    }
 }

@@ -7,7 +7,8 @@ use std::time::{Instant, SystemTime};
 use picker_core::config::{Scope, revision};
 use picker_core::discovery::FileDiscovery;
 use picker_core::hot::Outcome;
-use picker_core::{Hot, Needs, Strategy};
+use picker_core::scrape::ScrapePlan;
+use picker_core::{Hot, Strategy};
 use serde_json::Value;
 use tokio::sync::watch;
 
@@ -40,8 +41,8 @@ pub struct Serving {
     pub resets: Vec<String>,
     /// What is not as it should be in it.
     pub warnings: Vec<String>,
-    /// Whether it needs the metrics of model servers.
-    pub scrape: bool,
+    /// What it reads of the metrics of model servers, if anything.
+    pub scrape: Option<Arc<ScrapePlan>>,
     /// Where it finds endpoints, when not in an InferencePool.
     pub discovery: Option<FileDiscovery>,
     /// Revision of the last offer, whether it serves or not.
@@ -93,7 +94,7 @@ impl Swap {
         state.routing = Some(self.routing);
         state.since = Some(self.since);
         state.resets = self.resets;
-        state.scrape = self.strategy.needs.has(Needs::SCRAPE);
+        state.scrape.clone_from(&self.strategy.scrape);
         state.discovery.clone_from(&self.strategy.discovery);
     }
 }

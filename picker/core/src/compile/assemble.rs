@@ -27,14 +27,20 @@ impl Compiler<'_> {
         let specs = &body.routing.plugins;
         let profiles = self.profiles(&body.routing, instances);
         let handler = self.handler(specs, instances, &profiles);
-        let discovery = body.discovery.as_ref().and_then(|name| self.discovery(name, instances));
+        let discovery = body.data_layer.discovery.as_ref().and_then(|name| self.discovery(name, instances));
+        let metrics = self.metrics(&body.data_layer, instances);
         instances.spread_use();
         let producers = self.producers(instances)?;
-        let (columns, needs) = columns_and_needs(instances);
+        let (columns, mut needs) = columns_and_needs(instances);
+        let scrape = self.scrape(metrics, &columns, instances);
+        if scrape.is_some() {
+            needs |= Needs::SCRAPE;
+        }
         Some(Strategy {
             revision,
             needs,
             columns,
+            scrape: scrape.map(Arc::new),
             discovery,
             files: files(instances),
             warnings: Box::default(),
@@ -128,13 +134,10 @@ fn playing<T: ?Sized>(instances: &Instances, role: impl Fn(&Instance) -> Option<
 }
 
 fn columns_and_needs(instances: &Instances) -> (Box<[Column]>, Needs) {
-    let mut needs = instances.used().fold(Needs::NOTHING, |all, (_, i)| all | i.roles.needs);
+    let needs = instances.used().fold(Needs::NOTHING, |all, (_, i)| all | i.roles.needs);
     let mut columns: Vec<_> = instances.used().flat_map(|(_, i)| &i.asked.columns).copied().collect();
     columns.sort_unstable();
     columns.dedup();
-    if !columns.is_empty() {
-        needs |= Needs::SCRAPE;
-    }
     (columns.into(), needs)
 }
 

@@ -68,6 +68,11 @@ impl Instances {
         self.list[position].as_ref()
     }
 
+    /// All, with their positions, those of the configuration first.
+    pub fn all(&self) -> impl Iterator<Item = (usize, &Instance)> {
+        self.list.iter().enumerate().filter_map(|(i, instance)| Some((i, instance.as_ref()?)))
+    }
+
     /// The names in the configuration.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().filter(|(_, i)| **i < self.declared).map(|(name, _)| name.as_str())
@@ -112,8 +117,7 @@ impl Instances {
 
     /// Those with a part, with their positions, those of the configuration first.
     pub fn used(&self) -> impl Iterator<Item = (usize, &Instance)> {
-        let made = self.list.iter().enumerate().filter_map(|(i, instance)| Some((i, instance.as_ref()?)));
-        made.filter(|(_, instance)| instance.used)
+        self.all().filter(|(_, instance)| instance.used)
     }
 
     /// Where the instance at `position` stands in the configuration.

@@ -13,11 +13,31 @@ pub enum Scope {
     File,
 }
 
-/// What a body says: the routing, and the plugin that finds endpoints, if one is named.
+/// What a body says.
 #[derive(Debug, Default)]
 pub(crate) struct Body {
     pub routing: Routing,
+    pub data_layer: DataLayer,
+}
+
+/// Where a picker's knowledge of endpoints comes from.
+#[derive(Debug, Default)]
+pub(crate) struct DataLayer {
+    /// The plugin that finds endpoints, if one is named.
     pub discovery: Option<String>,
+    /// Whether a source and an extractor of metrics are there that nobody wrote down; they are unless this says no.
+    pub inject_defaults: Option<bool>,
+    /// The sources that are written down.
+    pub sources: Vec<SourceSpec>,
+}
+
+/// A source of data about endpoints.
+#[derive(Debug, Default)]
+pub(crate) struct SourceSpec {
+    /// Name of the instance in `plugins`.
+    pub plugin_ref: String,
+    /// Names of the instances that take their figures from it.
+    pub extractors: Vec<String>,
 }
 
 /// Reads a body, adding to `errors` all that is wrong with its form. What could be read is returned,
@@ -33,24 +53,46 @@ pub(crate) fn read(value: &Value, scope: Scope, errors: &mut Vec<ConfigError>) -
             errors.push(ConfigError::new(path, ErrorKind::Invalid, message));
         });
         if let Some(layer) = fields.take("dataLayer") {
-            body.discovery = data_layer(layer, errors);
+            body.data_layer = data_layer(layer, errors);
         }
     }
     fields.close(errors);
     body
 }
 
-fn data_layer(value: &Value, errors: &mut Vec<ConfigError>) -> Option<String> {
-    let mut layer = Fields::open("dataLayer", value, errors)?;
-    let mut name = None;
-    if let Some(discovery) = layer.take("discovery")
+fn data_layer(value: &Value, errors: &mut Vec<ConfigError>) -> DataLayer {
+    let mut layer = DataLayer::default();
+    let Some(mut fields) = Fields::open("dataLayer", value, errors) else { return layer };
+    if let Some(discovery) = fields.take("discovery")
         && let Some(mut discovery) = Fields::open("dataLayer.discovery", discovery, errors)
     {
-        name = discovery.required("pluginRef", errors);
+        layer.discovery = discovery.required("pluginRef", errors);
         discovery.close(errors);
     }
-    layer.close(errors);
-    name
+    layer.inject_defaults = match fields.take("injectDefaults") {
+        None | Some(Value::Null) => None,
+        Some(Value::Bool(inject)) => Some(*inject),
+        Some(other) => {
+            errors.push(wrong_type("dataLayer.injectDefaults", "true or false", other));
+            None
+        }
+    };
+    layer.sources = fields.list("sources", errors, source);
+    fields.close(errors);
+    layer
+}
+
+fn source(path: &str, value: &Value, errors: &mut Vec<ConfigError>) -> SourceSpec {
+    let Some(mut fields) = Fields::open(path, value, errors) else { return SourceSpec::default() };
+    let plugin_ref = fields.required("pluginRef", errors).unwrap_or_default();
+    let extractors = fields.list("extractors", errors, |path, value, errors| {
+        let Some(mut fields) = Fields::open(path, value, errors) else { return String::new() };
+        let name = fields.required("pluginRef", errors).unwrap_or_default();
+        fields.close(errors);
+        name
+    });
+    fields.close(errors);
+    SourceSpec { plugin_ref, extractors }
 }
 
 // An entry that can't be read still holds its place, so that the paths of later ones are right. Its

@@ -8,6 +8,7 @@ use super::error::{BuildError, parameter_path};
 use crate::column::{Column, MAX_COLUMNS};
 use crate::fact::{Fact, Layout, Slot};
 use crate::role::Decider;
+use crate::scrape::{CORE_EXTRACTOR, builtin};
 use crate::store::{Shape, Staging, State};
 
 /// The deciders of a configuration by name; `None` for a plugin that is none. They are made before all others.
@@ -91,6 +92,8 @@ pub struct BuildCx<'a> {
 pub(crate) struct Asked {
     /// Columns that it reads.
     pub columns: Vec<Column>,
+    /// Attributes of endpoints that it reads.
+    pub attributes: Vec<AttributeRead>,
     /// Files that it reads when it serves: parameter and path.
     pub files: Vec<(String, String)>,
     /// Warnings: parameter and message.
@@ -101,6 +104,19 @@ pub(crate) struct Asked {
     pub reads: Vec<u16>,
     /// Names of the deciders that it asks.
     pub decides: Vec<String>,
+}
+
+/// An attribute of endpoints that an instance reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct AttributeRead {
+    /// The parameter that names it.
+    pub field: String,
+    /// Its name.
+    pub attribute: String,
+    /// Name or type of the extractor that sets it; empty for any.
+    pub producer: String,
+    /// Where it is in views.
+    pub column: Column,
 }
 
 impl<'a> BuildCx<'a> {
@@ -216,6 +232,45 @@ impl<'a> BuildCx<'a> {
             return Err(BuildError::invalid(field, message));
         };
         self.reads_column(column);
+        Ok(column)
+    }
+
+    /// The column of the attribute `attribute` of endpoints, which the instance reads: a number that the extractor
+    /// called `producer` takes from the metrics of model servers. Without a name it is the core metrics extractor;
+    /// with an empty one it is any. `field` is the parameter that has the attribute's name.
+    ///
+    /// Whether an extractor sets it is checked when all plugins are made.
+    ///
+    /// # Errors
+    /// When the name is none, or there are too many columns.
+    pub fn attribute(
+        &mut self,
+        field: &str,
+        attribute: &str,
+        producer: Option<&str>,
+    ) -> Result<Column, BuildError> {
+        if attribute.is_empty() {
+            return Err(BuildError::invalid(field, "must not be empty"));
+        }
+        if producer.is_none() && attribute.contains('/') {
+            let message =
+                "must be the name of the attribute alone; its producer stands in the parameter producer";
+            return Err(BuildError::invalid(field, message));
+        }
+        let producer = producer.unwrap_or(CORE_EXTRACTOR);
+        let column = match builtin::attribute(attribute) {
+            Some(known) => {
+                self.reads_column(known);
+                known
+            }
+            None => self.column(field, &format!("{producer}/{attribute}"))?,
+        };
+        self.asked.attributes.push(AttributeRead {
+            field: field.to_owned(),
+            attribute: attribute.to_owned(),
+            producer: producer.to_owned(),
+            column,
+        });
         Ok(column)
     }
 

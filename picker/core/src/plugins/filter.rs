@@ -3,6 +3,7 @@
 room! {
     decode::DecodeFilter,
     encode::EncodeFilter,
+    endpoint_attribute::EndpointAttributeFilter,
     header_based_testing::HeaderBasedTestingFilter,
     label_selector::LabelSelectorFilter,
     prefill::PrefillFilter,

@@ -2,6 +2,7 @@
 
 room! {
     active_request::ActiveRequestScorer,
+    endpoint_attribute::EndpointAttributeScorer,
     kv_cache_utilization::KvCacheUtilizationScorer,
     load_aware::LoadAwareScorer,
     lora_affinity::LoraAffinityScorer,

@@ -148,6 +148,7 @@ fn strategy(profiles: Vec<Profile>) -> Strategy {
     Strategy {
         revision: "r".into(),
         needs: Needs::NOTHING,
+        scrape: None,
         columns: Box::default(),
         discovery: None,
         files: Box::default(),

@@ -2,10 +2,17 @@ use std::sync::Mutex;
 
 use axum::Router;
 use axum::routing::get;
+use picker_core::scrape::{ScrapePlan, Tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::scrape::table::Table;
+
+/// A scanner for what every strategy scrapes.
+fn scanner() -> Scanner {
+    Scanner::new(Arc::new(Table::new(Arc::new(ScrapePlan::of(&[])))))
+}
 
 /// A server that answers each connection's requests with these bytes in turn, and closes it after them.
 /// Returns the requests, by connection.
@@ -53,9 +60,9 @@ async fn one_connection_serves_many_scrapes_and_is_made_again() {
     ];
     let scrapes = async {
         let mut connection = Connection::new(address, Place::default());
-        let mut scanner = Scanner::default();
+        let mut scanner = scanner();
         for expected in [1.0, 2.0, 3.0, 4.0] {
-            assert_eq!(connection.scrape(&mut scanner, None).await.unwrap(), waiting(expected));
+            assert_eq!(connection.scrape(&mut scanner, &Hint::new()).await.unwrap(), waiting(expected));
         }
     };
     let (seen, ()) = tokio::join!(server(listener, answers), scrapes);
@@ -66,7 +73,7 @@ async fn one_connection_serves_many_scrapes_and_is_made_again() {
 }
 
 async fn scrape(address: SocketAddr, place: Place) -> Result<Signals, Failure> {
-    Connection::new(address, place).scrape(&mut Scanner::default(), None).await
+    Connection::new(address, place).scrape(&mut scanner(), &Hint::new()).await
 }
 
 async fn failure(answer: String) -> &'static str {
@@ -145,8 +152,8 @@ async fn every_engine_has_its_metrics_somewhere() {
 async fn the_path_that_says_something_is_kept_until_it_says_no_more() {
     let pages = Pages::default();
     let (address, _server) = pages.serve().await;
-    let (mut connection, mut scanner) = (Connection::new(address, Place::default()), Scanner::default());
-    let mut next = async || connection.scrape(&mut scanner, None).await.map_err(|failure| failure.name());
+    let (mut connection, mut scanner) = (Connection::new(address, Place::default()), scanner());
+    let mut next = async || connection.scrape(&mut scanner, &Hint::new()).await.map_err(|failure| failure.name());
 
     pages.show(&[("/metrics", ITERATIONS), ("/prometheus/metrics", TRTLLM)]);
     assert_eq!((next().await, next().await), (Ok(waiting(2.0)), Ok(waiting(2.0))));
@@ -166,4 +173,81 @@ async fn the_path_that_says_something_is_kept_until_it_says_no_more() {
 
     pages.show(&[]);
     assert_eq!(next().await, Err("status"));
+}
+
+/// A server of one connection by TLS, of a certificate of its own that also certifies whoever may ask. Its files, in PEM:
+/// certificate and key.
+async fn secure(dir: &std::path::Path) -> (SocketAddr, tokio_util::task::AbortOnDropHandle<()>) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    std::fs::write(dir.join("tls.crt"), made.cert.pem()).unwrap();
+    std::fs::write(dir.join("tls.key"), made.signing_key.serialize_pem()).unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(made.cert.der().clone()).unwrap();
+    let provider = crate::tls::provider();
+    let clients = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(clients.allow_unauthenticated().build().unwrap())
+        .with_single_cert(vec![made.cert.der().clone()], key)
+        .unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    let (listener, address) = local().await;
+    let serve = async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let Ok(mut stream) = acceptor.accept(stream).await else { continue };
+            let known = stream.get_ref().1.peer_certificates().is_some();
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let Ok(byte) = stream.read_u8().await else { break };
+                request.push(byte);
+            }
+            let text = format!("vllm:num_requests_waiting {}\n", if known { 2 } else { 1 });
+            let _ = stream.write_all(plain(&text).as_bytes()).await;
+        }
+    };
+    (address, tokio_util::task::AbortOnDropHandle::new(tokio::spawn(serve)))
+}
+
+#[tokio::test]
+async fn pages_may_be_fetched_by_tls() {
+    use crate::scrape::tls::Files;
+    let dir = tempfile::tempdir().unwrap();
+    let (address, _server) = secure(dir.path()).await;
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let place = |tls: &Tls| {
+        let config = Files::read(tls).unwrap().config(tls).unwrap();
+        Place::default().with(&MetricsSource::default(), Wire::Tls(config))
+    };
+    let unchecked = Tls { verify: false, ca: None, client: None };
+    assert_eq!(scrape(address, place(&unchecked)).await.unwrap(), waiting(1.0));
+    let checked = Tls { verify: true, ca: Some(file("tls.crt")), client: None };
+    assert_eq!(scrape(address, place(&checked)).await.unwrap(), waiting(1.0));
+    let shown = Tls { client: Some((file("tls.crt"), file("tls.key"))), ..checked };
+    assert_eq!(scrape(address, place(&shown)).await.unwrap(), waiting(2.0));
+    // Of another authority.
+    let other = tempfile::tempdir().unwrap();
+    let _other = secure(other.path()).await;
+    let ca = Some(other.path().join("tls.crt").display().to_string());
+    let stranger = Tls { verify: true, ca, client: None };
+    assert_eq!(scrape(address, place(&stranger)).await.unwrap_err().name(), "tls");
+    // Never in plaintext instead.
+    let broken = Place::default().with(&MetricsSource::default(), Wire::Broken);
+    assert_eq!(scrape(address, broken).await.unwrap_err().name(), "tls");
+}
+
+#[test]
+fn what_a_strategy_says_of_the_place_goes_before_the_flags() {
+    let path = |path| Some(PathAndQuery::from_static(path));
+    let flags = Place::new(path("/flag"), Some(1));
+    let source = |path: Option<&str>, port| MetricsSource {
+        path: path.map(str::to_owned),
+        port,
+        ..MetricsSource::default()
+    };
+    assert_eq!(flags.with(&source(None, None), Wire::Plain), flags);
+    assert_eq!(flags.with(&source(Some("/own"), Some(2)), Wire::Plain), Place::new(path("/own"), Some(2)));
+    assert_eq!(flags.with(&source(Some("/own"), None), Wire::Plain), Place::new(path("/own"), Some(1)));
 }

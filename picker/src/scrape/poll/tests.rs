@@ -1,10 +1,17 @@
 use picker_core::endpoint::{EndpointId, EndpointSpec};
+use picker_core::config::Scope;
+use picker_core::hot::Outcome;
+use picker_core::scrape::ScrapePlan;
 use picker_core::view::Signals;
+use picker_core::{Cx, Hot, Request, Strategy, View};
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
+use crate::scrape::connection::Place;
+use crate::scrape::job::{Defaults, Jobs};
 use crate::watch::endpoint_set::EndpointSet;
 
 fn targets(address: SocketAddr) -> Arc<[Target]> {
@@ -22,27 +29,37 @@ fn targets(address: SocketAddr) -> Arc<[Target]> {
 
 struct Stage {
     targets: watch::Sender<Arc<[Target]>>,
-    wanted: watch::Sender<bool>,
+    jobs: Jobs,
     scraped: Arc<Notify>,
     scraping: Scraping,
     _task: AbortOnDropHandle<()>,
 }
 
 fn stage() -> Stage {
-    let (targets, wanted) = (watch::Sender::default(), watch::Sender::new(true));
+    let interval = Duration::from_millis(1);
+    let defaults = Defaults { place: Place::default(), interval, stale_after: Duration::from_secs(2) };
+    let mut jobs = Jobs::new(defaults);
+    jobs.install(Some(&Arc::new(ScrapePlan::of(&[]))));
+    let targets = watch::Sender::default();
     let (scraped, scraping) = (Arc::new(Notify::new()), Scraping::default());
-    let settings = Settings {
-        interval: Duration::from_millis(1),
+    let poll = Poll {
+        jobs: jobs.subscribe(),
         deadline: Duration::from_secs(5),
-        place: Place::default(),
+        scraping: scraping.clone(),
+        scraped: scraped.clone(),
     };
-    let run = run(targets.subscribe(), wanted.subscribe(), settings, scraping.clone(), scraped.clone());
-    Stage { targets, wanted, scraped, scraping, _task: AbortOnDropHandle::new(tokio::spawn(run)) }
+    let task = AbortOnDropHandle::new(tokio::spawn(poll.run(targets.subscribe())));
+    Stage { targets, jobs, scraped, scraping, _task: task }
 }
 
 /// Answers a connection's requests with 1, 2, 3 … waiting requests. Returns how many there were when the
 /// other side closed it.
 async fn count_up(listener: TcpListener) -> usize {
+    count_up_with(listener, String::new()).await
+}
+
+/// The same with more on the page.
+async fn count_up_with(listener: TcpListener, more: String) -> usize {
     let (mut stream, _) = listener.accept().await.unwrap();
     let mut requests = 0;
     loop {
@@ -54,7 +71,7 @@ async fn count_up(listener: TcpListener) -> usize {
             }
         }
         requests += 1;
-        let text = format!("vllm:num_requests_waiting {requests}\n");
+        let text = format!("vllm:num_requests_waiting {requests}\n{more}");
         let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len());
         if stream.write_all(answer.as_bytes()).await.is_err() {
             return requests;
@@ -67,7 +84,7 @@ async fn readings_come_again_and_again_until_nobody_needs_them() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let targets = targets(listener.local_addr().unwrap());
     let server = tokio::spawn(count_up(listener));
-    let stage = stage();
+    let mut stage = stage();
     stage.targets.send_replace(targets.clone());
     let mut seen = Vec::new();
     while seen.len() < 3 {
@@ -80,7 +97,7 @@ async fn readings_come_again_and_again_until_nobody_needs_them() {
     assert_eq!(seen[0], Signals { waiting: seen[0].waiting, ..Signals::default() });
 
     // The server sees its connection closed when no strategy needs the figures.
-    stage.wanted.send_replace(false);
+    stage.jobs.install(None);
     assert!(server.await.unwrap() >= 3);
 }
 
@@ -129,4 +146,76 @@ fn first_pauses_differ_and_are_half_an_interval_at_least() {
     distinct.sort();
     distinct.dedup();
     assert_eq!(distinct.len(), 100);
+}
+
+/// Two endpoints whose pages tell different depths of a queue of their own; a filter over it comes by an edit, live.
+#[tokio::test]
+async fn a_metric_that_an_edit_asks_for_is_read_at_the_next_scrape_on_the_same_connections() {
+    let mut endpoint_set = EndpointSet::default();
+    let (mut specs, mut servers) = (Vec::new(), Vec::new());
+    for (pod, depth) in [("deep", 30), ("shallow", 3)] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        specs.push(EndpointSpec {
+            id: EndpointId { pod_uid: pod.into(), port: address.port(), rank: 0 },
+            pod: pod.to_owned(),
+            namespace: "default".to_owned(),
+            address,
+            labels: Default::default(),
+        });
+        servers.push(tokio::spawn(count_up_with(listener, format!("own_depth{{tier=\"gold\"}} {depth}\n"))));
+    }
+    endpoint_set.apply(&specs);
+    let targets: Arc<[Target]> = endpoint_set.targets().cloned().collect();
+    let mut stage = stage();
+    stage.targets.send_replace(targets.clone());
+    let readings = || targets.iter().map(|target| target.readout.reading()).collect::<Vec<_>>();
+    let all = |fits: &dyn Fn(&Signals) -> bool| readings().iter().all(|reading| fits(&reading.signals));
+    while !all(&|signals| signals.waiting.is_some()) {
+        stage.scraped.notified().await;
+    }
+    assert!(all(&|signals| signals.others.is_empty()));
+
+    let hot = Hot::default();
+    let filter = |operator: &str| {
+        let routing = json!({"plugins": [
+            {"type": "core-metrics-extractor", "parameters": {"engineConfigs": [{
+                "name": "vllm", "queuedRequestsSpec": "vllm:num_requests_waiting",
+                "customMetrics": [{"attributeKey": "depth", "metricSpec": "own_depth{tier=gold}"}],
+            }]}},
+            {"type": "endpoint-attribute-filter", "parameters": {
+                "attribute": "depth",
+                "onMissing": "Fail",
+                "algorithm": {"type": "threshold", "threshold": {"operator": operator, "value": 10}},
+            }},
+        ]});
+        let outcome = hot.offer(&routing, Scope::Resource);
+        assert!(matches!(outcome, Outcome::Swapped { .. }), "{outcome:?}");
+        hot.current().unwrap()
+    };
+    let strategy = filter("LessThan");
+    stage.jobs.install(strategy.scrape.as_ref());
+    while !all(&|signals| signals.others.len() == 1) {
+        stage.scraped.notified().await;
+    }
+    let decide = |strategy: &Strategy| {
+        let rows = targets.iter().map(|target| (target.endpoint.clone(), target.readout.reading()));
+        let now = std::time::Instant::now();
+        let view = View::build(rows.collect(), now, Duration::from_secs(60));
+        let flight = strategy.route(&Request::default(), &view, None, &mut Cx::new(now, 1));
+        flight.unwrap().endpoint().pod.clone()
+    };
+    assert_eq!(decide(&strategy), "shallow");
+    // Another rule over the same metrics scrapes the same.
+    let follow = stage.jobs.subscribe();
+    let strategy = filter("GreaterThan");
+    stage.jobs.install(strategy.scrape.as_ref());
+    assert!(!follow.has_changed().unwrap());
+    assert_eq!(decide(&strategy), "deep");
+
+    // Each server takes one connection, so none was made anew.
+    stage.jobs.install(None);
+    for server in servers {
+        assert!(server.await.unwrap() >= 2);
+    }
 }

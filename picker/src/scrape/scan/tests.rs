@@ -1,10 +1,25 @@
 use std::sync::Arc;
 
+use picker_core::column::Column;
+use picker_core::scrape::ScrapePlan;
 use picker_core::view::{LoraState, Signals};
 
 use super::*;
+use crate::scrape::table::Hint;
 
+mod plan;
 mod property;
+
+/// A table of all that is known of all engines.
+fn everything() -> Arc<Table> {
+    Arc::new(Table::new(Arc::new(ScrapePlan::of(&[Column::CACHE_CONFIG, Column::LORA]))))
+}
+
+/// What a pod's label names.
+fn hint(table: &Table, engine: Option<&str>) -> Hint {
+    let label = |engine: &str| ("llm-d.ai/engine-type".to_owned(), engine.to_owned());
+    table.hint(&engine.map(label).into_iter().collect())
+}
 
 const VLLM: &str = r#"# HELP python_gc_objects_collected_total Objects collected during gc
 # TYPE python_gc_objects_collected_total counter
@@ -43,7 +58,12 @@ fn vllm() -> Signals {
 }
 
 fn of(text: &str) -> Signals {
-    scan(text.as_bytes(), None)
+    hinted(text, None)
+}
+
+fn hinted(text: &str, engine: Option<&str>) -> Signals {
+    let table = everything();
+    scan(&table, text.as_bytes(), &hint(&table, engine))
 }
 
 #[test]
@@ -60,11 +80,11 @@ fn types_and_help_are_not_needed() {
 #[test]
 fn a_text_may_come_in_any_chunks() {
     for size in [1, 2, 7, 64, 1000] {
-        let mut scanner = Scanner::default();
+        let mut scanner = Scanner::new(everything());
         VLLM.as_bytes().chunks(size).for_each(|chunk| scanner.feed(chunk));
-        assert_eq!(scanner.finish(None), vllm(), "in chunks of {size}");
+        assert_eq!(scanner.finish(&[]), vllm(), "in chunks of {size}");
         // And nothing is left for the next one.
-        assert_eq!(scanner.finish(None), Signals::default());
+        assert_eq!(scanner.finish(&[]), Signals::default());
     }
 }
 
@@ -78,12 +98,12 @@ fn a_line_beyond_reason_is_passed_over_and_not_kept() {
         let waiting = seen.map(|seen| 2.0 * seen);
         let expected = Signals { waiting, running: Some(1.0), ..Signals::default() };
         for size in [1000, LONGEST_LINE, text.len()] {
-            let mut scanner = Scanner::default();
+            let mut scanner = Scanner::new(everything());
             for chunk in text.as_bytes().chunks(size) {
                 scanner.feed(chunk);
                 assert!(scanner.partial.len() <= LONGEST_LINE);
             }
-            assert_eq!(scanner.finish(None), expected, "{length} in chunks of {size}");
+            assert_eq!(scanner.finish(&[]), expected, "{length} in chunks of {size}");
             assert!(scanner.partial.capacity() <= SPARE, "{}", scanner.partial.capacity());
         }
     }
@@ -172,12 +192,12 @@ fn triton_with_tensorrt_llm_is_preferred_to_triton_unless_the_pod_says_otherwise
         others: Vec::new(),
     };
     assert_eq!(of(TRITON), tensorrt);
-    assert_eq!(scan(TRITON.as_bytes(), Some(Engine::TritonTrtllm)), tensorrt);
+    assert_eq!(hinted(TRITON, Some("triton-tensorrt-llm")), tensorrt);
     // What ran is a counter there, and no number of running requests.
     let core = Signals { waiting: Some(6.0), ..Signals::default() };
-    assert_eq!(scan(TRITON.as_bytes(), Some(Engine::Triton)), core);
+    assert_eq!(hinted(TRITON, Some("triton")), core);
     // A pod that names the wrong engine is still read.
-    assert_eq!(scan(TRITON.as_bytes(), Some(Engine::Vllm)), tensorrt);
+    assert_eq!(hinted(TRITON, Some("vllm")), tensorrt);
 }
 
 #[test]
@@ -238,11 +258,12 @@ fn behind_a_hint_the_engines_keep_their_order() {
     let text = "sglang:num_queue_reqs 2\nvllm:num_requests_waiting 1\ntrtllm_num_requests_waiting 3\n";
     for (hint, waiting) in [
         (None, 1.0),
-        (Some(Engine::Triton), 1.0),
-        (Some(Engine::Sglang), 2.0),
-        (Some(Engine::TrtllmServe), 3.0),
+        (Some("triton"), 1.0),
+        (Some("sglang"), 2.0),
+        (Some("trtllm-serve"), 3.0),
+        (Some("unheard-of"), 1.0),
     ] {
         let expected = Signals { waiting: Some(waiting), ..Signals::default() };
-        assert_eq!(scan(text.as_bytes(), hint), expected, "{hint:?}");
+        assert_eq!(hinted(text, hint), expected, "{hint:?}");
     }
 }

@@ -1,3 +1,4 @@
+use picker_core::scrape::ScrapePlan;
 use serde_json::json;
 
 use super::*;
@@ -25,7 +26,7 @@ fn a_good_routing_serves() {
     let expected = Serving {
         revision: Some(revision(&routing)),
         routing: Some(Arc::new(routing.clone())),
-        scrape: true,
+        scrape: Some(Arc::new(ScrapePlan::of(&[]))),
         offered: Some(revision(&routing)),
         generation: Some(1),
         ..Serving::default()
@@ -62,9 +63,9 @@ fn a_swap_is_told_all_at_once() {
 fn scraping_is_asked_for_only_by_those_who_need_it() {
     let installer = installer();
     assert!(installer.offer(offer(&json!({"plugins": [{"type": "random-picker"}]}), 1)));
-    assert!(!serving(&installer).scrape);
+    assert_eq!(serving(&installer).scrape, None);
     assert!(installer.offer(offer(&json!({"plugins": [{"type": "kv-cache-utilization-scorer"}]}), 2)));
-    assert!(serving(&installer).scrape);
+    assert_eq!(serving(&installer).scrape, Some(Arc::new(ScrapePlan::of(&[]))));
 }
 
 #[test]
@@ -148,8 +149,9 @@ fn the_last_accepted_routing_serves_in_place_of_a_bad_one() {
     assert!(!installer.offer(offer(&bad, 7)));
     let refused = serving(&installer);
     assert!(installer.rescue(&good, Scope::Resource));
+    let scrape = Some(Arc::new(ScrapePlan::of(&[])));
     let expected =
-        Serving { revision: Some(revision(&good)), routing: Some(Arc::new(good)), scrape: true, ..refused };
+        Serving { revision: Some(revision(&good)), routing: Some(Arc::new(good)), scrape, ..refused };
     assert_eq!(serving(&installer), expected);
 }
 

@@ -1,0 +1,141 @@
+//! `metrics-data-source`: where the metrics of model servers are.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::duration;
+use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::scrape::{MetricsSource, Tls};
+
+/// Parameters of `metrics-data-source`.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Params {
+    /// `http` or `https`.
+    scheme: Scheme,
+    /// Path of the page of metrics. Without it, the one that the picker is started with; without that, `/metrics`, and
+    /// where this says nothing `/prometheus/metrics`.
+    path: Option<String>,
+    /// Port of the page of metrics. Without it, the one that the picker is started with; without that, the port that
+    /// serves requests.
+    #[schemars(range(min = 1))]
+    port: Option<u16>,
+    /// Whether the certificates of servers are not checked. For `https`.
+    insecure_skip_verify: bool,
+    /// File in the picker's pod with the certificates of authorities that are believed, in PEM. For `https` with
+    /// `insecureSkipVerify: false`; without it, the authorities of the web are believed.
+    ca_cert_path: String,
+    /// File in the picker's pod with the certificate that servers are shown, in PEM. For `https`.
+    client_cert_path: String,
+    /// File in the picker's pod with the key of that certificate, in PEM.
+    client_key_path: String,
+    /// Time from one scrape of a server to the next, for example `1s`. It is rounded to a multiple of the interval that
+    /// the picker is started with, by default 50 ms. Without it, that interval.
+    interval: String,
+}
+
+/// How pages are fetched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+enum Scheme {
+    /// In the clear.
+    Http,
+    /// By TLS.
+    Https,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            scheme: Scheme::Http,
+            path: None,
+            port: None,
+            insecure_skip_verify: true,
+            ca_cert_path: String::new(),
+            client_cert_path: String::new(),
+            client_key_path: String::new(),
+            interval: String::new(),
+        }
+    }
+}
+
+impl Params {
+    fn tls(&self) -> Result<Tls, BuildError> {
+        let client = match (self.client_cert_path.as_str(), self.client_key_path.as_str()) {
+            ("", "") => None,
+            ("", _) => return Err(BuildError::invalid("clientCertPath", "is required beside clientKeyPath")),
+            (_, "") => return Err(BuildError::invalid("clientKeyPath", "is required beside clientCertPath")),
+            (certificate, key) => Some((certificate.to_owned(), key.to_owned())),
+        };
+        let ca = Some(self.ca_cert_path.clone()).filter(|path| !path.is_empty());
+        Ok(Tls { verify: !self.insecure_skip_verify, ca, client })
+    }
+
+    /// The period; `None` is the picker's.
+    fn period(&self) -> Result<Option<Duration>, BuildError> {
+        if self.interval.is_empty() {
+            return Ok(None);
+        }
+        let period = duration::parse(&self.interval).map_err(|e| BuildError::invalid("interval", e))?;
+        if period.is_zero() || period > LONGEST_INTERVAL {
+            return Err(BuildError::invalid("interval", "must be longer than 0 and at most 1h"));
+        }
+        Ok(Some(period))
+    }
+}
+
+/// Beyond it, what is read is of no use.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Names the pages. The picker fetches them.
+#[derive(Debug)]
+pub struct MetricsDataSource;
+
+impl Plugin for MetricsDataSource {
+    const TYPE: &'static str = "metrics-data-source";
+    const SUMMARY: &'static str = "Says where the metrics of model servers are, and how they are fetched. Without one they are looked for on the port that serves requests.";
+    const ROLES: &'static [Role] = &[Role::DataSource];
+    const SAMPLE: &'static str = "\
+plugins:
+- type: metrics-data-source
+  parameters: {port: 9400, path: /metrics, interval: 100ms}
+- type: queue-scorer
+";
+    type Params = Params;
+
+    fn build(params: Params, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
+        if params.port == Some(0) {
+            return Err(BuildError::invalid("port", "must be between 1 and 65535"));
+        }
+        let path = params.path.clone().filter(|path| !path.is_empty());
+        let legal =
+            |path: &str| path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
+        if path.as_deref().is_some_and(|path| !legal(path)) {
+            return Err(BuildError::invalid("path", "must be a path, and begin with /"));
+        }
+        let tls = params.tls()?;
+        let files = [
+            ("caCertPath", tls.ca.as_deref()),
+            ("clientCertPath", tls.client.as_ref().map(|(certificate, _)| certificate.as_str())),
+            ("clientKeyPath", tls.client.as_ref().map(|(_, key)| key.as_str())),
+        ];
+        for (field, file) in files.into_iter().filter_map(|(field, file)| Some((field, file?))) {
+            match params.scheme {
+                Scheme::Https => cx.file(field, file),
+                Scheme::Http => cx.warn(field, "has no effect without scheme: https"),
+            }
+        }
+        if params.scheme == Scheme::Https && tls.ca.is_some() && !tls.verify {
+            cx.warn("caCertPath", "has no effect without insecureSkipVerify: false");
+        }
+        let interval = params.period()?;
+        let tls = (params.scheme == Scheme::Https).then_some(tls);
+        let source = MetricsSource { path, port: params.port, tls, interval };
+        Ok(Roles { data_source: Some(source), ..Roles::default() })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,107 @@
+//! Engines whose series are known.
+//!
+//! Names: Gateway API Inference Extension, proposal 003 (model server protocol); Triton core: its metrics page.
+
+use crate::column::Column;
+
+use super::{Engine, Figure, MetricsExtractor, Selector};
+
+/// The label by which pods name their engine.
+pub const ENGINE_LABEL: &str = "llm-d.ai/engine-type";
+
+/// Its older name.
+pub const OLDER_ENGINE_LABEL: &str = "inference.networking.k8s.io/engine-type";
+
+/// The engine of servers whose pods name none, as far as they don't show to be of another one.
+pub const DEFAULT_ENGINE: &str = "vllm";
+
+/// Labels of an info series with the size of the KV cache, where a configuration names none.
+pub const CACHE_LABELS: [&str; 2] = ["block_size", "num_gpu_blocks"];
+
+/// Attributes of endpoints that every extractor sets, and their columns.
+pub const ATTRIBUTES: [(&str, Column); 3] = [
+    ("WaitingQueueSize", Column::WAITING),
+    ("RunningRequestsSize", Column::RUNNING),
+    ("KVCacheUsagePercent", Column::KV_USAGE),
+];
+
+/// The column of an attribute that every extractor sets.
+pub fn attribute(name: &str) -> Option<Column> {
+    ATTRIBUTES.iter().find(|(known, _)| *known == name).map(|(_, column)| *column)
+}
+
+impl Default for MetricsExtractor {
+    /// All engines that are known, in the order of preference.
+    fn default() -> Self {
+        Self { labels: labels(ENGINE_LABEL), engines: engines() }
+    }
+}
+
+/// Labels by which pods name their engine when `key` is the chosen one.
+pub fn labels(key: &str) -> Vec<String> {
+    let mut labels = vec![key.to_owned()];
+    labels.extend((key != OLDER_ENGINE_LABEL).then(|| OLDER_ENGINE_LABEL.to_owned()));
+    labels
+}
+
+/// The engines, in the order of preference when a server speaks for several.
+pub fn engines() -> Vec<Engine> {
+    let cache = |size: &str, count: &str| Figure::CacheConfig {
+        block_size: size.to_owned(),
+        num_blocks: count.to_owned(),
+    };
+    let request = |kind| Selector::of("nv_trt_llm_request_metrics", &[("request_type", kind)]);
+    let block = |kind| Selector::of("nv_trt_llm_kv_cache_block_metrics", &[("kv_cache_block_type", kind)]);
+    let name = |name| Selector::of(name, &[]);
+    vec![
+        engine(
+            "vllm",
+            vec![
+                (name("vllm:num_requests_waiting"), Figure::Waiting),
+                (name("vllm:num_requests_running"), Figure::Running),
+                (name("vllm:kv_cache_usage_perc"), Figure::KvUsage),
+                // Before vLLM 0.10.
+                (name("vllm:gpu_cache_usage_perc"), Figure::KvUsage),
+                (name("vllm:cache_config_info"), cache(CACHE_LABELS[0], CACHE_LABELS[1])),
+                (name("vllm:lora_requests_info"), Figure::Lora),
+            ],
+        ),
+        engine(
+            "sglang",
+            vec![
+                (name("sglang:num_queue_reqs"), Figure::Waiting),
+                (name("sglang:num_running_reqs"), Figure::Running),
+                (name("sglang:token_usage"), Figure::KvUsage),
+                (name("sglang:cache_config_info"), cache("page_size", "num_pages")),
+            ],
+        ),
+        // TensorRT-LLM's own server.
+        engine(
+            "trtllm-serve",
+            vec![
+                (name("trtllm_num_requests_waiting"), Figure::Waiting),
+                (name("trtllm_num_requests_running"), Figure::Running),
+                (name("trtllm_kv_cache_utilization"), Figure::KvUsage),
+                (name("trtllm_kv_cache_tokens_per_block"), Figure::BlockSize),
+                (name("trtllm_kv_cache_max_blocks"), Figure::NumBlocks),
+            ],
+        ),
+        // Triton with its TensorRT-LLM backend.
+        engine(
+            "triton-tensorrt-llm",
+            vec![
+                (request("waiting"), Figure::Waiting),
+                (request("scheduled"), Figure::Running),
+                (block("fraction"), Figure::KvUsage),
+                (block("tokens_per"), Figure::BlockSize),
+                (block("max"), Figure::NumBlocks),
+            ],
+        ),
+        // Triton with other backends. Its nv_inference_exec_count is a counter, so it doesn't tell what is running.
+        engine("triton", vec![(name("nv_inference_pending_request_count"), Figure::Waiting)]),
+    ]
+}
+
+fn engine(name: &str, known: Vec<(Selector, Figure)>) -> Engine {
+    Engine { name: name.to_owned(), known, custom: Vec::new() }
+}

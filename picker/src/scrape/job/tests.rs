@@ -1,0 +1,85 @@
+use picker_core::column::Column;
+use picker_core::scrape::MetricsSource;
+
+use super::*;
+
+fn defaults() -> Defaults {
+    let interval = Duration::from_millis(50);
+    Defaults { place: Place::default(), interval, stale_after: Duration::from_secs(2) }
+}
+
+fn plan(source: MetricsSource) -> Arc<ScrapePlan> {
+    Arc::new(ScrapePlan { source, ..ScrapePlan::of(&[]) })
+}
+
+#[test]
+fn only_another_plan_is_another_job() {
+    let mut jobs = Jobs::new(defaults());
+    let mut follow = jobs.subscribe();
+    let plans = [&[][..], &[], &[Column::LORA], &[]].map(|columns| Arc::new(ScrapePlan::of(columns)));
+    let mut changes = Vec::new();
+    for plan in plans.iter().map(Some).chain([None, None]) {
+        jobs.install(plan);
+        changes.push((follow.has_changed().unwrap(), follow.borrow_and_update().is_some()));
+    }
+    let expected = [(true, true), (false, true), (true, true), (true, true), (true, false), (false, false)];
+    assert_eq!(changes, expected);
+}
+
+#[test]
+fn intervals_are_multiples_of_the_picker_s_own() {
+    let millis = Duration::from_millis;
+    let of = |interval| {
+        let mut jobs = Jobs::new(defaults());
+        jobs.install(Some(&plan(MetricsSource { interval, ..MetricsSource::default() })));
+        let job = jobs.subscribe().borrow().clone().unwrap();
+        (job.interval, job.place.clone())
+    };
+    let cases = [None, Some(1), Some(60), Some(74), Some(80), Some(1010)].map(|n| of(n.map(millis)).0);
+    assert_eq!(cases, [50, 50, 50, 50, 100, 1000].map(millis));
+    assert_eq!(of(None).1, Place::default());
+}
+
+fn write(dir: &std::path::Path) {
+    let made = rcgen::generate_simple_self_signed(["a".to_owned()]).unwrap();
+    std::fs::write(dir.join("ca"), made.cert.pem()).unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn certificates_are_read_again_when_they_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let ca = Some(dir.path().join("ca").display().to_string());
+    let tls = Some(Tls { verify: true, ca, client: None });
+    let plan = plan(MetricsSource { tls, ..MetricsSource::default() });
+    let mut jobs = Jobs::new(defaults());
+    let follow = jobs.subscribe();
+    let place = || follow.borrow().as_ref().unwrap().place.clone();
+    let after_a_while = async |jobs: &mut Jobs| {
+        let looked = tokio::time::timeout(CERTIFICATES * 3 / 2, jobs.look_after_certificates()).await;
+        assert!(looked.is_err());
+    };
+
+    // Not there yet.
+    jobs.install(Some(&plan));
+    let missing = Place::default().with(&plan.source, Wire::Broken);
+    assert_eq!(place(), missing);
+    after_a_while(&mut jobs).await;
+    assert_eq!(place(), missing);
+
+    write(dir.path());
+    after_a_while(&mut jobs).await;
+    let first = place();
+    assert_ne!(first, missing);
+    after_a_while(&mut jobs).await;
+    assert_eq!(place(), first);
+
+    write(dir.path());
+    after_a_while(&mut jobs).await;
+    let second = place();
+    assert!(second != first && second != missing);
+
+    // What is no good leaves what works.
+    std::fs::write(dir.path().join("ca"), "no PEM").unwrap();
+    after_a_while(&mut jobs).await;
+    assert_eq!(place(), second);
+}

@@ -1,0 +1,115 @@
+//! The table of the series that a strategy wants, by name, made from its [`ScrapePlan`] when it is installed.
+
+use std::sync::Arc;
+
+use picker_core::endpoint::Labels;
+use picker_core::scrape::{EnginePlan, ExtractorPlan, Figure, ScrapePlan};
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+/// The hint of a pod: for each extractor of a plan, the engine that a pod's labels name, if it knows it.
+pub type Hint = SmallVec<[Option<Arc<str>>; 1]>;
+
+/// The wanted series of pages of metrics.
+#[derive(Debug)]
+pub struct Table {
+    plan: Arc<ScrapePlan>,
+    /// The bytes with which wanted names begin.
+    begins: [bool; 256],
+    /// Which values [`shape`] has for them.
+    shapes: [bool; 256],
+    wanted: FxHashMap<Box<[u8]>, Vec<Want>>,
+    /// The engines of each extractor.
+    engines: Vec<Vec<Arc<str>>>,
+}
+
+/// A wanted series: the figure that it tells, and the engine of it.
+#[derive(Debug)]
+pub(super) struct Want {
+    /// Position of its engine among those of all extractors.
+    pub engine: usize,
+    /// Labels that it must have.
+    labels: Vec<(String, String)>,
+    /// What it tells.
+    pub figure: Figure,
+}
+
+impl Want {
+    /// Whether a series with `labels` is meant.
+    pub fn means(&self, labels: &super::labels::Labels<'_>) -> bool {
+        self.labels.iter().all(|(name, value)| labels.get(name).as_deref() == Some(value))
+    }
+}
+
+impl Table {
+    /// The series of `plan`.
+    pub fn new(plan: Arc<ScrapePlan>) -> Self {
+        let mut table = Self {
+            begins: [false; 256],
+            shapes: [false; 256],
+            wanted: FxHashMap::default(),
+            engines: Vec::new(),
+            plan: plan.clone(),
+        };
+        let mut engine = 0;
+        for ExtractorPlan { engines, .. } in &plan.extractors {
+            table.engines.push(engines.iter().map(|engine| engine.name.as_str().into()).collect());
+            for EnginePlan { series, .. } in engines {
+                for (selector, figure) in series {
+                    let name = selector.name.as_bytes();
+                    let (Some(&first), Some(shape)) = (name.first(), shape(name)) else { continue };
+                    table.begins[usize::from(first)] = true;
+                    table.shapes[usize::from(shape)] = true;
+                    let want = Want { engine, labels: selector.labels.clone(), figure: figure.clone() };
+                    table.wanted.entry(name.into()).or_default().push(want);
+                }
+                engine += 1;
+            }
+        }
+        table
+    }
+
+    /// The plan that it was made of.
+    pub fn plan(&self) -> &Arc<ScrapePlan> {
+        &self.plan
+    }
+
+    /// The engines of each extractor, in the order of preference.
+    pub(super) fn engines(&self) -> &[Vec<Arc<str>>] {
+        &self.engines
+    }
+
+    /// The engines that the labels of a pod name.
+    pub fn hint(&self, labels: &Labels) -> Hint {
+        let of = |(plan, engines): (&ExtractorPlan, &Vec<Arc<str>>)| {
+            let value = plan.labels.iter().find_map(|label| labels.get(label).filter(|v| !v.is_empty()))?;
+            engines.iter().find(|engine| ***engine == **value).cloned()
+        };
+        self.plan.extractors.iter().zip(&self.engines).map(of).collect()
+    }
+
+    /// Whether a wanted name begins with `byte`.
+    #[inline]
+    pub(super) fn begins_with(&self, byte: u8) -> bool {
+        self.begins[usize::from(byte)]
+    }
+
+    /// What the series called `name` tell.
+    #[inline]
+    pub(super) fn get(&self, name: &[u8]) -> &[Want] {
+        // Most names have the length and the end of none that is wanted, and need not be hashed.
+        match shape(name) {
+            Some(shape) if self.shapes[usize::from(shape)] => {
+                self.wanted.get(name).map_or(&[], Vec::as_slice)
+            }
+            _ => &[],
+        }
+    }
+}
+
+/// A number that depends on the length and the end of a name; `None` for an empty one.
+#[inline]
+fn shape(name: &[u8]) -> Option<u8> {
+    let last = name.last()?;
+    Some((name.len() as u8).wrapping_mul(29) ^ last)
+}
