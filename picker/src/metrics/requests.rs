@@ -50,16 +50,16 @@ impl Reason {
     /// All of them, in the order of their rows.
     pub fn all() -> impl Iterator<Item = Self> {
         let refused = refusal::TABLE.iter().map(|row| Self::Refused(row.kind));
-        [Self::Routed, Self::Nothing, Self::ClientClosed, Self::Protocol].into_iter().chain(refused)
+        [Self::Routed, Self::Nothing].into_iter().chain(refused).chain([Self::ClientClosed, Self::Protocol])
     }
 
     fn index(self) -> usize {
         match self {
             Self::Routed => 0,
             Self::Nothing => 1,
-            Self::ClientClosed => 2,
-            Self::Protocol => 3,
-            Self::Refused(kind) => 4 + kind as usize,
+            Self::Refused(kind) => 2 + kind as usize,
+            Self::ClientClosed => REASONS - 2,
+            Self::Protocol => REASONS - 1,
         }
     }
 

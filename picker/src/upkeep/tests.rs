@@ -53,13 +53,19 @@ fn clocks(seconds: &[u64]) -> Value {
     json!({"plugins": seconds.iter().map(clock).collect::<Vec<_>>()})
 }
 
+/// Lets the task do what it can without time passing.
+async fn settle() {
+    for _ in 0..5 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// Lets so many seconds pass, and returns who ticked meanwhile.
 async fn after(seconds: u64) -> Vec<u64> {
+    settle().await;
     for _ in 0..seconds {
         advance(Duration::from_secs(1)).await;
-        for _ in 0..5 {
-            tokio::task::yield_now().await;
-        }
+        settle().await;
     }
     std::mem::take(&mut TICKED.lock().unwrap())
 }
