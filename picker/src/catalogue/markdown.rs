@@ -22,7 +22,7 @@ nor against a server: it gets the mean score of the others.
 ";
 
 /// The sections, those that strategies name most often first.
-const SECTIONS: [(&str, Role); 13] = [
+const SECTIONS: [(&str, Role); 15] = [
     ("Filters", Role::Filter),
     ("Scorers", Role::Scorer),
     ("Pickers", Role::Picker),
@@ -35,6 +35,8 @@ const SECTIONS: [(&str, Role); 13] = [
     ("Plugins that act before the request is sent", Role::PreRequest),
     ("Observers of responses", Role::Observer),
     ("Upkeep", Role::Upkeep),
+    ("Sources of metrics", Role::DataSource),
+    ("Extractors of metrics", Role::Extractor),
     ("Discovery", Role::Discovery),
 ];
 
