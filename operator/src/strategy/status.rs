@@ -16,6 +16,7 @@ use super::validate::Valid;
 mod conditions;
 mod events;
 mod verdicts;
+mod warnings;
 
 /// How many pickers without a pod in the cache are asked for in one reconcile.
 const MAX_ASKED: usize = 20;

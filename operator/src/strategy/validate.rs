@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crds::{PickerRef, Pool, PoolGroup};
-use picker_core::config::{Errors, revision};
+use picker_core::config::{Errors, Warning, revision};
 use serde_json::Value;
 
 use super::claims::{claims, holder};
+use super::compiled::CompileResult;
 use super::snapshot::Snapshot;
 use super::wanted_objects::{WantedObjects, wanted_objects};
 use super::workload::{Mode, ServedPool, Workload};
@@ -18,6 +19,8 @@ use crate::names;
 pub(super) struct Valid {
     /// The revision of `spec.routing`, or everything that is wrong with it.
     pub routing: Result<String, Errors>,
+    /// The warnings of `spec.routing`; none when it doesn't compile.
+    pub warnings: Arc<[Warning]>,
     /// The objects that `spec.picker` asks for, or what is wrong with it.
     pub picker: Result<WantedObjects, OverlayError>,
     /// The picker workloads, each with the pools that it serves: those that this strategy drives.
@@ -58,11 +61,11 @@ impl Valid {
     }
 }
 
-/// Validates the spec of a strategy against the snapshot. `compile` tells what is wrong with a routing.
+/// Validates the spec of a strategy against the snapshot. `compile` compiles a routing.
 pub(super) fn validate(
     snapshot: &Snapshot,
     defaults: &Defaults,
-    compile: impl FnOnce(&Value) -> Result<(), Errors>,
+    compile: impl FnOnce(&Value) -> CompileResult,
 ) -> Valid {
     let spec = &snapshot.strategy.spec;
     let routing = &spec.routing.0;
@@ -93,8 +96,13 @@ pub(super) fn validate(
     unserved.retain(|group| snapshot.unserved.contains(group));
     unserved.sort();
     unserved.dedup();
+    let (routing, warnings) = match compile(routing) {
+        Ok(warnings) => (Ok(revision(routing)), warnings),
+        Err(errors) => (Err(errors), [].into()),
+    };
     Valid {
-        routing: compile(routing).map(|()| revision(routing)),
+        routing,
+        warnings,
         picker: wanted_objects(snapshot, &workloads, defaults),
         workloads,
         bindings,

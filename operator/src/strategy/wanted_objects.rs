@@ -82,7 +82,7 @@ mod tests {
         Arc::make_mut(&mut snapshot.strategy).spec.picker.metrics.service_monitor = true;
         for monitors in [true, false] {
             snapshot.monitors = monitors;
-            let built = validate(&snapshot, &defaults(), |_| Ok(())).picker.unwrap();
+            let built = validate(&snapshot, &defaults(), |_| Ok([].into())).picker.unwrap();
             let mut wanted = built.workloads["qwen-picker"].iter();
             assert_eq!(wanted.any(|object| object.kind == Kind::ServiceMonitor), monitors);
         }

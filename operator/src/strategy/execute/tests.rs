@@ -20,7 +20,7 @@ const STRATEGY: &str = "/apis/waypost.dev/v1alpha1/namespaces/llm/routingstrateg
 
 /// What the plan for `world` comes to.
 async fn executed(executor: &Executor, world: &Snapshot) -> Outcome {
-    let plan = plan(world, &validate(world, &defaults(), |_| Ok(())), Timestamp::UNIX_EPOCH);
+    let plan = plan(world, &validate(world, &defaults(), |_| Ok([].into())), Timestamp::UNIX_EPOCH);
     Outcome::of(&plan, execute(executor, world, &plan).await)
 }
 
@@ -87,7 +87,7 @@ async fn what_fails_keeps_only_what_needs_it() {
 #[tokio::test]
 async fn pickers_serve_on_for_a_while() {
     let mut world = snapshot();
-    let objects = validate(&world, &defaults(), |_| Ok(())).picker.unwrap();
+    let objects = validate(&world, &defaults(), |_| Ok([].into())).picker.unwrap();
     let objects = objects.workloads.into_values().flatten();
     world.owned = objects
         .map(|object| {

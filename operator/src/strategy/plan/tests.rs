@@ -15,7 +15,7 @@ use crate::strategy::validate::validate;
 
 /// The plan of `world` at second 0, as text.
 fn planned(world: &Snapshot) -> String {
-    let valid = validate(world, &defaults(), |_| Ok(()));
+    let valid = validate(world, &defaults(), |_| Ok([].into()));
     plan(world, &valid, Timestamp::UNIX_EPOCH).to_string()
 }
 
@@ -28,7 +28,7 @@ fn spec(world: &mut Snapshot, spec: Value) {
 
 /// `world` after everything of its plan was made, and the pickers answer.
 fn made(mut world: Snapshot) -> Snapshot {
-    let objects = validate(&world, &defaults(), |_| Ok(())).picker.unwrap();
+    let objects = validate(&world, &defaults(), |_| Ok([].into())).picker.unwrap();
     let all = objects.workloads.into_values().flatten().chain(objects.rights);
     world.owned = all
         .map(|object| {
@@ -118,7 +118,7 @@ fn create_for_two_pools() {
 #[test]
 fn what_is_made_is_what_the_spec_asks_for() {
     let world = snapshot();
-    let valid = validate(&world, &defaults(), |_| Ok(()));
+    let valid = validate(&world, &defaults(), |_| Ok([].into()));
     let plan = plan(&world, &valid, Timestamp::UNIX_EPOCH);
     let made = plan.steps.iter().filter_map(|step| match &step.action {
         Action::Make { object, .. } => Some(&**object),
@@ -278,7 +278,7 @@ fn upgrade() {
     let mut newer = defaults();
     newer.image = "waypost/picker:0.2.0".to_owned();
     let upgraded = |world: &Snapshot| {
-        plan(world, &validate(world, &newer, |_| Ok(())), Timestamp::UNIX_EPOCH).to_string()
+        plan(world, &validate(world, &newer, |_| Ok([].into())), Timestamp::UNIX_EPOCH).to_string()
     };
     insta::assert_snapshot!(upgraded(&world));
     Arc::make_mut(&mut world.strategy).spec.picker.update_policy = crds::UpdatePolicy::Manual;

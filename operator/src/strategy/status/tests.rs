@@ -8,6 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::kinds::Kind;
 use crate::names;
+use crate::strategy::compiled::CompiledRoutings;
 use crate::strategy::memory::KeptRevision;
 use crate::strategy::plan::Step;
 use crate::strategy::testing::{defaults, pod, pool, snapshot};
@@ -65,14 +66,14 @@ fn is(status: &str, reason: &str, message: &str) -> (String, String, String) {
 #[test]
 fn all_is_well() {
     let (snapshot, outcome) = well();
-    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
     insta::assert_yaml_snapshot!(compute(&snapshot, &valid, &outcome, at(0)));
 }
 
 #[test]
 fn nothing_differs_the_second_time() {
     let (snapshot, outcome) = well();
-    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
     let first = compute(&snapshot, &valid, &outcome, at(0));
     let mut later = snapshot;
     Arc::make_mut(&mut later.strategy).status = Some(RoutingStrategyStatus {
@@ -102,11 +103,52 @@ fn a_wrong_routing_leaves_the_last_good_one() {
     assert_eq!(said(&status, "Ready").0, "False");
 }
 
+/// What `routing` makes of Accepted and Ready, and what would be written about it a second time.
+fn judged(routing: Value) -> ([(String, String, String); 2], Map<String, Value>) {
+    let (mut snapshot, outcome) = well();
+    Arc::make_mut(&mut snapshot.strategy).spec.routing.0 = routing;
+    let compiled = CompiledRoutings::default();
+    let at = |snapshot: &Snapshot, second| {
+        let valid = validate(snapshot, &defaults(), |routing| compiled.compile(routing));
+        compute(snapshot, &valid, &outcome, at(second))
+    };
+    let first = at(&snapshot, 0);
+    Arc::make_mut(&mut snapshot.strategy).status = Some(first.clone());
+    let second = difference(&first, &at(&snapshot, 1000)).unwrap();
+    ([said(&first, "Accepted"), said(&first, "Ready")], second)
+}
+
+#[test]
+fn warnings_are_said_and_accepted() {
+    let synced = json!({"type": "inflight-load-producer", "parameters": {"syncCrossReplicaState": true}});
+    let routing = json!({"plugins": [{"type": "queue-scorer"}, synced]});
+    let revision = picker_core::config::revision(&routing);
+    let message = format!(
+        "the routing compiles to revision {revision}; warnings: \
+         spec.routing.plugins[1].parameters.syncCrossReplicaState: has no effect: replicas don't know each other's \
+         load; leave it out"
+    );
+    let ([accepted, _], second) = judged(routing);
+    assert_eq!((accepted, second), (is("True", "Accepted", &message), Map::new()));
+}
+
+#[test]
+fn a_routing_that_names_a_file_is_not_accepted() {
+    let parameters =
+        json!({"scheme": "https", "insecureSkipVerify": false, "caCertPath": "/var/run/secrets/token"});
+    let source = json!({"type": "metrics-data-source", "parameters": parameters});
+    let message = "spec.routing.plugins[0].parameters.caCertPath: names a file of the picker's pod, which only a \
+                   configuration file may do; take it out";
+    let refused = is("False", "InvalidRouting", message);
+    let (said, second) = judged(json!({"plugins": [source, {"type": "queue-scorer"}]}));
+    assert_eq!((said, second), ([refused.clone(), refused], Map::new()));
+}
+
 #[test]
 fn a_routing_that_is_not_kept_is_not_to_be_served() {
     let (mut snapshot, mut outcome) = well();
     outcome.kept = false;
-    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
     assert_eq!(compute(&snapshot, &valid, &outcome, at(0)).revision, None);
     // Nor is the strategy ready when all pickers serve what was kept before.
     snapshot.remembered.kept = Some(KeptRevision { number: 1, revision: "older".to_owned() });
@@ -125,7 +167,7 @@ fn programmed_names_who_is_behind() {
     let status = Arc::make_mut(&mut snapshot.strategy).status.as_mut().unwrap();
     let entry = status.pickers.get_mut("p-2").unwrap();
     entry.revision = Some("older".to_owned());
-    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
     let revision = valid.routing.clone().unwrap();
     assert_eq!(
         said(&compute(&snapshot, &valid, &outcome, at(0)), "Programmed"),
@@ -148,7 +190,7 @@ fn a_pod_that_only_looks_like_a_picker_is_none() {
     let mut other = (*picker("p-4")).clone();
     other.replica_set = Some("qwen-picker-2-5c75".to_owned());
     snapshot.pods.extend([alone, other].map(Arc::new));
-    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
     assert_eq!(said(&compute(&snapshot, &valid, &outcome, at(0)), "Programmed").0, "True");
     snapshot.pods.push(picker("p-5"));
     assert_eq!(said(&compute(&snapshot, &valid, &outcome, at(0)), "Programmed").0, "False");
@@ -157,7 +199,7 @@ fn a_pod_that_only_looks_like_a_picker_is_none() {
 #[test]
 fn endpoints_are_some_none_ready_or_none() {
     let (mut snapshot, outcome) = well();
-    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
     assert_eq!(said(&compute(&snapshot, &valid, &outcome, at(0)), "HasEndpoints").1, "EndpointsReady");
     snapshot.pods[2] = pod("vllm-0", &[("app", "qwen")], false);
     assert_eq!(said(&compute(&snapshot, &valid, &outcome, at(0)), "HasEndpoints").1, "NoneReady");
@@ -170,7 +212,7 @@ fn endpoints_are_some_none_ready_or_none() {
 #[test]
 fn a_rollout_is_not_available_until_it_is_over() {
     let (mut snapshot, outcome) = well();
-    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
     snapshot.owned = vec![deployment(2, 1)];
     let status = compute(&snapshot, &valid, &outcome, at(0));
     assert_eq!(
@@ -184,7 +226,7 @@ fn a_rollout_is_not_available_until_it_is_over() {
 #[test]
 fn a_rollout_that_was_only_just_asked_for_is_not_available() {
     let (snapshot, mut outcome) = well();
-    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
     let mut stored = (*snapshot.owned[0].1).clone();
     outcome.deployments.insert("qwen-picker".to_owned(), stored.clone());
     // Nothing of its spec was changed, so that no rollout begins.
@@ -200,7 +242,7 @@ fn a_rollout_that_was_only_just_asked_for_is_not_available() {
 #[test]
 fn what_could_not_be_written_is_not_ready() {
     let (snapshot, outcome) = well();
-    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
     let outcome = Outcome { error: Some(WriteError::Timeout), ..outcome };
     let status = compute(&snapshot, &valid, &outcome, at(0));
     assert_eq!(
@@ -215,7 +257,7 @@ fn what_could_not_be_written_is_not_ready() {
 #[test]
 fn a_pool_that_cannot_be_given_back_is_named() {
     let (snapshot, outcome) = well();
-    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
     let blocked = [("llama", "spec.x: Invalid value"), ("phi", "denied")];
     let blocked = blocked.map(|(pool, why)| (pool.to_owned(), why.to_owned())).into();
     let status = compute(&snapshot, &valid, &Outcome { blocked, ..outcome }, at(0));
@@ -226,7 +268,7 @@ fn a_pool_that_cannot_be_given_back_is_named() {
 #[test]
 fn a_rollout_that_is_overdue_needs_a_hand() {
     let (mut snapshot, outcome) = well();
-    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
     for (reason, first) in [("ProgressDeadlineExceeded", "Stalled"), ("ReplicaSetCreateError", "Reconciling")]
     {
         let (kind, live) = deployment(2, 1);
@@ -244,7 +286,7 @@ fn a_rollout_that_is_overdue_needs_a_hand() {
 fn an_upgrade_that_waits_is_said_and_ready() {
     let (mut snapshot, mut outcome) = well();
     outcome.postponed = vec!["qwen-picker".to_owned(), "x-picker".to_owned()];
-    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
     let status = compute(&snapshot, &valid, &outcome, at(0));
     let message = |until: &str| {
         format!(
@@ -264,7 +306,7 @@ fn an_upgrade_that_waits_is_said_and_ready() {
 fn a_missing_kind_of_monitors_is_said_and_ready() {
     let (mut snapshot, outcome) = well();
     Arc::make_mut(&mut snapshot.strategy).spec.picker.metrics.service_monitor = true;
-    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
     let available = |snapshot: &Snapshot| said(&compute(snapshot, &valid, &outcome, at(0)), "Available");
     assert_eq!(available(&snapshot), is("True", "Available", "every wanted picker is ready"));
     snapshot.monitors = false;
@@ -276,7 +318,7 @@ fn a_missing_kind_of_monitors_is_said_and_ready() {
 fn a_name_that_is_taken_needs_a_hand() {
     let (snapshot, mut outcome) = well();
     outcome.taken.insert("qwen-picker".to_owned(), "Service qwen-picker is not this strategy's".to_owned());
-    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
     let status = compute(&snapshot, &valid, &outcome, at(0));
     assert_eq!(said(&status, "Available").1, "NameTaken");
     assert_eq!(said(&status, "Stalled").1, "NameTaken");
@@ -287,7 +329,7 @@ fn a_missing_pool_is_waited_for() {
     let (mut snapshot, mut outcome) = well();
     snapshot.pools.clear();
     outcome.bindings.clear();
-    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
     let status = compute(&snapshot, &valid, &outcome, at(0));
     assert_eq!(
         said(&status, "PoolsBound"),
@@ -347,7 +389,7 @@ fn entries_of_pickers_without_a_pod_are_looked_at() {
     let entries = &mut Arc::make_mut(&mut snapshot.strategy).status.as_mut().unwrap().pickers;
     entries.insert("p-3".to_owned(), crds::PickerStatus::default());
     entries.insert("no pod".to_owned(), crds::PickerStatus::default());
-    let valid = validate(&snapshot, &defaults(), |_| Ok(()));
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
     let plan = report(&snapshot, &valid, &outcome, at(0)).unwrap();
     let [Step { action: Action::Report(report), .. }] = plan.steps.as_slice() else { panic!("{plan}") };
     assert_eq!(

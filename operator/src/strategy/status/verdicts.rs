@@ -6,6 +6,7 @@ use crds::{PickerStatus, UpdatePolicy};
 use picker_core::config::ErrorKind;
 
 use super::conditions::{Verdict, Verdicts, join};
+use super::warnings::{self, in_spec};
 use crate::strategy::binding::BindingState;
 use crate::strategy::outcome::Outcome;
 use crate::strategy::rollout::Rollout;
@@ -32,11 +33,7 @@ fn accepted(snapshot: &Snapshot, valid: &Valid) -> Verdict {
         (Err(errors), _) => {
             let unknown = errors.0.iter().all(|e| e.kind == ErrorKind::UnknownPlugin);
             let reason = if unknown { "UnknownPlugin" } else { "InvalidRouting" };
-            let place = |path: &str| match path {
-                "" => "spec.routing".to_owned(),
-                path => format!("spec.routing.{path}"),
-            };
-            let findings: Vec<_> = errors.0.iter().map(|e| (place(&e.path), e.message.clone())).collect();
+            let findings: Vec<_> = errors.0.iter().map(|e| (in_spec(&e.path), e.message.clone())).collect();
             // First, since it is what one wants to know, and short.
             let lead =
                 snapshot.revision().map(|last| format!("revision {last} still serves; ")).unwrap_or_default();
@@ -44,7 +41,9 @@ fn accepted(snapshot: &Snapshot, valid: &Valid) -> Verdict {
         }
         (Ok(_), Err(error)) => Verdict::bad("InvalidPicker", error.to_string()),
         (Ok(revision), Ok(_)) => {
-            Verdict::good("Accepted", format!("the routing compiles to revision {revision}"))
+            let lead = format!("the routing compiles to revision {revision}");
+            let message = warnings::with(&lead, &valid.warnings);
+            Verdict { message, ..Verdict::good("Accepted", lead) }
         }
     }
 }

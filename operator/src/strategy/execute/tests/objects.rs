@@ -14,7 +14,7 @@ fn wanted(kind: Kind, image: &str) -> Object {
     let mut defaults = defaults();
     defaults.image = image.to_owned();
     let world = snapshot();
-    let objects = validate(&world, &defaults, |_| Ok(())).picker.unwrap();
+    let objects = validate(&world, &defaults, |_| Ok([].into())).picker.unwrap();
     objects.workloads["qwen-picker"].iter().find(|object| object.kind == kind).unwrap().clone()
 }
 
