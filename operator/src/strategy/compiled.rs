@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use picker_core::compile::compile;
 use picker_core::config::{Errors, Scope, revision};
 use picker_core::store::StateStore;
-use picker_core::compile::compile;
 use serde_json::Value;
 
 /// Results are forgotten together when there are more than this.
