@@ -8,7 +8,6 @@
 use k8s_openapi::api::core::v1::PodTemplateSpec;
 use serde_json::{Map, Value};
 
-use super::input::Defaults;
 use crate::drift;
 use crate::names;
 
