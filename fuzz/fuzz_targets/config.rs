@@ -4,9 +4,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use picker_core::compile::compile;
 use picker_core::config::{Document, Scope, revision};
 use picker_core::store::StateStore;
-use picker_core::compile::compile;
 
 fuzz_target!(|text: &str| {
     let routing = match Document::parse(text) {

@@ -119,7 +119,8 @@ async fn endpoints_page(State(admin): State<Admin>) -> Json<Value> {
             "lora": lora.map(|l| json!({"max": l.max, "running": l.running, "waiting": l.waiting})),
         });
         if !attributes.is_empty() {
-            let attributes = attributes.iter().map(|(name, column)| (name.clone(), number(view.column(*column)[i])));
+            let attributes =
+                attributes.iter().map(|(name, column)| (name.clone(), number(view.column(*column)[i])));
             page["attributes"] = attributes.collect::<Map<_, _>>().into();
         }
         page

@@ -3,5 +3,6 @@
 #![allow(clippy::unwrap_used, reason = "what can't be read here fails the test")]
 
 mod imports;
+mod rooms;
 mod samples;
 mod sources;

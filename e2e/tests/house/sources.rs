@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::rooms;
+
 /// The root of the checkout.
 pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
@@ -62,17 +64,15 @@ fn every_source_file_belongs_to_a_crate() {
             if stem == "mod" { folder.file_name().unwrap().to_string_lossy().into_owned() } else { stem };
         let declared = |parent: &PathBuf| {
             fs::read_to_string(parent).is_ok_and(|text| {
-                text.lines().any(|line| {
-                    let line = line.trim();
-                    line.ends_with(&format!("mod {name};")) && !line.starts_with("//")
-                })
+                let says = |line: &str| line.ends_with(&format!("mod {name};")) && !line.starts_with("//");
+                text.lines().any(|line| says(line.trim())) || rooms::declares(&text, &name)
             })
         };
         if !parents.iter().any(declared) {
             orphans.push(path.strip_prefix(root()).unwrap().to_owned());
         }
     }
-    assert_eq!(orphans, Vec::<PathBuf>::new(), "no mod line names these files");
+    assert_eq!(orphans, Vec::<PathBuf>::new(), "no mod line or room names these files");
 }
 
 #[test]

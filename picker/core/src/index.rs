@@ -19,15 +19,9 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use memory::Memory;
+pub use memory::{MAX_BYTES, Memory};
+pub use table::MAX_CAPACITY;
 use table::{LINE, Table};
-
-/// The most memory that the tables of all indexes take: a quarter of what a picker's pod has by default. When
-/// they come near it, new ones get smaller.
-pub const MAX_BYTES: usize = 256 << 20;
-
-/// The most blocks that one endpoint is believed to keep: 64 M tokens, in 20 MiB.
-pub const MAX_CAPACITY: u32 = 1 << 20;
 
 /// A table that got less than it wanted, because others had the memory, is made anew when it could be so many
 /// times as large. What it knew is forgotten, which is a small part of what it can know then.

@@ -12,24 +12,16 @@ use bytes::Bytes;
 
 use crate::request::{Content, Headers, Request, Text};
 
+pub use bad_body::BadBody;
 use format::{Field, Format, OTHER, claimed};
 use scan::{Kind, Value};
 
+mod bad_body;
 mod format;
 mod open;
 mod scan;
 #[cfg(test)]
 mod tests;
-
-/// Why a request can't be served by anyone: its body is broken.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the request body is broken at byte {offset}: {message}")]
-pub struct BadBody {
-    /// Position in the body at which it stops being right; its length if something is missing.
-    pub offset: usize,
-    /// What is wrong there.
-    pub message: &'static str,
-}
 
 /// Reads what `body` says. Of a field that is there twice the last one counts, as with most readers of
 /// JSON. A limit or flag that has the wrong type counts as absent.

@@ -2,9 +2,6 @@
 
 use std::sync::LazyLock;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-
 use crate::plugin::Registry;
 
 /// The plugins of a room, one line each: `file::Type`. It makes their modules, and the table [`REGISTRATIONS`] of the
@@ -25,6 +22,7 @@ pub mod data;
 pub mod decide;
 pub mod discover;
 pub mod filter;
+mod no_parameters;
 pub mod observe;
 pub mod pick;
 pub mod produce;
@@ -35,10 +33,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-/// Parameters of a plugin that has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NoParameters {}
+pub use no_parameters::NoParameters;
 
 /// The plugin types of this crate, room by room.
 pub fn builtin() -> &'static Registry {

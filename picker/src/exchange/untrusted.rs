@@ -52,7 +52,8 @@ mod tests {
             "x-openfuyao-prefill",
             "accept",
         ];
-        let headers = Headers(names.map(|name| (Bytes::from(name), Bytes::from("169.254.169.254:80"))).into());
+        let headers =
+            Headers(names.map(|name| (Bytes::from(name), Bytes::from("169.254.169.254:80"))).into());
         assert_eq!(
             untrusted(&headers).collect::<Vec<_>>(),
             ["x-prefiller-host-port", SUBSET, "x-openfuyao-prefill"]

@@ -98,7 +98,8 @@ where
         _ => Unread::Failed(status),
     };
     // Only the beginning of a long body may be shown.
-    let mut body = RequestBody::expect(limits, head.size(), head.content_length(), partial).map_err(refused)?;
+    let mut body =
+        RequestBody::expect(limits, head.size(), head.content_length(), partial).map_err(refused)?;
     if enough == 0 {
         wire.send(reply::headers_before_body(&head.headers)).await;
     }
@@ -157,7 +158,8 @@ pub(super) fn pieces(mut body: Bytes, ends: bool) -> impl Iterator<Item = Stream
 /// `body` with `splices` made, which are in order and apart: slices of it and of what comes in.
 pub(super) fn spliced(body: &Bytes, splices: &[Splice]) -> impl Iterator<Item = Bytes> {
     let mut at = 0;
-    let cut = |range: std::ops::Range<usize>| body.slice(range.start.min(body.len())..range.end.min(body.len()));
+    let cut =
+        |range: std::ops::Range<usize>| body.slice(range.start.min(body.len())..range.end.min(body.len()));
     let mut parts: Vec<Bytes> = Vec::with_capacity(2 * splices.len() + 1);
     for Splice { range, with } in splices {
         parts.push(cut(at..range.start.max(at)));
@@ -199,7 +201,8 @@ mod tests {
     #[test]
     fn splices_are_made_while_pieces_are_cut_and_only_the_last_one_ends() {
         let splice = |range, with: &'static str| Splice { range, with: Bytes::from_static(with.as_bytes()) };
-        let (body, splices) = (Bytes::from_static(b"{model: a, n: 1}"), [splice(8..9, "long-name"), splice(16..16, "!")]);
+        let (body, splices) =
+            (Bytes::from_static(b"{model: a, n: 1}"), [splice(8..9, "long-name"), splice(16..16, "!")]);
         let cut: Vec<_> = spliced_pieces(&body, &splices, true);
         let joined: Vec<u8> = cut.iter().flat_map(|piece| piece.body.to_vec()).collect();
         assert_eq!(String::from_utf8(joined).unwrap(), "{model: long-name, n: 1}!");

@@ -130,12 +130,7 @@ impl ResponsePhase {
     }
 
     /// The head of the response has come. Edits of it come back.
-    fn head(
-        &mut self,
-        headers: &HttpHeaders,
-        metadata: Option<&Metadata>,
-        account: &Account<'_>,
-    ) -> Edits {
+    fn head(&mut self, headers: &HttpHeaders, metadata: Option<&Metadata>, account: &Account<'_>) -> Edits {
         let Some(response) = &mut self.response else { return Edits::default() };
         let served = served(metadata, response.flight(), account);
         let status = headers.get_str(":status").and_then(|status| status.parse().ok());

@@ -39,7 +39,10 @@ fn pools(budget: usize) -> (Vec<Pool>, Vec<Metrics>) {
         hot.offer(&by_prefix(1), Scope::Resource);
         let metrics = Metrics::of_pool(Some(&format!("pool-{n}")), view.clone());
         let traffic = metrics.traffic.clone();
-        (Pool { hot, view, priorities: SharedPriorities::default(), traffic, limits: limits.clone() }, metrics)
+        (
+            Pool { hot, view, priorities: SharedPriorities::default(), traffic, limits: limits.clone() },
+            metrics,
+        )
     };
     (0..POOLS).map(pool).unzip()
 }

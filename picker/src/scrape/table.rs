@@ -99,9 +99,7 @@ impl Table {
     pub(super) fn get(&self, name: &[u8]) -> &[Want] {
         // Most names have the shape of none that is wanted, and need not be hashed.
         match shape(name) {
-            Some(shape) if self.shapes[shape] => {
-                self.wanted.get(name).map_or(&[], Vec::as_slice)
-            }
+            Some(shape) if self.shapes[shape] => self.wanted.get(name).map_or(&[], Vec::as_slice),
             _ => &[],
         }
     }

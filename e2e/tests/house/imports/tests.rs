@@ -124,3 +124,20 @@ fn inline_modules_are_of_their_file() {
         circles(&[("main.rs", "mod a;\nmod b;"), ("a.rs", a), ("b.rs", "pub struct B(crate::a::inner::A);")]);
     assert_eq!(found, [["a.rs:1 super::super::b::B → b.rs", "b.rs:1 crate::a::inner::A → a.rs"]]);
 }
+
+#[test]
+fn an_entry_of_a_room_is_a_module_and_its_reexport_and_no_import() {
+    let lib = ("lib.rs", "mod filter;\npub struct Least;\nfn f() { filter::REGISTRATIONS; }");
+    let room = ("filter.rs", "room! {\n    role::RoleFilter,\n}");
+    let role = ("filter/role.rs", "pub struct RoleFilter(crate::Least);");
+    assert_eq!(circles(&[lib, room, role]), Vec::<Vec<String>>::new());
+    let uses = ("lib.rs", "mod filter;\npub struct Least;\nfn f(_: filter::RoleFilter) {}");
+    let found = circles(&[uses, room, role]);
+    assert_eq!(
+        found,
+        [["filter/role.rs:1 crate::Least → lib.rs", "lib.rs:3 filter::RoleFilter → filter/role.rs"]]
+    );
+    let table = ("filter.rs", "room! { role::RoleFilter }\nfn f(_: crate::Least) {}");
+    let found = circles(&[lib, table, role]);
+    assert_eq!(found, [["filter.rs:2 crate::Least → lib.rs", "lib.rs:3 filter::REGISTRATIONS → filter.rs"]]);
+}

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use syn::Item;
 
 use super::names::{Binding, Names, of_tests};
+use crate::rooms;
 
 /// A module's path from the root of the crate; that of the root is empty.
 pub type ModulePath = Vec<String>;
@@ -58,6 +59,22 @@ impl Tree {
         self.add(module, file, folder, items, sources);
     }
 
+    /// Adds the module `name` of `module`, from its file in `folder`.
+    fn add_module(
+        &mut self,
+        module: &ModulePath,
+        name: &str,
+        folder: &Path,
+        sources: &BTreeMap<PathBuf, String>,
+    ) {
+        let own = folder.join(name);
+        let path = below(module, name);
+        let places = [folder.join(format!("{name}.rs")), own.join("mod.rs")];
+        let place = places.iter().find(|place| sources.contains_key(*place));
+        let place = place.unwrap_or_else(|| panic!("no file of module {}", path.join("::")));
+        self.add_file(path, place, &own, sources);
+    }
+
     /// Adds the module `module` with these items, whose own modules lie in `folder`.
     fn add(
         &mut self,
@@ -76,19 +93,22 @@ impl Tree {
             match item {
                 Item::Mod(inner) => {
                     let name = inner.ident.to_string();
-                    let path: ModulePath = module.iter().chain([&name]).cloned().collect();
-                    let below = folder.join(&name);
                     match inner.content {
-                        Some((_, items)) => self.add(path, file, &below, items, sources),
-                        None => {
-                            let places = [folder.join(format!("{name}.rs")), below.join("mod.rs")];
-                            let place = places.iter().find(|place| sources.contains_key(*place));
-                            let place =
-                                place.unwrap_or_else(|| panic!("no file of module {}", path.join("::")));
-                            self.add_file(path, place, &below, sources);
+                        Some((_, items)) => {
+                            self.add(below(&module, &name), file, &folder.join(&name), items, sources)
                         }
+                        None => self.add_module(&module, &name, folder, sources),
                     }
                     names.modules.insert(name);
+                }
+                // Each entry stands for `mod file;` and `pub use file::Type;`, which are no imports.
+                Item::Macro(inner) if rooms::is_room(&inner.mac) => {
+                    for rooms::Entry { module: name, plugin } in rooms::entries(&inner.mac) {
+                        self.add_module(&module, &name, folder, sources);
+                        names.bound.insert(plugin.clone(), Binding::Use(vec![name.clone(), plugin]));
+                        names.modules.insert(name);
+                    }
+                    names.bound.insert(rooms::TABLE.to_owned(), Binding::Item);
                 }
                 Item::Use(inner) => {
                     names.add_use(&inner);
@@ -140,7 +160,7 @@ impl Tree {
     /// The module `name` right below `module`.
     fn below(&self, module: &ModulePath, name: &str) -> Option<Target> {
         let known = self.0.get(module)?.names.modules.contains(name);
-        known.then(|| Target::Module(module.iter().cloned().chain([name.to_owned()]).collect()))
+        known.then(|| Target::Module(below(module, name)))
     }
 
     /// What `name` stands for in `module`, if that is no module right below it.
@@ -156,6 +176,11 @@ impl Tree {
             }),
         }
     }
+}
+
+/// The path of the module `name` right below `module`.
+fn below(module: &ModulePath, name: &str) -> ModulePath {
+    module.iter().cloned().chain([name.to_owned()]).collect()
 }
 
 fn attributes(item: &Item) -> &[syn::Attribute] {

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::executor::Executor;
-use super::{events, history, objects, pools, report};
+use super::{events, history, objects, pools};
 use crate::strategy::outcome::StepResult;
 use crate::strategy::plan::{Action, Plan, Step, Wait};
 use crate::strategy::snapshot::Snapshot;
@@ -51,7 +51,7 @@ pub(super) async fn perform(executor: &Executor, snapshot: &Snapshot, step: &Ste
             events::tell(executor, snapshot, told).await;
             StepResult::Done
         }
-        Action::Report(report) => done(report::write(executor, snapshot, report).await),
+        Action::Report(report) => done(super::report::write(executor, snapshot, report).await),
     }
 }
 

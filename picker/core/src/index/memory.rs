@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::MAX_BYTES;
+/// The most memory that the tables of all indexes take: a quarter of what a picker's pod has by default. When
+/// they come near it, new ones get smaller.
+pub const MAX_BYTES: usize = 256 << 20;
 
 /// A number of bytes, and how many of them are taken.
 #[derive(Debug)]

@@ -13,8 +13,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::MAX_CAPACITY;
 use super::memory::Grant;
+
+/// The most blocks that one endpoint is believed to keep: 64 M tokens, in 20 MiB.
+pub const MAX_CAPACITY: u32 = 1 << 20;
 
 /// Entries in a bucket: 64 bytes, the cache line of today's servers.
 const WAYS: usize = 8;

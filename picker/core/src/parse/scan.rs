@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use memchr::memchr2;
 
-use super::BadBody;
+use super::bad_body::BadBody;
 use super::open::{Bracket, Open};
 
 /// A value of the top level.

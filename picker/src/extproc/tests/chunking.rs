@@ -5,9 +5,9 @@ use futures::{StreamExt, stream};
 use picker_proto::processing_mode::BodySendMode::FullDuplexStreamed;
 use proptest::prelude::*;
 
-use crate::extproc::grpc::process;
 use super::words::*;
 use super::{Fixture, by_adapter};
+use crate::extproc::grpc::process;
 
 /// Cuts `bytes` at these places.
 fn cut(bytes: &Bytes, places: &[prop::sample::Index]) -> Vec<Bytes> {

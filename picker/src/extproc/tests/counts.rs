@@ -13,11 +13,11 @@ use picker_proto::processing_mode::BodySendMode::{None as NoBody, *};
 use picker_proto::{ProcessingRequest, ProcessingResponse};
 use tonic::Status;
 
-use crate::extproc::grpc::process;
 use super::client::Picker;
 use super::client::Step::{Get, Send};
 use super::words::*;
 use super::{Fixture, at_random, by_adapter};
+use crate::extproc::grpc::process;
 
 const RED: &str = "10.0.0.1:8000";
 const BLUE: &str = "10.0.0.2:8000";

@@ -14,11 +14,11 @@ use serde_json::json;
 use tokio::time::{Instant, timeout};
 use tonic::Code;
 
-use crate::extproc::grpc::process;
 use super::client::Picker;
 use super::client::Step::{Get, Send};
 use super::words::*;
 use super::{BODY_TIMEOUT, Fixture, MAX_BODY, MAX_HELD, at_random, by_adapter};
+use crate::extproc::grpc::process;
 
 const RED: &str = "10.0.0.1:8000";
 

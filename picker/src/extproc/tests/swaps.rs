@@ -10,10 +10,10 @@ use picker_proto::processing_mode::BodySendMode::FullDuplexStreamed;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::extproc::grpc::process;
 use super::Fixture;
 use super::client::Picker;
 use super::words::*;
+use crate::extproc::grpc::process;
 
 const RED: &str = "10.0.0.1:8000";
 const BLUE: &str = "10.0.0.2:8000";

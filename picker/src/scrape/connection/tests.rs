@@ -153,7 +153,8 @@ async fn the_path_that_says_something_is_kept_until_it_says_no_more() {
     let pages = Pages::default();
     let (address, _server) = pages.serve().await;
     let (mut connection, mut scanner) = (Connection::new(address, Place::default()), scanner());
-    let mut next = async || connection.scrape(&mut scanner, &Hint::new()).await.map_err(|failure| failure.name());
+    let mut next =
+        async || connection.scrape(&mut scanner, &Hint::new()).await.map_err(|failure| failure.name());
 
     pages.show(&[("/metrics", ITERATIONS), ("/prometheus/metrics", TRTLLM)]);
     assert_eq!((next().await, next().await), (Ok(waiting(2.0)), Ok(waiting(2.0))));
@@ -184,7 +185,8 @@ async fn secure(dir: &std::path::Path) -> (SocketAddr, tokio_util::task::AbortOn
     let mut roots = rustls::RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
     let provider = crate::tls::provider();
-    let clients = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+    let clients =
+        rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
     let key = rustls::pki_types::PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
     let config = rustls::ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()

@@ -1,5 +1,5 @@
-use picker_core::endpoint::{EndpointId, EndpointSpec};
 use picker_core::config::Scope;
+use picker_core::endpoint::{EndpointId, EndpointSpec};
 use picker_core::hot::Outcome;
 use picker_core::scrape::ScrapePlan;
 use picker_core::view::Signals;

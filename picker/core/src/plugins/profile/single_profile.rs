@@ -62,7 +62,9 @@ mod tests {
     fn runs_the_profile_once_and_its_result_is_the_destination() {
         let route = |routing| {
             let (view, request) = (unknown(1), crate::Request::default());
-            strategy(routing).route(&request, &view, None, &mut crate::Cx::live()).map(|f| f.endpoint().pod.clone())
+            strategy(routing)
+                .route(&request, &view, None, &mut crate::Cx::live())
+                .map(|f| f.endpoint().pod.clone())
         };
         assert_eq!(route("plugins: [{type: random-picker}]"), Ok("pod-0".to_owned()));
         let none = "plugins: [{type: label-selector-filter, parameters: {matchLabels: {a: b}}}]";

@@ -115,10 +115,7 @@ fn extractors_do_not_disturb_each_other() {
     assert_eq!(hint(&table, Some("own")).to_vec(), [None, Some("own".into())]);
     // What the first doesn't say, the second may.
     let second = scan(&table, b"own_waiting 2\ny_depth 4\n", &[]);
-    assert_eq!(
-        second,
-        Signals { waiting: Some(2.0), others: vec![(column(1), 4.0)], ..Signals::default() }
-    );
+    assert_eq!(second, Signals { waiting: Some(2.0), others: vec![(column(1), 4.0)], ..Signals::default() });
 }
 
 const NAMES: [&str; 6] = ["a", "ab", "ba", "a:b_c", "vllm:num_requests_waiting", "_"];

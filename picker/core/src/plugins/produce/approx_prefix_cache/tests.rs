@@ -2,13 +2,13 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::config::Scope;
 use crate::ask::ProfileResult;
 use crate::compile::compile;
+use crate::config::Scope;
 use crate::request::{Request, Text};
 use crate::store::StateStore;
-use crate::view::{Signals, View};
 use crate::testing::{Instance, build, request, strategy, unknown, view};
+use crate::view::{Signals, View};
 
 const KIND: &str = "approx-prefix-cache-producer";
 

@@ -1,8 +1,8 @@
 use serde_json::json;
 
 use crate::request::Request;
-use crate::view::Signals;
 use crate::testing::{lora, request, scores, unknown, view};
+use crate::view::Signals;
 
 #[test]
 fn scores_by_what_must_happen_before_the_adapter_can_be_used() {
@@ -28,9 +28,7 @@ fn an_unknown_server_gets_the_mean() {
 
 #[test]
 fn nothing_known_scores_0() {
-    let score = |request: &Request| {
-        scores("lora-affinity-scorer", json!({}), request, &unknown(2))
-    };
+    let score = |request: &Request| scores("lora-affinity-scorer", json!({}), request, &unknown(2));
     assert_eq!(score(&request("sql", "")), [0.0, 0.0]);
     assert_eq!(score(&Request::default()), [0.0, 0.0]);
 }
