@@ -34,7 +34,8 @@ impl<'a> Compiler<'a> {
     /// Who writes a strategy of the cluster may not read files of the pickers' pods.
     pub fn refuse_files(&mut self, files: &[NeededFile]) {
         for file in files {
-            let message = "names a file of the picker's pod, which only a configuration file may do; take it out";
+            let message =
+                "names a file of the picker's pod, which only a configuration file may do; take it out";
             self.fail(&file.field, ErrorKind::Invalid, message);
         }
     }
