@@ -35,7 +35,7 @@ use crate::source::{self, Installer};
 use crate::tls;
 use crate::watch::Wanted;
 use crate::watch::objectives::SharedPriorities;
-use crate::{admin, health, view};
+use crate::{admin, health, upkeep, view};
 
 /// The time between two looks at certificate files.
 const CERTIFICATES: Duration = Duration::from_secs(1);
@@ -53,7 +53,7 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
     let pages = listen(args.metrics_port).await?;
 
     let view = view::empty();
-    let metrics = Arc::new(Metrics::new(view.clone()));
+    let metrics = Arc::new(Metrics::of_pool(args.pool_name.as_deref(), view.clone()));
     let hot = Arc::new(Hot::default());
     let installer = Arc::new(Installer::new(hot.clone(), metrics.strategy.clone()));
     let readiness = Readiness::default();
@@ -92,6 +92,11 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
     let priorities = SharedPriorities::default();
     cluster::follow_objectives(&args, client.as_ref(), &metrics, priorities.clone(), &mut tasks);
     cluster::find_endpoints(&args, client, &installer, &metrics, wanted, &mut tasks)?;
+    let upkeep = upkeep::run(installer.serving(), hot.clone(), view.clone());
+    tasks.spawn(async move {
+        upkeep.await;
+        "upkeep"
+    });
     let (ready, serving) = (readiness.clone(), installer.serving());
     tasks.spawn(async move {
         ready.run(serving, progress).await;

@@ -29,6 +29,7 @@ pub mod scrape;
 pub mod source;
 pub mod status;
 pub mod tls;
+pub mod upkeep;
 pub mod view;
 pub mod watch;
 

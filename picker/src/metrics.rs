@@ -3,6 +3,7 @@
 //! Handles are resolved when the picker starts: a request touches atomics, and looks up the row of its model. Only the
 //! first request of a new model name takes a lock.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use prometheus_client::encoding::text;
@@ -30,7 +31,7 @@ use crate::view::SharedView;
 /// Content type of [`Metrics::text`].
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// All metrics of a picker.
+/// All metrics of a pool.
 pub struct Metrics {
     /// Metrics of requests.
     pub traffic: Traffic,
@@ -60,9 +61,15 @@ pub struct Traffic {
 }
 
 impl Metrics {
-    /// Metrics of a picker whose endpoints are those of `view`.
+    /// Metrics of a pool without a name, whose endpoints are those of `view`.
     pub fn new(view: SharedView) -> Self {
-        let mut registry = Registry::default();
+        Self::of_pool(None, view)
+    }
+
+    /// Metrics of the pool called `name`, which is their label `pool`.
+    pub fn of_pool(name: Option<&str>, view: SharedView) -> Self {
+        let label = name.map(|name| (Cow::from("pool"), Cow::from(name.to_owned())));
+        let mut registry = Registry::with_labels(label.into_iter());
         let traffic = Traffic {
             pick: Histogram::new(&[
                 2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 1e-1, 1.0,
@@ -112,6 +119,39 @@ impl Metrics {
         Ok(out)
     }
 }
+
+/// The metrics of several pools as one OpenMetrics text: each family once, with the samples of all pools.
+///
+/// # Errors
+/// As [`Metrics::text`].
+pub fn page<'a>(pools: impl IntoIterator<Item = &'a Metrics>) -> Result<String, fmt::Error> {
+    let mut families: Vec<(String, String)> = Vec::new();
+    for pool in pools {
+        let text = pool.text()?;
+        let mut family = 0;
+        for line in text.lines().filter(|line| *line != EOF) {
+            if let Some(name) = line.strip_prefix("# HELP ").and_then(|rest| rest.split(' ').next()) {
+                let known = families.iter().position(|(known, _)| known == name);
+                family = known.unwrap_or(families.len());
+                if known.is_none() {
+                    families.push((name.to_owned(), String::new()));
+                }
+            }
+            let (_, text) = &mut families[family];
+            if !line.starts_with('#') || !text.contains(line) {
+                text.push_str(line);
+                text.push('\n');
+            }
+        }
+    }
+    let mut page: String = families.into_iter().map(|(_, text)| text).collect();
+    page.push_str(EOF);
+    page.push('\n');
+    Ok(page)
+}
+
+/// The last line of an OpenMetrics text.
+const EOF: &str = "# EOF";
 
 impl fmt::Debug for Metrics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

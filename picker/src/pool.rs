@@ -10,6 +10,9 @@ use crate::metrics::Traffic;
 use crate::view::SharedView;
 use crate::watch::objectives::SharedPriorities;
 
+#[cfg(test)]
+mod tests;
+
 /// What the exchanges of one pool share.
 #[derive(Debug)]
 pub struct Pool {

@@ -17,7 +17,7 @@ pub struct Table {
     /// The bytes with which wanted names begin.
     begins: [bool; 256],
     /// Which values [`shape`] has for them.
-    shapes: [bool; 256],
+    shapes: [bool; SHAPES],
     wanted: FxHashMap<Box<[u8]>, Vec<Want>>,
     /// The engines of each extractor.
     engines: Vec<Vec<Arc<str>>>,
@@ -46,7 +46,7 @@ impl Table {
     pub fn new(plan: Arc<ScrapePlan>) -> Self {
         let mut table = Self {
             begins: [false; 256],
-            shapes: [false; 256],
+            shapes: [false; SHAPES],
             wanted: FxHashMap::default(),
             engines: Vec::new(),
             plan: plan.clone(),
@@ -59,7 +59,7 @@ impl Table {
                     let name = selector.name.as_bytes();
                     let (Some(&first), Some(shape)) = (name.first(), shape(name)) else { continue };
                     table.begins[usize::from(first)] = true;
-                    table.shapes[usize::from(shape)] = true;
+                    table.shapes[shape] = true;
                     let want = Want { engine, labels: selector.labels.clone(), figure: figure.clone() };
                     table.wanted.entry(name.into()).or_default().push(want);
                 }
@@ -97,9 +97,9 @@ impl Table {
     /// What the series called `name` tell.
     #[inline]
     pub(super) fn get(&self, name: &[u8]) -> &[Want] {
-        // Most names have the length and the end of none that is wanted, and need not be hashed.
+        // Most names have the shape of none that is wanted, and need not be hashed.
         match shape(name) {
-            Some(shape) if self.shapes[usize::from(shape)] => {
+            Some(shape) if self.shapes[shape] => {
                 self.wanted.get(name).map_or(&[], Vec::as_slice)
             }
             _ => &[],
@@ -107,9 +107,12 @@ impl Table {
     }
 }
 
-/// A number that depends on the length and the end of a name; `None` for an empty one.
+/// The number of shapes.
+const SHAPES: usize = 1 << 12;
+
+/// A number that depends on the length, the middle and the end of a name; `None` for an empty one.
 #[inline]
-fn shape(name: &[u8]) -> Option<u8> {
-    let last = name.last()?;
-    Some((name.len() as u8).wrapping_mul(29) ^ last)
+fn shape(name: &[u8]) -> Option<usize> {
+    let (last, middle) = (name.last()?, name[name.len() / 2]);
+    Some((name.len() & 63) << 6 | usize::from(last ^ middle.rotate_left(3)) & 63)
 }

@@ -61,7 +61,8 @@ impl Files {
     /// When they hold no certificates or no key.
     pub fn config(&self, tls: &Tls) -> Result<Arc<ClientConfig>, TlsError> {
         let provider = crate::tls::provider();
-        let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
+        let builder =
+            ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
         let builder = if tls.verify {
             builder.with_root_certificates(self.roots(tls)?)
         } else {
