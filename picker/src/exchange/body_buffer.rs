@@ -106,7 +106,7 @@ mod tests {
     fn an_announced_body_is_copied_once() {
         let chunk = Bytes::from(vec![7; 1000]);
         let mut gathered = BodyBuffer::expecting(Some(AHEAD), LIMIT);
-        let mut push = || gathered.push(chunk.clone(), |_| true).then(|| gathered.copy.as_ptr());
+        let mut push = || gathered.push(chunk.clone(), |_| true).then_some(gathered.copy.as_ptr());
         push();
         let before = push();
         (0..63).for_each(|_| assert_eq!(push(), before));
