@@ -134,13 +134,21 @@ fn insert(chats: &mut Chats) -> Work {
 /// A block that differs from family to family, and is the same for all of one.
 const BLOCK_OF_FAMILY: usize = 4;
 
+/// What a role that looks at endpoints alone is asked. A decision makes it once for all roles, so it is not counted; it
+/// stays in memory until the program ends, to be lent to the work.
+fn ask(endpoints: u16) -> Ask<'static> {
+    let kept: &'static (Request, View, Facts) =
+        Box::leak(Box::new((Request::default(), view(endpoints), Facts::default())));
+    let (request, view, facts) = kept;
+    Ask { request, view, facts, done: &[], now: Instant::now() }
+}
+
 /// Without the prefix, whose part is a product for each endpoint.
 fn score(endpoints: u16) -> Work {
-    let view = view(endpoints);
-    let (candidates, facts, now) = (Candidates::of(&view.endpoints, None), Facts::default(), Instant::now());
+    let ask = ask(endpoints);
+    let candidates = Candidates::of(&ask.view.endpoints, None);
     let mut out = vec![0.0; candidates.len()];
-    Box::new(move |chat| {
-        let ask = Ask { request: &chat.request, view: &view, facts: &facts, done: &[], now };
+    Box::new(move |_| {
         for scorer in [&QueueScorer as &dyn Scorer, &KvCacheUtilizationScorer] {
             scorer.score(&ask, &candidates, &mut out);
             black_box(&out);
@@ -149,12 +157,10 @@ fn score(endpoints: u16) -> Work {
 }
 
 fn picked(endpoints: u16) -> Work {
-    let (view, picker, mut cx) = (view(endpoints), pick::default(), Cx::new(Instant::now(), 1));
-    let candidates = Candidates::of(&view.endpoints, None);
-    let (request, facts, now) = (Request::default(), Facts::default(), Instant::now());
+    let (ask, picker) = (ask(endpoints), pick::default());
+    let mut cx = Cx::new(ask.now, 1);
+    let (candidates, totals) = (Candidates::of(&ask.view.endpoints, None), ask.view.column(Column::KV_USAGE));
     Box::new(move |_| {
-        let ask = Ask { request: &request, view: &view, facts: &facts, done: &[], now };
-        let totals = view.column(Column::KV_USAGE);
         black_box(picker.pick(&ask, &mut cx, Scored { candidates: &candidates, totals }));
     })
 }

@@ -140,22 +140,25 @@ impl Table {
         self.clock.capacity.load(Ordering::Relaxed).min(MAX_CAPACITY) as i32
     }
 
-    /// The cells that may have `hash`: none in a table without memory.
-    fn cells(&self, hash: u64) -> &[AtomicU64] {
+    /// The bucket that may have `hash`: none in a table without memory.
+    fn bucket(&self, hash: u64) -> Option<&Bucket> {
         let n = (u128::from(hash) * self.buckets.len() as u128) >> 64;
-        self.buckets.get(n as usize).map_or(&[], |bucket| &bucket.0)
+        self.buckets.get(n as usize)
     }
 
     /// Looks at the clock only where the hash is found: it lies in another cache line.
+    #[inline]
     fn holds(&self, hash: u64) -> bool {
+        // Of a bucket, and not of a slice, the compiler knows the length: it writes the loop out.
+        let Some(Bucket(cells)) = self.bucket(hash) else { return false };
         let tag = tag(hash);
         let fresh = |entry: Entry| entry.age(self.clock.now.load(Ordering::Relaxed)) < self.capacity();
-        let mut entries = self.cells(hash).iter().map(|cell| Entry(cell.load(Ordering::Relaxed)));
+        let mut entries = cells.iter().map(|cell| Entry(cell.load(Ordering::Relaxed)));
         entries.any(|entry| entry.tag() == tag && fresh(entry))
     }
 
     fn touch(&self, hash: u64) {
-        let (tag, cells) = (tag(hash), self.cells(hash));
+        let (tag, cells) = (tag(hash), self.bucket(hash).map_or(&[][..], |bucket| &bucket.0));
         let mut ticked = None;
         loop {
             let now = ticked.unwrap_or_else(|| self.clock.now.load(Ordering::Relaxed));

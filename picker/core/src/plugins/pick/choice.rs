@@ -31,6 +31,7 @@ impl Params {
 
 /// The `count` candidates with the highest keys, highest first, equal ones in random order. `key` is
 /// called once for each position of `scored`.
+#[inline]
 pub(super) fn highest(
     cx: &mut Cx,
     scored: &Scored<'_>,
@@ -41,6 +42,7 @@ pub(super) fn highest(
 }
 
 /// One pass, nothing sorted: the n-th of equals takes the place with probability 1/n.
+#[inline]
 fn one_highest(cx: &mut Cx, scored: &Scored<'_>, mut key: impl FnMut(&mut Cx, usize) -> f64) -> Picked {
     let (mut best, mut best_key, mut equals) = (0, f64::NEG_INFINITY, 0);
     for n in 0..scored.candidates.len() {
@@ -57,6 +59,8 @@ fn one_highest(cx: &mut Cx, scored: &Scored<'_>, mut key: impl FnMut(&mut Cx, us
     Picked::from_buf([scored.candidates.at(best) as u32])
 }
 
+/// Rare, and long: kept out of what calls it, so that the one pass is not.
+#[inline(never)]
 fn many_highest(
     cx: &mut Cx,
     scored: &Scored<'_>,

@@ -19,12 +19,14 @@ pub(super) fn absolute(column: &[f32], candidates: &Candidates, out: &mut [f32],
     let (mut sum, mut known) = (0.0, 0_usize);
     for (place, i) in out.iter_mut().zip(candidates.iter()) {
         let value = column[i];
-        *place = f32::NAN;
-        if value.is_finite() {
-            *place = score(value).clamp(0.0, 1.0);
-            sum += *place;
+        *place = if value.is_finite() {
+            let score = score(value).clamp(0.0, 1.0);
+            sum += score;
             known += 1;
-        }
+            score
+        } else {
+            f32::NAN
+        };
     }
     if known < out.len() {
         let mean = if known == 0 { 1.0 } else { sum / known as f32 };
