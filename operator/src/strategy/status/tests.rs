@@ -103,8 +103,11 @@ fn a_wrong_routing_leaves_the_last_good_one() {
     assert_eq!(said(&status, "Ready").0, "False");
 }
 
+/// Status, reason and message of a condition.
+type Said = (String, String, String);
+
 /// What `routing` makes of Accepted and Ready, and what would be written about it a second time.
-fn judged(routing: Value) -> ([(String, String, String); 2], Map<String, Value>) {
+fn judged(routing: Value) -> ([Said; 2], Map<String, Value>) {
     let (mut snapshot, outcome) = well();
     Arc::make_mut(&mut snapshot.strategy).spec.routing.0 = routing;
     let compiled = CompiledRoutings::default();

@@ -45,8 +45,9 @@ pub(super) fn short(key: u64) -> u64 {
 
 /// One session and what it is bound to.
 ///
-/// Who gives it to another session claims it first by [`BUSY`]. A reader looks at `session` before and after `binding`,
-/// so that it never takes the binding of one for that of another.
+/// Who gives it to another session claims it first by [`BUSY`]. A reader looks at `session` and at `binding` twice each,
+/// so that it does not take the binding of one for that of another, not even when the entry went to another session and
+/// came back in between.
 #[derive(Debug, Default)]
 struct Entry {
     session: AtomicU64,
@@ -95,7 +96,8 @@ impl Sessions {
                 return None;
             }
             let binding = entry.binding.load(Ordering::Acquire);
-            let same = entry.session.load(Ordering::Acquire) == session;
+            let same = entry.session.load(Ordering::Acquire) == session
+                && entry.binding.load(Ordering::Acquire) == binding;
             (same && clock.keeps(binding)).then_some(binding >> TIME_BITS)
         })
     }
