@@ -4,12 +4,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use picker_core::compile::compile;
-use picker_core::config::{Document, Scope, revision};
+use picker_core::compile::{compile, read_document};
+use picker_core::config::{Scope, revision};
 use picker_core::store::StateStore;
 
 fuzz_target!(|text: &str| {
-    let routing = match Document::parse(text) {
+    let routing = match read_document(text) {
         Ok(document) => document.routing,
         Err(errors) => return assert!(!errors.0.is_empty()),
     };
@@ -20,7 +20,7 @@ fuzz_target!(|text: &str| {
                 let stored = serde_json::from_str(&routing.to_string()).expect("JSON");
                 let again = compile(&stored, scope, &StateStore::default()).expect("compiles again");
                 assert_eq!(compiled.strategy.revision, again.strategy.revision);
-                assert_eq!(compiled.strategy.revision, revision(&stored));
+                assert_eq!(*compiled.strategy.revision, *revision(&stored));
             }
         }
     }
