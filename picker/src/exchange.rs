@@ -30,7 +30,7 @@ pub use account::Account;
 pub use body_budget::{BodyBudget, BodyShare};
 pub use request_body::{RequestBody, TooMuch};
 pub use response::Response;
-pub use untrusted::{SUBSET, untrusted};
+pub use untrusted::{SERVED, SUBSET, untrusted};
 
 /// An exchange that has begun. If it is dropped before its request was routed or refused, its client has gone.
 #[derive(Debug)]
@@ -91,14 +91,15 @@ impl<'a> Exchange<'a> {
         };
         let priority = self.pool.priorities.load().of(&headers);
         let request = Request { headers, body, content, priority };
-        let prepared = if strategy.prepares() {
-            let view = self.pool.view.load_full();
-            strategy.prepare(&request, &view, asked, tokio::time::sleep).await
+        // One view for both: what is found out about an endpoint is known by its position.
+        let waits = strategy.prepares().then(|| self.pool.view.load_full());
+        let prepared = if let Some(view) = &waits {
+            strategy.prepare(&request, view, asked, tokio::time::sleep).await
         } else {
             Prepared::default()
         };
         let began = Instant::now();
-        let view = self.pool.view.load_full();
+        let view = waits.unwrap_or_else(|| self.pool.view.load_full());
         let subset = subset.filter(|_| self.pool.limits.subset_filter);
         match strategy.route_traced(&request, &view, subset, prepared, &mut Cx::live(), &mut NoTrace) {
             Ok(flight) => {

@@ -9,16 +9,17 @@ use rustc_hash::FxHashSet;
 /// Header, and key of metadata, under which a gateway names the endpoints that may be chosen.
 pub const SUBSET: &str = "x-gateway-destination-endpoint-subset";
 
+/// Header, and key of metadata, in which a gateway says who served.
+pub const SERVED: &str = "x-gateway-destination-endpoint-served";
+
 /// Headers that gateways, and pickers of other projects, set for model servers and their sidecars, and that a
 /// client could use to send a request, or a part of its work, wherever it likes. Those that plugins of this picker
 /// write are in the table of plugins. The destination itself is in neither: it is overwritten, and taken out of headers
 /// that go ahead of the decision.
-const FOREIGN: [&str; 7] = [
+const FOREIGN: [&str; 5] = [
     SUBSET,
-    "x-gateway-destination-endpoint-served",
-    "x-prefiller-host-port",
+    SERVED,
     "x-prefiller-url",
-    "x-encoder-hosts-ports",
     "x-data-parallel-host-port",
     "x-kv-cache-source-host-port",
 ];

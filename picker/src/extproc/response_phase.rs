@@ -20,10 +20,7 @@ use super::body_mode::Modes;
 use super::reply::{self, NAMESPACE, Side};
 use super::request_body::{End, pieces};
 use super::wire::Wire;
-use crate::exchange::{Account, Response};
-
-/// Key of the metadata in which a gateway says who served.
-pub(super) const SERVED: &str = "x-gateway-destination-endpoint-served";
+use crate::exchange::{Account, Response, SERVED};
 
 /// What is left of an exchange whose request is decided.
 #[derive(Debug)]
