@@ -10,11 +10,12 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures::future::BoxFuture;
 use picker_core::prepare::Prepared;
 use picker_core::request::{Content, Headers, Request};
 use picker_core::trace::NoTrace;
 use picker_core::view::Address;
-use picker_core::{Cx, Refusal, RefusalKind, Strategy, parse};
+use picker_core::{Cx, Refusal, RefusalKind, Strategy, View, parse};
 
 use crate::pool::Pool;
 
@@ -69,16 +70,43 @@ impl<'a> Exchange<'a> {
     }
 
     /// Decides where a request goes, and counts it. Its headers come back with the response to come, for who tells the
-    /// gateway.
+    /// gateway. The strategy is let go: answers may take long, and one that was replaced goes with its last decision.
     ///
     /// # Errors
     /// The refusal, which is counted too.
-    pub async fn decide(
+    pub fn decide(
         &mut self,
         strategy: Arc<Strategy>,
         incoming: Incoming<'_>,
     ) -> Result<(Response, Headers), Refusal> {
         let asked = Instant::now();
+        let (request, subset) = self.read(incoming)?;
+        let view = self.pool.view.load_full();
+        self.route(&strategy, request, subset, &view, Prepared::default(), asked)
+    }
+
+    /// The same for a strategy that [prepares](Strategy::prepares): waits for its preparers first. Boxed, so that the
+    /// exchanges of other strategies take no memory for it.
+    ///
+    /// # Errors
+    /// As [`Exchange::decide`].
+    pub fn decide_prepared<'e>(
+        &'e mut self,
+        strategy: Arc<Strategy>,
+        incoming: Incoming<'e>,
+    ) -> BoxFuture<'e, Result<(Response, Headers), Refusal>> {
+        Box::pin(async move {
+            let asked = Instant::now();
+            let (request, subset) = self.read(incoming)?;
+            // One view for both: what is found out about an endpoint is known by its position.
+            let view = self.pool.view.load_full();
+            let prepared = strategy.prepare(&request, &view, asked, tokio::time::sleep).await;
+            self.route(&strategy, request, subset, &view, prepared, asked)
+        })
+    }
+
+    /// What a request says, and the endpoints that may be chosen for it.
+    fn read<'s>(&mut self, incoming: Incoming<'s>) -> Result<(Request, Option<&'s [Address]>), Refusal> {
         let Incoming { headers, body, partial, subset } = incoming;
         let content = match parse::parse(&headers, &body) {
             Ok(content) => content,
@@ -91,17 +119,21 @@ impl<'a> Exchange<'a> {
         };
         let priority = self.pool.priorities.load().of(&headers);
         let request = Request { headers, body, content, priority };
-        // One view for both: what is found out about an endpoint is known by its position.
-        let waits = strategy.prepares().then(|| self.pool.view.load_full());
-        let prepared = if let Some(view) = &waits {
-            strategy.prepare(&request, view, asked, tokio::time::sleep).await
-        } else {
-            Prepared::default()
-        };
+        Ok((request, subset.filter(|_| self.pool.limits.subset_filter)))
+    }
+
+    /// Routes a request that was complete at `asked`.
+    fn route(
+        &mut self,
+        strategy: &Strategy,
+        request: Request,
+        subset: Option<&[Address]>,
+        view: &View,
+        prepared: Prepared,
+        asked: Instant,
+    ) -> Result<(Response, Headers), Refusal> {
         let began = Instant::now();
-        let view = waits.unwrap_or_else(|| self.pool.view.load_full());
-        let subset = subset.filter(|_| self.pool.limits.subset_filter);
-        match strategy.route_traced(&request, &view, subset, prepared, &mut Cx::live(), &mut NoTrace) {
+        match strategy.route_traced(&request, view, subset, prepared, &mut Cx::live(), &mut NoTrace) {
             Ok(flight) => {
                 let model = self.account.routed(request.model(), asked, began);
                 Ok((Response::new(flight, model), request.headers))

@@ -233,7 +233,7 @@ current-context: c
     );
     write(&dir.path().join("kubeconfig"), &kubeconfig);
     let mut picker = Picker::start_with(dir.path(), &["--strategy", "llm/chat", "--pool-name", "qwen"]);
-    picker.until("/metrics", "waypost_picker_watch_up{watch=\"strategy\"} 0");
+    picker.until("/metrics", "waypost_picker_watch_up{pool=\"qwen\",watch=\"strategy\"} 0");
     assert_eq!(
         picker.until("/readyz", "not ready"),
         "not ready, waiting for:\na routing: the API server has not told it yet\nthe list of endpoints\n"

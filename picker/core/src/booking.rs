@@ -47,8 +47,9 @@ impl Drop for Booking {
     }
 }
 
-/// The bookings of one request: usually the request itself, and its tokens.
-pub(crate) type Bookings = SmallVec<[Booking; 2]>;
+/// The bookings of one request: the request itself, and with an `inflight-load-producer` its tokens. There is room for the
+/// one that every request has.
+pub(crate) type Bookings = SmallVec<[Booking; 1]>;
 
 /// A request about to be sent: what [`PreRequest`](crate::role::PreRequest) plugins change and book.
 #[derive(Debug)]

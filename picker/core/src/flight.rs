@@ -20,11 +20,36 @@ pub struct Flight {
     targets: SmallVec<[Arc<Endpoint>; 1]>,
     bookings: Bookings,
     edits: Edits,
+    /// Whether a byte of the response's body has come.
+    begun: bool,
+    /// What observers are told; `None` without any, so that requests that nobody watches stay small.
+    watched: Option<Box<Watched>>,
+}
+
+/// A response that observers watch.
+struct Watched {
     watches: Vec<Box<dyn ResponseWatch>>,
     launched: Instant,
     first_byte: Option<Instant>,
     status: Option<u16>,
     served: Option<SocketAddr>,
+}
+
+impl Watched {
+    fn finish(&mut self, ending: Ending, usage: Option<Usage>, now: Option<Instant>) -> Edits {
+        let since = |at: Instant| at.saturating_duration_since(self.launched);
+        let outcome = Outcome {
+            ending,
+            status: self.status,
+            first_byte: self.first_byte.map(since),
+            duration: now.map(since),
+            usage,
+            served: self.served,
+        };
+        let mut edits = Edits::default();
+        self.watches.iter_mut().for_each(|watch| watch.ended(&outcome, &mut edits));
+        edits
+    }
 }
 
 impl Flight {
@@ -38,7 +63,9 @@ impl Flight {
         launched: Instant,
     ) -> Self {
         let (first_byte, status, served) = (None, None, None);
-        Self { revision, targets, bookings, edits, watches, launched, first_byte, status, served }
+        let watched = (!watches.is_empty())
+            .then(|| Box::new(Watched { watches, launched, first_byte, status, served }));
+        Self { revision, targets, bookings, edits, begun: false, watched }
     }
 
     /// The first destination.
@@ -63,16 +90,18 @@ impl Flight {
 
     /// The head of the response has come. Edits of it come back.
     pub fn head(&mut self, head: &ResponseHead<'_>) -> Edits {
-        self.status = head.status.or(self.status);
-        self.served = head.served.or(self.served);
         let mut edits = Edits::default();
-        self.watches.iter_mut().for_each(|watch| watch.head(head, &mut edits));
+        if let Some(watched) = &mut self.watched {
+            watched.status = head.status.or(watched.status);
+            watched.served = head.served.or(watched.served);
+            watched.watches.iter_mut().for_each(|watch| watch.head(head, &mut edits));
+        }
         edits
     }
 
     /// Whether an observer watches the response.
     pub fn is_watched(&self) -> bool {
-        !self.watches.is_empty()
+        self.watched.is_some()
     }
 
     /// A piece of the response's body has come, at `now` if it is the first that isn't empty.
@@ -80,46 +109,28 @@ impl Flight {
         if piece.is_empty() {
             return;
         }
-        if self.first_byte.is_none() {
-            self.first_byte = Some(now());
+        if !std::mem::replace(&mut self.begun, true) {
             self.bookings.retain(|booking| booking.until() != Until::FirstByte);
         }
-        self.watches.iter_mut().for_each(|watch| watch.chunk(piece));
+        if let Some(watched) = &mut self.watched {
+            watched.first_byte.get_or_insert_with(now);
+            watched.watches.iter_mut().for_each(|watch| watch.chunk(piece));
+        }
     }
 
     /// The response has ended at `now`, and reported `usage`. All bookings are given back; metadata for the gateway
     /// comes back.
     pub fn ended(mut self, usage: Option<Usage>, now: Instant) -> Edits {
         self.bookings.clear();
-        self.finish(Ending::Complete, usage, Some(now))
-    }
-
-    fn finish(&mut self, ending: Ending, usage: Option<Usage>, now: Option<Instant>) -> Edits {
-        let mut edits = Edits::default();
-        if self.watches.is_empty() {
-            return edits;
-        }
-        let since = |at: Instant| at.saturating_duration_since(self.launched);
-        let outcome = Outcome {
-            ending,
-            status: self.status,
-            first_byte: self.first_byte.map(since),
-            duration: now.map(since),
-            usage,
-            served: self.served,
-        };
-        for mut watch in self.watches.drain(..) {
-            watch.ended(&outcome, &mut edits);
-        }
-        edits
+        let watched = self.watched.take();
+        watched.map_or_else(Edits::default, |mut watched| watched.finish(Ending::Complete, usage, Some(now)))
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
-        // Those of a flight that has ended are gone.
-        if !self.watches.is_empty() {
-            self.finish(Ending::Cut, None, None);
+        if let Some(watched) = &mut self.watched {
+            watched.finish(Ending::Cut, None, None);
         }
     }
 }

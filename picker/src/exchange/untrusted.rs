@@ -16,13 +16,8 @@ pub const SERVED: &str = "x-gateway-destination-endpoint-served";
 /// client could use to send a request, or a part of its work, wherever it likes. Those that plugins of this picker
 /// write are in the table of plugins. The destination itself is in neither: it is overwritten, and taken out of headers
 /// that go ahead of the decision.
-const FOREIGN: [&str; 5] = [
-    SUBSET,
-    SERVED,
-    "x-prefiller-url",
-    "x-data-parallel-host-port",
-    "x-kv-cache-source-host-port",
-];
+const FOREIGN: [&str; 5] =
+    [SUBSET, SERVED, "x-prefiller-url", "x-data-parallel-host-port", "x-kv-cache-source-host-port"];
 
 /// openFuyao's pickers name prefill and decode servers to its proxies in headers of this prefix.
 const FOREIGN_PREFIX: &str = "x-openfuyao-";

@@ -113,11 +113,13 @@ fn add_metadata(metadata: &mut Fields, edits: &Edits) {
     }
 }
 
-/// Adds the metadata of `edits` to an answer.
-pub(super) fn tell(answer: &mut ProcessingResponse, edits: &Edits) {
+/// An answer with the metadata of `edits`. By value, so that no second copy is kept while it is sent.
+pub(super) fn told(answer: impl Into<ProcessingResponse>, edits: &Edits) -> ProcessingResponse {
+    let mut answer = answer.into();
     if !edits.metadata().is_empty() {
         add_metadata(answer.dynamic_metadata.get_or_insert_default(), edits);
     }
+    answer
 }
 
 /// In answer to the headers of a response: they go on, with the headers of `edits`.

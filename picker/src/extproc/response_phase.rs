@@ -41,7 +41,7 @@ impl ResponsePhase {
 
     /// Answers `next`, if there is one, and every further message until the gateway has no more.
     pub(super) async fn run<S>(
-        mut self,
+        &mut self,
         wire: &mut Wire<S>,
         mut next: Option<ProcessingRequest>,
         account: &mut Account<'_>,
@@ -62,20 +62,15 @@ impl ResponsePhase {
                 Some(Part::ResponseBody(body)) => self.body(wire, Side::Response, body).await,
                 Some(Part::ResponseHeaders(headers)) => {
                     let edits = self.head(&headers, message.metadata_context.as_ref(), account);
-                    let mut answer = self.response_headers(&headers, &edits);
-                    if headers.end_of_stream {
-                        reply::tell(&mut answer, &self.ended());
-                    }
-                    wire.send(answer).await;
+                    let last = if headers.end_of_stream { self.ended() } else { Edits::default() };
+                    wire.send(reply::told(self.response_headers(&headers, &edits), &last)).await;
                 }
                 Some(Part::RequestTrailers(_)) => {
                     self.request_ended = true;
                     wire.send(reply::trailers(Side::Request)).await;
                 }
                 Some(Part::ResponseTrailers(_)) => {
-                    let mut answer = reply::trailers(Side::Response).into();
-                    reply::tell(&mut answer, &self.ended());
-                    wire.send(answer).await;
+                    wire.send(reply::told(reply::trailers(Side::Response), &self.ended())).await;
                 }
                 Some(Part::RequestHeaders(_)) => {
                     account.broken();
@@ -111,17 +106,11 @@ impl ResponsePhase {
             }
         };
         if mode != BodySendMode::FullDuplexStreamed {
-            let mut answer = reply::body(side).into();
-            reply::tell(&mut answer, &edits);
-            wire.send(answer).await;
+            wire.send(reply::told(reply::body(side), &edits)).await;
         } else if !ended {
             for piece in pieces(body.body, body.end_of_stream) {
-                let last = piece.end_of_stream;
-                let mut answer = reply::piece(side, piece).into();
-                if last {
-                    reply::tell(&mut answer, &edits);
-                }
-                wire.send(answer).await;
+                let last = if piece.end_of_stream { &edits } else { &Edits::default() };
+                wire.send(reply::told(reply::piece(side, piece), last)).await;
             }
         }
     }
@@ -155,9 +144,8 @@ impl ResponsePhase {
             response_body_mode: BodySendMode::Streamed.into(),
             ..ProcessingMode::default()
         });
-        let mut answer = ProcessingResponse { mode_override, ..reply::response_headers(edits).into() };
-        reply::tell(&mut answer, edits);
-        answer
+        let answer = ProcessingResponse { mode_override, ..reply::response_headers(edits).into() };
+        reply::told(answer, edits)
     }
 }
 

@@ -48,7 +48,7 @@ where
         // The gateway shows no request headers, so there is nothing to decide.
         other => {
             exchange.account.nothing();
-            let phase = ResponsePhase::new(modes, None, End::Open);
+            let mut phase = ResponsePhase::new(modes, None, End::Open);
             return phase.run(&mut wire, Some(other), &mut exchange.account).await;
         }
     };
@@ -73,7 +73,7 @@ where
                     refuse(&mut wire, &refusal).await
                 }
                 Unread::Answered(message) => {
-                    let phase = ResponsePhase::new(modes, None, End::Body);
+                    let mut phase = ResponsePhase::new(modes, None, End::Body);
                     phase.run(&mut wire, Some(*message), &mut exchange.account).await
                 }
                 Unread::Gone => Ok(()),
@@ -88,7 +88,11 @@ where
         partial: body.partial,
         subset: head.subset.as_deref(),
     };
-    let decided = exchange.decide(strategy, incoming).await;
+    let decided = if strategy.prepares() {
+        exchange.decide_prepared(strategy, incoming).await
+    } else {
+        exchange.decide(strategy, incoming)
+    };
     drop(head);
     let (response, headers) = match decided {
         Ok(decided) => decided,
@@ -101,7 +105,8 @@ where
     drop(headers);
     let end = body.end;
     answer(&mut wire, route, body, response.flight().edits().splices()).await;
-    ResponsePhase::new(modes, Some(response), end).run(&mut wire, None, &mut exchange.account).await
+    let mut phase = ResponsePhase::new(modes, Some(response), end);
+    phase.run(&mut wire, None, &mut exchange.account).await
 }
 
 /// Sends the route, and answers for what was read of the body, with `splices` made where the body is whole.

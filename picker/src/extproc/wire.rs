@@ -41,11 +41,12 @@ impl<S: Stream<Item = Result<ProcessingRequest, Status>> + Unpin> Wire<S> {
         self.requests.next().await.transpose()
     }
 
-    /// Answers.
-    pub(super) async fn send(&mut self, answer: impl Into<ProcessingResponse>) {
+    /// Answers, and waits until there is room for another answer. The answer is in the outbox before anything is
+    /// awaited, so that exchanges keep no room for it.
+    pub(super) fn send(&mut self, answer: impl Into<ProcessingResponse>) -> impl Future<Output = ()> {
         self.outbox.queue().push_back(answer.into());
         // No waker: `Responses` polls again once it has handed on what is ready.
-        poll_fn(|_| if self.outbox.queue().len() < READY { Poll::Ready(()) } else { Poll::Pending }).await;
+        poll_fn(|_| if self.outbox.queue().len() < READY { Poll::Ready(()) } else { Poll::Pending })
     }
 }
 

@@ -62,7 +62,7 @@ async fn ask(pool: &Pool) -> String {
     let incoming = Incoming { headers: Headers::default(), body, partial: false, subset: None };
     let mut exchange = Exchange::begin(pool);
     let strategy = exchange.strategy().unwrap();
-    let (response, _) = exchange.decide(strategy, incoming).await.unwrap();
+    let (response, _) = exchange.decide(strategy, incoming).unwrap();
     let pod = response.flight().endpoint().pod.clone();
     response.ended();
     pod
