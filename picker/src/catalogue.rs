@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use picker_core::plugin::Registration;
+use picker_core::plugin::{Registration, Role};
 use picker_core::plugins::builtin;
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use schema::{fields, kind, resolve};
+use schema::parameters;
 
 /// Lists the plugins called `types`, or all of them. Returns the exit code: 2 when a type doesn't exist.
 pub fn run(types: &[String], output: Output, out: &mut impl Write) -> u8 {
@@ -50,7 +50,7 @@ fn value(plugin: &Registration) -> Value {
         "formerly": plugin.aliases,
         "roles": roles(plugin),
         "summary": plugin.summary,
-        "score": plugin.formula,
+        "formula": plugin.formula,
         "writes": plugin.writes,
         "sample": plugin.sample,
         "parameters": plugin.schema(),
@@ -60,22 +60,23 @@ fn value(plugin: &Registration) -> Value {
 fn text(plugin: &Registration) -> String {
     let mut text = format!("{} ({})\n    {}\n", plugin.kind, roles(plugin).join(", "), plugin.summary);
     if !plugin.formula.is_empty() {
-        text.push_str(&format!("    Score: {}\n", plugin.formula));
+        text.push_str(&format!("    {}: {}\n", formula_title(plugin), plugin.formula));
     }
-    let schema = plugin.schema();
-    let schema = schema.as_value();
-    for (name, property, required) in fields(schema) {
-        let property = resolve(property, schema);
-        let default = match property.get("default") {
-            Some(default) if !default.is_null() => format!(", default {default}"),
-            _ if required => ", required".to_owned(),
-            _ => String::new(),
+    for parameter in parameters(plugin.schema().as_value()) {
+        let default = match parameter.default.as_str() {
+            "" => String::new(),
+            "required" => ", required".to_owned(),
+            default => format!(", default {default}"),
         };
-        text.push_str(&format!("    - {name}: {}{default}\n", kind(property, schema)));
-        let description = property["description"].as_str().unwrap_or_default();
-        for line in description.lines().filter(|line| !line.trim().is_empty()) {
+        text.push_str(&format!("    - {}: {}{default}\n", parameter.path, parameter.kind));
+        for line in parameter.description.lines().filter(|line| !line.trim().is_empty()) {
             text.push_str(&format!("        {}\n", line.trim()));
         }
     }
     text
+}
+
+/// What the formula of a plugin says: the score of a server, or a rule of its own.
+fn formula_title(plugin: &Registration) -> &'static str {
+    if plugin.roles.contains(&Role::Scorer) { "Score" } else { "Rule" }
 }

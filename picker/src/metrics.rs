@@ -56,7 +56,7 @@ pub struct Traffic {
     pub streams: Gauge,
     /// Responses from another endpoint than the one that was named.
     pub served_mismatches: Counter,
-    /// Requests refused because every endpoint was filtered out.
+    /// Requests refused because the filters left no endpoint, or because an admitter shed them.
     pub sheds: Counter,
 }
 

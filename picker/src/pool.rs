@@ -1,4 +1,5 @@
-//! A pool: the unit of the process. Strategy, endpoints and metrics are a pool's; limits are the process's.
+//! The state that all exchanges of one InferencePool share: its strategy, endpoints, priorities and metrics, and the
+//! limits that all pools of the process share.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Compile results of routings: each routing is compiled once in the life of a process.
+//! A cache of the compile results of routings, by revision.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,7 +8,7 @@ use picker_core::config::{Errors, Scope, Warning, revision};
 use picker_core::store::StateStore;
 use serde_json::Value;
 
-/// Results are forgotten together when there are more than this.
+/// The most results that are kept. They are forgotten together when there would be more.
 const MAX: usize = 4096;
 
 /// The compile result of a routing: its warnings, or everything that is wrong with it.

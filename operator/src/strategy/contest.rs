@@ -1,4 +1,4 @@
-//! Messages for somebody whose tool writes a pool's reference back, with the fix for that tool.
+//! Messages for users whose GitOps tool sets a pool's endpointPickerRef back, with the fix for that tool.
 
 use crds::Pool;
 

@@ -8,7 +8,8 @@ use crate::fact::Facts;
 use crate::request::Request;
 use crate::view::{Candidates, View};
 
-/// The one input of every role.
+/// The context of one decision: the request, the endpoints, the facts, the results so far and the time. Every role of the
+/// decision has it as its input.
 #[derive(Clone, Copy, Debug)]
 pub struct Ask<'a> {
     /// The request.

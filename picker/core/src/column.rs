@@ -1,6 +1,6 @@
 //! Columns of a view: one number for each endpoint, known by name when a strategy is compiled and by index afterwards.
 
-/// The most columns of a picker. They are kept until it ends, because strategies that were replaced may still read them.
+/// The most columns of one pool. They are kept until it ends, because strategies that were replaced may still read them.
 pub const MAX_COLUMNS: usize = 256;
 
 /// Index of a column in every [`View`](crate::view::View) of a pool.
@@ -14,9 +14,10 @@ impl Column {
     pub const RUNNING: Self = Self(1);
     /// Share of the KV cache in use, 0 to 1.
     pub const KV_USAGE: Self = Self(2);
-    /// Tokens per KV-cache block and blocks: not a column of numbers that go stale, see [`View`](crate::view::View).
+    /// Asks for the size of the KV cache. It has no numbers here: they are [`View::block_size`](crate::view::View::block_size)
+    /// and [`View::num_blocks`](crate::view::View::num_blocks).
     pub const CACHE_CONFIG: Self = Self(3);
-    /// LoRA adapters; kept apart too.
+    /// Asks for LoRA adapters, which have no numbers here either.
     pub const LORA: Self = Self(4);
 
     /// Its index.

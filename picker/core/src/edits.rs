@@ -8,7 +8,9 @@ use bytes::Bytes;
 /// What plugins change of a request, or of its response. Without any, it is one word, and takes no memory of the heap:
 /// it goes with every request, and most have none.
 ///
-/// Of a request, everything is used. Of a response's head: headers and metadata. At its end: metadata.
+/// Of a request, everything is used, within what the gateway's mode allows: nothing but metadata when only trailers are
+/// left to answer; splices only where the picker was shown the whole body. `content-length` and `transfer-encoding` can't
+/// be set. Of a response's head: headers and metadata. At its end: metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Edits(Option<Box<Changes>>);
 

@@ -143,7 +143,7 @@ impl Endpoint {
         &self.live
     }
 
-    /// Whether `spec` says anything that this value doesn't.
+    /// Whether this endpoint already has exactly the id, pod, namespace, address and labels of `spec`.
     pub fn matches(&self, spec: &EndpointSpec) -> bool {
         self.id == spec.id
             && self.pod == spec.pod

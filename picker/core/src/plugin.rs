@@ -36,7 +36,8 @@ pub trait Plugin {
     const STABILITY: Stability = Stability::Beta;
     /// One sentence for `picker plugins` and the docs.
     const SUMMARY: &'static str;
-    /// For a scorer whose summary leaves a question: the score of a server, as a formula, for the same readers.
+    /// The rule of the plugin as a formula, for the same readers: of a scorer, the score of a server. Empty where the
+    /// summary says it all.
     const FORMULA: &'static str = "";
     /// The roles its instances play.
     const ROLES: &'static [Role];

@@ -21,7 +21,8 @@ pub enum RefusalKind {
     TooLarge,
     /// The rest of a body that is held doesn't come.
     TooSlow,
-    /// The bodies that are held leave no room for another one.
+    /// Headers and bodies of the requests that wait for their body or a decision have used up the budget for them
+    /// (`--max-held-bytes`).
     Overloaded,
     /// No strategy has been compiled yet.
     NoStrategy,
@@ -131,7 +132,7 @@ pub static TABLE: [Row; 9] = [
         retry_after: None,
         error: SERVER,
         message: "too many large requests are being read; try again later",
-        when: "the bodies that are held for decisions are longer than the limit of all together",
+        when: "requests that wait for their body or a decision take more memory than `--max-held-bytes` allows",
     },
     Row {
         kind: RefusalKind::NoStrategy,

@@ -14,8 +14,8 @@
 //!    └─ coalescing_waker      their waker
 //! ```
 //!
-//! hyper speaks HTTP/2. Each stream is a task of its own there; [`StreamTasks`] says why it is not here by default,
-//! and leads back to it.
+//! hyper speaks HTTP/2. It runs each stream as a task; by default this server polls all streams in the task of their
+//! connection (see [`StreamTasks`]).
 
 pub mod accept;
 pub mod authority;
@@ -119,7 +119,7 @@ impl Default for Server {
 }
 
 impl Server {
-    /// The settings for probes: short connections of few, so that nobody keeps those of a kubelet away by holding many.
+    /// Settings for health probes: few and short connections, so that no peer can use up those that the kubelet needs.
     pub fn for_probes() -> Self {
         Self {
             connection_age: Some(Duration::from_secs(15)),

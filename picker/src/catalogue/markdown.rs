@@ -1,9 +1,9 @@
 //! The list of plugins as a page of documentation: `docs/plugins.md` is its output.
 
 use picker_core::plugin::{Registration, Role};
-use serde_json::Value;
 
-use super::schema::{fields, kind, resolve};
+use super::formula_title;
+use super::schema::{Parameter, parameters};
 
 /// The text above the plugins.
 const HEAD: &str = "\
@@ -11,12 +11,13 @@ const HEAD: &str = "\
 
 <!-- Written by `picker plugins -o markdown`; a test compares. -->
 
-A request is decided in this order: *producers* find out what scorers want to know, *filters* take endpoints out,
-*scorers* give each endpoint that is left a score from 0 (worst) to 1 (best), and a *picker* chooses by the total,
-which is the sum of weight × score. How to put them together: [Write a strategy](write-a-strategy.md).
+A request is decided in this order: *producers* find out what scorers want to know, *admitters* may refuse the request,
+and the *profile handler* chooses which profiles to run. In each profile *filters* take endpoints out, *scorers* give each
+endpoint that is left a score from 0 (worst) to 1 (best), and a *picker* chooses by the total, which is the sum of
+weight × score. *Observers* watch the response. How to put them together: [Write a strategy](write-a-strategy.md).
 
 A figure that is not known, because a server doesn't report it or was not heard of for too long, counts neither for
-nor against a server: it gets the mean score of the others.
+nor against a server, unless the plugin says otherwise: it gets the mean score of the others.
 
 `picker plugins [TYPE…]` shows the same in a terminal, `picker plugins -o json` as JSON schemas.
 ";
@@ -58,59 +59,30 @@ pub(super) fn page(plugins: &[&Registration]) -> String {
 fn section(plugin: &Registration) -> String {
     let mut text = format!("\n### `{}`\n\n{}\n", plugin.kind, plugin.summary);
     if !plugin.formula.is_empty() {
-        text.push_str(&format!("\nScore: {}\n", plugin.formula));
+        text.push_str(&format!("\n{}: {}\n", formula_title(plugin), plugin.formula));
     }
-    let schema = plugin.schema();
-    let mut rows = Vec::new();
-    collect("", schema.as_value(), schema.as_value(), &mut rows);
+    let rows = parameters(plugin.schema().as_value());
     if rows.is_empty() {
         text.push_str("\nNo parameters.\n");
         return text;
     }
     text.push_str("\n| parameter | type | default | |\n|---|---|---|---|\n");
-    rows.iter().for_each(|row| text.push_str(row));
+    rows.iter().for_each(|parameter| text.push_str(&row(parameter)));
     text
 }
 
-/// One row for each field of `object`, and for each field of the objects in a list.
-fn collect(prefix: &str, object: &Value, schema: &Value, rows: &mut Vec<String>) {
-    for (name, property, required) in fields(object) {
-        let described = resolve(property, schema);
-        let default = match described.get("default") {
-            Some(default) if !default.is_null() => format!("`{default}`"),
-            _ if required => "required".to_owned(),
-            _ => String::new(),
-        };
-        let deprecated = if property["deprecated"] == true { "Deprecated. " } else { "" };
-        let description: Vec<_> =
-            described["description"].as_str().unwrap_or_default().split_whitespace().collect();
-        let cells = [
-            format!("`{prefix}{name}`"),
-            format!("{}{}", kind(property, schema), range(property)),
-            default,
-            format!("{deprecated}{}", description.join(" ")),
-        ];
-        rows.push(format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | ")));
-        let items = &property["items"];
-        if !items.is_null() {
-            collect(&format!("{prefix}{name}[]."), target(items, schema), schema, rows);
-        }
-    }
-}
-
-/// The definition that a reference stands for.
-fn target<'a>(value: &'a Value, schema: &'a Value) -> &'a Value {
-    let pointer = value["$ref"].as_str().and_then(|target| target.strip_prefix('#'));
-    pointer.and_then(|pointer| schema.pointer(pointer)).unwrap_or(value)
-}
-
-/// The range of a number, where it is narrower than that of its type.
-fn range(property: &Value) -> String {
-    match (&property["minimum"], &property["maximum"]) {
-        (Value::Null, Value::Null) => String::new(),
-        (least, Value::Null) if least.as_f64() == Some(0.0) => String::new(),
-        (least, Value::Null) => format!(", at least {least}"),
-        (Value::Null, most) => format!(", at most {most}"),
-        (least, most) => format!(", {least} to {most}"),
-    }
+fn row(parameter: &Parameter) -> String {
+    let default = match parameter.default.as_str() {
+        default @ ("" | "required") => default.to_owned(),
+        default => format!("`{default}`"),
+    };
+    let deprecated = if parameter.deprecated { "Deprecated. " } else { "" };
+    let description: Vec<_> = parameter.description.split_whitespace().collect();
+    let cells = [
+        format!("`{}`", parameter.path),
+        parameter.kind.clone(),
+        default,
+        format!("{deprecated}{}", description.join(" ")),
+    ];
+    format!("| {} |\n", cells.map(|cell| cell.replace('|', "\\|")).join(" | "))
 }

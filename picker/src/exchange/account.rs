@@ -37,7 +37,7 @@ impl<'a> Account<'a> {
 
     /// A request for `model` is refused.
     pub fn refused(&mut self, model: Option<&str>, refusal: &Refusal) {
-        if refusal.kind == RefusalKind::AllFiltered {
+        if matches!(refusal.kind, RefusalKind::AllFiltered | RefusalKind::Shed) {
             self.traffic.sheds.inc();
         }
         self.count(model, Reason::Refused(refusal.kind));

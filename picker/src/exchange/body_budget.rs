@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Requests of up to this many bytes may take what is kept for small ones: hardly a prompt is longer.
 const SMALL: usize = 256 << 10;
-/// This part of a budget is kept for small requests.
-const KEPT: usize = 8;
+/// One part in this many of a budget is kept for small requests.
+const KEPT_DIVISOR: usize = 8;
 
 /// Bytes that all exchanges share. An eighth of them is kept for small requests, so that a few long uploads
 /// that get stuck refuse nobody but each other.
@@ -18,7 +18,7 @@ pub struct BodyBudget {
 impl BodyBudget {
     /// A budget of so many bytes.
     pub fn new(bytes: usize) -> Self {
-        let kept = bytes / KEPT;
+        let kept = bytes / KEPT_DIVISOR;
         Self { common: AtomicUsize::new(bytes - kept), kept: AtomicUsize::new(kept) }
     }
 

@@ -1,3 +1,5 @@
+//! Errors of a configuration: path of the field, kind and message.
+
 use std::fmt;
 
 /// What is wrong with one field of a configuration.

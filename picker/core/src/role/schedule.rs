@@ -8,8 +8,7 @@ use crate::fact::Own;
 use crate::refusal::Refusal;
 use crate::view::Candidates;
 
-/// Takes candidates out for all profiles, before anything is found out about the request (a rollout's revision, a
-/// tenant's servers). `ask` has only what [`Preparer`](crate::role::Preparer)s found.
+/// Takes candidates out for all profiles, before producers run (a rollout's revision, a tenant's servers). `ask` has only what [`Preparer`](crate::role::Preparer)s found.
 pub trait Screener: Send + Sync {
     /// Removes from `keep` what must not serve the request.
     fn screen(&self, ask: &Ask<'_>, cx: &mut Cx, keep: &mut Candidates);

@@ -1,4 +1,4 @@
-//! `always-disagg-pd-decider`: every request is worth its stage.
+//! `always-disagg-pd-decider`: sends every request to a prefill server first.
 
 use std::sync::Arc;
 

@@ -22,7 +22,7 @@ pub struct Params {
     /// Name of the extractor that sets it; `""` is any. Default: `core-metrics-extractor`.
     #[serde(default)]
     producer: Option<String>,
-    /// What becomes of an endpoint that doesn't say it, or not lately.
+    /// What becomes of an endpoint that doesn't say it, or not lately: it stays (`Pass`, the default), or goes (`Fail`).
     #[serde(default)]
     on_missing: OnMissing,
     /// Whether all stay where none would.

@@ -33,7 +33,8 @@ pub struct Params {
     #[serde(rename = "maxTTFTPenaltyMs")]
     #[schemars(range(min = 0.0))]
     max_ttft_penalty_ms: f64,
-    /// Where the time to the first token (TTFT) comes from.
+    /// Where the time to the first token (TTFT) comes from: `prefillThroughput`, which is the only one so far;
+    /// `latencyPredictor` is refused.
     ttft_source: TtftSource,
     /// For `prefillThroughput`: tokens per second that a server computes at most. The default was measured with
     /// Qwen3-32B on two H100.

@@ -25,8 +25,8 @@ pub struct Params {
     #[schemars(extend("deprecated" = true))]
     request_timeout: Option<String>,
     /// Accepted for configurations that have it: where the counts come from. It makes no difference: requests are
-    /// counted by the picker itself, with or without an `inflight-load-producer`. Another name than that must be one
-    /// that is there.
+    /// counted by the picker itself, with or without an `inflight-load-producer`. Any other name must be that of
+    /// a declared plugin that counts requests.
     in_flight_load_producer_name: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! `load-aware-scorer`: a server without a queue, or with a shorter one.
+//! `load-aware-scorer`: scores servers by their number of waiting requests.
 
 use std::sync::Arc;
 

@@ -1,4 +1,4 @@
-//! `lora-affinity-scorer`: the request's LoRA adapter is where it need not be loaded first.
+//! `lora-affinity-scorer`: prefers servers that have the request's LoRA adapter loaded, then those that have room for it.
 
 use std::sync::Arc;
 

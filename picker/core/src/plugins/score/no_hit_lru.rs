@@ -1,4 +1,4 @@
-//! `no-hit-lru-scorer`: prompts that no server knows go round.
+//! `no-hit-lru-scorer`: spreads requests whose prompts no server has cached, the server least recently used for one first.
 
 use std::cell::Cell;
 use std::sync::Arc;

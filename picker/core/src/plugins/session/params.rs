@@ -62,8 +62,8 @@ struct IdConfig {
     /// For how many seconds the picker remembers a session that sends no request, 1 to 2592000 (30 days).
     #[schemars(range(min = 1, max = 2_592_000))]
     eviction_ttl_seconds: f64,
-    /// Within how many seconds forgotten sessions give back their place, 1 to 86400. Even before that nothing is sent
-    /// by them. At most 1048576 sessions are kept, in 16 MiB; beyond that, those used longest ago give way.
+    /// Within how many seconds the memory of expired sessions is freed, 1 to 86400. An expired session is never used,
+    /// even before that. At most 1048576 sessions are kept, in 16 MiB; beyond that, those used longest ago give way.
     #[schemars(range(min = 1, max = 86_400))]
     eviction_sweep_seconds: f64,
 }
