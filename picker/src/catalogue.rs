@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use picker_core::plugin::{Registration, Role};
+use picker_core::plugin::Registration;
 use picker_core::plugins::builtin;
 use serde_json::{Value, json};
 
@@ -13,7 +13,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use schema::parameters;
+use schema::{formula_title, parameters};
 
 /// Lists the plugins called `types`, or all of them. Returns the exit code: 2 when a type doesn't exist.
 pub fn run(types: &[String], output: Output, out: &mut impl Write) -> u8 {
@@ -74,9 +74,4 @@ fn text(plugin: &Registration) -> String {
         }
     }
     text
-}
-
-/// What the formula of a plugin says: the score of a server, or a rule of its own.
-fn formula_title(plugin: &Registration) -> &'static str {
-    if plugin.roles.contains(&Role::Scorer) { "Score" } else { "Rule" }
 }

@@ -2,8 +2,7 @@
 
 use picker_core::plugin::{Registration, Role};
 
-use super::formula_title;
-use super::schema::{Parameter, parameters};
+use super::schema::{Parameter, formula_title, parameters};
 
 /// The text above the plugins.
 const HEAD: &str = "\

@@ -1,5 +1,6 @@
-//! The parameters of a plugin, as their JSON schema describes them.
+//! The parameters of a plugin, as their JSON schema describes them, and the title of its formula.
 
+use picker_core::plugin::{Registration, Role};
 use serde_json::Value;
 
 /// One parameter of a plugin.
@@ -112,4 +113,9 @@ fn kind(property: &Value, schema: &Value) -> String {
         }
         _ => "any".to_owned(),
     }
+}
+
+/// What the formula of a plugin says: the score of a server, or a rule of its own.
+pub(super) fn formula_title(plugin: &Registration) -> &'static str {
+    if plugin.roles.contains(&Role::Scorer) { "Score" } else { "Rule" }
 }
