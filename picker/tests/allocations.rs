@@ -91,6 +91,7 @@ fn pool() -> Arc<Pool> {
             kv_usage: Some(0.5),
             block_size: Some(16),
             num_blocks: Some(10_000),
+            cache_tokens: None,
             ..Signals::default()
         };
         (Arc::new(endpoint), Reading { signals, at: Some(now) })

@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::column::Column;
 
 pub mod builtin;
+pub mod meaning;
 pub mod selector;
 
 pub use selector::Selector;
@@ -60,7 +61,8 @@ pub struct Engine {
     pub custom: Vec<(String, Selector)>,
 }
 
-/// What a series tells of an endpoint, and so how the values of several series are put together.
+/// What a series tells of an endpoint, and so how the values of several series are put together: those that are
+/// [parts](meaning::Meaning::Part) of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Figure {
     /// Requests in the queue; series add up.
@@ -73,7 +75,14 @@ pub enum Figure {
     BlockSize,
     /// KV-cache blocks; series add up.
     NumBlocks,
-    /// Tokens per block and number of blocks, as values of the labels of these names.
+    /// Tokens that the KV cache on the accelerator holds; series add up. Goes before what its blocks hold.
+    CacheTokens,
+    /// Tokens that a tier below the accelerator holds; series add up. It has a copy of what is above it.
+    TierTokens,
+    /// The same as the value of the label of this name.
+    TierInfo(String),
+    /// Tokens per block and number of blocks, as values of the labels of these names. Beside them, [`builtin::MATCH_LABEL`]
+    /// and [`builtin::TOKENS_LABEL`] are read.
     CacheConfig {
         /// Label with the tokens per block.
         block_size: String,
@@ -93,7 +102,8 @@ impl Figure {
             Self::Waiting => Column::WAITING,
             Self::Running => Column::RUNNING,
             Self::KvUsage => Column::KV_USAGE,
-            Self::BlockSize | Self::NumBlocks | Self::CacheConfig { .. } => Column::CACHE_CONFIG,
+            Self::BlockSize | Self::NumBlocks | Self::CacheTokens => Column::CACHE_CONFIG,
+            Self::TierTokens | Self::TierInfo(_) | Self::CacheConfig { .. } => Column::CACHE_CONFIG,
             Self::Lora => Column::LORA,
             Self::Number(column) => *column,
         }
