@@ -108,7 +108,14 @@ fn pool() -> Arc<Pool> {
     };
     let traffic = Metrics::new(shared.clone()).traffic;
     let (priorities, limits) = (SharedPriorities::default(), Arc::new(limits));
-    Arc::new(Pool { hot: Arc::new(hot), traffic, view: shared, priorities, limits })
+    Arc::new(Pool {
+        hot: Arc::new(hot),
+        traffic,
+        view: shared,
+        activity: Default::default(),
+        priorities,
+        limits,
+    })
 }
 
 /// The messages of an exchange, as Envoy sends them.

@@ -27,6 +27,31 @@ pub struct MetricsSource {
     pub tls: Option<Tls>,
     /// From the start of one scrape to the start of the next; `None` is the picker's setting.
     pub interval: Option<Duration>,
+    /// The same while no requests flow; zero is the same as `interval`. `None` is the picker's setting.
+    pub rest_interval: Option<Duration>,
+    /// What scraping may cost a server; `None` is the picker's setting.
+    pub server_share: Option<ServerShare>,
+    /// After which time figures that do not move are doubted; zero is never, `None` the picker's setting.
+    pub doubt_after: Option<Duration>,
+}
+
+/// The share of the time of one core of a server that scraping may take at most. Kept in millionths, so that equal ones are
+/// equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerShare(u32);
+
+impl ServerShare {
+    /// `share` of 0 to 1, 0 being no limit; `None` for another number, or one that is smaller than a millionth.
+    pub fn new(share: f64) -> Option<Self> {
+        let millionths = (share * 1e6).round();
+        let legal = (0.0..=1.0).contains(&share) && (millionths >= 1.0 || share == 0.0);
+        legal.then_some(Self(millionths as u32))
+    }
+
+    /// The share, greater than 0; `None` is no limit.
+    pub fn get(self) -> Option<f64> {
+        (self.0 > 0).then_some(f64::from(self.0) / 1e6)
+    }
 }
 
 /// TLS to model servers.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use picker_core::scrape::Figure;
 use picker_core::scrape::meaning::Meaning;
 use picker_core::view::Signals;
+use smallvec::SmallVec;
 
 use super::table::Table;
 use figures::Figures;
@@ -24,13 +25,15 @@ pub(super) struct Found {
     figures: Vec<Figures>,
     /// What is remembered from one page to the next.
     histories: Vec<History>,
+    /// The engines that the last page was taken for, by position.
+    taken: SmallVec<[usize; 1]>,
 }
 
 impl Found {
     /// Nothing of the engines of `table`.
     pub fn new(table: &Table) -> Self {
         let engines = table.engines().iter().map(Vec::len).sum();
-        let mut found = Self { figures: Vec::new(), histories: Vec::new() };
+        let mut found = Self { figures: Vec::new(), histories: Vec::new(), taken: SmallVec::new() };
         found.figures.resize_with(engines, Figures::default);
         found.histories.resize_with(engines, History::default);
         found
@@ -59,6 +62,8 @@ impl Found {
         let mut rest = &mut self.figures[..];
         let mut histories = &mut self.histories[..];
         let mut all = Signals::default();
+        let mut first = 0;
+        self.taken.clear();
         for (i, engines) in table.engines().iter().enumerate() {
             let (own, others) = std::mem::take(&mut rest).split_at_mut(engines.len());
             rest = others;
@@ -67,15 +72,22 @@ impl Found {
             let hinted = hint.get(i).and_then(Option::as_ref);
             let hinted = hinted.and_then(|hint| engines.iter().position(|engine| engine == hint));
             let order = hinted.into_iter().chain((0..own.len()).filter(|n| Some(*n) != hinted));
-            let mut signals = order.map(|n| std::mem::take(&mut own[n]).signals(&mut remembered[n]));
-            let found = signals.find(|signals| *signals != Signals::default());
+            let mut signals = order.map(|n| (n, std::mem::take(&mut own[n]).signals(&mut remembered[n])));
+            let found = signals.find(|(_, signals)| *signals != Signals::default());
             // Those after it are not looked at.
             own.fill_with(Figures::default);
-            if let Some(found) = found {
+            if let Some((n, found)) = found {
+                self.taken.push(first + n);
                 join(&mut all, found);
             }
+            first += engines.len();
         }
         all
+    }
+
+    /// The engines that the last page was taken for, by their positions among those of all extractors.
+    pub fn taken(&self) -> &[usize] {
+        &self.taken
     }
 }
 

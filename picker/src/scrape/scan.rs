@@ -89,11 +89,22 @@ impl Scanner {
         self.skipping = false;
     }
 
+    /// Leaves out the line that has begun: the text ends within it.
+    pub fn cut(&mut self) {
+        self.partial.clear();
+        self.skipping = false;
+    }
+
     /// What was found; the scanner is ready for the next text.
     pub fn finish(&mut self, hint: &[Option<Arc<str>>]) -> Signals {
         self.end_line();
         self.partial.shrink_to(SPARE);
         self.found.take(&self.table, hint)
+    }
+
+    /// The names of all that is wanted of the engines that were found in the last text.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.found.taken().iter().flat_map(|engine| self.table.names(*engine))
     }
 
     /// Forgets a text that broke off.

@@ -103,6 +103,14 @@ impl Table {
         self.plan.extractors.iter().zip(&self.engines).map(of).collect()
     }
 
+    /// The names of the wanted metrics of the engine at this position among those of all extractors, each once.
+    pub(super) fn names(&self, engine: usize) -> impl Iterator<Item = &str> {
+        let plan = self.plan.extractors.iter().flat_map(|extractor| &extractor.engines).nth(engine);
+        let series = plan.map_or(&[][..], |plan| &plan.series);
+        let new = move |n: usize| series[..n].iter().all(|(earlier, _)| earlier.name != series[n].0.name);
+        (0..series.len()).filter(move |n| new(*n)).map(move |n| series[n].0.name.as_str())
+    }
+
     /// Whether a wanted name begins with `byte`.
     #[inline]
     pub(super) fn begins_with(&self, byte: u8) -> bool {
