@@ -23,10 +23,16 @@ use e2e::Progress;
 
 /// Cores that a thousand endpoints may cost: a tenth of what they cost the pickers that are known.
 const BAR: f64 = 3.0;
+/// The same of a picker with its own settings, which scrapes seldom while nobody asks.
+const QUIET_BAR: f64 = 0.1;
+/// Milliseconds from one scrape of an endpoint to the next in a picker with its own settings, while nobody asks.
+const REST: u16 = 2000;
 /// The share of the scrapes that are due which must have happened, or the figure is that of a picker that starves.
 const ENOUGH: f64 = 0.95;
 /// Connections are made, and buffers have grown.
 const WARM_UP: Duration = Duration::from_secs(5);
+/// A picker with its own settings has come to rest.
+const QUIET_WARM_UP: Duration = Duration::from_secs(10);
 
 /// What to measure, and how often.
 #[derive(Args, Clone, Debug)]
@@ -37,6 +43,9 @@ pub struct Idle {
     /// Milliseconds from one scrape of an endpoint to the next; the default is the picker's own
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 50, value_parser = clap::value_parser!(u16).range(50..=60_000))]
     pub interval: u16,
+    /// Let the picker scrape as seldom as it does by itself while nobody asks
+    #[arg(long, conflicts_with = "interval")]
+    pub quiet: bool,
     /// Bytes of an endpoint's metrics, at least
     #[arg(long, value_name = "BYTES", default_value_t = pages::BYTES)]
     pub page: usize,
@@ -116,10 +125,12 @@ impl Idle {
         let ours = (WAYPOST.to_owned(), self.picker.clone().unwrap_or(programs.picker), Vec::new());
         let given = self.peers.iter().cloned().map(|given| (given.name, given.program, given.flags));
         let interval = ["--refresh-metrics-interval".to_owned(), format!("{}ms", self.interval)];
-        let all = std::iter::once(ours).chain(given).map(|(name, program, flags)| Measured {
-            program,
-            flags: interval.iter().cloned().chain(flags).collect(),
-            report: (name, Vec::new()),
+        // Without them it would scrape less often than others do.
+        let as_often = ["--metrics-rest-interval=0s", "--metrics-max-server-share=0"].map(str::to_owned);
+        let all = std::iter::once(ours).chain(given).map(|(name, program, flags)| {
+            let own = if name == WAYPOST && !self.quiet { &as_often[..] } else { &[] };
+            let flags = interval.iter().chain(own).cloned().chain(flags).collect();
+            Measured { program, flags, report: (name, Vec::new()) }
         });
         let mut all: Vec<Measured> = all.collect();
         for repeat in 1..=self.repeats {
@@ -141,7 +152,7 @@ impl Idle {
         let server = Server::picker(name, program, config, flags)?;
         let ours = name == WAYPOST;
         let mut server = if ours { server.ready().await? } else { server.listens().await? };
-        sleep(WARM_UP).await;
+        sleep(if self.quiet { QUIET_WARM_UP } else { WARM_UP }).await;
         let answered = pages.answered();
         let ((done, errors), began, [user, system]) =
             (self.counted(&server, ours).await?, Instant::now(), server.usage().cpu_split()?);
@@ -176,7 +187,12 @@ impl Idle {
 
     /// Scrapes that are due in a second.
     fn due(&self) -> f64 {
-        f64::from(self.endpoints) * 1000.0 / f64::from(self.interval)
+        f64::from(self.endpoints) * 1000.0 / f64::from(self.every())
+    }
+
+    /// Milliseconds from one scrape of an endpoint to the next.
+    fn every(&self) -> u16 {
+        if self.quiet { REST } else { self.interval }
     }
 }
 
@@ -198,7 +214,11 @@ impl Report {
         let cores = Spread::of(ours().map(Sample::cores)) / thousands;
         Bars(vec![
             Bar::never_below(ENOUGH, "scrapes, of those that are due".to_owned(), scrapes),
-            Bar::at_most(BAR, "cores for a thousand endpoints".to_owned(), cores),
+            Bar::at_most(
+                if self.idle.quiet { QUIET_BAR } else { BAR },
+                "cores for a thousand endpoints".to_owned(),
+                cores,
+            ),
         ])
     }
 
@@ -213,7 +233,7 @@ impl Report {
             });
             json!({"picker": name, "samples": samples.collect::<Vec<_>>()})
         });
-        let Idle { endpoints, interval, seconds, .. } = &self.idle;
+        let (Idle { endpoints, seconds, .. }, interval) = (&self.idle, self.idle.every());
         json!({
             "bench": "idle", "endpoints": endpoints, "intervalMillis": interval, "pageBytes": self.page,
             "seconds": seconds, "pickers": pickers.collect::<Vec<_>>(), "bars": self.bars().json(),
@@ -223,7 +243,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Idle { endpoints, interval, .. } = &self.idle;
+        let (Idle { endpoints, .. }, interval) = (&self.idle, self.idle.every());
         let (due, page) = (self.idle.due(), self.page);
         writeln!(
             f,

@@ -1,26 +1,29 @@
 //! The HTTP pages for people and monitoring: metrics, health, readiness, the strategy and the endpoints.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
-use picker_core::column::Column;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokio::sync::watch;
 
 pub mod auth;
+mod endpoints;
 pub mod server;
 #[cfg(test)]
 mod tests;
+mod timestamp;
+
+use timestamp::timestamp;
 
 use crate::metrics::{self, Metrics};
 use crate::ready::{self, Readiness};
 use crate::source::Serving;
 use crate::view::SharedView;
+use crate::watch::endpoint_set::Target;
 
 /// The state that the pages show.
 #[derive(Clone, Debug)]
@@ -33,6 +36,8 @@ pub struct Admin {
     pub serving: watch::Receiver<Serving>,
     /// The endpoints.
     pub view: SharedView,
+    /// What was read of them.
+    pub targets: watch::Receiver<Arc<[Target]>>,
 }
 
 impl Admin {
@@ -90,40 +95,7 @@ async fn strategy_page(State(admin): State<Admin>) -> Json<Value> {
     }))
 }
 
-fn timestamp(time: SystemTime) -> Option<String> {
-    jiff::Timestamp::try_from(time).ok().map(|time| time.to_string())
-}
-
 async fn endpoints_page(State(admin): State<Admin>) -> Json<Value> {
-    let view = admin.view.load();
-    let number = |figure: f32| if figure.is_nan() { Value::Null } else { json!(figure) };
-    let plan = admin.serving.borrow().scrape.clone();
-    let attributes = plan.as_deref().map_or(&[][..], |plan| &plan.attributes);
-    let endpoints = view.endpoints.iter().enumerate().map(|(i, endpoint)| {
-        let lora = view.lora[i].as_deref();
-        let mut page = json!({
-            "name": endpoint.name,
-            "pod": endpoint.pod,
-            "namespace": endpoint.namespace,
-            "uid": endpoint.id.pod_uid,
-            "address": endpoint.destination,
-            "rank": endpoint.id.rank,
-            "slot": endpoint.slot,
-            "labels": endpoint.labels,
-            "inFlight": endpoint.live().in_flight(),
-            "waiting": number(view.column(Column::WAITING)[i]),
-            "running": number(view.column(Column::RUNNING)[i]),
-            "kvUsage": number(view.column(Column::KV_USAGE)[i]),
-            "blockSize": view.block_size[i],
-            "blocks": view.num_blocks[i],
-            "lora": lora.map(|l| json!({"max": l.max, "running": l.running, "waiting": l.waiting})),
-        });
-        if !attributes.is_empty() {
-            let attributes =
-                attributes.iter().map(|(name, column)| (name.clone(), number(view.column(*column)[i])));
-            page["attributes"] = attributes.collect::<Map<_, _>>().into();
-        }
-        page
-    });
-    Json(json!({"endpoints": endpoints.collect::<Vec<_>>()}))
+    let targets = admin.targets.borrow().clone();
+    Json(endpoints::page(&admin.view.load(), &targets, &admin.serving.borrow()))
 }

@@ -20,8 +20,10 @@ mod cluster;
 mod endpoints;
 mod tasks;
 
+use endpoints::Shared;
 use tasks::Tasks;
 
+use crate::activity::Activity;
 use crate::admin::Admin;
 use crate::admin::auth::Auth;
 use crate::args::{ServeArgs, TlsVersion};
@@ -66,11 +68,14 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
         (Some(client), true) => Some(Arc::new(Auth::new(client.clone()))),
         _ => None,
     };
+    // They know no endpoints before the tasks that follow them are there.
+    let targets = watch::Sender::default();
     let admin = Admin {
         metrics: metrics.clone(),
         readiness: readiness.clone(),
         serving: installer.serving(),
         view: view.clone(),
+        targets: targets.subscribe(),
     };
     let router = admin.router(auth);
     tasks.spawn(async move {
@@ -88,7 +93,9 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
 
     start_strategy(&args, client.as_ref(), &installer, &metrics, &mut tasks).await?;
     let wanted = watch::Sender::<Wanted>::default();
-    let progress = endpoints::start(&args, &installer, &metrics, &view, wanted.clone(), &mut tasks);
+    let activity = Activity::default();
+    let shared = Shared { view: &view, wanted: wanted.clone(), targets, activity: &activity };
+    let progress = endpoints::start(&args, &installer, &metrics, shared, &mut tasks);
     let priorities = SharedPriorities::default();
     cluster::follow_objectives(&args, client.as_ref(), &metrics, priorities.clone(), &mut tasks);
     cluster::find_endpoints(&args, client, &installer, &metrics, wanted, &mut tasks)?;
@@ -110,7 +117,7 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
         budget: BodyBudget::new(args.max_held_bytes),
     };
     let limits = Arc::new(limits);
-    let pool = Pool { hot, view, priorities, traffic: metrics.traffic.clone(), limits };
+    let pool = Pool { hot, view, activity, priorities, traffic: metrics.traffic.clone(), limits };
     let health = Routes::new(health::service(readiness.subscribe(), closing.clone()));
     let service = Service::new(Arc::new(pool), health);
     let server =

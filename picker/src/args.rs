@@ -7,6 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use crds::PoolGroup;
 use http::uri::PathAndQuery;
+use picker_core::scrape::ServerShare;
 use picker_serve::StreamTasks;
 use smallvec::SmallVec;
 
@@ -189,6 +190,12 @@ pub struct ServeArgs {
     /// Time from one scrape of a model server to the next; at least 50ms
     #[arg(long, value_name = "DURATION", help_heading = "Scraping", default_value = "50ms", value_parser = value::duration)]
     pub refresh_metrics_interval: Duration,
+    /// The same while no requests flow; 0 is the same as --refresh-metrics-interval
+    #[arg(long, value_name = "DURATION", help_heading = "Scraping", default_value = "2s", value_parser = value::duration)]
+    pub metrics_rest_interval: Duration,
+    /// The most of the time of one core of a model server that its metrics may take, 0 to 1; 0 is no limit
+    #[arg(long, value_name = "SHARE", help_heading = "Scraping", default_value = "0.02", value_parser = value::share)]
+    pub metrics_max_server_share: ServerShare,
     /// Path of the metrics of model servers. Without: /metrics, and where that says nothing /prometheus/metrics
     #[arg(long, value_name = "PATH", help_heading = "Scraping", value_parser = value::path)]
     pub model_server_metrics_path: Option<PathAndQuery>,

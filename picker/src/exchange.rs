@@ -117,6 +117,7 @@ impl<'a> Exchange<'a> {
                 return Err(refusal);
             }
         };
+        self.pool.activity.request();
         let priority = self.pool.priorities.load().of(&headers);
         let request = Request { headers, body, content, priority };
         Ok((request, subset.filter(|_| self.pool.limits.subset_filter)))

@@ -9,6 +9,7 @@
 //! Each arrow into the traffic is one atomic pointer: a request loads a strategy and a view, and waits for
 //! nobody.
 
+pub mod activity;
 pub mod admin;
 pub mod app;
 pub mod args;

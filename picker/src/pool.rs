@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use picker_core::Hot;
 
+use crate::activity::Activity;
 use crate::exchange::BodyBudget;
 use crate::metrics::Traffic;
 use crate::view::SharedView;
@@ -21,6 +22,8 @@ pub struct Pool {
     pub hot: Arc<Hot>,
     /// The endpoints.
     pub view: SharedView,
+    /// Whether requests flow.
+    pub activity: Activity,
     /// Priorities of requests, by the InferenceObjective that they name.
     pub priorities: SharedPriorities,
     /// Where exchanges are counted.

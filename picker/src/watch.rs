@@ -6,12 +6,14 @@
 //! scrape ─► readings ──────────────────────────────────────────────────────────────────┴─ publish ─► View
 //! ```
 
+mod doubt;
 pub mod endpoint_set;
 pub mod events;
 pub mod objectives;
 pub mod pods;
 pub mod pool;
 pub mod publish;
+pub mod readout;
 
 use std::sync::Arc;
 

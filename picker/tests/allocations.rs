@@ -91,6 +91,7 @@ fn pool() -> Arc<Pool> {
             kv_usage: Some(0.5),
             block_size: Some(16),
             num_blocks: Some(10_000),
+            cache_tokens: None,
             ..Signals::default()
         };
         (Arc::new(endpoint), Reading { signals, at: Some(now) })
@@ -107,7 +108,14 @@ fn pool() -> Arc<Pool> {
     };
     let traffic = Metrics::new(shared.clone()).traffic;
     let (priorities, limits) = (SharedPriorities::default(), Arc::new(limits));
-    Arc::new(Pool { hot: Arc::new(hot), traffic, view: shared, priorities, limits })
+    Arc::new(Pool {
+        hot: Arc::new(hot),
+        traffic,
+        view: shared,
+        activity: Default::default(),
+        priorities,
+        limits,
+    })
 }
 
 /// The messages of an exchange, as Envoy sends them.

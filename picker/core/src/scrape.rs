@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::column::Column;
 
 pub mod builtin;
+pub mod meaning;
 pub mod selector;
 
 pub use selector::Selector;
@@ -26,6 +27,31 @@ pub struct MetricsSource {
     pub tls: Option<Tls>,
     /// From the start of one scrape to the start of the next; `None` is the picker's setting.
     pub interval: Option<Duration>,
+    /// The same while no requests flow; zero is the same as `interval`. `None` is the picker's setting.
+    pub rest_interval: Option<Duration>,
+    /// What scraping may cost a server; `None` is the picker's setting.
+    pub server_share: Option<ServerShare>,
+    /// After which time figures that do not move are doubted; zero is never, `None` the picker's setting.
+    pub doubt_after: Option<Duration>,
+}
+
+/// The share of the time of one core of a server that scraping may take at most. Kept in millionths, so that equal ones are
+/// equal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ServerShare(u32);
+
+impl ServerShare {
+    /// `share` of 0 to 1, 0 being no limit; `None` for another number, or one that is smaller than a millionth.
+    pub fn new(share: f64) -> Option<Self> {
+        let millionths = (share * 1e6).round();
+        let legal = (0.0..=1.0).contains(&share) && (millionths >= 1.0 || share == 0.0);
+        legal.then_some(Self(millionths as u32))
+    }
+
+    /// The share, greater than 0; `None` is no limit.
+    pub fn get(self) -> Option<f64> {
+        (self.0 > 0).then_some(f64::from(self.0) / 1e6)
+    }
 }
 
 /// TLS to model servers.
@@ -60,7 +86,8 @@ pub struct Engine {
     pub custom: Vec<(String, Selector)>,
 }
 
-/// What a series tells of an endpoint, and so how the values of several series are put together.
+/// What a series tells of an endpoint, and so how the values of several series are put together: those that are
+/// [parts](meaning::Meaning::Part) of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Figure {
     /// Requests in the queue; series add up.
@@ -73,7 +100,14 @@ pub enum Figure {
     BlockSize,
     /// KV-cache blocks; series add up.
     NumBlocks,
-    /// Tokens per block and number of blocks, as values of the labels of these names.
+    /// Tokens that the KV cache on the accelerator holds; series add up. Goes before what its blocks hold.
+    CacheTokens,
+    /// Tokens that a tier below the accelerator holds; series add up. It has a copy of what is above it.
+    TierTokens,
+    /// The same as the value of the label of this name.
+    TierInfo(String),
+    /// Tokens per block and number of blocks, as values of the labels of these names. Beside them, [`builtin::MATCH_LABEL`]
+    /// and [`builtin::TOKENS_LABEL`] are read.
     CacheConfig {
         /// Label with the tokens per block.
         block_size: String,
@@ -93,7 +127,8 @@ impl Figure {
             Self::Waiting => Column::WAITING,
             Self::Running => Column::RUNNING,
             Self::KvUsage => Column::KV_USAGE,
-            Self::BlockSize | Self::NumBlocks | Self::CacheConfig { .. } => Column::CACHE_CONFIG,
+            Self::BlockSize | Self::NumBlocks | Self::CacheTokens => Column::CACHE_CONFIG,
+            Self::TierTokens | Self::TierInfo(_) | Self::CacheConfig { .. } => Column::CACHE_CONFIG,
             Self::Lora => Column::LORA,
             Self::Number(column) => *column,
         }

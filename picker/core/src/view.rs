@@ -36,12 +36,15 @@ pub struct View {
     columns: Box<[Box<[f32]>]>,
     /// A column of which nothing is known.
     unknown: Box<[f32]>,
-    /// Tokens per KV-cache block, up to [`MAX_BLOCK_SIZE`]; 0 when unknown. Doesn't go stale: it is a property of the server.
+    /// Tokens per KV-cache block, or per unit in which prefixes are matched, up to [`MAX_BLOCK_SIZE`]; 0 when unknown.
+    /// Doesn't go stale: it is a property of the server.
     pub block_size: Box<[u32]>,
     /// The block size that most endpoints have, of several the largest; 0 when none is known.
     pub usual_block_size: u32,
     /// KV-cache blocks; 0 when unknown. Doesn't go stale.
     pub num_blocks: Box<[u32]>,
+    /// Tokens that the KV cache keeps, with its tiers below the accelerator; 0 when unknown. Doesn't go stale.
+    pub cache_tokens: Box<[u64]>,
     /// LoRA adapters, where known and fresh.
     pub lora: Box<[Option<Arc<LoraState>>]>,
     /// One more than the highest slot in use.
@@ -63,6 +66,7 @@ impl View {
             block_size: Box::default(),
             usual_block_size: 0,
             num_blocks: Box::default(),
+            cache_tokens: Box::default(),
             lora: Box::default(),
             slots: 0,
             labels_hash: hash_of_labels(&[]),
@@ -77,6 +81,11 @@ impl View {
         // One that can't be true is as good as none.
         let block_size =
             |r: &Reading| r.signals.block_size.filter(|size| *size <= MAX_BLOCK_SIZE).unwrap_or(0);
+        let cache_tokens = |r: &Reading| {
+            let blocks = || u64::from(r.signals.num_blocks.unwrap_or(0)) * u64::from(block_size(r));
+            r.signals.cache_tokens.unwrap_or_else(blocks)
+        };
+        let cache_tokens = rows.iter().map(|(_, r)| cache_tokens(r)).collect();
         let block_size: Box<[u32]> = rows.iter().map(|(_, r)| block_size(r)).collect();
         Self {
             columns: columns(&rows, fresh),
@@ -84,6 +93,7 @@ impl View {
             usual_block_size: usual(&block_size),
             block_size,
             num_blocks: rows.iter().map(|(_, r)| r.signals.num_blocks.unwrap_or(0)).collect(),
+            cache_tokens,
             lora: rows.iter().map(|(_, r)| r.signals.lora.clone().filter(|_| fresh(r))).collect(),
             slots: rows.iter().map(|(e, _)| e.slot as usize + 1).max().unwrap_or(0),
             places: rows.iter().map(|(e, _)| (e.slot, e.key)).collect(),

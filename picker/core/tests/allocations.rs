@@ -29,6 +29,7 @@ fn view(count: u8) -> View {
             kv_usage: Some(0.1),
             block_size: Some(16),
             num_blocks: Some(10_000),
+            cache_tokens: None,
             lora: None,
             others: Vec::new(),
         };

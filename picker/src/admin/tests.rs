@@ -34,6 +34,7 @@ async fn the_pages() {
         readiness: readiness.clone(),
         serving: installer.serving(),
         view: view::empty(),
+        targets: watch::channel(Arc::default()).1,
     };
     let (client, _) = fake_api::client(|_| Answer::Error(503));
     let guarded = admin.clone().router(Some(Arc::new(auth::Auth::new(client))));
@@ -72,6 +73,7 @@ fn guarded(answer: impl Fn(&Asked) -> Answer + Clone + Send + Sync + 'static) ->
         readiness: Readiness::default(),
         serving: Installer::new(Arc::default(), StrategyMetrics::default()).serving(),
         view: view::empty(),
+        targets: watch::channel(Arc::default()).1,
     };
     (admin.router(Some(Arc::new(auth::Auth::new(client)))), log)
 }

@@ -6,43 +6,65 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 use super::tasks::Tasks;
+use crate::activity::Activity;
 use crate::args::ServeArgs;
 use crate::metrics::Metrics;
-use crate::scrape::connection::Place;
 use crate::scrape::job::{Defaults, Jobs};
+use crate::scrape::pace::Limits;
+use crate::scrape::place::Place;
 use crate::scrape::poll::Poll;
 use crate::source::Installer;
 use crate::view::SharedView;
 use crate::watch::Wanted;
+use crate::watch::endpoint_set::Target;
 use crate::watch::publish::{Progress, Publisher, Settings};
 
 /// The shortest interval between scrapes of one server.
 const FLOOR: Duration = Duration::from_millis(50);
+/// Time after which figures that do not move are doubted.
+const DOUBT_AFTER: Duration = Duration::from_secs(30);
 /// The longest that a scrape may take.
 const DEADLINE: Duration = Duration::from_secs(1);
+
+/// What the tasks share with others.
+pub(super) struct Shared<'a> {
+    /// The view that they publish.
+    pub view: &'a SharedView,
+    /// The endpoints that there should be.
+    pub wanted: watch::Sender<Wanted>,
+    /// The endpoints, with what was read of them.
+    pub targets: watch::Sender<Arc<[Target]>>,
+    /// Whether requests flow.
+    pub activity: &'a Activity,
+}
 
 /// Starts the tasks, and returns their progress.
 pub(super) fn start(
     args: &ServeArgs,
     installer: &Installer,
     metrics: &Metrics,
-    view: &SharedView,
-    wanted: watch::Sender<Wanted>,
+    shared: Shared<'_>,
     tasks: &mut Tasks,
 ) -> watch::Receiver<Progress> {
-    let interval = args.refresh_metrics_interval.max(FLOOR);
+    let Shared { view, wanted, targets, activity } = shared;
+    let limits = Limits {
+        interval: args.refresh_metrics_interval.max(FLOOR),
+        rest: args.metrics_rest_interval,
+        share: args.metrics_max_server_share.get(),
+    };
     let port = Some(args.model_server_metrics_port).filter(|port| *port > 0);
     let place = Place::new(args.model_server_metrics_path.clone(), port);
     let scrape = watch::Sender::new(false);
-    let targets = watch::Sender::default();
+    let doubt_after = watch::Sender::new(DOUBT_AFTER);
     let progress = watch::Sender::default();
     let follow = progress.subscribe();
     let rung = Arc::new(Notify::new());
 
     let stale_after = args.metrics_staleness_threshold;
-    let mut jobs = Jobs::new(Defaults { place, interval, stale_after });
+    let mut jobs = Jobs::new(Defaults { place, limits, stale_after });
     let poll = Poll {
         jobs: jobs.subscribe(),
+        resting: activity.resting(),
         deadline: DEADLINE,
         scraping: metrics.scraping.clone(),
         scraped: rung.clone(),
@@ -56,11 +78,13 @@ pub(super) fn start(
         wanted: wanted.subscribe(),
         scrape: scrape.subscribe(),
         scraped: rung,
+        doubt_after: doubt_after.subscribe(),
+        resting: activity.resting(),
         view: view.clone(),
         targets,
         progress,
         scraping: metrics.scraping.clone(),
-        settings: Settings { stale_after, tick: interval },
+        settings: Settings { stale_after, tick: limits.interval },
     };
     tasks.spawn(async move {
         publisher.run().await;
@@ -71,6 +95,8 @@ pub(super) fn start(
         loop {
             let plan = serving.borrow_and_update().scrape.clone();
             jobs.install(plan.as_ref());
+            let doubt = plan.as_ref().and_then(|plan| plan.source.doubt_after);
+            doubt_after.send_replace(doubt.unwrap_or(DOUBT_AFTER));
             scrape.send_if_modified(|old| std::mem::replace(old, plan.is_some()) != plan.is_some());
             let changed = tokio::select! {
                 changed = serving.changed() => changed,
@@ -80,6 +106,11 @@ pub(super) fn start(
                 return "following what the strategy needs";
             }
         }
+    });
+    let (activity, view) = (activity.clone(), view.clone());
+    tasks.spawn(async move {
+        let busy = || view.load().endpoints.iter().any(|endpoint| endpoint.live().in_flight() > 0);
+        match activity.watch(busy).await {}
     });
     follow
 }

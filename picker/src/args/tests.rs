@@ -42,6 +42,8 @@ fn defaults() -> ServeArgs {
         metrics_endpoint_auth: false,
         stream_tasks: StreamTasks::Joined,
         refresh_metrics_interval: Duration::from_millis(50),
+        metrics_rest_interval: Duration::from_secs(2),
+        metrics_max_server_share: ServerShare::new(0.02).unwrap(),
         metrics_staleness_threshold: Duration::from_secs(2),
         model_server_metrics_path: None,
         model_server_metrics_port: 0,

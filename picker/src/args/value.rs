@@ -4,6 +4,7 @@ use crds::PoolGroup;
 use http::uri::PathAndQuery;
 
 pub(super) use picker_core::duration::parse as duration;
+use picker_core::scrape::ServerShare;
 use picker_serve::StreamTasks;
 
 /// A truth value in any of Go's spellings.
@@ -22,6 +23,12 @@ pub(super) fn stream_tasks(text: &str) -> Result<StreamTasks, String> {
         "spawned" => Ok(StreamTasks::Spawned),
         _ => Err("must be joined or spawned".to_owned()),
     }
+}
+
+/// The share of a server's time.
+pub(super) fn share(text: &str) -> Result<ServerShare, String> {
+    let share = text.parse().ok().and_then(ServerShare::new);
+    share.ok_or_else(|| "must be 0, or between 0.000001 and 1".to_owned())
 }
 
 /// The path of a page, `/metrics`.

@@ -87,7 +87,14 @@ impl Fixture {
         };
         let traffic = metrics.traffic.clone();
         let (priorities, limits) = (SharedPriorities::default(), Arc::new(limits));
-        let pool = Pool { hot: Arc::new(hot), view: shared, priorities, traffic, limits };
+        let pool = Pool {
+            hot: Arc::new(hot),
+            view: shared,
+            activity: Default::default(),
+            priorities,
+            traffic,
+            limits,
+        };
         Self { pool: Arc::new(pool), metrics }
     }
 

@@ -40,7 +40,14 @@ fn pools(budget: usize) -> (Vec<Pool>, Vec<Metrics>) {
         let metrics = Metrics::of_pool(Some(&format!("pool-{n}")), view.clone());
         let traffic = metrics.traffic.clone();
         (
-            Pool { hot, view, priorities: SharedPriorities::default(), traffic, limits: limits.clone() },
+            Pool {
+                hot,
+                view,
+                activity: Default::default(),
+                priorities: SharedPriorities::default(),
+                traffic,
+                limits: limits.clone(),
+            },
             metrics,
         )
     };
@@ -94,6 +101,24 @@ async fn each_pool_has_its_endpoints_its_strategy_and_its_metrics() {
     let once: std::collections::BTreeSet<_> = types.iter().collect();
     assert_eq!(once.len(), types.len(), "{page}");
     assert_eq!(page.matches("# EOF\n").count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_wakes_its_pool_and_no_other() {
+    let (pools, _) = pools(1 << 20);
+    let watched = |pool: &Pool| {
+        let activity = pool.activity.clone();
+        tokio_util::task::AbortOnDropHandle::new(tokio::spawn(async move { activity.watch(|| false).await }))
+    };
+    let _tasks: Vec<_> = pools.iter().map(watched).collect();
+    let mut resting: Vec<_> = pools.iter().map(|pool| pool.activity.resting()).collect();
+    for resting in &mut resting {
+        resting.wait_for(|resting| *resting).await.unwrap();
+    }
+    ask(&pools[3]).await;
+    resting[3].wait_for(|resting| !*resting).await.unwrap();
+    let all: Vec<_> = resting.iter().map(|resting| *resting.borrow()).collect();
+    assert_eq!(all, (0..POOLS).map(|n| n != 3).collect::<Vec<_>>());
 }
 
 #[test]

@@ -1,132 +1,43 @@
 //! The keep-alive connection to the metrics of one model server.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::pin::Pin;
+use std::task::Poll;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, HOST, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HOST, LOCATION, USER_AGENT};
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use picker_core::scrape::MetricsSource;
 use picker_core::view::Signals;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
+use super::narrow::Narrow;
+use super::outcome::{Failure, Page};
+use super::place::{Place, Wire};
+use super::redirect;
 use super::scan::Scanner;
 use super::table::Hint;
 
-/// The longest metrics text that is read, in bytes: five times what a server with all its histograms writes.
+/// The most of a page that is read, in bytes: five times what a server with all its histograms writes.
 const BODY_CAP: usize = 4 << 20;
 
-/// The paths at which engines have their metrics: TensorRT-LLM's server tells its iterations in JSON at the first of them.
-const PATHS: [&str; 2] = ["/metrics", "/prometheus/metrics"];
+/// The most of a redirect's text that is read to keep the connection, in bytes.
+const REDIRECT_CAP: usize = 16 << 10;
 
 /// The number of scrapes after which the other paths of a server are tried, whose page is there and says nothing.
 const PROBE: u32 = 20;
 
-/// The paths and the port at which model servers have their metrics, and the protocol.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Place {
-    paths: Arc<[PathAndQuery]>,
-    port: Option<u16>,
-    wire: Wire,
-}
-
-/// The protocol of a scrape.
-#[derive(Clone, Debug)]
-pub enum Wire {
-    /// In plaintext.
-    Plain,
-    /// By TLS.
-    Tls(Arc<ClientConfig>),
-    /// By TLS, of which a file is no good: not at all.
-    Broken,
-}
-
-impl PartialEq for Wire {
-    fn eq(&self, other: &Self) -> bool {
-        match (self, other) {
-            (Self::Plain, Self::Plain) | (Self::Broken, Self::Broken) => true,
-            (Self::Tls(one), Self::Tls(other)) => Arc::ptr_eq(one, other),
-            _ => false,
-        }
-    }
-}
-
-impl Default for Place {
-    /// On the serving port, where any of the known engines has them.
-    fn default() -> Self {
-        Self {
-            paths: PATHS.into_iter().map(PathAndQuery::from_static).collect(),
-            port: None,
-            wire: Wire::Plain,
-        }
-    }
-}
-
-impl Place {
-    /// At `path` alone, and on `port`; `None` is what [`Self::default`] says.
-    pub fn new(path: Option<PathAndQuery>, port: Option<u16>) -> Self {
-        let paths = path.map_or_else(|| Self::default().paths, |path| Arc::from([path]));
-        Self { paths, port, wire: Wire::Plain }
-    }
-
-    /// Where `source` says, and where it says nothing here; by `wire`.
-    #[must_use]
-    pub fn with(&self, source: &MetricsSource, wire: Wire) -> Self {
-        // What is no path was refused when the strategy was compiled.
-        let path = source.path.as_deref().and_then(|path| path.parse().ok());
-        let paths = path.map_or_else(|| self.paths.clone(), |path: PathAndQuery| Arc::from([path]));
-        Self { paths, port: source.port.or(self.port), wire }
-    }
-}
-
-/// The reason why a scrape failed.
-#[derive(Debug, thiserror::Error)]
-pub enum Failure {
-    /// No connection.
-    #[error("cannot connect: {0}")]
-    Connect(#[source] std::io::Error),
-    /// No TLS.
-    #[error("cannot begin TLS: {0}")]
-    Tls(#[source] std::io::Error),
-    /// The exchange broke off.
-    #[error("broke off: {0}")]
-    Broken(#[from] hyper::Error),
-    /// The server refused.
-    #[error("answered {0}")]
-    Status(StatusCode),
-    /// The text is longer than the cap.
-    #[error("more than {BODY_CAP} bytes")]
-    TooLarge,
-    /// It took longer than its deadline.
-    #[error("took longer than the deadline")]
-    Timeout,
-}
-
-impl Failure {
-    /// The failure in a word, as a label.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Connect(_) => "connect",
-            Self::Tls(_) => "tls",
-            Self::Broken(_) => "broken",
-            Self::Status(_) => "status",
-            Self::TooLarge => "too-large",
-            Self::Timeout => "timeout",
-        }
-    }
-}
-
 type Stream = Either<TcpStream, TlsStream<TcpStream>>;
-type Open = (http1::SendRequest<Empty<Bytes>>, http1::Connection<TokioIo<Stream>, Empty<Bytes>>);
+type Sender = http1::SendRequest<Empty<Bytes>>;
+type Driver = http1::Connection<TokioIo<Stream>, Empty<Bytes>>;
 
 /// A connection that is made when it is needed, and again when the server closed it.
 #[derive(Debug)]
@@ -136,9 +47,21 @@ pub struct Connection {
     place: Place,
     /// The one of its paths that was last found to say something.
     path: usize,
+    /// Where the server has the page of each path, if it named another place.
+    moved: Vec<Option<PathAndQuery>>,
+    /// What is known of the narrow page of each path.
+    narrow: Vec<Narrow>,
     /// Pages in a row that said nothing.
     silent: u32,
-    open: Option<Open>,
+    open: Option<(Sender, Driver)>,
+}
+
+/// An answer with a page, or with its place.
+enum Answer {
+    /// A page of this length was read, whole or up to the cap.
+    Page { length: usize, cut: bool },
+    /// It is elsewhere.
+    Moved(StatusCode, HeaderValue),
 }
 
 impl Connection {
@@ -147,7 +70,9 @@ impl Connection {
         address.set_port(place.port.unwrap_or(address.port()));
         // An address is always a legal header value.
         let host = HeaderValue::from_str(&address.to_string()).unwrap_or(HeaderValue::from_static(""));
-        Self { address, host, place, path: 0, silent: 0, open: None }
+        let moved = vec![None; place.paths.len()];
+        let narrow = place.paths.iter().map(|_| Narrow::default()).collect();
+        Self { address, host, place, path: 0, moved, narrow, silent: 0, open: None }
     }
 
     /// Reads the metrics, with `scanner`. Where they are not, or say nothing, the other paths are tried, and
@@ -155,12 +80,12 @@ impl Connection {
     /// connection is closed and the scanner has read a part of a text.
     ///
     /// # Errors
-    /// When there was no complete answer with status 200.
-    pub async fn scrape(&mut self, scanner: &mut Scanner, hint: &Hint) -> Result<Signals, Failure> {
+    /// When there was no answer with status 200, or it was not complete.
+    pub async fn scrape(&mut self, scanner: &mut Scanner, hint: &Hint) -> Result<Page, Failure> {
         let nothing = Signals::default();
-        let known = self.get(self.path, scanner).await.map(|()| scanner.finish(hint));
+        let known = self.page(self.path, scanner, hint).await;
         let elsewhere = match &known {
-            Ok(signals) if *signals == nothing => {
+            Ok(Page { signals, .. }) if *signals == nothing => {
                 self.silent = self.silent.wrapping_add(1);
                 self.silent % PROBE == 1
             }
@@ -171,31 +96,106 @@ impl Connection {
             let (first, count) = (self.path, self.place.paths.len());
             for path in (1..count).map(|step| (first + step) % count) {
                 scanner.reset();
-                let other = self.get(path, scanner).await.map(|()| scanner.finish(hint));
-                if let Ok(signals) = other
-                    && signals != nothing
+                let other = self.page(path, scanner, hint).await;
+                if let Ok(page) = other
+                    && page.signals != nothing
                 {
                     (self.path, self.silent) = (path, 0);
-                    return Ok(signals);
+                    return Ok(page);
                 }
             }
-        } else if known.as_ref().is_ok_and(|signals| *signals != nothing) {
+        } else if known.as_ref().is_ok_and(|page| page.signals != nothing) {
             self.silent = 0;
         }
         known
     }
 
-    /// Fetches the page at `path` and feeds its text to `scanner`.
-    async fn get(&mut self, path: usize, scanner: &mut Scanner) -> Result<(), Failure> {
-        if let Some(open) = self.open.take() {
-            match self.exchange(open, path, scanner).await {
-                // Closed by the server while it was idle: no failure of the server.
-                Err(Failure::Broken(_)) => scanner.reset(),
-                other => return other,
+    /// Other metrics are wanted from now on.
+    pub fn want_others(&mut self) {
+        self.narrow.fill_with(Narrow::default);
+    }
+
+    /// Whether the last page was one with the wanted metrics alone.
+    pub fn is_narrow(&self) -> bool {
+        self.narrow[self.path].page().is_some()
+    }
+
+    /// Reads the page of the path at this position.
+    async fn page(&mut self, path: usize, scanner: &mut Scanner, hint: &Hint) -> Result<Page, Failure> {
+        if let Some(narrow) = self.narrow[path].page().cloned() {
+            match self.ask(&narrow.path, scanner).await {
+                Ok(Answer::Page { length, cut: false }) => {
+                    let signals = scanner.finish(hint);
+                    if narrow.is_told(length, &signals) {
+                        return Ok(Page { signals, cut: false });
+                    }
+                }
+                Ok(_) | Err(Failure::Status(_) | Failure::Encoded(_)) => scanner.reset(),
+                Err(failure) => return Err(failure),
+            }
+            self.narrow[path].failed();
+        }
+        let (length, cut) = self.get(path, scanner).await?;
+        if cut {
+            scanner.cut();
+        }
+        let signals = scanner.finish(hint);
+        let at = self.moved[path].as_ref().unwrap_or(&self.place.paths[path]);
+        self.narrow[path].whole(at, length, &signals, scanner.names());
+        Ok(Page { signals, cut })
+    }
+
+    /// Fetches the whole page of the path at this position and feeds its text to `scanner`; its length and whether it was
+    /// cut. One redirect is followed, and remembered.
+    async fn get(&mut self, path: usize, scanner: &mut Scanner) -> Result<(usize, bool), Failure> {
+        if let Some(moved) = self.moved[path].take() {
+            match self.ask(&moved, scanner).await {
+                Ok(Answer::Page { length, cut }) => {
+                    self.moved[path] = Some(moved);
+                    return Ok((length, cut));
+                }
+                // It is no longer there.
+                Ok(Answer::Moved(..)) | Err(Failure::Status(_)) => scanner.reset(),
+                Err(failure) => {
+                    self.moved[path] = Some(moved);
+                    return Err(failure);
+                }
             }
         }
-        let open = http1::handshake(TokioIo::new(self.connect().await?)).await?;
-        self.exchange(open, path, scanner).await
+        let first = self.place.paths[path].clone();
+        let (status, location) = match self.ask(&first, scanner).await? {
+            Answer::Page { length, cut } => return Ok((length, cut)),
+            Answer::Moved(status, location) => (status, location),
+        };
+        let scheme = if matches!(self.place.wire, Wire::Plain) { "http" } else { "https" };
+        let host = self.host.to_str().unwrap_or_default();
+        let there = location.to_str().ok().and_then(|to| redirect::same_server(to, scheme, host, &first));
+        let Some(there) = there else { return Err(not_followed(status, &location)) };
+        match self.ask(&there, scanner).await? {
+            Answer::Page { length, cut } => {
+                self.moved[path] = Some(there);
+                Ok((length, cut))
+            }
+            Answer::Moved(status, location) => Err(not_followed(status, &location)),
+        }
+    }
+
+    /// Asks for `path`, on the connection that is open, or on a new one if there is none or the server has closed it: that is
+    /// no failure of the server, as long as nothing of an answer has come.
+    async fn ask(&mut self, path: &PathAndQuery, scanner: &mut Scanner) -> Result<Answer, Failure> {
+        if let Some((sender, mut driver)) = self.open.take() {
+            let closed =
+                std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut driver).poll(cx).is_ready())).await;
+            if !closed {
+                match self.exchange(sender, driver, path, scanner).await {
+                    Err(Failure::NoAnswer(_)) => {}
+                    other => return other,
+                }
+            }
+        }
+        let (sender, driver) =
+            http1::handshake(TokioIo::new(self.connect().await?)).await.map_err(Failure::NoAnswer)?;
+        self.exchange(sender, driver, path, scanner).await
     }
 
     async fn connect(&self) -> Result<Stream, Failure> {
@@ -213,61 +213,97 @@ impl Connection {
     /// One request and its answer; keeps the connection if it can be used again.
     async fn exchange(
         &mut self,
-        (mut sender, mut wire): Open,
-        path: usize,
+        mut sender: Sender,
+        driver: Driver,
+        path: &PathAndQuery,
         scanner: &mut Scanner,
-    ) -> Result<(), Failure> {
-        let mut closed = false;
-        {
+    ) -> Result<Answer, Failure> {
+        let mut driver = Some(driver);
+        let (answer, whole) = {
             // One task for both sides of the exchange: no wake-up from one to the other.
             let mut fetch = std::pin::pin!(fetch(&mut sender, self.request(path), scanner));
             loop {
+                let Some(running) = &mut driver else { break fetch.await? };
                 tokio::select! {
                     biased;
                     done = &mut fetch => break done?,
-                    // If it broke off before the end of the answer, the fetch fails too; if after it, as when a server
-                    // ends TLS without a word, that is no matter.
-                    _ = &mut wire, if !closed => closed = true,
+                    // The connection has ended. Without the driver, the fetch sees what is left of the answer and then
+                    // the end: with it, it would wait for what nobody sends.
+                    _ = running => driver = None,
                 }
             }
-        }
-        self.open = (!closed).then_some((sender, wire));
-        Ok(())
+        };
+        self.open = driver.filter(|_| whole).map(|driver| (sender, driver));
+        Ok(answer)
     }
 
-    fn request(&self, path: usize) -> Request<Empty<Bytes>> {
+    fn request(&self, path: &PathAndQuery) -> Request<Empty<Bytes>> {
         let mut request = Request::new(Empty::new());
         *request.method_mut() = Method::GET;
-        *request.uri_mut() = self.place.paths[path].clone().into();
+        *request.uri_mut() = path.clone().into();
         let headers = request.headers_mut();
         headers.insert(HOST, self.host.clone());
         headers.insert(ACCEPT, HeaderValue::from_static("text/plain;version=0.0.4"));
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, HeaderValue::from_static("waypost-picker"));
         request
     }
 }
 
+/// The answer to `request`, whose text goes to `scanner`, and whether all of it was read.
 async fn fetch(
-    sender: &mut http1::SendRequest<Empty<Bytes>>,
+    sender: &mut Sender,
     request: Request<Empty<Bytes>>,
     scanner: &mut Scanner,
-) -> Result<(), Failure> {
-    sender.ready().await?;
-    let response = sender.send_request(request).await?;
-    if response.status() != StatusCode::OK {
-        return Err(Failure::Status(response.status()));
+) -> Result<(Answer, bool), Failure> {
+    sender.ready().await.map_err(Failure::NoAnswer)?;
+    let response = sender.send_request(request).await.map_err(Failure::NoAnswer)?;
+    let (head, body) = response.into_parts();
+    if redirect::is_redirect(head.status)
+        && let Some(location) = head.headers.get(LOCATION)
+    {
+        let whole = read(body, REDIRECT_CAP, |_| {}).await?;
+        return Ok((Answer::Moved(head.status, location.clone()), whole));
     }
-    let mut body = response.into_body();
+    if head.status != StatusCode::OK {
+        return Err(Failure::Status(head.status));
+    }
+    if let Some(encoding) = encoding(&head.headers) {
+        return Err(Failure::Encoded(encoding));
+    }
     let mut length = 0;
+    let whole = read(body, BODY_CAP, |text| {
+        length += text.len();
+        scanner.feed(text);
+    });
+    let whole = whole.await?;
+    Ok((Answer::Page { length, cut: !whole }, whole))
+}
+
+/// Reads at most `cap` bytes of a body; whether that is all.
+async fn read(mut body: Incoming, cap: usize, mut each: impl FnMut(&[u8])) -> Result<bool, Failure> {
+    let mut room = cap;
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
-        length += data.len();
-        if length > BODY_CAP {
-            return Err(Failure::TooLarge);
+        let Ok(data) = frame.map_err(Failure::Broken)?.into_data() else { continue };
+        each(&data[..data.len().min(room)]);
+        if data.len() > room {
+            return Ok(false);
         }
-        scanner.feed(&data);
+        room -= data.len();
     }
-    Ok(())
+    Ok(true)
+}
+
+fn not_followed(status: StatusCode, location: &HeaderValue) -> Failure {
+    Failure::Redirect(status, String::from_utf8_lossy(location.as_bytes()).into())
+}
+
+/// The encoding of a body that is not plain.
+fn encoding(headers: &HeaderMap) -> Option<String> {
+    let encodings =
+        headers.get_all(CONTENT_ENCODING).iter().map(|value| String::from_utf8_lossy(value.as_bytes()));
+    let mut names = encodings.map(|encoding| encoding.trim().to_owned());
+    names.find(|name| !name.is_empty() && !name.eq_ignore_ascii_case("identity"))
 }
 
 #[cfg(test)]

@@ -4,10 +4,11 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use picker_core::scrape::{ScrapePlan, Tls};
+use picker_core::scrape::{MetricsSource, ScrapePlan, Tls};
 use tokio::sync::watch;
 
-use super::connection::{Place, Wire};
+use super::pace::Limits;
+use super::place::{Place, Wire};
 use super::table::Table;
 use super::tls::Files;
 
@@ -21,8 +22,8 @@ pub struct Job {
     pub table: Arc<Table>,
     /// Where they are.
     pub place: Place,
-    /// From the start of one scrape to the start of the next.
-    pub interval: Duration,
+    /// How often they are read.
+    pub limits: Limits,
 }
 
 /// The settings that the picker is started with, from which a strategy may depart.
@@ -30,8 +31,8 @@ pub struct Job {
 pub struct Defaults {
     /// Where metrics are.
     pub place: Place,
-    /// From one scrape to the next; intervals of strategies are multiples of it.
-    pub interval: Duration,
+    /// How often metrics are read; intervals of strategies are multiples of its interval.
+    pub limits: Limits,
     /// Age at which readings count as unknown.
     pub stale_after: Duration,
 }
@@ -69,7 +70,8 @@ impl Jobs {
         if current.as_ref().is_some_and(|job| job.table.plan() == plan) {
             return;
         }
-        let interval = self.interval(plan.source.interval);
+        let limits = self.limits(&plan.source);
+        let interval = limits.interval;
         if interval > self.defaults.stale_after {
             tracing::warn!(
                 ?interval,
@@ -84,7 +86,7 @@ impl Jobs {
         };
         let place = self.defaults.place.with(&plan.source, wire);
         let table = Arc::new(Table::new(plan.clone()));
-        self.current.send_replace(Some(Arc::new(Job { table, place, interval })));
+        self.current.send_replace(Some(Arc::new(Job { table, place, limits })));
     }
 
     /// Looks at the certificate files again after a while, if the job has any, for as long as it is polled.
@@ -100,7 +102,7 @@ impl Jobs {
         let Some(tls) = &job.table.plan().source.tls else { return };
         if let Some(wire) = self.wire(tls) {
             let place = job.place.with(&job.table.plan().source, wire);
-            let new = Job { table: job.table.clone(), place, interval: job.interval };
+            let new = Job { table: job.table.clone(), place, limits: job.limits };
             self.current.send_replace(Some(Arc::new(new)));
         }
     }
@@ -129,11 +131,14 @@ impl Jobs {
         }
     }
 
-    /// The multiple of the picker's interval that is nearest to `wanted`, once at least.
-    fn interval(&self, wanted: Option<Duration>) -> Duration {
-        let own = self.defaults.interval;
-        let times = wanted.map_or(1.0, |wanted| (wanted.as_secs_f64() / own.as_secs_f64()).round().max(1.0));
-        own.mul_f64(times)
+    /// How often pages of `source` are read: the interval is the multiple of the picker's that is nearest to the wanted one,
+    /// once at least.
+    fn limits(&self, source: &MetricsSource) -> Limits {
+        let own = self.defaults.limits;
+        let times = |wanted: Duration| (wanted.as_secs_f64() / own.interval.as_secs_f64()).round().max(1.0);
+        let interval = source.interval.map_or(own.interval, |wanted| own.interval.mul_f64(times(wanted)));
+        let share = source.server_share.map_or(own.share, |share| share.get());
+        Limits { interval, rest: source.rest_interval.unwrap_or(own.rest), share }
     }
 }
 

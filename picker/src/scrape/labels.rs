@@ -19,7 +19,7 @@ impl<'a> Labels<'a> {
     }
 
     /// Names and raw values, in the order of the text.
-    fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let mut rest = self.0;
         std::iter::from_fn(move || {
             let (name, raw, after) = next(rest)?;

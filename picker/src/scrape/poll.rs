@@ -9,8 +9,10 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::connection::{Connection, Failure};
+use super::connection::Connection;
 use super::job::Job;
+use super::outcome::{Failure, Page};
+use super::pace::Pace;
 use super::scan::Scanner;
 use super::table::Hint;
 use crate::metrics::Scraping;
@@ -23,6 +25,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// readings of all are worth more than the second ones of some, and a start waits for them.
 const SHARE: Duration = Duration::from_micros(500);
 
+/// The label of pages that are longer than what is read of them.
+const TOO_LARGE: &str = "too-large";
+
 /// The least time between two lines about one endpoint: there are servers that fail every other time.
 const QUIET: Duration = Duration::from_secs(60);
 
@@ -34,6 +39,8 @@ type Key = (u64, SocketAddr, Hint);
 pub struct Poll {
     /// What is scraped; nothing while it holds `None`.
     pub jobs: watch::Receiver<Option<Arc<Job>>>,
+    /// Whether no requests flow, so that endpoints are scraped less often.
+    pub resting: watch::Receiver<bool>,
     /// The longest that a scrape may take.
     pub deadline: Duration,
     /// What is counted.
@@ -55,7 +62,7 @@ impl Poll {
                     (endpoint.key, endpoint.address, job.table.hint(&endpoint.labels))
                 };
                 let new = now.iter().filter(|target| !tasks.contains_key(&key(target))).count();
-                let round = round(new, job.interval);
+                let round = round(new, job.limits.interval);
                 kept.reserve(now.len());
                 for target in now.iter() {
                     let key = key(target);
@@ -83,60 +90,105 @@ impl Poll {
     async fn follow(mut self, target: Target, mut job: Arc<Job>, hint: Hint, second: Duration) {
         let mut connection = Connection::new(target.endpoint.address, job.place.clone());
         let mut scanner = Scanner::new(job.table.clone());
-        let (mut pause, mut second) = (job.interval, Some(second));
-        let (mut failing, mut told) = (false, Told::default());
+        let (mut pace, mut second) = (Pace::default(), Some(second));
+        let (mut backoff, mut told) = (Duration::ZERO, Told::default());
         loop {
             let started = Instant::now();
-            let done = timeout(self.deadline, connection.scrape(&mut scanner, &hint)).await;
-            match done.unwrap_or(Err(Failure::Timeout)) {
-                Ok(signals) => {
-                    let ended = Instant::now();
-                    self.scraping.duration.observe(ended - started);
-                    target.readout.record(signals, ended.into_std());
-                    if std::mem::take(&mut failing) {
-                        pause = job.interval;
-                    }
-                    if told.is_news(failing, ended) {
-                        tracing::info!(endpoint = target.endpoint.name, "metrics are read again");
-                    }
-                }
-                Err(failure) => {
-                    scanner.reset();
-                    let reason = crate::metrics::Failure { reason: failure.name() };
-                    self.scraping.errors.get_or_create(&reason).inc();
-                    failing = true;
-                    if told.is_news(failing, Instant::now()) {
-                        let address = target.endpoint.destination.as_str();
-                        tracing::info!(endpoint = target.endpoint.name, address, %failure, "metrics can't be read");
-                    }
-                    target.readout.failed();
-                }
+            let narrow = connection.is_narrow();
+            let outcome = timeout(self.deadline, connection.scrape(&mut scanner, &hint)).await;
+            let outcome = outcome.unwrap_or(Err(Failure::Timeout));
+            let ended = Instant::now();
+            if connection.is_narrow() != narrow {
+                pace.forget();
             }
-            self.scraped.notify_one();
-            self.rest(started + second.take().unwrap_or(pause), &job, target.endpoint.key).await;
+            if outcome.is_ok() {
+                pace.took(ended - started);
+                backoff = Duration::ZERO;
+            } else {
+                scanner.reset();
+                let longest = LONGEST_PAUSE.max(job.limits.interval);
+                backoff = (backoff.max(job.limits.interval / 2) * 2).min(longest);
+            }
+            let pause = pace.interval(&job.limits, *self.resting.borrow_and_update()).max(backoff);
+            let next =
+                started + second.take().map_or(pause, |second| second.max(pace.interval(&job.limits, false)));
+            // Until the next one may be over.
+            let good_for = next.saturating_duration_since(ended) + self.deadline;
+            self.note(&target, outcome, (started, ended), good_for, &mut told);
+            self.rest(started, next, &job, &pace, backoff, target.endpoint.key).await;
             let new = self.jobs.borrow().clone().filter(|new| !Arc::ptr_eq(new, &job));
             if let Some(new) = new {
                 if new.place != job.place {
                     connection = Connection::new(target.endpoint.address, new.place.clone());
+                    pace.forget();
                 }
+                connection.want_others();
                 scanner.want(new.table.clone());
-                (pause, job) = (new.interval, new);
+                job = new;
             }
-            let interval = job.interval;
-            pause = if failing { (pause * 2).clamp(interval, LONGEST_PAUSE.max(interval)) } else { interval };
         }
     }
 
-    /// Waits for `until`, or less when another job has a shorter interval than `job`.
-    async fn rest(&mut self, mut until: Instant, job: &Job, key: u64) {
+    /// Notes the outcome of a scrape of `target`, of which began and end are given: the one place that learns of all.
+    fn note(
+        &self,
+        target: &Target,
+        outcome: Result<Page, Failure>,
+        (started, ended): (Instant, Instant),
+        good_for: Duration,
+        told: &mut Told,
+    ) {
+        let failed = |reason| self.scraping.errors.get_or_create(&crate::metrics::Failure { reason }).inc();
+        let endpoint = target.endpoint.name.as_str();
+        match outcome {
+            Ok(page) => {
+                self.scraping.duration.observe(ended - started);
+                if told.is_news(false, ended) {
+                    tracing::info!(endpoint, "metrics are read again");
+                }
+                if page.cut {
+                    failed(TOO_LARGE);
+                }
+                target.readout.record(Ok(page), ended.into_std(), good_for);
+            }
+            Err(failure) => {
+                failed(failure.name());
+                if told.is_news(true, ended) {
+                    let address = target.endpoint.destination.as_str();
+                    tracing::info!(endpoint, address, %failure, "metrics can't be read");
+                }
+                target.readout.record(Err(&failure), ended.into_std(), good_for);
+            }
+        }
+        self.scraped.notify_one();
+    }
+
+    /// Waits from a scrape that `started` until the `next` one, or less when another job has a shorter interval than `job`, or
+    /// when requests flow again.
+    async fn rest(
+        &mut self,
+        started: Instant,
+        mut next: Instant,
+        job: &Job,
+        pace: &Pace,
+        backoff: Duration,
+        key: u64,
+    ) {
         loop {
             tokio::select! {
-                () = sleep_until(until) => return,
+                () = sleep_until(next) => return,
                 // Without a sender, whoever runs this ends soon.
                 Ok(()) = self.jobs.changed() => {
-                    let interval = self.jobs.borrow_and_update().as_ref().map(|job| job.interval);
-                    if let Some(interval) = interval.filter(|interval| *interval < job.interval) {
-                        until = until.min(Instant::now() + spread(key, interval));
+                    let interval = self.jobs.borrow_and_update().as_ref().map(|job| job.limits.interval);
+                    if let Some(interval) = interval.filter(|interval| *interval < job.limits.interval) {
+                        next = next.min(Instant::now() + spread(key, interval));
+                    }
+                }
+                Ok(()) = self.resting.changed() => {
+                    if !*self.resting.borrow_and_update() {
+                        let soon = Instant::now() + spread(key, job.limits.interval);
+                        let affordable = started + pace.interval(&job.limits, false).max(backoff);
+                        next = next.min(soon.max(affordable));
                     }
                 }
             }

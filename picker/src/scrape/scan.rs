@@ -46,13 +46,13 @@ pub struct Scanner {
 impl Scanner {
     /// A scanner for what `table` wants.
     pub fn new(table: Arc<Table>) -> Self {
-        let mut found = Found::default();
-        found.reset(&table);
+        let found = Found::new(&table);
         Self { table, found, partial: Vec::new(), skipping: false }
     }
 
     /// Forgets a text that broke off, and scans the next one for what `table` wants.
     pub fn want(&mut self, table: Arc<Table>) {
+        self.found = Found::new(&table);
         self.table = table;
         self.reset();
     }
@@ -89,6 +89,12 @@ impl Scanner {
         self.skipping = false;
     }
 
+    /// Leaves out the line that has begun: the text ends within it.
+    pub fn cut(&mut self) {
+        self.partial.clear();
+        self.skipping = false;
+    }
+
     /// What was found; the scanner is ready for the next text.
     pub fn finish(&mut self, hint: &[Option<Arc<str>>]) -> Signals {
         self.end_line();
@@ -96,12 +102,17 @@ impl Scanner {
         self.found.take(&self.table, hint)
     }
 
+    /// The names of all that is wanted of the engines that were found in the last text.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.found.taken().iter().flat_map(|engine| self.table.names(*engine))
+    }
+
     /// Forgets a text that broke off.
     pub fn reset(&mut self) {
         self.partial.clear();
         self.partial.shrink_to(SPARE);
         self.skipping = false;
-        self.found.reset(&self.table);
+        self.found.reset();
     }
 }
 
@@ -133,6 +144,6 @@ fn line(line: &[u8], table: &Table, found: &mut Found) {
     let timestamp = word().and_then(|t| t.parse().ok()).unwrap_or(0);
     let sample = Sample { labels, value, timestamp };
     for want in wanted.iter().filter(|want| want.means(&labels)) {
-        found.add(want.engine, &want.figure, &sample);
+        found.add(want.engine, table.meanings(want.engine), &want.figure, &sample);
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use picker_core::endpoint::Labels;
+use picker_core::scrape::meaning::{Meaning, meanings};
 use picker_core::scrape::{EnginePlan, ExtractorPlan, Figure, ScrapePlan};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -21,7 +22,12 @@ pub struct Table {
     wanted: FxHashMap<Box<[u8]>, Vec<Want>>,
     /// The engines of each extractor.
     engines: Vec<Vec<Arc<str>>>,
+    /// The labels whose meaning is known, by engine, of all extractors.
+    meanings: Vec<Meanings>,
 }
+
+/// The labels whose meaning is known in pages of an engine.
+pub(super) type Meanings = Box<[(&'static [u8], Meaning)]>;
 
 /// A wanted series: the figure that it tells, and the engine of it.
 #[derive(Debug)]
@@ -49,12 +55,16 @@ impl Table {
             shapes: [false; SHAPES],
             wanted: FxHashMap::default(),
             engines: Vec::new(),
+            meanings: Vec::new(),
             plan: plan.clone(),
         };
         let mut engine = 0;
         for ExtractorPlan { engines, .. } in &plan.extractors {
             table.engines.push(engines.iter().map(|engine| engine.name.as_str().into()).collect());
-            for EnginePlan { series, .. } in engines {
+            for EnginePlan { name, series } in engines {
+                table
+                    .meanings
+                    .push(meanings(name).map(|(label, meaning)| (label.as_bytes(), meaning)).collect());
                 for (selector, figure) in series {
                     let name = selector.name.as_bytes();
                     let (Some(&first), Some(shape)) = (name.first(), shape(name)) else { continue };
@@ -79,6 +89,11 @@ impl Table {
         &self.engines
     }
 
+    /// The labels whose meaning is known in pages of the engine at this position among those of all extractors.
+    pub(super) fn meanings(&self, engine: usize) -> &[(&'static [u8], Meaning)] {
+        &self.meanings[engine]
+    }
+
     /// The engines that the labels of a pod name.
     pub fn hint(&self, labels: &Labels) -> Hint {
         let of = |(plan, engines): (&ExtractorPlan, &Vec<Arc<str>>)| {
@@ -86,6 +101,14 @@ impl Table {
             engines.iter().find(|engine| ***engine == **value).cloned()
         };
         self.plan.extractors.iter().zip(&self.engines).map(of).collect()
+    }
+
+    /// The names of the wanted metrics of the engine at this position among those of all extractors, each once.
+    pub(super) fn names(&self, engine: usize) -> impl Iterator<Item = &str> {
+        let plan = self.plan.extractors.iter().flat_map(|extractor| &extractor.engines).nth(engine);
+        let series = plan.map_or(&[][..], |plan| &plan.series);
+        let new = move |n: usize| series[..n].iter().all(|(earlier, _)| earlier.name != series[n].0.name);
+        (0..series.len()).filter(move |n| new(*n)).map(move |n| series[n].0.name.as_str())
     }
 
     /// Whether a wanted name begins with `byte`.

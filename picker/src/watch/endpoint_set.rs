@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::sync::Arc;
 
 use picker_core::endpoint::{Endpoint, EndpointId, EndpointSpec, Slots};
-use picker_core::view::{Reading, Signals};
+
+use super::readout::Readout;
 
 /// An endpoint and its readings.
 #[derive(Clone, Debug)]
@@ -16,36 +15,6 @@ pub struct Target {
     pub endpoint: Arc<Endpoint>,
     /// Its last reading.
     pub readout: Arc<Readout>,
-}
-
-/// The last reading of an endpoint.
-#[derive(Debug, Default)]
-pub struct Readout {
-    reading: Mutex<Reading>,
-    attempted: AtomicBool,
-}
-
-impl Readout {
-    /// Records the `signals` of a scrape that ended `at`.
-    pub fn record(&self, signals: Signals, at: Instant) {
-        *self.reading.lock().unwrap_or_else(PoisonError::into_inner) = Reading { signals, at: Some(at) };
-        self.attempted.store(true, Ordering::Release);
-    }
-
-    /// Records a failed scrape; the reading before it stands until it is stale.
-    pub fn failed(&self) {
-        self.attempted.store(true, Ordering::Release);
-    }
-
-    /// The last reading.
-    pub fn reading(&self) -> Reading {
-        self.reading.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Whether a scrape is over, well or not.
-    pub fn attempted(&self) -> bool {
-        self.attempted.load(Ordering::Acquire)
-    }
 }
 
 /// The set of endpoints.

@@ -8,6 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
 use super::Wanted;
+use super::doubt::Doubts;
 use super::endpoint_set::{EndpointSet, Target};
 use crate::metrics::Scraping;
 use crate::view::SharedView;
@@ -17,6 +18,9 @@ mod tests;
 
 /// The shortest time between two views that differ only in readings.
 const SPACING: Duration = Duration::from_millis(10);
+
+/// The same while no requests flow, and the longest time between two views then.
+const REST: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
 
 /// The settings of views.
 #[derive(Clone, Debug)]
@@ -47,6 +51,10 @@ pub struct Publisher {
     pub scrape: watch::Receiver<bool>,
     /// Notified after each scrape.
     pub scraped: Arc<Notify>,
+    /// After which time figures that do not move are doubted; zero is never.
+    pub doubt_after: watch::Receiver<Duration>,
+    /// Whether no requests flow.
+    pub resting: watch::Receiver<bool>,
     /// The view that it publishes.
     pub view: SharedView,
     /// The endpoints to scrape.
@@ -63,6 +71,7 @@ impl Publisher {
     /// Publishes until a sender is gone.
     pub async fn run(mut self) {
         let mut endpoints = EndpointSet::default();
+        let mut doubts = Doubts::default();
         let mut listed = false;
         let mut scrape = *self.scrape.borrow_and_update();
         // A value may be there already.
@@ -100,7 +109,7 @@ impl Publisher {
                     scrape = *self.scrape.borrow_and_update();
                 }
                 () = self.scraped.notified() => {
-                    let soon = last + SPACING;
+                    let soon = last + if *self.resting.borrow() { REST.0 } else { SPACING };
                     if due.is_none_or(|due| soon < due) {
                         due = Some(soon);
                     }
@@ -109,21 +118,45 @@ impl Publisher {
                 () = timer => {}
             }
             last = Instant::now();
-            due = scrape.then(|| last + self.settings.tick);
-            self.publish(&endpoints, listed, scrape, last);
+            let tick =
+                if *self.resting.borrow() { self.settings.tick.max(REST.1) } else { self.settings.tick };
+            due = scrape.then(|| last + tick);
+            self.publish(&endpoints, &mut doubts, listed, scrape, last);
         }
     }
 
-    fn publish(&self, endpoints: &EndpointSet, listed: bool, scrape: bool, now: Instant) {
+    fn publish(
+        &self,
+        endpoints: &EndpointSet,
+        doubts: &mut Doubts,
+        listed: bool,
+        scrape: bool,
+        now: Instant,
+    ) {
         let now = now.into_std();
-        let rows: Vec<_> = endpoints.targets().map(|t| (t.endpoint.clone(), t.readout.reading())).collect();
-        let ages = rows.iter().map(|(_, r)| r.at.map(|at| now.saturating_duration_since(at)));
-        let fresh = ages.flatten().filter(|age| *age <= self.settings.stale_after);
-        let (known, oldest) = fresh.fold((0, Duration::ZERO), |(n, oldest), age| (n + 1, oldest.max(age)));
+        let stale_after = self.settings.stale_after;
+        let reading = |target: &Target| (target.endpoint.clone(), target.readout.reading_for(stale_after));
+        let mut rows: Vec<_> = endpoints.targets().map(reading).collect();
+        let fresh = |at: std::time::Instant| now.saturating_duration_since(at) <= stale_after;
+        let (mut known, mut oldest) = (0, Duration::ZERO);
+        for (target, (_, reading)) in endpoints.targets().zip(&rows) {
+            if reading.at.is_some_and(fresh)
+                && let Some(at) = target.readout.reading_at()
+            {
+                known += 1;
+                oldest = oldest.max(now.saturating_duration_since(at));
+            }
+        }
+        let after = *self.doubt_after.borrow();
+        for (target, (endpoint, reading)) in endpoints.targets().zip(&mut rows) {
+            doubts.look(endpoint, &mut reading.signals, now, after);
+            target.readout.doubt(doubts.doubts(endpoint.key), now);
+        }
+        doubts.sweep();
         self.scraping.oldest.set(oldest.as_secs_f64());
         self.scraping.unknown.set(if scrape { (rows.len() - known) as i64 } else { 0 });
 
-        self.view.store(Arc::new(View::build(rows, now, self.settings.stale_after)));
+        self.view.store(Arc::new(View::build(rows, now, stale_after)));
         let progress = Progress {
             listed,
             endpoints: endpoints.targets().len(),

@@ -9,7 +9,7 @@ mod triton;
 mod trtllm;
 mod vllm;
 
-pub(super) use self::page::page;
+pub(super) use self::page::{page, part};
 pub(super) use self::recorder::{Recorder, Snapshot};
 
 /// Whose metric names a server uses.

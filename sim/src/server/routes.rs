@@ -29,6 +29,8 @@ pub(super) fn router(app: Arc<App>) -> Router {
         .route("/v1/models", get(models))
         .route("/health", get(health))
         .route("/metrics", get(metrics::page))
+        // Where vLLM has the part that is asked for.
+        .route("/metrics/", get(metrics::part))
         // Where trtllm-serve has it.
         .route("/prometheus/metrics", get(metrics::page))
         .layer(from_fn_with_state(app.clone(), once_started));

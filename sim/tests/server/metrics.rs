@@ -172,3 +172,19 @@ async fn types_can_be_left_out_and_the_page_be_large() {
     assert!(!page.contains("# TYPE") && page.contains("# HELP vllm:num_requests_running "));
     assert!((60_000..60_200).contains(&page.len()), "{}", page.len());
 }
+
+#[tokio::test]
+async fn vllm_writes_the_part_of_its_page_that_is_asked_for() {
+    let (_server, api) = start(config()).await;
+    let part = api.get("/metrics/?name[]=vllm:num_requests_waiting&name[]=absent").await.body;
+    let [help, kind, sample] = part.lines().collect::<Vec<_>>()[..] else { panic!("{part}") };
+    assert!(help.starts_with("# HELP vllm:num_requests_waiting "), "{help}");
+    assert_eq!(kind, "# TYPE vllm:num_requests_waiting gauge");
+    assert!(sample.starts_with("vllm:num_requests_waiting{"), "{sample}");
+    assert_eq!(api.get("/metrics/?name[]=absent").await.body, "");
+    assert_eq!(families(&api.get("/metrics/").await.body), families(&api.get("/metrics").await.body));
+    let mut config = config();
+    config.metrics.dialect = MetricsDialect::Sglang;
+    let (_server, api) = start(config).await;
+    assert_eq!(api.get("/metrics/?name[]=sglang:num_queue_reqs").await.body, "");
+}

@@ -51,6 +51,8 @@ const FLAGS: &[&str] = &[
     "drain-timeout",
     "max-held-bytes",
     "max-request-body",
+    "metrics-max-server-share",
+    "metrics-rest-interval",
     "metrics-staleness-threshold",
     "model-server-metrics-path",
     "model-server-metrics-port",

@@ -132,6 +132,7 @@ pub fn view(count: u16) -> View {
             kv_usage: Some(rng.random_range(0.0..1.0)),
             block_size: Some(16),
             num_blocks: Some(4 * BLOCKS),
+            cache_tokens: None,
             lora: None,
             others: Vec::new(),
         };

@@ -1,6 +1,7 @@
 //! Engines whose series are known.
 //!
-//! Names: Gateway API Inference Extension, proposal 003 (model server protocol); Triton core: its metrics page.
+//! Names: Gateway API Inference Extension, proposal 003 (model server protocol); Triton core: its metrics page; vLLM's pull
+//! requests 51615 and 53902 (capacity of KV offloading); SGLang's `SchedulerMetricsCollector`.
 
 use crate::column::Column;
 
@@ -17,6 +18,14 @@ pub const DEFAULT_ENGINE: &str = "vllm";
 
 /// Labels of an info series with the size of the KV cache, where a configuration names none.
 pub const CACHE_LABELS: [&str; 2] = ["block_size", "num_gpu_blocks"];
+
+/// Label of an info series with the tokens per unit in which prefixes are matched, where these are no blocks: models that are
+/// only partly transformers have large blocks, and match prefixes in smaller units.
+pub const MATCH_LABEL: &str = "prefix_match_unit";
+
+/// Label of an info series with the tokens that the KV cache holds. With groups of layers whose blocks differ it is not the
+/// number of blocks times their size.
+pub const TOKENS_LABEL: &str = "kv_cache_size_tokens";
 
 /// Attributes of endpoints that every extractor sets, and their columns.
 pub const ATTRIBUTES: [(&str, Column); 3] = [
@@ -63,6 +72,12 @@ pub fn engines() -> Vec<Engine> {
                 // Before vLLM 0.10.
                 (name("vllm:gpu_cache_usage_perc"), Figure::KvUsage),
                 (name("vllm:cache_config_info"), cache(CACHE_LABELS[0], CACHE_LABELS[1])),
+                // Of KV offloading, as far as a release tells it.
+                (name("vllm:kv_offload_cpu_capacity_tokens"), Figure::TierTokens),
+                (
+                    name("vllm:kv_offload_config_info"),
+                    Figure::TierInfo("cpu_capacity_tokens_at_max_len".to_owned()),
+                ),
                 (name("vllm:lora_requests_info"), Figure::Lora),
             ],
         ),
@@ -73,6 +88,8 @@ pub fn engines() -> Vec<Engine> {
                 (name("sglang:num_running_reqs"), Figure::Running),
                 (name("sglang:token_usage"), Figure::KvUsage),
                 (name("sglang:cache_config_info"), cache("page_size", "num_pages")),
+                (name("sglang:max_total_num_tokens"), Figure::CacheTokens),
+                (name("sglang:hicache_host_total_tokens"), Figure::TierTokens),
             ],
         ),
         // TensorRT-LLM's own server.

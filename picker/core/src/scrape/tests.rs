@@ -18,7 +18,13 @@ fn a_plan_has_what_is_shown_and_what_is_read() {
     ];
     assert_eq!(names(&plan, "vllm"), shown);
     let plan = MetricsExtractor::default().plan(&[Column::CACHE_CONFIG, Column::LORA], &[]);
-    assert_eq!(names(&plan, "vllm")[4..], ["vllm:cache_config_info", "vllm:lora_requests_info"]);
+    let read = [
+        "vllm:cache_config_info",
+        "vllm:kv_offload_cpu_capacity_tokens",
+        "vllm:kv_offload_config_info",
+        "vllm:lora_requests_info",
+    ];
+    assert_eq!(names(&plan, "vllm")[4..], read);
     assert_eq!(
         names(&plan, "triton-tensorrt-llm"),
         [

@@ -14,10 +14,13 @@ pub struct Signals {
     pub running: Option<f32>,
     /// Share of the KV cache in use, 0 to 1.
     pub kv_usage: Option<f32>,
-    /// Tokens per KV-cache block.
+    /// Tokens per KV-cache block; where prefixes are matched in other units than blocks, tokens per such unit.
     pub block_size: Option<u32>,
     /// KV-cache blocks on the accelerator.
     pub num_blocks: Option<u32>,
+    /// Tokens that the KV cache keeps, on the accelerator or in a tier below it, where the server tells more than blocks;
+    /// otherwise it is what its blocks hold.
+    pub cache_tokens: Option<u64>,
     /// LoRA adapters.
     pub lora: Option<Arc<LoraState>>,
     /// Further columns that the strategy asked for.
@@ -31,7 +34,7 @@ pub struct LoraState {
     pub max: u32,
     /// Adapters being used by running requests.
     pub running: Vec<Box<str>>,
-    /// Adapters that waiting requests ask for.
+    /// Adapters that waiting requests ask for and no running one uses.
     pub waiting: Vec<Box<str>>,
 }
 

@@ -19,6 +19,7 @@ fn columns_follow_the_order_of_ids_and_unknown_or_stale_numbers_are_nan() {
         kv_usage: Some(0.5),
         block_size: Some(16),
         num_blocks: Some(1000),
+        cache_tokens: None,
         lora: Some(Arc::default()),
         others: vec![(own, 7.0)],
     };
@@ -36,6 +37,7 @@ fn columns_follow_the_order_of_ids_and_unknown_or_stale_numbers_are_nan() {
     assert_eq!(bits(view.column(own)), bits(&[7.0, nan, nan]));
     assert_eq!(*view.block_size, [16, 16, 16]);
     assert_eq!(*view.num_blocks, [1000, 1000, 1000]);
+    assert_eq!(*view.cache_tokens, [16_000, 16_000, 16_000]);
     assert_eq!(view.lora.iter().map(Option::is_some).collect::<Vec<_>>(), [true, false, false]);
     assert_eq!(*view.places, [(1, 2), (2, 3), (0, 1)]);
     assert_eq!((view.slots, view.len(), view.is_empty()), (3, 3, false));
@@ -53,6 +55,24 @@ fn the_usual_block_size_is_that_of_most_servers() {
     assert_eq!(usual(&[32, 16, 64, 64, 32]), (64, vec![32, 16, 64, 64, 32]));
     // Nobody has such blocks.
     assert_eq!(usual(&[u32::MAX, 16_385, 16_384]), (16_384, vec![0, 0, 16_384]));
+}
+
+#[test]
+fn what_a_server_keeps_is_what_it_says_or_what_its_blocks_hold() {
+    let signals = |block_size, num_blocks, cache_tokens| Signals {
+        block_size,
+        num_blocks,
+        cache_tokens,
+        ..Signals::default()
+    };
+    let view = view([
+        signals(Some(16), Some(1000), None),
+        signals(Some(16), Some(1000), Some(5)),
+        signals(None, None, Some(7)),
+        signals(Some(u32::MAX), Some(u32::MAX), None),
+        Signals::default(),
+    ]);
+    assert_eq!(*view.cache_tokens, [16_000, 5, 7, 0, 0]);
 }
 
 #[test]

@@ -1,11 +1,12 @@
 use picker_core::column::Column;
-use picker_core::scrape::MetricsSource;
+use picker_core::scrape::{MetricsSource, ServerShare};
 
 use super::*;
 
 fn defaults() -> Defaults {
-    let interval = Duration::from_millis(50);
-    Defaults { place: Place::default(), interval, stale_after: Duration::from_secs(2) }
+    let limits =
+        Limits { interval: Duration::from_millis(50), rest: Duration::from_secs(2), share: Some(0.02) };
+    Defaults { place: Place::default(), limits, stale_after: Duration::from_secs(2) }
 }
 
 fn plan(source: MetricsSource) -> Arc<ScrapePlan> {
@@ -33,11 +34,29 @@ fn intervals_are_multiples_of_the_picker_s_own() {
         let mut jobs = Jobs::new(defaults());
         jobs.install(Some(&plan(MetricsSource { interval, ..MetricsSource::default() })));
         let job = jobs.subscribe().borrow().clone().unwrap();
-        (job.interval, job.place.clone())
+        (job.limits.interval, job.place.clone())
     };
     let cases = [None, Some(1), Some(60), Some(74), Some(80), Some(1010)].map(|n| of(n.map(millis)).0);
     assert_eq!(cases, [50, 50, 50, 50, 100, 1000].map(millis));
     assert_eq!(of(None).1, Place::default());
+}
+
+#[test]
+fn what_a_strategy_says_of_the_pace_goes_before_the_flags() {
+    let of = |source| {
+        let mut jobs = Jobs::new(defaults());
+        jobs.install(Some(&plan(source)));
+        let job = jobs.subscribe().borrow().clone().unwrap();
+        job.limits
+    };
+    let own = defaults().limits;
+    assert_eq!(of(MetricsSource::default()), own);
+    let rest_interval = Some(Duration::from_secs(5));
+    let share = |share| ServerShare::new(share);
+    let source = MetricsSource { rest_interval, server_share: share(0.25), ..MetricsSource::default() };
+    assert_eq!(of(source), Limits { rest: Duration::from_secs(5), share: Some(0.25), ..own });
+    let source = MetricsSource { server_share: share(0.0), ..MetricsSource::default() };
+    assert_eq!(of(source), Limits { share: None, ..own });
 }
 
 fn write(dir: &std::path::Path) {

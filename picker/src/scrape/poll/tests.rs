@@ -1,7 +1,7 @@
 use picker_core::config::Scope;
 use picker_core::endpoint::{EndpointId, EndpointSpec};
 use picker_core::hot::Outcome;
-use picker_core::scrape::ScrapePlan;
+use picker_core::scrape::{MetricsSource, ScrapePlan, ServerShare};
 use picker_core::view::Signals;
 use picker_core::{Cx, Hot, Request, Strategy, View};
 use serde_json::json;
@@ -10,8 +10,9 @@ use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
-use crate::scrape::connection::Place;
 use crate::scrape::job::{Defaults, Jobs};
+use crate::scrape::pace::Limits;
+use crate::scrape::place::Place;
 use crate::watch::endpoint_set::EndpointSet;
 
 fn targets(address: SocketAddr) -> Arc<[Target]> {
@@ -30,26 +31,29 @@ fn targets(address: SocketAddr) -> Arc<[Target]> {
 struct Stage {
     targets: watch::Sender<Arc<[Target]>>,
     jobs: Jobs,
+    resting: watch::Sender<bool>,
     scraped: Arc<Notify>,
     scraping: Scraping,
     _task: AbortOnDropHandle<()>,
 }
 
 fn stage() -> Stage {
-    let interval = Duration::from_millis(1);
-    let defaults = Defaults { place: Place::default(), interval, stale_after: Duration::from_secs(2) };
+    let limits = Limits { interval: Duration::from_millis(1), rest: Duration::from_secs(3600), share: None };
+    let defaults = Defaults { place: Place::default(), limits, stale_after: Duration::from_secs(2) };
     let mut jobs = Jobs::new(defaults);
     jobs.install(Some(&Arc::new(ScrapePlan::of(&[]))));
     let targets = watch::Sender::default();
     let (scraped, scraping) = (Arc::new(Notify::new()), Scraping::default());
+    let resting = watch::Sender::default();
     let poll = Poll {
         jobs: jobs.subscribe(),
+        resting: resting.subscribe(),
         deadline: Duration::from_secs(5),
         scraping: scraping.clone(),
         scraped: scraped.clone(),
     };
     let task = AbortOnDropHandle::new(tokio::spawn(poll.run(targets.subscribe())));
-    Stage { targets, jobs, scraped, scraping, _task: task }
+    Stage { targets, jobs, resting, scraped, scraping, _task: task }
 }
 
 /// Answers a connection's requests with 1, 2, 3 … waiting requests. Returns how many there were when the
@@ -99,6 +103,62 @@ async fn readings_come_again_and_again_until_nobody_needs_them() {
     // The server sees its connection closed when no strategy needs the figures.
     stage.jobs.install(None);
     assert!(server.await.unwrap() >= 3);
+}
+
+#[tokio::test]
+async fn a_pool_at_rest_is_scraped_seldom_until_it_wakes_and_what_was_read_counts_meanwhile() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let targets = targets(listener.local_addr().unwrap());
+    let _server = AbortOnDropHandle::new(tokio::spawn(count_up(listener)));
+    let stage = stage();
+    stage.resting.send_replace(true);
+    stage.targets.send_replace(targets.clone());
+    let readout = &targets[0].readout;
+    stage.scraped.notified().await;
+    // The second scrape comes soon after the first of all endpoints, and then none for an hour.
+    stage.scraped.notified().await;
+    let rested = timeout(Duration::from_millis(300), stage.scraped.notified()).await;
+    assert!(rested.is_err());
+    let at = readout.reading().at.unwrap();
+    assert!(readout.reading_for(Duration::from_secs(2)).at.unwrap() > at + Duration::from_secs(3500));
+
+    stage.resting.send_replace(false);
+    for _ in 0..3 {
+        stage.scraped.notified().await;
+    }
+    assert!(readout.reading().signals.waiting.unwrap() >= 4.0);
+}
+
+/// A server whose page takes `time` to write.
+async fn slow(listener: TcpListener, time: Duration) {
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let mut requests = [0; 1024];
+    while stream.read(&mut requests).await.is_ok_and(|read| read > 0) {
+        tokio::time::sleep(time).await;
+        let text = "vllm:num_requests_waiting 1\n";
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len());
+        if stream.write_all(answer.as_bytes()).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn pages_that_cost_a_server_much_are_read_seldom() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let targets = targets(listener.local_addr().unwrap());
+    let _server = AbortOnDropHandle::new(tokio::spawn(slow(listener, Duration::from_millis(30))));
+    let mut stage = stage();
+    let source = MetricsSource { server_share: ServerShare::new(0.02), ..MetricsSource::default() };
+    stage.jobs.install(Some(&Arc::new(ScrapePlan { source, ..ScrapePlan::of(&[]) })));
+    stage.targets.send_replace(targets.clone());
+    let mut times = Vec::new();
+    for _ in 0..4 {
+        stage.scraped.notified().await;
+        times.push(Instant::now());
+    }
+    let between: Vec<_> = times.windows(2).map(|times| times[1] - times[0]).collect();
+    assert!(between.iter().all(|time| *time >= Duration::from_millis(1490)), "{between:?}");
 }
 
 #[tokio::test]

@@ -7,6 +7,9 @@ use picker_core::view::{LoraState, Signals};
 use super::*;
 use crate::scrape::table::Hint;
 
+mod adapters;
+mod cache;
+mod labels;
 mod plan;
 mod property;
 
@@ -52,6 +55,7 @@ fn vllm() -> Signals {
         kv_usage: Some(0.4375),
         block_size: Some(16),
         num_blocks: Some(27514),
+        cache_tokens: None,
         lora: lora(4, &["sql", "chat"], &["code"]),
         others: Vec::new(),
     }
@@ -146,6 +150,7 @@ sglang:gen_throughput{model_name="qwen"} 812.4
         kv_usage: Some(0.125),
         block_size: Some(64),
         num_blocks: Some(4096),
+        cache_tokens: None,
         lora: None,
         others: Vec::new(),
     };
@@ -162,6 +167,7 @@ fn trtllm_serve() {
         kv_usage: Some(0.5),
         block_size: Some(32),
         num_blocks: Some(1200),
+        cache_tokens: None,
         lora: None,
         others: Vec::new(),
     };
@@ -188,6 +194,7 @@ fn triton_with_tensorrt_llm_is_preferred_to_triton_unless_the_pod_says_otherwise
         kv_usage: Some(0.75),
         block_size: Some(64),
         num_blocks: Some(6239),
+        cache_tokens: None,
         lora: None,
         others: Vec::new(),
     };
@@ -217,6 +224,7 @@ vllm:cache_config_info{block_size="16",engine="1",num_gpu_blocks="200"} 1
         kv_usage: Some(0.5),
         block_size: Some(16),
         num_blocks: Some(300),
+        cache_tokens: None,
         lora: None,
         others: Vec::new(),
     };

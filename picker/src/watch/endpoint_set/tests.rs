@@ -1,6 +1,13 @@
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use picker_core::view::{Reading, Signals};
 
 use super::*;
+use crate::scrape::outcome::Page;
+
+fn record(readout: &Readout, signals: Signals, at: Instant) {
+    readout.record(Ok(Page { signals, cut: false }), at, Duration::ZERO);
+}
 
 fn spec(pod: &str, port: u16) -> EndpointSpec {
     EndpointSpec {
@@ -34,7 +41,7 @@ fn an_endpoint_that_only_changes_its_labels_keeps_what_is_known_of_it() {
     endpoint_set.apply(&[spec("a", 1)]);
     let at = Instant::now();
     let signals = Signals { waiting: Some(3.0), ..Signals::default() };
-    endpoint_set.targets().next().unwrap().readout.record(signals.clone(), at);
+    record(&endpoint_set.targets().next().unwrap().readout, signals.clone(), at);
 
     let mut labelled = spec("a", 1);
     labelled.labels.insert("role".to_owned(), "decode".to_owned());
@@ -49,12 +56,8 @@ fn an_endpoint_that_only_changes_its_labels_keeps_what_is_known_of_it() {
 fn another_address_is_another_server() {
     let mut endpoint_set = EndpointSet::default();
     endpoint_set.apply(&[spec("a", 1)]);
-    endpoint_set
-        .targets()
-        .next()
-        .unwrap()
-        .readout
-        .record(Signals::default(), Instant::now() + Duration::from_secs(1));
+    let readout = endpoint_set.targets().next().unwrap().readout.clone();
+    record(&readout, Signals::default(), Instant::now() + Duration::from_secs(1));
     let mut moved = spec("a", 1);
     moved.address = "10.0.0.2:1".parse().unwrap();
     assert!(endpoint_set.apply(&[moved]));

@@ -33,6 +33,8 @@ fn stage() -> (Stage, tokio_util::task::AbortOnDropHandle<()>) {
         wanted: wanted.subscribe(),
         scrape: scrape.subscribe(),
         scraped,
+        doubt_after: watch::channel(Duration::from_secs(30)).1,
+        resting: watch::channel(false).1,
         view,
         targets,
         progress,
@@ -88,7 +90,9 @@ async fn readings_are_published_soon_and_go_stale() {
     let waiting = |stage: &Stage| stage.view.load().column(picker_core::column::Column::WAITING)[0];
     assert!(waiting(&stage).is_nan());
 
-    target.readout.record(Signals { waiting: Some(4.0), ..Signals::default() }, Instant::now().into_std());
+    let signals = Signals { waiting: Some(4.0), ..Signals::default() };
+    let page = crate::scrape::outcome::Page { signals, cut: false };
+    target.readout.record(Ok(page), Instant::now().into_std(), Duration::ZERO);
     stage.scraped.notify_one();
     settle().await;
     advance(Duration::from_millis(10)).await;

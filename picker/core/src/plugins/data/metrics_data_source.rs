@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::duration;
 use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
-use crate::scrape::{MetricsSource, Tls};
+use crate::scrape::{MetricsSource, ServerShare, Tls};
 
 /// Parameters of `metrics-data-source`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
@@ -34,6 +34,19 @@ pub struct Params {
     /// Time from one scrape of a server to the next, for example `1s`. It is rounded to a multiple of the interval that
     /// the picker is started with, by default 50 ms. Without it, that interval.
     interval: String,
+    /// Time from one scrape of a server to the next while no requests flow, for example `5s`: for 5 seconds none came, and
+    /// none is being answered. The first request after a rest is decided on the last figures, and wakes the scraping. `0s`
+    /// is no rest. Without it, what the picker is started with, by default 2 s.
+    rest_interval: String,
+    /// The most of the time of one core of a server that its pages of metrics may take, from 0 to 1: scrapes are as far
+    /// apart as that asks for, seen from the shortest time in which a page came lately, and at most 10 s. 0 is no limit.
+    /// Without it, what the picker is started with, by default 0.02. Each replica of the picker counts for itself.
+    #[schemars(range(min = 0.0, max = 1.0))]
+    max_server_share: Option<f64>,
+    /// Time after which the load that a server reports (waiting, running, KV cache) is doubted, for example `1m`: it says that
+    /// there are requests, none of them is ours, and it has not moved all that time, while that of other servers did. It
+    /// counts as unknown then, until a request was sent there. `0s` is never. Default: 30 s.
+    doubt_after: String,
 }
 
 /// How pages are fetched.
@@ -57,6 +70,9 @@ impl Default for Params {
             client_cert_path: String::new(),
             client_key_path: String::new(),
             interval: String::new(),
+            rest_interval: String::new(),
+            max_server_share: None,
+            doubt_after: String::new(),
         }
     }
 }
@@ -75,15 +91,46 @@ impl Params {
 
     /// The period; `None` is the picker's.
     fn period(&self) -> Result<Option<Duration>, BuildError> {
-        if self.interval.is_empty() {
-            return Ok(None);
-        }
-        let period = duration::parse(&self.interval).map_err(|e| BuildError::invalid("interval", e))?;
-        if period.is_zero() || period > LONGEST_INTERVAL {
+        let period = duration_of("interval", &self.interval)?;
+        if period.is_some_and(|period| period.is_zero() || period > LONGEST_INTERVAL) {
             return Err(BuildError::invalid("interval", "must be longer than 0 and at most 1h"));
         }
-        Ok(Some(period))
+        Ok(period)
     }
+
+    /// The period at rest; `None` is the picker's.
+    fn rest(&self) -> Result<Option<Duration>, BuildError> {
+        let rest = duration_of("restInterval", &self.rest_interval)?;
+        if rest.is_some_and(|rest| rest > LONGEST_INTERVAL) {
+            return Err(BuildError::invalid("restInterval", "must be at most 1h"));
+        }
+        Ok(rest)
+    }
+
+    /// The time after which figures are doubted; `None` is the picker's.
+    fn doubt(&self) -> Result<Option<Duration>, BuildError> {
+        let doubt = duration_of("doubtAfter", &self.doubt_after)?;
+        if doubt.is_some_and(|doubt| doubt > LONGEST_INTERVAL) {
+            return Err(BuildError::invalid("doubtAfter", "must be at most 1h"));
+        }
+        Ok(doubt)
+    }
+
+    /// What pages may cost; `None` is the picker's.
+    fn server_share(&self) -> Result<Option<ServerShare>, BuildError> {
+        let Some(share) = self.max_server_share else { return Ok(None) };
+        let legal = ServerShare::new(share);
+        legal
+            .map(Some)
+            .ok_or_else(|| BuildError::invalid("maxServerShare", "must be 0, or between 0.000001 and 1"))
+    }
+}
+
+fn duration_of(field: &str, text: &str) -> Result<Option<Duration>, BuildError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    duration::parse(text).map(Some).map_err(|e| BuildError::invalid(field, e))
 }
 
 /// Beyond it, what is read is of no use.
@@ -130,9 +177,18 @@ plugins:
         if params.scheme == Scheme::Https && tls.ca.is_some() && !tls.verify {
             cx.warn("caCertPath", "has no effect without insecureSkipVerify: false");
         }
-        let interval = params.period()?;
+        let (interval, rest_interval) = (params.period()?, params.rest()?);
+        let (server_share, doubt_after) = (params.server_share()?, params.doubt()?);
         let tls = (params.scheme == Scheme::Https).then_some(tls);
-        let source = MetricsSource { path, port: params.port, tls, interval };
+        let source = MetricsSource {
+            path,
+            port: params.port,
+            tls,
+            interval,
+            rest_interval,
+            server_share,
+            doubt_after,
+        };
         Ok(Roles { data_source: Some(source), ..Roles::default() })
     }
 }

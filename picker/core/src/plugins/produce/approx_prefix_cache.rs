@@ -31,7 +31,9 @@ const DEFAULT_BLOCK_TOKENS: u32 = 16;
 pub struct Params {
     /// Whether block size and capacity follow what the model servers report about their KV caches, where
     /// they do: the block size that most servers of the pool have (of several the largest), and for each
-    /// server its own number of tokens.
+    /// server its own number of tokens. vLLM's `prefix_match_unit` goes before its block size, and
+    /// `kv_cache_size_tokens` before what its blocks hold. A tier below the accelerator (KV offloading) counts
+    /// where a server tells its size, as SGLang does; see `offloadTokensPerServer` for others.
     auto_tune: bool,
     /// Tokens per block, in which prompts are compared. A token is estimated as 4 bytes of the request.
     /// Values below 64 count as 64, and so does its absence; values above 65536 as 65536.
@@ -51,6 +53,10 @@ pub struct Params {
     /// for all instances together. At least 1; values above 1048576 count as 1048576.
     #[schemars(range(min = 1))]
     lru_capacity_per_server: u32,
+    /// Tokens that each server keeps in memory or on disk beyond what it reports about its KV cache, for
+    /// example with vLLM's `--kv-offloading-size`, whose size most releases don't tell. Added to what is
+    /// reported; no more than 1048576 blocks are believed in all.
+    offload_tokens_per_server: u32,
 }
 
 impl Default for Params {
@@ -62,6 +68,7 @@ impl Default for Params {
             max_prefix_blocks_to_match: 2048,
             max_prefix_tokens_to_match: 131_072,
             lru_capacity_per_server: 31_250,
+            offload_tokens_per_server: 0,
         }
     }
 }
@@ -87,6 +94,7 @@ pub struct ApproxPrefixCacheProducer {
     max_blocks: u32,
     max_tokens: u32,
     capacity: u32,
+    offload_tokens: u32,
     index: Arc<PrefixIndex>,
 }
 
@@ -119,8 +127,15 @@ plugins:
             max_blocks: params.max_prefix_blocks_to_match,
             max_tokens: params.max_prefix_tokens_to_match,
             capacity,
+            offload_tokens: params.offload_tokens_per_server,
             index: cx.state(Shape(shape), || PrefixIndex::new(memory)),
         };
+        if !auto_tune && params.offload_tokens_per_server > 0 {
+            cx.warn(
+                "offloadTokensPerServer",
+                "has no effect with autoTune: false; raise lruCapacityPerServer",
+            );
+        }
         if auto_tune {
             cx.reads_column(Column::CACHE_CONFIG);
         }
@@ -148,12 +163,13 @@ impl ApproxPrefixCacheProducer {
         if blocks == 0 { usize::MAX } else { blocks as usize }
     }
 
-    /// How many blocks of `block_tokens` the endpoint at `i` can keep: its whole KV cache.
+    /// How many blocks of `block_tokens` the endpoint at `i` can keep: its whole KV cache, with its tiers.
     fn capacity(&self, view: &View, i: usize, block_tokens: u32) -> u32 {
-        let tokens = u64::from(view.num_blocks[i]) * u64::from(view.block_size[i]);
+        let tokens = view.cache_tokens[i];
         if !self.auto_tune || tokens == 0 {
             return self.capacity;
         }
+        let tokens = tokens.saturating_add(u64::from(self.offload_tokens));
         (tokens / u64::from(block_tokens)).clamp(1, u64::from(MAX_CAPACITY)) as u32
     }
 }

@@ -15,7 +15,10 @@ fn source(parameters: Value) -> Result<MetricsSource, String> {
 #[test]
 fn says_where_pages_are() {
     assert_eq!(source(json!({})), Ok(MetricsSource::default()));
-    let given = json!({"scheme": "http", "path": "/prometheus?x=1", "port": 9400, "interval": "1.5s"});
+    let given = json!({
+        "scheme": "http", "path": "/prometheus?x=1", "port": 9400, "interval": "1.5s", "restInterval": "0s",
+        "maxServerShare": 0.25, "doubtAfter": "1m",
+    });
     assert_eq!(
         source(given),
         Ok(MetricsSource {
@@ -23,6 +26,9 @@ fn says_where_pages_are() {
             port: Some(9400),
             tls: None,
             interval: Some(Duration::from_millis(1500)),
+            rest_interval: Some(Duration::ZERO),
+            server_share: ServerShare::new(0.25),
+            doubt_after: Some(Duration::from_secs(60)),
         })
     );
     let given = json!({
@@ -43,6 +49,11 @@ fn says_where_pages_are() {
 #[case(json!({"port": 0}), "port: must be between 1 and 65535")]
 #[case(json!({"interval": "1"}), "interval: \"1\" is no duration; write one like 50ms, 2s or 1m30s")]
 #[case(json!({"interval": "0"}), "interval: must be longer than 0 and at most 1h")]
+#[case(json!({"restInterval": "2h"}), "restInterval: must be at most 1h")]
+#[case(json!({"restInterval": "x"}), "restInterval: \"x\" is no duration; write one like 50ms, 2s or 1m30s")]
+#[case(json!({"doubtAfter": "61m"}), "doubtAfter: must be at most 1h")]
+#[case(json!({"maxServerShare": 1.5}), "maxServerShare: must be 0, or between 0.000001 and 1")]
+#[case(json!({"maxServerShare": 1e-9}), "maxServerShare: must be 0, or between 0.000001 and 1")]
 #[case(json!({"clientKeyPath": "/k"}), "clientCertPath: is required beside clientKeyPath")]
 #[case(json!({"clientCertPath": "/c"}), "clientKeyPath: is required beside clientCertPath")]
 fn wrong_parameters_are_named(#[case] parameters: Value, #[case] message: &str) {

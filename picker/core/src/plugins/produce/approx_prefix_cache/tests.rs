@@ -82,6 +82,8 @@ fn longest_prefix(#[case] parameters: Value, #[case] expected: usize) {
 #[case::reported_and_huge(json!({}), (16_384, u32::MAX), 1 << 20)]
 #[case::reported_and_beyond_belief(json!({}), (16_385, u32::MAX), 31_250)]
 #[case::reported_but_not_tuned(json!({"autoTune": false}), (16, 8000), 31_250)]
+#[case::with_a_tier_below(json!({"offloadTokensPerServer": 64_000}), (16, 8000), 3000)]
+#[case::with_a_tier_of_what_is_not_known(json!({"offloadTokensPerServer": 64_000}), (16, 0), 31_250)]
 fn capacity(#[case] parameters: Value, #[case] cache: (u32, u32), #[case] expected: u32) {
     let params: Params = serde_json::from_value(parameters).unwrap();
     let producer = ApproxPrefixCacheProducer {
@@ -91,9 +93,24 @@ fn capacity(#[case] parameters: Value, #[case] cache: (u32, u32), #[case] expect
         max_blocks: 0,
         max_tokens: 0,
         capacity: params.lru_capacity_per_server,
+        offload_tokens: params.offload_tokens_per_server,
         index: Arc::new(PrefixIndex::new(Arc::default())),
     };
     assert_eq!(producer.capacity(&servers(&[cache]), 0, 64), expected);
+}
+
+#[test]
+fn what_a_server_says_of_its_tokens_goes_before_its_blocks() {
+    let mut producer = producer(json!({}));
+    // Its blocks would keep one of these prompts, and are larger than the unit in which it finds them again.
+    let hybrid =
+        Signals { block_size: Some(64), num_blocks: Some(4), cache_tokens: Some(1024), ..Signals::default() };
+    let view = view([hybrid]);
+    let prompts = ["a", "b", "c", "d"].map(|letter| request("m", &letter.repeat(1024)));
+    prompts.iter().for_each(|prompt| launch(&mut producer, prompt, &view, &[0]));
+    let kept: Vec<_> =
+        prompts.iter().map(|prompt| find(&mut producer, prompt, &view).matched.clone()).collect();
+    assert_eq!(kept, [[4], [4], [4], [4]]);
 }
 
 #[test]

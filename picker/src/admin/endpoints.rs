@@ -1,0 +1,90 @@
+//! The page about the endpoints: what is known of each, and why the rest is not.
+
+use std::time::{Instant, SystemTime};
+
+use picker_core::View;
+use picker_core::column::Column;
+use picker_core::scrape::{Figure as Wanted, ScrapePlan};
+use serde_json::{Map, Value, json};
+
+use super::timestamp::timestamp;
+use crate::source::Serving;
+use crate::watch::endpoint_set::Target;
+use crate::watch::readout::{Figure, Unknown};
+
+/// The page of the endpoints of `view`, of which `targets` have been read for the strategy that serves.
+pub(super) fn page(view: &View, targets: &[Target], serving: &Serving) -> Value {
+    let plan = serving.scrape.as_deref();
+    let attributes = plan.map_or(&[][..], |plan| &plan.attributes);
+    let endpoints = view.endpoints.iter().enumerate().map(|(i, endpoint)| {
+        let number = |column: Column| {
+            let figure = view.column(column)[i];
+            if figure.is_nan() { Value::Null } else { json!(figure) }
+        };
+        let lora = view.lora[i].as_deref();
+        let mut page = json!({
+            "name": endpoint.name,
+            "pod": endpoint.pod,
+            "namespace": endpoint.namespace,
+            "uid": endpoint.id.pod_uid,
+            "address": endpoint.destination,
+            "rank": endpoint.id.rank,
+            "slot": endpoint.slot,
+            "labels": endpoint.labels,
+            "inFlight": endpoint.live().in_flight(),
+            "waiting": number(Column::WAITING),
+            "running": number(Column::RUNNING),
+            "kvUsage": number(Column::KV_USAGE),
+            "blockSize": view.block_size[i],
+            "blocks": view.num_blocks[i],
+            "cacheTokens": view.cache_tokens[i],
+            "lora": lora.map(|l| json!({"max": l.max, "running": l.running, "waiting": l.waiting})),
+        });
+        let figures = [
+            ("waiting", Figure::Number(Column::WAITING), page["waiting"].is_null()),
+            ("running", Figure::Number(Column::RUNNING), page["running"].is_null()),
+            ("kvUsage", Figure::Number(Column::KV_USAGE), page["kvUsage"].is_null()),
+            ("blockSize", Figure::BlockSize, view.block_size[i] == 0),
+            ("blocks", Figure::Blocks, view.num_blocks[i] == 0),
+            ("lora", Figure::Lora, lora.is_none()),
+        ];
+        let target = targets.iter().find(|target| target.endpoint.key == endpoint.key);
+        let why = |figure: Figure| match (plan, target) {
+            (Some(plan), Some(target)) if reads(plan, figure.column()) => {
+                explain(target.readout.why_unknown(figure))
+            }
+            (Some(plan), None) if reads(plan, figure.column()) => json!({"reason": "not scraped yet"}),
+            _ => json!({"reason": "no plugin reads it", "since": serving.since.and_then(timestamp)}),
+        };
+        let mut unknown: Map<_, _> = figures
+            .into_iter()
+            .filter_map(|(name, figure, unknown)| unknown.then(|| (name.to_owned(), why(figure))))
+            .collect();
+        if !attributes.is_empty() {
+            let values: Map<_, _> =
+                attributes.iter().map(|(name, column)| (name.clone(), number(*column))).collect();
+            let missing = attributes.iter().filter(|(name, _)| values[name].is_null());
+            unknown.extend(missing.map(|(name, column)| (name.clone(), why(Figure::Number(*column)))));
+            page["attributes"] = values.into();
+        }
+        if !unknown.is_empty() {
+            page["unknown"] = unknown.into();
+        }
+        page
+    });
+    json!({"endpoints": endpoints.collect::<Vec<_>>()})
+}
+
+/// Whether anything is read for `column`.
+fn reads(plan: &ScrapePlan, column: Column) -> bool {
+    let engines = plan.extractors.iter().flat_map(|extractor| &extractor.engines);
+    engines.flat_map(|engine| &engine.series).any(|(_, figure): &(_, Wanted)| figure.column() == column)
+}
+
+fn explain(Unknown { reason, since }: Unknown) -> Value {
+    let since = SystemTime::now().checked_sub(Instant::now().saturating_duration_since(since));
+    json!({"reason": reason, "since": since.and_then(timestamp)})
+}
+
+#[cfg(test)]
+mod tests;
