@@ -58,7 +58,8 @@ pub(super) fn page(view: &View, targets: &[Target], serving: &Serving) -> Value 
         };
         let mut unknown: Map<_, _> = figures
             .into_iter()
-            .filter_map(|(name, figure, unknown)| unknown.then(|| (name.to_owned(), why(figure))))
+            .filter(|(_, _, unknown)| *unknown)
+            .map(|(name, figure, _)| (name.to_owned(), why(figure)))
             .collect();
         if !attributes.is_empty() {
             let values: Map<_, _> =
