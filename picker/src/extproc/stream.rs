@@ -18,7 +18,7 @@ use super::request_body::{self, Body, End, Shown, Unread};
 use super::request_head::RequestHead;
 use super::response_phase::ResponsePhase;
 use super::wire::Wire;
-use crate::exchange::{Exchange, Incoming};
+use crate::exchange::{Exchange, Incoming, decode};
 use crate::pool::Pool;
 
 /// How long what is left of a refused request is read.
@@ -62,7 +62,7 @@ where
         }
     };
     let wait = modes.wait(strategy.needs);
-    let body = match request_body::read(&mut wire, &mut head, wait, &pool.limits).await {
+    let mut body = match request_body::read(&mut wire, &mut head, wait, &pool.limits).await {
         Ok(body) => body,
         Err(unread) => {
             // Nothing that is not counted any more may stay while the rest of the request is read.
@@ -82,9 +82,17 @@ where
         }
     };
 
+    let decoded = match &mut body.held {
+        // Boxed, so that other exchanges take no memory for it.
+        Some(held) if decode::is_needed(&head.headers, &body.bytes) => {
+            Some(Box::pin(decode::decode(&body.bytes, held)).await.unwrap_or_default())
+        }
+        _ => None,
+    };
     let incoming = Incoming {
         headers: std::mem::take(&mut head.headers),
-        body: body.bytes.clone(),
+        body: decoded.as_ref().unwrap_or(&body.bytes).clone(),
+        decoded: decoded.is_some(),
         partial: body.partial,
         subset: head.subset.as_deref(),
     };
@@ -104,6 +112,12 @@ where
     let route = Route::new(response.flight(), &headers);
     drop(headers);
     let end = body.end;
+    // Edits are made in what plugins read.
+    if let Some(text) =
+        decoded.filter(|text| !text.is_empty() && !response.flight().edits().splices().is_empty())
+    {
+        body.bytes = text;
+    }
     answer(&mut wire, route, body, response.flight().edits().splices()).await;
     let mut phase = ResponsePhase::new(modes, Some(response), end);
     phase.run(&mut wire, None, &mut exchange.account).await

@@ -161,7 +161,15 @@ fn fields_inside_others_are_not_read() {
 #[case::single_quotes(r#"{'a':1}"#, 1, "expected the name of a field, in double quotes")]
 #[case::python(r#"{"a":None}"#, 5, "expected a JSON value")]
 #[case::half_word(r#"{"a":nul}"#, 8, "expected a JSON value")]
-#[case::nan(r#"{"a":NaN}"#, 5, "expected a JSON value")]
+#[case::half_nan(r#"{"a":Na}"#, 5, "expected a JSON value")]
+#[case::nan_in_lower_case(r#"{"a":nan}"#, 6, "expected a JSON value")]
+#[case::half_infinity(r#"{"a":Inf}"#, 5, "expected a JSON value")]
+#[case::half_minus_infinity(r#"{"a":-Infinite}"#, 6, "expected a digit")]
+#[case::plus_infinity(r#"{"a":+Infinity}"#, 5, "expected a JSON value")]
+#[case::minus_nan(r#"{"a":-NaN}"#, 6, "expected a digit")]
+#[case::two_marks("\u{feff}\u{feff}{}", 3, "expected '{': a request is a JSON object")]
+#[case::text_after("{}\0", 2, "expected nothing more after the JSON object")]
+#[case::form_feed("\u{c}{}", 0, "expected '{': a request is a JSON object")]
 #[case::leading_zero(r#"{"a":01}"#, 6, "expected ',' or '}'")]
 #[case::bare_point(r#"{"a":1.}"#, 7, "expected a digit")]
 #[case::bare_minus(r#"{"a":-}"#, 6, "expected a digit")]
@@ -176,11 +184,13 @@ fn fields_inside_others_are_not_read() {
     10,
     "\"model\" must be a string; put the name of the model in double quotes"
 )]
-#[case::model_half(
-    r#"{"model":"\ud800"}"#,
+#[case::model_list(
+    r#"{"model":["a"]}"#,
     10,
     "\"model\" must be a string; put the name of the model in double quotes"
 )]
+#[case::model_half(r#"{"model":"\ud800"}"#, 10, HALF_A_PAIR)]
+#[case::model_low_half(r#"{"model":"a\ude00\ud83d"}"#, 10, HALF_A_PAIR)]
 fn a_broken_body_is_refused_where_it_breaks(
     #[case] body: &str,
     #[case] offset: usize,
@@ -191,11 +201,67 @@ fn a_broken_body_is_refused_where_it_breaks(
 
 #[test]
 fn bytes_that_are_no_text_are_refused() {
-    let body = b"{\"messages\":[\"\xff\"]}";
-    assert_eq!(
-        parse(&headers(CHAT, "application/json"), body),
-        Err(BadBody { offset: 14, message: "not UTF-8" })
-    );
+    for (body, offset) in [
+        (&b"{\"messages\":[\"\xff\"]}"[..], 14),
+        (b"{\"messages\":[\"caf\xe9\"]}", 17),
+        // After half of a surrogate pair, which alone would be taken.
+        (b"{\"messages\":[\"\xed\xa0\xbd\xff\"]}", 17),
+        // Characters beyond Unicode, and more bytes than one takes.
+        (b"{\"messages\":[\"\xf4\x90\x80\x80\"]}", 14),
+        (b"{\"messages\":[\"\xc0\xaf\"]}", 14),
+        (b"{\"messages\":[\"\xed\xa0", 14),
+    ] {
+        let bad = BadBody { offset, message: "not UTF-8" };
+        assert_eq!(parse(&headers(CHAT, "application/json"), body), Err(bad), "{body:?}");
+    }
+}
+
+/// What Python's `json.loads` takes of bytes, and so what vLLM and SGLang read, is read too.
+#[rstest]
+#[case::nan(r#"{"model":"m","prompt":"p","temperature":NaN}"#)]
+#[case::infinity(r#"{"model":"m","prompt":"p","top_p":Infinity,"logit_bias":{"1":-Infinity}}"#)]
+#[case::limit(r#"{"max_tokens":NaN,"model":"m","prompt":"p"}"#)]
+#[case::unlimited(r#"{"max_tokens":Infinity,"model":"m","prompt":"p"}"#)]
+#[case::large(r#"{"model":"m","prompt":"p","seed":1e999999,"n":123456789012345678901234567890}"#)]
+#[case::half_elsewhere(r#"{"user":"\ud83d","model":"m","prompt":"p"}"#)]
+#[case::space("\r\n\t {\"model\":\"m\",\"prompt\":\"p\"}\n\n")]
+#[case::mark("\u{feff}{\"model\":\"m\",\"prompt\":\"p\"}")]
+#[case::twice(r#"{"model":1,"prompt":[],"model":"m","prompt":"p"}"#)]
+fn what_engines_take_is_read(#[case] body: &str) {
+    assert_eq!(see("/v1/completions", body), (Some("m".into()), None, strings(&["p"]), false, None));
+}
+
+#[test]
+fn encoded_halves_of_surrogate_pairs_are_taken_but_not_in_the_name_of_the_model() {
+    let half = b"\xed\xa0\xbd";
+    let body =
+        [&b"{\"model\":\"m\",\"user\":\""[..], half, b"\xc3\xa9", half, b"\",\"prompt\":\"p", half, b"\"}"]
+            .concat();
+    let read = Request::new(headers("/v1/completions", "application/json"), body.into()).unwrap();
+    assert_eq!((read.model(), read.prompt().collect::<Vec<_>>()), (Some("m"), vec![&b"p\xed\xa0\xbd"[..]]));
+    let model = [&b"{\"model\":\"m"[..], half, b"\"}"].concat();
+    let bad = BadBody { offset: 10, message: HALF_A_PAIR };
+    assert_eq!(parse(&headers(CHAT, "application/json"), &model), Err(bad));
+}
+
+/// As the picker reads them after it has turned them into UTF-8; before, they say nothing, and are no reason to refuse.
+#[test]
+fn wide_encodings_are_never_refused() {
+    for text in [r#"{"model":"m","prompt":"p"}"#, r#"{"model":1}"#, "[1]", r#"{"a":"#] {
+        let wide = |encode: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(encode).collect::<Vec<u8>>();
+        for body in [wide(u16::to_le_bytes), wide(u16::to_be_bytes)] {
+            assert_eq!(parse(&headers(CHAT, "application/json"), &body), Ok(Content::default()), "{text}");
+        }
+        let refused = parse(&headers(CHAT, "application/json"), text.as_bytes()).is_err();
+        assert_eq!(refused, text != r#"{"model":"m","prompt":"p"}"#);
+    }
+    let text = br#"{"model":"m","prompt":"p"}"#;
+    let mut compressed = headers("/v1/completions", "application/json");
+    compressed.0.push((Bytes::from_static(b"content-encoding"), Bytes::from_static(b"gzip")));
+    let (content, body) = (parse_text(&compressed, text), Bytes::from_static(text));
+    let request = Request { headers: compressed, body, content, priority: 0 };
+    assert_eq!(seen(&request), (Some("m".into()), None, strings(&["p"]), false, None));
+    assert_eq!(parse_text(&headers(CHAT, "application/json"), b"[1]"), Content::default());
 }
 
 #[rstest]
