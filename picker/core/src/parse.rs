@@ -10,16 +10,19 @@
 use std::ops::Range;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::request::{Content, Headers, Request, Text};
 
 pub use bad_body::BadBody;
 use format::{Field, Format, OTHER, claimed};
+use ignored::Place;
 use scan::{Kind, Value};
 use wide::Wide;
 
 mod bad_body;
 mod format;
+mod ignored;
 mod open;
 mod scan;
 #[cfg(test)]
@@ -89,7 +92,11 @@ fn content(body: &[u8], format: &Format) -> Result<Content, BadBody> {
     Ok(Content {
         model,
         cache_salt: get(Field::CacheSalt).and_then(|value| text(body, value)),
-        prompt: format.prompt.iter().filter_map(|field| part(get(*field)?)).collect(),
+        prompt: if format.anthropic {
+            rest_of_prompt(body, format, get)
+        } else {
+            format.prompt.iter().filter_map(|field| part(get(*field)?)).collect()
+        },
         stream: get(Field::Stream).is_some_and(|value| value.kind == Kind::True),
         max_tokens: format.limits.iter().find_map(|field| count(body, get(*field)?)),
         multimodal: format.prompt.iter().any(|field| {
@@ -123,6 +130,25 @@ fn part(value: &Value) -> Option<Range<usize>> {
         Kind::String { .. } | Kind::Array if !value.inner.is_empty() => Some(value.inner.clone()),
         _ => None,
     }
+}
+
+/// The same for a format of which engines leave out parts.
+fn rest_of_prompt<'v>(
+    body: &[u8],
+    format: &Format,
+    get: impl Fn(Field) -> Option<&'v Value>,
+) -> SmallVec<[Range<usize>; 2]> {
+    let mut prompt = SmallVec::new();
+    for &field in format.prompt {
+        let Some(value) = get(field).filter(|value| part(value).is_some()) else { continue };
+        let place = match field {
+            Field::System => Place::System,
+            Field::Messages => Place::Messages,
+            _ => Place::Tools,
+        };
+        ignored::append_rest(body, value, place, &mut prompt);
+    }
+    prompt
 }
 
 /// `None` for what is no string, or one that is no Unicode text (half a surrogate pair).

@@ -68,6 +68,42 @@ pub(super) fn object(bytes: &[u8], mut field: impl FnMut(&[u8], bool, Value)) ->
     }
 }
 
+/// The elements of an array that [`object`] found, by what lies inside of it: of each the value and where all of it lies.
+pub(super) fn elements(bytes: &[u8], inner: Range<usize>) -> impl Iterator<Item = (Value, Range<usize>)> {
+    let mut scan = Scan { bytes: &bytes[..inner.end], pos: inner.start, controls: false, media: false };
+    std::iter::from_fn(move || {
+        scan.eat(b',');
+        scan.space();
+        let start = scan.pos;
+        let value = scan.value().ok()?;
+        let whole = start..scan.pos;
+        scan.space();
+        Some((value, whole))
+    })
+}
+
+/// The fields of an object that [`object`] found, `whole` being where all of it lies: of each the name as it stands
+/// there, and the value.
+pub(super) fn fields(bytes: &[u8], whole: Range<usize>) -> impl Iterator<Item = (&[u8], Value)> {
+    let mut scan = Scan { bytes: &bytes[..whole.end], pos: whole.start + 1, controls: false, media: false };
+    std::iter::from_fn(move || {
+        scan.space();
+        scan.eat(b',');
+        scan.space();
+        let (name, _) = scan.key().ok()?;
+        let value = scan.value().ok()?;
+        Some((&bytes[name], value))
+    })
+}
+
+/// Where the value ends that begins at `start`, in a text in which [`object`] found no fault.
+pub(super) fn end_of_value(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut scan = Scan { bytes, pos: start, controls: false, media: false };
+    scan.space();
+    scan.value().ok()?;
+    Some(scan.pos)
+}
+
 /// Checks that `bytes`, which are no UTF-8 from `at` on, would be but for encoded halves of surrogate pairs: Python decodes
 /// bodies with `surrogatepass`.
 #[cold]

@@ -313,6 +313,92 @@ fn neither_depth_nor_size_matters() {
     assert_eq!(see("/v1/completions", &format!(r#"{{"prompt":"{long}"}}"#)).2, [long]);
 }
 
+const BILLING: &str = r#"{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.100.7b4; cc_entrypoint=cli; cch=eb6c6;"}"#;
+
+/// The prompt of a request for Anthropic's Messages API.
+fn messages_prompt(body: &str) -> String {
+    let request = request("/v1/messages?beta=true", body).unwrap();
+    assert!(request.prompt().all(|part| !part.is_empty()));
+    String::from_utf8(request.prompt().collect::<Vec<_>>().concat()).unwrap()
+}
+
+#[rstest]
+#[case::first(r#""system":[BILLING,{"type":"text","text":"a"}]"#, r#""system":[{"type":"text","text":"a"}]"#)]
+#[case::spaced(r#""system": [ BILLING , {"text":"a"} ]"#, r#""system":[ {"text":"a"} ]"#)]
+#[case::in_the_middle(
+    r#""system":[{"text":"a"}, BILLING, {"text":"b"}]"#,
+    r#""system":[{"text":"a"}, {"text":"b"}]"#
+)]
+#[case::last(r#""system":[{"text":"a"}, BILLING]"#, r#""system":[{"text":"a"}]"#)]
+#[case::twice(r#""system":[BILLING,BILLING,{"text":"a"},BILLING,BILLING]"#, r#""system":[{"text":"a"}]"#)]
+#[case::alone(r#""system":[BILLING]"#, r#""system":[]"#)]
+#[case::other_order(
+    r#""system":[{"cache_control":null,"text":"x-anthropic-billing-header: 1","type":"text"},{"text":"a"}]"#,
+    r#""system":[{"text":"a"}]"#
+)]
+#[case::no_colon(r#""system":[{"type":"text","text":"x-anthropic-billing-header"},1]"#, r#""system":[1]"#)]
+#[case::a_line(r#""system":"x-anthropic-billing-header: cch=1;\nYou \\n are""#, r#""system":"You \\n are""#)]
+#[case::escaped(r#""system":"x-anthropic-billing-header: \\n \" \u000aYou are""#, r#""system":"You are""#)]
+#[case::all_of_it(r#""system":"x-anthropic-billing-header: cch=1;""#, r#""system":"""#)]
+#[case::message(
+    r#""messages":[{"role":"user","content":"a"},{"role":"system","content":[BILLING,{"type":"text","text":"b"}]}]"#,
+    r#""messages":[{"role":"user","content":"a"},{"role":"system","content":[{"type":"text","text":"b"}]}]"#
+)]
+#[case::message_with_a_line(
+    r#""messages":[{"content":"x-anthropic-billing-header: 1\nb","role":"system"}]"#,
+    r#""messages":[{"content":"b","role":"system"}]"#
+)]
+#[case::cache_control(
+    r#""tools":[{"name":"t","cache_control":{"type":"ephemeral","ttl":"1h"}}],
+       "system":[{"type":"text","text":"s", "cache_control" : {"type":"ephemeral"} }],
+       "messages":[{"role":"user","content":[{"cache_control":{"type":"ephemeral"}, "type":"text"},{"cache_control":null}]}]"#,
+    r#""tools":[{"name":"t"}],"system":[{"type":"text","text":"s" }],
+       "messages":[{"role":"user","content":[{"type":"text"},{}]}]"#
+)]
+fn what_engines_leave_out_is_no_part_of_the_prompt(#[case] with: &str, #[case] without: &str) {
+    let with = format!("{{\"model\":\"m\",{}}}", with.replace("BILLING", BILLING));
+    let (with, without) = (messages_prompt(&with), messages_prompt(&format!("{{{without}}}")));
+    assert_eq!(with, without);
+}
+
+#[rstest]
+#[case::user(r#"{"messages":[{"role":"user","content":[BILLING]}]}"#)]
+#[case::user_text(r#"{"messages":[{"role":"user","content":"x-anthropic-billing-header: 1\nb"}]}"#)]
+#[case::other_block(r#"{"system":[{"type":"image","text":"x-anthropic-billing-header: 1"}]}"#)]
+#[case::later_in_a_text(r#"{"system":[{"type":"text","text":"See x-anthropic-billing-header: 1"}]}"#)]
+#[case::later_in_a_string(r#"{"system":"See x-anthropic-billing-header: 1"}"#)]
+#[case::a_tool(r#"{"tools":[BILLING]}"#)]
+#[case::a_text_of_a_field(r#"{"messages":[{"content":"\"cache_control\":1","x":"cache_control"}]}"#)]
+fn what_engines_read_stays(#[case] body: &str) {
+    let body = body.replace("BILLING", BILLING);
+    let value: Value = serde_json::from_str(&body).unwrap();
+    let all: String = ["tools", "system", "messages"]
+        .iter()
+        .filter_map(|name| value.get(name))
+        .map(|value| {
+            let text = value.to_string();
+            text[1..text.len() - 1].to_owned()
+        })
+        .collect();
+    assert_eq!(messages_prompt(&body), all);
+}
+
+#[test]
+fn other_apis_are_not_searched_for_what_is_left_out() {
+    let body = format!(r#"{{"messages":[{{"role":"system","content":[{BILLING}],"cache_control":1}}]}}"#);
+    let all = body[13..body.len() - 2].to_owned();
+    assert_eq!(see(CHAT, &body).2, [all]);
+}
+
+#[test]
+fn no_more_than_a_few_parts_are_left_out() {
+    let tools = vec![r#"{"cache_control":1,"a":1}"#; 5000].join(",");
+    let system = vec![format!("{BILLING},1"); 5000].join(",");
+    let body = format!(r#"{{"tools":[{tools}],"system":[{system}]}}"#);
+    let request = request("/v1/messages", &body).unwrap();
+    assert!(request.content.prompt.len() <= 2 * 65, "{}", request.content.prompt.len());
+}
+
 /// Any JSON, with fields of the top level that matter more often than not.
 fn any_object() -> impl Strategy<Value = Value> {
     let text = prop_oneof![
