@@ -3,7 +3,9 @@
 //! Model servers write an object `usage`: at the end of a JSON answer, in the last events of a stream, under
 //! `response` or `message` in some dialects. So it is found wherever it stands, by its key alone. Within a text
 //! (what the model says) its quotes are escaped, and so it is no key. A number that comes again takes the place of
-//! the former one: servers count up, and some say those of the prompt first and those of the answer last.
+//! the former one: servers count up, and some say those of the prompt first and those of the answer last. Anthropic's
+//! dialect splits a prompt into what was read from the cache, what was written to it, and the rest; vLLM says the whole
+//! in `message_start`, and its parts in `message_delta`.
 //!
 //! Pieces end anywhere, so what is known between two of them are a few bytes of state and no bytes of the answer.
 //! A piece without the key, as nearly all are, costs one search.
@@ -107,9 +109,6 @@ impl UsageReader {
     }
 
     fn tokens(&self) -> Option<Tokens> {
-        let Counts { prompt, cached, completion } = self.counts;
-        prompt.or(cached).or(completion)?;
-        let [prompt, cached, completion] = [prompt, cached, completion].map(Option::unwrap_or_default);
-        Some(Tokens { prompt, cached, completion })
+        self.counts.tokens()
     }
 }
