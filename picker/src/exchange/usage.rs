@@ -20,31 +20,43 @@ use seek::Seek;
 
 use crate::metrics::{Model, Tokens};
 
-/// Reads the answer to a request for a model, and counts what it says when it is dropped.
+/// Counts the answer to a request for a model: its status, and when this is dropped what it says of its tokens.
 #[derive(Debug)]
-pub(super) struct CountedUsage {
+pub(super) struct CountedAnswer {
     model: Model,
-    reader: UsageReader,
+    /// `None` for an answer that can't be read, or is not believed.
+    usage: Option<UsageReader>,
 }
 
-impl CountedUsage {
+impl CountedAnswer {
     /// Nothing was seen of the answer yet.
     pub(super) fn new(model: Model) -> Self {
-        Self { model, reader: UsageReader::default() }
+        Self { model, usage: Some(UsageReader::default()) }
+    }
+
+    /// The head has come; `encoded` says whether the body is compressed.
+    pub(super) fn head(&mut self, status: Option<u16>, encoded: bool) {
+        self.model.answered(status);
+        // What comes with another status may be what the client sent.
+        if encoded || status.is_some_and(|status| !(200..300).contains(&status)) {
+            self.usage = None;
+        }
     }
 
     /// Looks at the next piece of the answer.
     pub(super) fn see(&mut self, piece: &[u8]) {
-        self.reader.see(piece);
+        if let Some(usage) = &mut self.usage {
+            usage.see(piece);
+        }
     }
 
     /// What was found, if anything.
     pub(super) fn tokens(&self) -> Option<Tokens> {
-        self.reader.tokens()
+        self.usage.as_ref()?.tokens()
     }
 }
 
-impl Drop for CountedUsage {
+impl Drop for CountedAnswer {
     fn drop(&mut self) {
         if let Some(tokens) = self.tokens() {
             self.model.took(tokens);

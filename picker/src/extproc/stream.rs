@@ -73,6 +73,7 @@ where
                     refuse(&mut wire, &refusal).await
                 }
                 Unread::Answered(message) => {
+                    exchange.account.nothing();
                     let mut phase = ResponsePhase::new(modes, None, End::Body);
                     phase.run(&mut wire, Some(*message), &mut exchange.account).await
                 }

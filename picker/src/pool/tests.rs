@@ -86,7 +86,7 @@ async fn each_pool_has_its_endpoints_its_strategy_and_its_metrics() {
     for n in 0..POOLS {
         let count = if n == 3 { 2 } else { 1 };
         let line = format!(
-            "waypost_picker_requests_total{{pool=\"pool-{n}\",model=\"m\",status=\"200\",reason=\"routed\"}} {count}\n"
+            "waypost_picker_requests_total{{pool=\"pool-{n}\",model=\"m\",status=\"none\",reason=\"routed\"}} {count}\n"
         );
         assert!(page.contains(&line), "{line}{page}");
     }

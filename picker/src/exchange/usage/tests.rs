@@ -2,7 +2,8 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
-use crate::metrics::Requests;
+use crate::metrics::Metrics;
+use crate::view;
 
 /// What is read of an answer that comes in these pieces.
 fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Option<Tokens> {
@@ -150,22 +151,31 @@ fn an_object_that_is_too_long_is_none_and_a_later_one_is_found() {
 
 #[test]
 fn between_pieces_little_is_kept() {
-    assert!(size_of::<CountedUsage>() <= 128, "{}", size_of::<CountedUsage>());
+    assert!(size_of::<CountedAnswer>() <= 192, "{}", size_of::<CountedAnswer>());
 }
 
 #[test]
-fn an_answer_that_says_nothing_counts_nothing() {
-    let model = Requests::default().count(Some("m"), crate::metrics::Reason::Routed);
-    let before = format!("{model:?}");
-    let mut usage = CountedUsage::new(model.clone());
-    usage.see(br#"{"usage":null}"#);
-    drop(usage);
-    assert_eq!(format!("{model:?}"), before);
-    let mut usage = CountedUsage::new(model.clone());
-    usage.see(CHAT.as_bytes());
-    assert_eq!(format!("{model:?}"), before);
-    drop(usage);
-    assert_ne!(format!("{model:?}"), before);
+fn an_answer_that_says_nothing_counts_no_tokens() {
+    let metrics = Metrics::new(view::empty());
+    let lines = || {
+        let text = metrics.text().unwrap();
+        text.lines().filter(|line| line.contains("_tokens_total{")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let answer = || {
+        let mut answer = CountedAnswer::new(metrics.traffic.requests.routed(Some("m")));
+        answer.head(Some(200), false);
+        answer
+    };
+    let mut silent = answer();
+    silent.see(br#"{"usage":null}"#);
+    drop(silent);
+    let mut telling = answer();
+    telling.see(CHAT.as_bytes());
+    assert_eq!(lines(), Vec::<String>::new());
+    drop(telling);
+    let line = |(name, sum)| format!("waypost_picker_{name}_total{{model=\"m\"}} {sum}");
+    let counted = [("prompt_tokens", 120), ("cached_prompt_tokens", 96), ("completion_tokens", 30)];
+    assert_eq!(lines(), counted.map(line));
 }
 
 /// Parts that mean something to the reader, in any order.

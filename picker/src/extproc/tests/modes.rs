@@ -428,7 +428,7 @@ async fn a_gateway_that_shows_no_request_headers_is_waved_through() {
         .await;
     assert_eq!(
         picker.fixture.lines("waypost_picker_requests_total"),
-        [r#"waypost_picker_requests_total{model="",status="200",reason="nothing-to-route"} 1"#]
+        [r#"waypost_picker_requests_total{model="unknown",status="200",reason="nothing-to-route"} 1"#]
     );
 }
 
