@@ -62,7 +62,7 @@ where
         }
     };
     let wait = modes.wait(strategy.needs);
-    let mut body = match request_body::read(&mut wire, &mut head, wait, &pool.limits).await {
+    let mut body = match request_body::read(&mut wire, &mut head, wait, &pool).await {
         Ok(body) => body,
         Err(unread) => {
             // Nothing that is not counted any more may stay while the rest of the request is read.
@@ -110,7 +110,7 @@ where
             return refuse(&mut wire, &refusal).await;
         }
     };
-    let route = Route::new(response.flight(), &headers);
+    let route = Route::new(&pool.hot, response.flight(), &headers);
     drop(headers);
     let end = body.end;
     // Edits are made in what plugins read.
