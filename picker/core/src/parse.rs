@@ -21,6 +21,7 @@ use scan::{Kind, Value};
 use wide::Wide;
 
 mod bad_body;
+pub mod coding;
 mod format;
 mod ignored;
 mod open;
@@ -70,8 +71,9 @@ pub fn is_json(headers: &Headers) -> bool {
     kind == "application/json" || kind.ends_with("+json")
 }
 
+/// Whether the body has a coding, known or not.
 fn is_compressed(headers: &Headers) -> bool {
-    headers.get("content-encoding").is_some_and(|v| !v.is_empty() && !v.eq_ignore_ascii_case(b"identity"))
+    coding::codings(headers).is_none_or(|codings| !codings.is_empty())
 }
 
 fn content(body: &[u8], format: &Format) -> Result<Content, BadBody> {

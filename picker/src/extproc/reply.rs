@@ -49,6 +49,11 @@ impl Route {
         Self { mutation, metadata, clear_route: edits.clears_route() }
     }
 
+    /// Takes out the header `name`, too.
+    pub(super) fn remove(&mut self, name: &'static str) {
+        self.mutation.remove_headers.push(name.to_owned());
+    }
+
     fn common(&mut self, body: Option<Bytes>) -> Option<CommonResponse> {
         let body_mutation = body.map(|body| BodyMutation { mutation: Some(Mutation::Body(body)) });
         Some(CommonResponse {

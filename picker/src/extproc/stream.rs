@@ -86,15 +86,15 @@ where
     let decoded = match &mut body.held {
         // Boxed, so that other exchanges take no memory for it.
         Some(held) if decode::is_needed(&head.headers, &body.bytes) => {
-            Some(Box::pin(decode::decode(&body.bytes, held)).await.unwrap_or_default())
+            Some(Box::pin(decode::decode(&head.headers, &body.bytes, &pool.limits, held)).await)
         }
         _ => None,
     };
     let incoming = Incoming {
         headers: std::mem::take(&mut head.headers),
-        body: decoded.as_ref().unwrap_or(&body.bytes).clone(),
+        body: decoded.as_ref().map_or(&body.bytes, |decoded| &decoded.text).clone(),
         decoded: decoded.is_some(),
-        partial: body.partial,
+        partial: body.partial || decoded.as_ref().is_some_and(|decoded| decoded.partial),
         subset: head.subset.as_deref(),
     };
     let decided = if strategy.prepares() {
@@ -110,16 +110,20 @@ where
             return refuse(&mut wire, &refusal).await;
         }
     };
-    let route = Route::new(&pool.hot, response.flight(), &headers);
+    let mut route = Route::new(&pool.hot, response.flight(), &headers);
     drop(headers);
     let end = body.end;
-    // Edits are made in what plugins read.
-    if let Some(text) =
-        decoded.filter(|text| !text.is_empty() && !response.flight().edits().splices().is_empty())
-    {
-        body.bytes = text;
+    let mut splices = response.flight().edits().splices();
+    if let (Some(decoded), false) = (decoded, splices.is_empty()) {
+        // Edits are made in what plugins read, if that is all of the body.
+        if decoded.partial || body.partial {
+            splices = &[];
+        } else {
+            body.bytes = decoded.text;
+            route.remove("content-encoding");
+        }
     }
-    answer(&mut wire, route, body, response.flight().edits().splices()).await;
+    answer(&mut wire, route, body, splices).await;
     let mut phase = ResponsePhase::new(modes, Some(response), end);
     phase.run(&mut wire, None, &mut exchange.account).await
 }

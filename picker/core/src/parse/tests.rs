@@ -294,9 +294,19 @@ fn a_body_that_says_nothing_of_itself_is_read_all_the_same() {
 
 #[test]
 fn compressed_and_absent_bodies_are_nobodys_business() {
-    let mut compressed = headers(CHAT, "application/json");
-    compressed.0.push((Bytes::from_static(b"content-encoding"), Bytes::from_static(b"gzip")));
-    assert_eq!(parse(&compressed, b"\x1f\x8b"), Ok(Content::default()));
+    for values in [&["gzip"][..], &["identity", "br"], &["identity, unknown"]] {
+        let mut compressed = headers(CHAT, "application/json");
+        let named = |value: &&'static str| {
+            (Bytes::from_static(b"content-encoding"), Bytes::from_static(value.as_bytes()))
+        };
+        compressed.0.extend(values.iter().map(named));
+        assert_eq!(parse(&compressed, b"\x1f\x8b"), Ok(Content::default()), "{values:?}");
+    }
+    for value in ["", "Identity", "identity, identity"] {
+        let mut plain = headers(CHAT, "application/json");
+        plain.0.push((Bytes::from_static(b"content-encoding"), Bytes::from_static(value.as_bytes())));
+        assert!(parse(&plain, b"{\"stream\":true}").unwrap().stream, "{value}");
+    }
     assert_eq!(parse(&headers(CHAT, "application/json"), b""), Ok(Content::default()));
 }
 
