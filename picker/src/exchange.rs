@@ -22,6 +22,7 @@ use crate::pool::Pool;
 mod account;
 mod body_budget;
 mod body_buffer;
+pub mod decode;
 mod request_body;
 mod response;
 mod untrusted;
@@ -46,8 +47,10 @@ pub struct Exchange<'a> {
 pub struct Incoming<'a> {
     /// The headers.
     pub headers: Headers,
-    /// The body, or what was read of it.
+    /// The body, or what was read of it; where it came in another form than plugins read, its text ([`decode`]).
     pub body: bytes::Bytes,
+    /// Whether it is such a text. It may be empty, when there is none.
+    pub decoded: bool,
     /// Whether a part of the body was not read. Its beginning may be broken off anywhere; such a request is routed by
     /// load.
     pub partial: bool,
@@ -107,8 +110,10 @@ impl<'a> Exchange<'a> {
 
     /// What a request says, and the endpoints that may be chosen for it.
     fn read<'s>(&mut self, incoming: Incoming<'s>) -> Result<(Request, Option<&'s [Address]>), Refusal> {
-        let Incoming { headers, body, partial, subset } = incoming;
-        let content = match parse::parse(&headers, &body) {
+        let Incoming { headers, body, decoded, partial, subset } = incoming;
+        let read =
+            if decoded { Ok(parse::parse_text(&headers, &body)) } else { parse::parse(&headers, &body) };
+        let content = match read {
             Ok(content) => content,
             Err(_) if partial => Content::default(),
             Err(bad) => {

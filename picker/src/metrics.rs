@@ -15,6 +15,7 @@ mod endpoints;
 mod histogram;
 mod requests;
 mod scraping;
+mod statuses;
 mod strategy;
 #[cfg(test)]
 mod tests;

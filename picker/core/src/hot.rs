@@ -5,6 +5,7 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use arc_swap::ArcSwapOption;
+use rustc_hash::FxHashSet;
 use serde_json::Value;
 
 use crate::compile::compile_with;
@@ -22,6 +23,8 @@ mod tests;
 #[derive(Debug)]
 pub struct Hot {
     registry: &'static Registry,
+    /// Request headers that its plugins write for model servers.
+    written: FxHashSet<&'static str>,
     current: ArcSwapOption<Strategy>,
     store: StateStore,
     /// One change at a time, so that the store and the current strategy agree.
@@ -55,10 +58,16 @@ impl Hot {
     pub fn new(registry: &'static Registry) -> Self {
         Self {
             registry,
+            written: registry.written_headers().into_iter().collect(),
             current: ArcSwapOption::empty(),
             store: StateStore::default(),
             change: Mutex::new(()),
         }
+    }
+
+    /// Whether a plugin of the registry writes the request header `name` for model servers, so that clients must not.
+    pub fn writes(&self, name: &str) -> bool {
+        self.written.contains(name)
     }
 
     /// The strategy that serves, or `None` before the first. An exchange keeps the one it began with.

@@ -1,27 +1,34 @@
 //! From headers and a body to [`Content`]: no tree, no copy.
 //!
 //! Only a body that claims to be JSON (`application/json` or `…+json`, not compressed) under a path
-//! whose format is known can be refused, and only if it is no JSON object or its `model` is no text.
-//! Whatever else is wrong with it is for the model server to say. Any other body is read as well as it
-//! can be, and is routed by load when that is not at all. A body without a byte is never refused: it
-//! may just not have been asked for.
+//! whose format is known can be refused, and only if every engine would: when it is no JSON object as
+//! Python's `json.loads` reads it, which vLLM and SGLang use and which takes more than RFC 8259 allows,
+//! or its `model` is no text. Whatever else is wrong with it is for the model server to say. Any other
+//! body is read as well as it can be, and is routed by load when that is not at all. A body without a
+//! byte is never refused: it may just not have been asked for.
 
 use std::ops::Range;
 
 use bytes::Bytes;
+use smallvec::SmallVec;
 
 use crate::request::{Content, Headers, Request, Text};
 
 pub use bad_body::BadBody;
 use format::{Field, Format, OTHER, claimed};
+use ignored::Place;
 use scan::{Kind, Value};
+use wide::Wide;
 
 mod bad_body;
+pub mod coding;
 mod format;
+mod ignored;
 mod open;
 mod scan;
 #[cfg(test)]
 mod tests;
+pub mod wide;
 
 /// Reads what `body` says. Of a field that is there twice the last one counts, as with most readers of
 /// JSON. A limit or flag that has the wrong type counts as absent.
@@ -34,9 +41,16 @@ pub fn parse(headers: &Headers, body: &[u8]) -> Result<Content, BadBody> {
     }
     let format = claimed(headers.path());
     match content(body, format.unwrap_or(&OTHER)) {
-        Err(bad) if format.is_some() && is_json(headers) => Err(bad),
+        Err(bad) if format.is_some() && is_json(headers) && Wide::of(body).is_none() => Err(bad),
         read => Ok(read.unwrap_or_default()),
     }
+}
+
+/// Reads what `text` says, which is the body in another form than it came in: as UTF-8, and not compressed. Positions
+/// in what comes back are those of `text`. It is never refused: what is wrong with it would have to be said of the form
+/// in which it came.
+pub fn parse_text(headers: &Headers, text: &[u8]) -> Content {
+    content(text, claimed(headers.path()).unwrap_or(&OTHER)).unwrap_or_default()
 }
 
 impl Request {
@@ -50,14 +64,16 @@ impl Request {
     }
 }
 
-fn is_json(headers: &Headers) -> bool {
+/// Whether the body claims to be JSON.
+pub fn is_json(headers: &Headers) -> bool {
     let Some(kind) = headers.text("content-type") else { return false };
     let kind = kind.split(';').next().unwrap_or(kind).trim().to_ascii_lowercase();
     kind == "application/json" || kind.ends_with("+json")
 }
 
+/// Whether the body has a coding, known or not.
 fn is_compressed(headers: &Headers) -> bool {
-    headers.get("content-encoding").is_some_and(|v| !v.is_empty() && !v.eq_ignore_ascii_case(b"identity"))
+    coding::codings(headers).is_none_or(|codings| !codings.is_empty())
 }
 
 fn content(body: &[u8], format: &Format) -> Result<Content, BadBody> {
@@ -73,15 +89,16 @@ fn content(body: &[u8], format: &Format) -> Result<Content, BadBody> {
     let model = match get(Field::Model) {
         None => None,
         Some(value) if value.kind == Kind::Null => None,
-        Some(value) => Some(text(body, value).ok_or(BadBody {
-            offset: value.inner.start,
-            message: "\"model\" must be a string; put the name of the model in double quotes",
-        })?),
+        Some(value) => Some(model(body, value)?),
     };
     Ok(Content {
         model,
         cache_salt: get(Field::CacheSalt).and_then(|value| text(body, value)),
-        prompt: format.prompt.iter().filter_map(|field| part(get(*field)?)).collect(),
+        prompt: if format.anthropic {
+            rest_of_prompt(body, format, get)
+        } else {
+            format.prompt.iter().filter_map(|field| part(get(*field)?)).collect()
+        },
         stream: get(Field::Stream).is_some_and(|value| value.kind == Kind::True),
         max_tokens: format.limits.iter().find_map(|field| count(body, get(*field)?)),
         multimodal: format.prompt.iter().any(|field| {
@@ -91,6 +108,23 @@ fn content(body: &[u8], format: &Format) -> Result<Content, BadBody> {
     })
 }
 
+/// The name of the model. A server behind would refuse what is none.
+fn model(body: &[u8], value: &Value) -> Result<Text, BadBody> {
+    let message = match (value.kind, text(body, value)) {
+        (Kind::String { .. }, Some(Text::Plain(range)))
+            if std::str::from_utf8(&body[range.clone()]).is_err() =>
+        {
+            HALF_A_PAIR
+        }
+        (_, Some(text)) => return Ok(text),
+        (Kind::String { .. }, None) => HALF_A_PAIR,
+        (_, None) => "\"model\" must be a string; put the name of the model in double quotes",
+    };
+    Err(BadBody { offset: value.inner.start, message })
+}
+
+const HALF_A_PAIR: &str = "\"model\" has half of a surrogate pair (\\ud800 to \\udfff), which is no character; write both halves, or leave it out";
+
 /// What a field adds to the prompt: the text of a string, or the elements of an array without the
 /// brackets, so that a conversation that went on starts with the bytes of what it was.
 fn part(value: &Value) -> Option<Range<usize>> {
@@ -98,6 +132,25 @@ fn part(value: &Value) -> Option<Range<usize>> {
         Kind::String { .. } | Kind::Array if !value.inner.is_empty() => Some(value.inner.clone()),
         _ => None,
     }
+}
+
+/// The same for a format of which engines leave out parts.
+fn rest_of_prompt<'v>(
+    body: &[u8],
+    format: &Format,
+    get: impl Fn(Field) -> Option<&'v Value>,
+) -> SmallVec<[Range<usize>; 2]> {
+    let mut prompt = SmallVec::new();
+    for &field in format.prompt {
+        let Some(value) = get(field).filter(|value| part(value).is_some()) else { continue };
+        let place = match field {
+            Field::System => Place::System,
+            Field::Messages => Place::Messages,
+            _ => Place::Tools,
+        };
+        ignored::append_rest(body, value, place, &mut prompt);
+    }
+    prompt
 }
 
 /// `None` for what is no string, or one that is no Unicode text (half a surrogate pair).

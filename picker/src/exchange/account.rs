@@ -11,28 +11,37 @@ use crate::metrics::{Model, Reason, Traffic};
 pub struct Account<'a> {
     traffic: &'a Traffic,
     counted: bool,
+    /// There was nothing to decide, and the status of the answer is not known yet.
+    nothing: bool,
 }
 
 impl<'a> Account<'a> {
     /// An exchange that has just begun.
     pub fn open(traffic: &'a Traffic) -> Self {
         traffic.streams.inc();
-        Self { traffic, counted: false }
+        Self { traffic, counted: false, nothing: false }
     }
 
     /// There was nothing to decide.
     pub fn nothing(&mut self) {
-        self.count(None, Reason::Nothing);
+        self.nothing = !std::mem::replace(&mut self.counted, true);
+    }
+
+    /// The head of an answer to what was not routed has come.
+    pub fn answered(&mut self, status: Option<u16>) {
+        if std::mem::take(&mut self.nothing) {
+            self.traffic.requests.count_nothing(status);
+        }
     }
 
     /// A request for `model` goes to an endpoint: all of it was there at `asked`, and the decision began at
-    /// `began`. Its answer is counted in the row that comes back.
+    /// `began`. It is counted with its answer, in what comes back.
     pub fn routed(&mut self, model: Option<&str>, asked: Instant, began: Instant) -> Model {
         let now = Instant::now();
         self.traffic.pick.observe(now.duration_since(began));
         self.traffic.overhead.observe(now.duration_since(asked));
         self.counted = true;
-        self.traffic.requests.count(model, Reason::Routed)
+        self.traffic.requests.routed(model)
     }
 
     /// A request for `model` is refused.
@@ -54,7 +63,7 @@ impl<'a> Account<'a> {
     }
 
     fn count(&mut self, model: Option<&str>, reason: Reason) {
-        if !std::mem::replace(&mut self.counted, true) {
+        if std::mem::take(&mut self.nothing) || !std::mem::replace(&mut self.counted, true) {
             self.traffic.requests.count(model, reason);
         }
     }
@@ -63,6 +72,7 @@ impl<'a> Account<'a> {
 impl Drop for Account<'_> {
     fn drop(&mut self) {
         self.traffic.streams.dec();
+        self.answered(None);
         self.count(None, Reason::ClientClosed);
     }
 }

@@ -37,6 +37,12 @@ pub struct BodyShare<'a> {
 }
 
 impl BodyShare<'_> {
+    /// The bytes that it has.
+    #[cfg(test)]
+    pub fn taken(&self) -> usize {
+        self.common + self.kept
+    }
+
     /// Takes so many more bytes, or none and returns false when there are not enough.
     pub fn take(&mut self, bytes: usize) -> bool {
         if take(&self.budget.common, bytes) {

@@ -6,20 +6,20 @@ use picker_core::Edits;
 use picker_core::Flight;
 use picker_core::outcome::{ResponseHead, Usage};
 
-use super::usage::CountedUsage;
+use super::usage::CountedAnswer;
 use crate::metrics::{Model, Tokens};
 
 /// A routed request whose response has not ended.
 #[derive(Debug)]
 pub struct Response {
     flight: Flight,
-    /// Reads what the answer says of its tokens; `None` for an answer that can't be read, or is not believed.
-    usage: Option<CountedUsage>,
+    /// Counts its status and its tokens.
+    counted: CountedAnswer,
 }
 
 impl Response {
     pub(super) fn new(flight: Flight, model: Model) -> Self {
-        Self { flight, usage: Some(CountedUsage::new(model)) }
+        Self { flight, counted: CountedAnswer::new(model) }
     }
 
     /// The request that it answers.
@@ -29,25 +29,21 @@ impl Response {
 
     /// The head has come; `encoded` says whether the body is compressed. Edits of it come back.
     pub fn head(&mut self, head: &ResponseHead<'_>, encoded: bool) -> Edits {
-        // What comes with another status may be what the client sent.
-        if encoded || head.status.is_some_and(|status| !(200..300).contains(&status)) {
-            self.usage = None;
-        }
+        self.counted.head(head.status, encoded);
         self.flight.head(head)
     }
 
     /// A piece of the body has come.
     pub fn chunk(&mut self, piece: &[u8]) {
-        if let Some(usage) = &mut self.usage {
-            usage.see(piece);
-        }
+        self.counted.see(piece);
         self.flight.chunk(piece, Instant::now);
     }
 
     /// It has ended. What the gateway is told comes back.
     pub fn ended(self) -> Edits {
-        let Self { flight, usage } = self;
-        let tokens = usage.and_then(|usage| usage.tokens());
+        let Self { flight, counted } = self;
+        let tokens = counted.tokens();
+        drop(counted);
         let usage = tokens.map(|Tokens { prompt, cached, completion }| Usage {
             prompt: prompt.into(),
             cached: cached.into(),

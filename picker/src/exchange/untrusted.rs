@@ -1,10 +1,7 @@
 //! Request headers that clients must not send to model servers.
 
-use std::sync::LazyLock;
-
-use picker_core::plugins::builtin;
+use picker_core::Hot;
 use picker_core::request::Headers;
-use rustc_hash::FxHashSet;
 
 /// Header, and key of metadata, under which a gateway names the endpoints that may be chosen.
 pub const SUBSET: &str = "x-gateway-destination-endpoint-subset";
@@ -13,50 +10,112 @@ pub const SUBSET: &str = "x-gateway-destination-endpoint-subset";
 pub const SERVED: &str = "x-gateway-destination-endpoint-served";
 
 /// Headers that gateways, and pickers of other projects, set for model servers and their sidecars, and that a
-/// client could use to send a request, or a part of its work, wherever it likes. Those that plugins of this picker
-/// write are in the table of plugins. The destination itself is in neither: it is overwritten, and taken out of headers
-/// that go ahead of the decision.
-const FOREIGN: [&str; 5] =
-    [SUBSET, SERVED, "x-prefiller-url", "x-data-parallel-host-port", "x-kv-cache-source-host-port"];
+/// client could use to send a request, or a part of its work, wherever it likes. Those that plugins write are known from
+/// the table of plugins ([`Hot::writes`]). The destination itself is in neither: it is overwritten, and taken out of
+/// headers that go ahead of the decision.
+fn is_foreign(name: &str) -> bool {
+    // llm-d's sidecar, now and formerly: the prefill server, the encode servers, the rank, the peer whose KV cache is read.
+    matches!(name, "x-prefiller-host-port" | "x-prefiller-url" | "x-encoder-hosts-ports")
+        || matches!(name, "x-data-parallel-host-port" | "x-kv-cache-source-host-port")
+        // vLLM, SGLang and Dynamo: the data-parallel rank.
+        || matches!(name, "x-data-parallel-rank" | "x-dp-rank" | "x-prefill-dp-rank")
+        // Dynamo's frontends: the workers, and the tokens of the prompt.
+        || matches!(name, "x-worker-instance-id" | "x-prefill-instance-id")
+        // SGLang's router: the worker.
+        || name == "x-smg-target-worker"
+        || matches!(name, SUBSET | SERVED)
+        || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
 
-/// openFuyao's pickers name prefill and decode servers to its proxies in headers of this prefix.
-const FOREIGN_PREFIX: &str = "x-openfuyao-";
+/// Beginnings of such names: of openFuyao's pickers, which name prefill and decode servers to its proxies, and of Dynamo's
+/// plugins.
+const PREFIXES: [&str; 3] = ["x-openfuyao-", "x-dynamo-", "x-epp-inject-"];
 
-static NAMES: LazyLock<FxHashSet<&'static str>> =
-    LazyLock::new(|| FOREIGN.into_iter().chain(builtin().written_headers()).collect());
-
-/// Names of headers in `headers` that must not reach a model server.
-pub fn untrusted(headers: &Headers) -> impl Iterator<Item = &str> {
-    let bad = |name: &&str| NAMES.contains(name) || name.starts_with(FOREIGN_PREFIX);
+/// Names of headers in `headers` that must not reach a model server, where `hot` compiles strategies.
+pub fn untrusted<'h>(hot: &Hot, headers: &'h Headers) -> impl Iterator<Item = &'h str> {
+    let bad = |name: &&str| is_foreign(name) || hot.writes(name);
     // What is no text is the name of no header.
     headers.0.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok()).filter(bad)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::LazyLock;
+
     use bytes::Bytes;
+    use picker_core::plugin::{BuildCx, BuildError, Plugin, Registration, Registry, Role, Roles};
+    use picker_core::plugins::builtin;
+    use serde::Deserialize;
 
     use super::*;
 
+    fn found(hot: &Hot, names: &[&'static str]) -> Vec<String> {
+        let value = Bytes::from("169.254.169.254:80");
+        let headers = Headers(names.iter().map(|name| (Bytes::from(*name), value.clone())).collect());
+        untrusted(hot, &headers).map(str::to_owned).collect()
+    }
+
     #[test]
-    fn what_plugins_gateways_and_other_pickers_write_is_found() {
-        let names = [
-            ":path",
-            "x-prefiller-host-port",
-            "x-gateway-destination-endpoint",
+    fn what_gateways_and_other_pickers_write_is_found() {
+        let bad = [
             SUBSET,
+            SERVED,
+            "x-prefiller-host-port",
+            "x-prefiller-url",
+            "x-encoder-hosts-ports",
+            "x-data-parallel-host-port",
+            "x-data-parallel-rank",
+            "x-dp-rank",
+            "x-prefill-dp-rank",
+            "x-kv-cache-source-host-port",
+            "x-worker-instance-id",
+            "x-prefill-instance-id",
+            "x-dynamo-routing-mode",
+            "x-epp-inject-nvext-token-data",
+            "x-smg-target-worker",
             "x-openfuyao-prefill",
-            "accept",
         ];
-        let headers =
-            Headers(names.map(|name| (Bytes::from(name), Bytes::from("169.254.169.254:80"))).into());
-        assert_eq!(
-            untrusted(&headers).collect::<Vec<_>>(),
-            ["x-prefiller-host-port", SUBSET, "x-openfuyao-prefill"]
-        );
-        for name in builtin().written_headers() {
-            let headers = Headers(vec![(Bytes::from(name), Bytes::new())]);
-            assert_eq!(untrusted(&headers).collect::<Vec<_>>(), [name]);
+        let good = [
+            ":path",
+            "accept",
+            "x-gateway-destination-endpoint",
+            "x-request-id",
+            "x-data-parallel",
+            "x-prefiller",
+        ];
+        let all: Vec<_> = good.into_iter().chain(bad).collect();
+        assert_eq!(found(&Hot::default(), &all), bad);
+    }
+
+    /// Writes a header for model servers.
+    struct Writer;
+
+    #[derive(Deserialize, schemars::JsonSchema)]
+    #[serde(deny_unknown_fields)]
+    struct Params {}
+
+    impl Plugin for Writer {
+        const TYPE: &'static str = "writer";
+        const SUMMARY: &'static str = "Writes a header.";
+        const ROLES: &'static [Role] = &[];
+        const WRITES: &'static [&'static str] = &["x-own"];
+        const SAMPLE: &'static str = "";
+        type Params = Params;
+
+        fn build(_: Params, _: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
+            Ok(Roles::default())
         }
+    }
+
+    #[test]
+    fn what_the_plugins_in_use_write_is_found() {
+        let hot = Hot::default();
+        for name in builtin().written_headers() {
+            assert_eq!(found(&hot, &[name]), [name]);
+        }
+        assert_eq!(found(&hot, &["x-own"]), Vec::<String>::new());
+        static OWN: LazyLock<Registry> =
+            LazyLock::new(|| builtin().clone().with(Registration::of::<Writer>()));
+        assert_eq!(found(&Hot::new(&OWN), &["x-own", "accept"]), ["x-own"]);
     }
 }

@@ -3,7 +3,9 @@
 //! Model servers write an object `usage`: at the end of a JSON answer, in the last events of a stream, under
 //! `response` or `message` in some dialects. So it is found wherever it stands, by its key alone. Within a text
 //! (what the model says) its quotes are escaped, and so it is no key. A number that comes again takes the place of
-//! the former one: servers count up, and some say those of the prompt first and those of the answer last.
+//! the former one: servers count up, and some say those of the prompt first and those of the answer last. Anthropic's
+//! dialect splits a prompt into what was read from the cache, what was written to it, and the rest; vLLM says the whole
+//! in `message_start`, and its parts in `message_delta`.
 //!
 //! Pieces end anywhere, so what is known between two of them are a few bytes of state and no bytes of the answer.
 //! A piece without the key, as nearly all are, costs one search.
@@ -18,31 +20,43 @@ use seek::Seek;
 
 use crate::metrics::{Model, Tokens};
 
-/// Reads the answer to a request for a model, and counts what it says when it is dropped.
+/// Counts the answer to a request for a model: its status, and when this is dropped what it says of its tokens.
 #[derive(Debug)]
-pub(super) struct CountedUsage {
+pub(super) struct CountedAnswer {
     model: Model,
-    reader: UsageReader,
+    /// `None` for an answer that can't be read, or is not believed.
+    usage: Option<UsageReader>,
 }
 
-impl CountedUsage {
+impl CountedAnswer {
     /// Nothing was seen of the answer yet.
     pub(super) fn new(model: Model) -> Self {
-        Self { model, reader: UsageReader::default() }
+        Self { model, usage: Some(UsageReader::default()) }
+    }
+
+    /// The head has come; `encoded` says whether the body is compressed.
+    pub(super) fn head(&mut self, status: Option<u16>, encoded: bool) {
+        self.model.answered(status);
+        // What comes with another status may be what the client sent.
+        if encoded || status.is_some_and(|status| !(200..300).contains(&status)) {
+            self.usage = None;
+        }
     }
 
     /// Looks at the next piece of the answer.
     pub(super) fn see(&mut self, piece: &[u8]) {
-        self.reader.see(piece);
+        if let Some(usage) = &mut self.usage {
+            usage.see(piece);
+        }
     }
 
     /// What was found, if anything.
     pub(super) fn tokens(&self) -> Option<Tokens> {
-        self.reader.tokens()
+        self.usage.as_ref()?.tokens()
     }
 }
 
-impl Drop for CountedUsage {
+impl Drop for CountedAnswer {
     fn drop(&mut self) {
         if let Some(tokens) = self.tokens() {
             self.model.took(tokens);
@@ -107,9 +121,6 @@ impl UsageReader {
     }
 
     fn tokens(&self) -> Option<Tokens> {
-        let Counts { prompt, cached, completion } = self.counts;
-        prompt.or(cached).or(completion)?;
-        let [prompt, cached, completion] = [prompt, cached, completion].map(Option::unwrap_or_default);
-        Some(Tokens { prompt, cached, completion })
+        self.counts.tokens()
     }
 }

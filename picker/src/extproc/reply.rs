@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use picker_core::edits::{MetadataValue, Metadatum};
 use picker_core::request::Headers;
-use picker_core::{Edits, Flight};
+use picker_core::{Edits, Flight, Hot};
 use picker_proto::body_mutation::Mutation;
 use picker_proto::build::{metadata, text as value, within};
 use picker_proto::field_value::Kind as FieldKind;
@@ -32,7 +32,7 @@ pub(super) struct Route {
 
 impl Route {
     /// The route of `flight`; what the client itself sent of that kind goes.
-    pub(super) fn new(flight: &Flight, headers: &Headers) -> Self {
+    pub(super) fn new(hot: &Hot, flight: &Flight, headers: &Headers) -> Self {
         let edits = flight.edits();
         let destination = edits.destination().cloned().unwrap_or_else(|| Bytes::from(destination(flight)));
         let revision = Bytes::copy_from_slice(flight.revision().as_bytes());
@@ -43,10 +43,15 @@ impl Route {
         add_metadata(&mut metadata, edits);
         let mut mutation = HeaderMutation {
             set_headers: vec![HeaderValueOption::overwrite(DESTINATION, destination)],
-            remove_headers: untrusted(headers).map(str::to_owned).collect(),
+            remove_headers: untrusted(hot, headers).map(str::to_owned).collect(),
         };
         add_headers(&mut mutation, edits);
         Self { mutation, metadata, clear_route: edits.clears_route() }
+    }
+
+    /// Takes out the header `name`, too.
+    pub(super) fn remove(&mut self, name: &'static str) {
+        self.mutation.remove_headers.push(name.to_owned());
     }
 
     fn common(&mut self, body: Option<Bytes>) -> Option<CommonResponse> {
@@ -154,8 +159,8 @@ pub(super) enum Side {
 
 /// In answer to headers that wait for the body: they lose at once whatever of the client's could choose an
 /// endpoint, because a gateway that gives up on the rest may send the request on.
-pub(super) fn headers_before_body(headers: &Headers) -> Response {
-    let mut remove_headers: Vec<_> = untrusted(headers).map(str::to_owned).collect();
+pub(super) fn headers_before_body(hot: &Hot, headers: &Headers) -> Response {
+    let mut remove_headers: Vec<_> = untrusted(hot, headers).map(str::to_owned).collect();
     remove_headers.push(DESTINATION.to_owned());
     let mutation = HeaderMutation { set_headers: Vec::new(), remove_headers };
     Response::RequestHeaders(HeadersResponse { response: Some(common(mutation)) })

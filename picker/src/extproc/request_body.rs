@@ -14,7 +14,7 @@ use super::reply;
 use super::request_head::RequestHead;
 use super::wire::Wire;
 use crate::exchange::{BodyShare, RequestBody, TooMuch};
-use crate::pool::Limits;
+use crate::pool::Pool;
 
 /// The most bytes of a body in one message of full duplex: every gateway takes them.
 const PIECE: usize = 62_000;
@@ -77,7 +77,7 @@ pub(super) async fn read<'a, S>(
     wire: &mut Wire<S>,
     head: &mut RequestHead,
     wait: Wait,
-    limits: &'a Limits,
+    pool: &'a Pool,
 ) -> Result<Body<'a>, Unread>
 where
     S: Stream<Item = Result<ProcessingRequest, Status>> + Unpin,
@@ -91,6 +91,7 @@ where
         Wait::Chunks => (false, usize::MAX),
         Wait::EarlyChunks => (true, EARLY),
     };
+    let limits = &*pool.limits;
     let refused = |much: TooMuch| Unread::Refused(much.refusal(limits));
     // A message over the limit of messages can only be a body.
     let failed = |status: Status| match status.code() {
@@ -101,7 +102,7 @@ where
     let mut body =
         RequestBody::expect(limits, head.size(), head.content_length(), partial).map_err(refused)?;
     if enough == 0 {
-        wire.send(reply::headers_before_body(&head.headers)).await;
+        wire.send(reply::headers_before_body(&pool.hot, &head.headers)).await;
     }
     let mut messages = 0;
     let end = loop {

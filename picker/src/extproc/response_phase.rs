@@ -116,10 +116,18 @@ impl ResponsePhase {
     }
 
     /// The head of the response has come. Edits of it come back.
-    fn head(&mut self, headers: &HttpHeaders, metadata: Option<&Metadata>, account: &Account<'_>) -> Edits {
-        let Some(response) = &mut self.response else { return Edits::default() };
-        let served = served(metadata, response.flight(), account);
+    fn head(
+        &mut self,
+        headers: &HttpHeaders,
+        metadata: Option<&Metadata>,
+        account: &mut Account<'_>,
+    ) -> Edits {
         let status = headers.get_str(":status").and_then(|status| status.parse().ok());
+        let Some(response) = &mut self.response else {
+            account.answered(status);
+            return Edits::default();
+        };
+        let served = served(metadata, response.flight(), account);
         // Nobody but observers reads them.
         let all = if response.flight().is_watched() { copied(headers) } else { Headers::default() };
         response.head(&ResponseHead { status, headers: &all, served }, is_encoded(headers))

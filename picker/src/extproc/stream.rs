@@ -18,7 +18,7 @@ use super::request_body::{self, Body, End, Shown, Unread};
 use super::request_head::RequestHead;
 use super::response_phase::ResponsePhase;
 use super::wire::Wire;
-use crate::exchange::{Exchange, Incoming};
+use crate::exchange::{Exchange, Incoming, decode};
 use crate::pool::Pool;
 
 /// How long what is left of a refused request is read.
@@ -62,7 +62,7 @@ where
         }
     };
     let wait = modes.wait(strategy.needs);
-    let body = match request_body::read(&mut wire, &mut head, wait, &pool.limits).await {
+    let mut body = match request_body::read(&mut wire, &mut head, wait, &pool).await {
         Ok(body) => body,
         Err(unread) => {
             // Nothing that is not counted any more may stay while the rest of the request is read.
@@ -73,6 +73,7 @@ where
                     refuse(&mut wire, &refusal).await
                 }
                 Unread::Answered(message) => {
+                    exchange.account.nothing();
                     let mut phase = ResponsePhase::new(modes, None, End::Body);
                     phase.run(&mut wire, Some(*message), &mut exchange.account).await
                 }
@@ -82,10 +83,18 @@ where
         }
     };
 
+    let decoded = match &mut body.held {
+        // Boxed, so that other exchanges take no memory for it.
+        Some(held) if decode::is_needed(&head.headers, &body.bytes) => {
+            Some(Box::pin(decode::decode(&head.headers, &body.bytes, &pool.limits, held)).await)
+        }
+        _ => None,
+    };
     let incoming = Incoming {
         headers: std::mem::take(&mut head.headers),
-        body: body.bytes.clone(),
-        partial: body.partial,
+        body: decoded.as_ref().map_or(&body.bytes, |decoded| &decoded.text).clone(),
+        decoded: decoded.is_some(),
+        partial: body.partial || decoded.as_ref().is_some_and(|decoded| decoded.partial),
         subset: head.subset.as_deref(),
     };
     let decided = if strategy.prepares() {
@@ -101,10 +110,20 @@ where
             return refuse(&mut wire, &refusal).await;
         }
     };
-    let route = Route::new(response.flight(), &headers);
+    let mut route = Route::new(&pool.hot, response.flight(), &headers);
     drop(headers);
     let end = body.end;
-    answer(&mut wire, route, body, response.flight().edits().splices()).await;
+    let mut splices = response.flight().edits().splices();
+    if let (Some(decoded), false) = (decoded, splices.is_empty()) {
+        // Edits are made in what plugins read, if that is all of the body.
+        if decoded.partial || body.partial {
+            splices = &[];
+        } else {
+            body.bytes = decoded.text;
+            route.remove("content-encoding");
+        }
+    }
+    answer(&mut wire, route, body, splices).await;
     let mut phase = ResponsePhase::new(modes, Some(response), end);
     phase.run(&mut wire, None, &mut exchange.account).await
 }

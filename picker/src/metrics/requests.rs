@@ -1,7 +1,7 @@
-//! The counts of requests by model and by how they ended.
+//! The counts of requests by model, by how they ended, and by the status of their answers.
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,16 +15,23 @@ use prometheus_client::metrics::counter::ConstCounter;
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
+use super::statuses::Statuses;
 use super::tokens::{Sums, Tokens};
 
 /// Models with a row of their own; further ones are counted as `other`, because clients choose the names. So
 /// are those for which no request was ever routed.
 const MODELS: usize = 1000;
+/// How many of them may be models for which no request was ever answered with a status of 2xx: names that the pool
+/// doesn't have take no row from those that it has.
+const UNSERVED: usize = 100;
 /// When all rows are taken, those without a request for this long are given to others: clients that invent names
 /// would otherwise leave nothing but `other` of models to come.
 const IDLE: Duration = Duration::from_secs(600);
 /// The row of those without one, and so of a model of that name.
 const OTHER: &str = "other";
+/// The row of requests whose model is not known: they named none, or were not read. It is that of a model of that name
+/// too.
+const UNKNOWN: &str = "unknown";
 /// Bytes of a model's name that the label keeps.
 const NAME: usize = 128;
 
@@ -63,13 +70,13 @@ impl Reason {
         }
     }
 
-    /// The HTTP status that the client sees, as far as it depends on the picker.
-    pub fn status(self) -> u16 {
+    /// The HTTP status that the client sees, where the picker decides it; `None` where the answer comes from elsewhere.
+    pub fn status(self) -> Option<u16> {
         match self {
-            Self::Routed | Self::Nothing => 200,
-            Self::ClientClosed => 499,
-            Self::Protocol => 500,
-            Self::Refused(kind) => kind.row().status,
+            Self::Routed | Self::Nothing => None,
+            Self::ClientClosed => Some(499),
+            Self::Protocol => Some(500),
+            Self::Refused(kind) => Some(kind.row().status),
         }
     }
 
@@ -85,13 +92,18 @@ impl Reason {
     }
 }
 
+/// Of reasons for which the picker decides the status.
 type Counts = [AtomicU64; REASONS];
 
 /// A model's row.
 #[derive(Debug, Default)]
 struct Row {
     counts: Counts,
+    /// Routed requests by the status of their answers.
+    routed: Statuses,
     tokens: Sums,
+    /// Whether a request was answered with a status of 2xx.
+    served: AtomicBool,
     /// The sum of the counts when it was last seen to have changed, and the seconds from the picker's start to
     /// then. Looked at when somebody reads the metrics, so that a request has no clock to read.
     seen: AtomicU64,
@@ -101,28 +113,75 @@ struct Row {
 impl Row {
     /// Whether nothing was counted for long, `now` seconds after the picker's start.
     fn is_idle(&self, now: u64) -> bool {
-        let sum = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        let refused: u64 = self.counts.iter().map(|count| count.load(Ordering::Relaxed)).sum();
+        let sum = refused + self.routed.sum();
         if self.seen.swap(sum, Ordering::Relaxed) != sum {
             self.at.store(now, Ordering::Relaxed);
         }
         now.saturating_sub(self.at.load(Ordering::Relaxed)) >= IDLE.as_secs()
     }
+
+    fn is_served(&self) -> bool {
+        self.served.load(Ordering::Relaxed)
+    }
 }
 
-/// The row of a model, kept while a request of it is under way: what the answer took is known at its end.
-#[derive(Clone, Debug)]
-pub struct Model(Arc<Row>);
+/// The model of a routed request, kept while that is under way: what the answer is and took is known later. When it is
+/// dropped, the request is counted, if it was not yet.
+#[derive(Debug)]
+pub struct Model {
+    row: ModelRow,
+    counted: bool,
+}
+
+/// The row of a model, or what makes it.
+#[derive(Debug)]
+enum ModelRow {
+    Row(Arc<Row>),
+    /// It has none yet: that depends on the answer.
+    New(Box<(Requests, Box<str>)>),
+}
 
 impl Model {
+    /// The head of the answer has come, with this status. Only the first one counts.
+    pub fn answered(&mut self, status: Option<u16>) {
+        if std::mem::replace(&mut self.counted, true) {
+            return;
+        }
+        let served = status.is_some_and(|status| (200..300).contains(&status));
+        let row = self.row(served);
+        row.routed.count(status);
+        if served && !row.is_served() {
+            row.served.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Counts the tokens of an answer.
-    pub fn took(&self, tokens: Tokens) {
-        self.0.tokens.add(tokens);
+    pub fn took(&mut self, tokens: Tokens) {
+        self.row(false).tokens.add(tokens);
+    }
+
+    fn row(&mut self, served: bool) -> &Row {
+        if let ModelRow::New(new) = &self.row {
+            let (requests, name) = &**new;
+            self.row = ModelRow::Row(requests.new_row(name, served));
+        }
+        match &self.row {
+            ModelRow::Row(row) => row,
+            ModelRow::New(new) => &new.0.0.other,
+        }
+    }
+}
+
+impl Drop for Model {
+    fn drop(&mut self) {
+        self.answered(None);
     }
 }
 
 type Rows = FxHashMap<Box<str>, Arc<Row>>;
 
-/// Requests by model and [`Reason`], and the tokens of their answers by model. A model that was seen before costs
+/// Requests by model, status and [`Reason`], and the tokens of their answers by model. A model that was seen before costs
 /// one lookup and one addition.
 #[derive(Clone, Debug, Default)]
 pub struct Requests(Arc<Inner>);
@@ -133,8 +192,10 @@ struct Inner {
     models: ArcSwap<Rows>,
     /// One new model at a time.
     adding: Mutex<()>,
-    unnamed: Arc<Row>,
+    unknown: Arc<Row>,
     other: Arc<Row>,
+    /// Exchanges with nothing to route, by the status of their answers.
+    nothing: Statuses,
 }
 
 impl Default for Inner {
@@ -143,46 +204,62 @@ impl Default for Inner {
             started: Instant::now(),
             models: ArcSwap::default(),
             adding: Mutex::default(),
-            unnamed: Arc::default(),
+            unknown: Arc::default(),
             other: Arc::default(),
+            nothing: Statuses::default(),
         }
     }
 }
 
 impl Requests {
-    /// Counts a request for `model` (`None`: it named none, or was not read).
-    pub fn count(&self, model: Option<&str>, reason: Reason) -> Model {
-        let row = self.row(model, reason);
-        row.counts[reason.index()].fetch_add(1, Ordering::Relaxed);
-        Model(row)
+    /// Counts a request for `model` (`None`: it named none, or was not read) that the picker itself answers, or that
+    /// ends without an answer. One with another reason is not counted here.
+    pub fn count(&self, model: Option<&str>, reason: Reason) {
+        if reason.status().is_some() {
+            let row = self.known_row(model).unwrap_or_else(|_| self.0.other.clone());
+            row.counts[reason.index()].fetch_add(1, Ordering::Relaxed);
+        }
     }
 
-    fn row(&self, model: Option<&str>, reason: Reason) -> Arc<Row> {
-        let Some(model) = model.filter(|m| !m.is_empty()) else {
-            return self.0.unnamed.clone();
+    /// Counts an exchange with nothing to route, whose answer has this status, if it is known.
+    pub fn count_nothing(&self, status: Option<u16>) {
+        self.0.nothing.count(status);
+    }
+
+    /// A request for `model` was routed. It is counted with its answer's status.
+    pub fn routed(&self, model: Option<&str>) -> Model {
+        let row = match self.known_row(model) {
+            Ok(row) => ModelRow::Row(row),
+            Err(_) if self.0.models.load().len() >= MODELS => ModelRow::Row(self.0.other.clone()),
+            Err(name) => ModelRow::New(Box::new((self.clone(), name.into()))),
+        };
+        Model { row, counted: false }
+    }
+
+    /// The row of `model`, or its name as a label has it when there is none.
+    fn known_row<'m>(&self, model: Option<&'m str>) -> Result<Arc<Row>, &'m str> {
+        let Some(model) = model.filter(|model| !model.is_empty() && *model != UNKNOWN) else {
+            return Ok(self.0.unknown.clone());
         };
         let model = &model[..model.floor_char_boundary(NAME)];
         if model == OTHER {
-            return self.0.other.clone();
+            return Ok(self.0.other.clone());
         }
-        let models = self.0.models.load();
-        match models.get(model) {
-            Some(row) => row.clone(),
-            None if reason != Reason::Routed || models.len() >= MODELS => self.0.other.clone(),
-            None => self.new_row(model),
-        }
+        self.0.models.load().get(model).cloned().ok_or(model)
     }
 
-    fn new_row(&self, model: &str) -> Arc<Row> {
+    /// The row of `model`, which is made if there is room; `served` says whether the pool is known to have the model.
+    fn new_row(&self, model: &str, served: bool) -> Arc<Row> {
         let _adding = self.0.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let models = self.0.models.load();
         if let Some(row) = models.get(model) {
             return row.clone();
         }
-        if models.len() >= MODELS {
+        if models.len() >= MODELS || !served && unserved(&models) >= UNSERVED {
             return self.0.other.clone();
         }
         let row = Arc::new(Row::default());
+        row.served.store(served, Ordering::Relaxed);
         let mut more = Rows::clone(&models);
         more.insert(model.into(), row.clone());
         self.0.models.store(Arc::new(more));
@@ -195,18 +272,24 @@ impl Requests {
         let now = self.0.started.elapsed().as_secs();
         let _adding = self.0.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let models = self.0.models.load();
+        let full = models.len() >= MODELS;
         let idle: Vec<&str> = models
             .iter()
-            .filter(|(_, row)| row.is_idle(now) && Arc::strong_count(row) == 1)
+            .filter(|(_, row)| row.is_idle(now) && Arc::strong_count(row) == 1 && (full || !row.is_served()))
             .map(|(model, _)| &**model)
             .collect();
-        if models.len() < MODELS || idle.is_empty() {
+        if !full && unserved(&models) < UNSERVED || idle.is_empty() {
             return;
         }
         let mut rest = Rows::clone(&models);
         idle.iter().for_each(|model| drop(rest.remove(*model)));
         self.0.models.store(Arc::new(rest));
     }
+}
+
+/// How many models there are for which no request was ever answered with a status of 2xx.
+fn unserved(models: &Rows) -> usize {
+    models.values().filter(|row| !row.is_served()).count()
 }
 
 impl Collector for Requests {
@@ -217,20 +300,21 @@ impl Collector for Requests {
         let models = self.0.models.load();
         let mut rows: Vec<(&str, &Row)> = models.iter().map(|(model, row)| (&**model, &**row)).collect();
         rows.sort_unstable_by_key(|(model, _)| *model);
-        rows.extend([("", &*self.0.unnamed), (OTHER, &*self.0.other)]);
-        for (model, row) in &rows {
+        rows.extend([(UNKNOWN, &*self.0.unknown), (OTHER, &*self.0.other)]);
+        let mut encode = |model: &str, status: &str, reason: Reason, count: u64| {
+            let labels = [("model", model), ("status", status), ("reason", reason.name())];
+            ConstCounter::new(count).encode(metric.encode_family(&labels)?)
+        };
+        for &(model, row) in &rows {
+            row.routed.each(|status, count| encode(model, status, Reason::Routed, count))?;
             for reason in Reason::all() {
                 let count = row.counts[reason.index()].load(Ordering::Relaxed);
-                if count > 0 {
-                    let labels = [
-                        ("model", *model),
-                        ("status", &*reason.status().to_string()),
-                        ("reason", reason.name()),
-                    ];
-                    ConstCounter::new(count).encode(metric.encode_family(&labels)?)?;
+                if let Some(status) = reason.status().filter(|_| count > 0) {
+                    encode(model, &status.to_string(), reason, count)?;
                 }
             }
         }
+        self.0.nothing.each(|status, count| encode(UNKNOWN, status, Reason::Nothing, count))?;
         rows.retain(|(_, row)| !row.tokens.is_zero());
         for (name, help, of) in Sums::KINDS {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;

@@ -9,6 +9,13 @@ use picker_core::view::{Reading, Signals};
 use super::*;
 use crate::view;
 
+/// A request for `model` that was answered with 200.
+fn served(requests: &Requests, model: Option<&str>) -> Model {
+    let mut model = requests.routed(model);
+    model.answered(Some(200));
+    model
+}
+
 /// The lines with figures that begin with one of `names`.
 fn lines(metrics: &Metrics, names: &[&str]) -> String {
     let text = metrics.text().unwrap();
@@ -47,27 +54,29 @@ fn a_histogram_counts_from_bound_to_bound() {
 fn requests_have_bounded_labels() {
     let metrics = Metrics::new(view::empty());
     let requests = &metrics.traffic.requests;
-    requests.count(Some("llama"), Reason::Routed);
-    requests.count(Some("llama"), Reason::Routed);
+    served(requests, Some("llama"));
+    served(requests, Some("llama"));
     requests.count(Some("llama"), Reason::Refused(RefusalKind::TooLarge));
     requests.count(None, Reason::Refused(RefusalKind::NoEndpoints));
     requests.count(Some(""), Reason::Refused(RefusalKind::NoEndpoints));
-    requests.count(Some(&"é".repeat(100)), Reason::Routed);
+    // A model of that name.
+    requests.count(Some("unknown"), Reason::Refused(RefusalKind::NoEndpoints));
+    served(requests, Some(&"é".repeat(100)));
     // A name that only refusals have seen.
     requests.count(Some("invented"), Reason::Refused(RefusalKind::AllFiltered));
     // A name that is that of a row.
-    requests.count(Some("other"), Reason::Routed);
+    served(requests, Some("other"));
     insta::assert_snapshot!(lines(&metrics, &["waypost_picker_requests"]), @r#"
         waypost_picker_requests_total{model="llama",status="200",reason="routed"} 2
         waypost_picker_requests_total{model="llama",status="413",reason="body-too-large"} 1
         waypost_picker_requests_total{model="éééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééééé",status="200",reason="routed"} 1
-        waypost_picker_requests_total{model="",status="503",reason="no-endpoints"} 2
+        waypost_picker_requests_total{model="unknown",status="503",reason="no-endpoints"} 3
         waypost_picker_requests_total{model="other",status="200",reason="routed"} 1
         waypost_picker_requests_total{model="other",status="429",reason="all-filtered"} 1
     "#);
 
     for i in 0..2000 {
-        requests.count(Some(&format!("model-{i}")), Reason::Routed);
+        served(requests, Some(&format!("model-{i}")));
     }
     let all = lines(&metrics, &["waypost_picker_requests_total"]);
     assert_eq!(all.lines().count(), 1000 + 1 + 1 + 2);
@@ -86,21 +95,21 @@ async fn names_that_nobody_uses_make_room_when_there_is_none() {
         let all = lines(&metrics, &["waypost_picker_requests_total"]);
         all.lines().map(|line| line.split('"').nth(1).unwrap().to_owned()).collect::<Vec<_>>()
     };
-    requests.count(Some("real"), Reason::Routed);
+    served(requests, Some("real"));
     models();
     tokio::time::advance(Duration::from_secs(3600)).await;
     assert_eq!(models(), ["real"]);
 
-    (0..999).for_each(|i| drop(requests.count(Some(&format!("invented-{i}")), Reason::Routed)));
-    requests.count(Some("real"), Reason::Routed);
-    requests.count(Some("new"), Reason::Routed);
+    (0..999).for_each(|i| drop(served(requests, Some(&format!("invented-{i}")))));
+    served(requests, Some("real"));
+    served(requests, Some("new"));
     assert_eq!(models().len(), 1000 + 1);
     tokio::time::advance(Duration::from_secs(599)).await;
-    requests.count(Some("real"), Reason::Routed);
+    served(requests, Some("real"));
     assert_eq!(models().len(), 1000 + 1);
     tokio::time::advance(Duration::from_secs(1)).await;
     assert_eq!(models(), ["real", "other"]);
-    requests.count(Some("new"), Reason::Routed);
+    served(requests, Some("new"));
     assert_eq!(models(), ["new", "real", "other"]);
 }
 
@@ -109,25 +118,25 @@ fn tokens_are_counted_in_the_rows_of_models() {
     let metrics = Metrics::new(view::empty());
     let requests = &metrics.traffic.requests;
     let names = ["waypost_picker_prompt_tokens", "waypost_picker_cached", "waypost_picker_completion"];
-    let llama = requests.count(Some("llama"), Reason::Routed);
+    let mut llama = served(requests, Some("llama"));
     // Nothing is known of its answer.
-    requests.count(Some("qwen"), Reason::Routed);
+    served(requests, Some("qwen"));
     assert_eq!(lines(&metrics, &names), "");
 
     llama.took(Tokens { prompt: 100, cached: 64, completion: 20 });
     llama.took(Tokens { prompt: u32::MAX, cached: 0, completion: u32::MAX });
-    requests.count(Some("llama"), Reason::Routed).took(Tokens { prompt: 1, ..Tokens::default() });
-    requests.count(None, Reason::Routed).took(Tokens { prompt: 7, cached: 0, completion: 8 });
-    requests.count(Some("other"), Reason::Routed).took(Tokens { completion: 9, ..Tokens::default() });
+    served(requests, Some("llama")).took(Tokens { prompt: 1, ..Tokens::default() });
+    served(requests, None).took(Tokens { prompt: 7, cached: 0, completion: 8 });
+    served(requests, Some("other")).took(Tokens { completion: 9, ..Tokens::default() });
     insta::assert_snapshot!(lines(&metrics, &names), @r#"
         waypost_picker_prompt_tokens_total{model="llama"} 4294967396
-        waypost_picker_prompt_tokens_total{model=""} 7
+        waypost_picker_prompt_tokens_total{model="unknown"} 7
         waypost_picker_prompt_tokens_total{model="other"} 0
         waypost_picker_cached_prompt_tokens_total{model="llama"} 64
-        waypost_picker_cached_prompt_tokens_total{model=""} 0
+        waypost_picker_cached_prompt_tokens_total{model="unknown"} 0
         waypost_picker_cached_prompt_tokens_total{model="other"} 0
         waypost_picker_completion_tokens_total{model="llama"} 4294967315
-        waypost_picker_completion_tokens_total{model=""} 8
+        waypost_picker_completion_tokens_total{model="unknown"} 8
         waypost_picker_completion_tokens_total{model="other"} 9
     "#);
 }
@@ -136,8 +145,8 @@ fn tokens_are_counted_in_the_rows_of_models() {
 async fn a_row_stays_while_a_request_of_its_model_is_under_way() {
     let metrics = Metrics::new(view::empty());
     let requests = &metrics.traffic.requests;
-    let slow = requests.count(Some("slow"), Reason::Routed);
-    (0..999).for_each(|i| drop(requests.count(Some(&format!("invented-{i}")), Reason::Routed)));
+    let mut slow = served(requests, Some("slow"));
+    (0..999).for_each(|i| drop(served(requests, Some(&format!("invented-{i}")))));
     let sums = || lines(&metrics, &["waypost_picker_prompt_tokens"]);
     assert_eq!(sums(), "");
     tokio::time::advance(Duration::from_secs(3600)).await;
@@ -146,8 +155,55 @@ async fn a_row_stays_while_a_request_of_its_model_is_under_way() {
     assert_eq!(sums(), r#"waypost_picker_prompt_tokens_total{model="slow"} 5"#);
     drop(slow);
     // Now it goes like others, once all rows are taken again.
-    (0..999).for_each(|i| drop(requests.count(Some(&format!("more-{i}")), Reason::Routed)));
+    (0..999).for_each(|i| drop(served(requests, Some(&format!("more-{i}")))));
     assert_eq!(sums(), "");
+}
+
+#[test]
+fn a_request_is_counted_once_with_the_status_of_its_answer() {
+    let metrics = Metrics::new(view::empty());
+    let requests = &metrics.traffic.requests;
+    for statuses in [&[Some(200)][..], &[Some(404)], &[Some(503), Some(200)], &[Some(418)], &[None], &[]] {
+        let mut model = requests.routed(Some("llama"));
+        statuses.iter().for_each(|status| model.answered(*status));
+    }
+    requests.routed(None).answered(Some(200));
+    requests.count_nothing(Some(413));
+    requests.count_nothing(None);
+    insta::assert_snapshot!(lines(&metrics, &["waypost_picker_requests"]), @r#"
+        waypost_picker_requests_total{model="llama",status="200",reason="routed"} 1
+        waypost_picker_requests_total{model="llama",status="404",reason="routed"} 1
+        waypost_picker_requests_total{model="llama",status="503",reason="routed"} 1
+        waypost_picker_requests_total{model="llama",status="4xx",reason="routed"} 1
+        waypost_picker_requests_total{model="llama",status="none",reason="routed"} 2
+        waypost_picker_requests_total{model="unknown",status="200",reason="routed"} 1
+        waypost_picker_requests_total{model="unknown",status="413",reason="nothing-to-route"} 1
+        waypost_picker_requests_total{model="unknown",status="none",reason="nothing-to-route"} 1
+    "#);
+}
+
+#[tokio::test(start_paused = true)]
+async fn names_that_the_pool_does_not_have_take_few_rows() {
+    let metrics = Metrics::new(view::empty());
+    let requests = &metrics.traffic.requests;
+    let rows = || lines(&metrics, &["waypost_picker_requests_total"]).lines().count();
+    let ask = |name: String, status| requests.routed(Some(&name)).answered(status);
+    (0..5000).for_each(|i| ask(format!("invented-{i}"), Some(404)));
+    assert_eq!(rows(), 100 + 1);
+    // Nor do they when their answers are never seen.
+    (0..5000).for_each(|i| ask(format!("cut-{i}"), None));
+    assert_eq!(rows(), 100 + 2);
+    // Others have their rows, also one that was among them.
+    (0..900).for_each(|i| ask(format!("real-{i}"), Some(200)));
+    ask("invented-0".to_owned(), Some(200));
+    assert_eq!(rows(), 1000 + 1 + 2);
+    tokio::time::advance(Duration::from_secs(600)).await;
+    ask("real-0".to_owned(), Some(200));
+    rows();
+    // What nobody asks for any more makes room for the next.
+    ask("nope".to_owned(), Some(404));
+    let nope = lines(&metrics, &["waypost_picker_requests_total{model=\"nope\""]);
+    assert_eq!(nope, r#"waypost_picker_requests_total{model="nope",status="404",reason="routed"} 1"#);
 }
 
 #[test]
@@ -156,13 +212,16 @@ fn every_reason_has_its_row_and_its_name() {
     let names: std::collections::BTreeSet<_> = all.iter().map(|reason| reason.name()).collect();
     assert_eq!((names.len(), all.len()), (13, 13));
     let requests = Requests::default();
-    all.iter().for_each(|reason| drop(requests.count(None, *reason)));
+    all.iter().for_each(|reason| requests.count(None, *reason));
+    served(&requests, None);
+    requests.count_nothing(Some(200));
     let mut registry = Registry::default();
     registry.register_collector(Box::new(requests));
     let mut text = String::new();
     text::encode(&mut text, &registry).unwrap();
     for reason in all {
-        let labels = format!("status=\"{}\",reason=\"{}\"}} 1", reason.status(), reason.name());
+        let status = reason.status().unwrap_or(200);
+        let labels = format!("status=\"{status}\",reason=\"{}\"}} 1", reason.name());
         assert!(text.contains(&labels), "{labels}: {text}");
     }
 }

@@ -66,7 +66,8 @@ fn by_prefix(weight: u32) -> serde_json::Value {
 /// The pod that a request of `pool` goes to; its response ends at once.
 async fn ask(pool: &Pool) -> String {
     let body = Bytes::from(r#"{"model": "m", "prompt": "a long prompt"}"#);
-    let incoming = Incoming { headers: Headers::default(), body, partial: false, subset: None };
+    let incoming =
+        Incoming { headers: Headers::default(), body, decoded: false, partial: false, subset: None };
     let mut exchange = Exchange::begin(pool);
     let strategy = exchange.strategy().unwrap();
     let (response, _) = exchange.decide(strategy, incoming).unwrap();
@@ -92,7 +93,7 @@ async fn each_pool_has_its_endpoints_its_strategy_and_its_metrics() {
     for n in 0..POOLS {
         let count = if n == 3 { 2 } else { 1 };
         let line = format!(
-            "waypost_picker_requests_total{{pool=\"pool-{n}\",model=\"m\",status=\"200\",reason=\"routed\"}} {count}\n"
+            "waypost_picker_requests_total{{pool=\"pool-{n}\",model=\"m\",status=\"none\",reason=\"routed\"}} {count}\n"
         );
         assert!(page.contains(&line), "{line}{page}");
     }

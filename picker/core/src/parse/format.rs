@@ -48,6 +48,8 @@ pub(super) struct Format {
     pub prompt: &'static [Field],
     /// Those that limit the output, the one that counts most first.
     pub limits: &'static [Field],
+    /// Whether requests are those of Anthropic's Messages API, of which engines leave out parts.
+    pub anthropic: bool,
 }
 
 /// The claimed paths. The first that fits counts.
@@ -56,20 +58,22 @@ const CLAIMED: &[Format] = &[
         path: "/chat/completions",
         prompt: &[Field::Tools, Field::Messages],
         limits: &[Field::MaxCompletionTokens, Field::MaxTokens],
+        anthropic: false,
     },
-    Format { path: "/completions", prompt: &[Field::Prompt], limits: &[Field::MaxTokens] },
+    Format { path: "/completions", prompt: &[Field::Prompt], limits: &[Field::MaxTokens], anthropic: false },
     // vLLM embeds conversations too.
-    Format { path: "/embeddings", prompt: &[Field::Messages, Field::Input], limits: &[] },
+    Format { path: "/embeddings", prompt: &[Field::Messages, Field::Input], limits: &[], anthropic: false },
     Format {
         path: "/responses",
         prompt: &[Field::Tools, Field::Instructions, Field::Input],
         limits: &[Field::MaxOutputTokens],
+        anthropic: false,
     },
-    // Anthropic's.
     Format {
         path: "/v1/messages",
         prompt: &[Field::Tools, Field::System, Field::Messages],
         limits: &[Field::MaxTokens],
+        anthropic: true,
     },
 ];
 
@@ -78,6 +82,7 @@ pub(super) const OTHER: Format = Format {
     path: "",
     prompt: &[Field::Tools, Field::System, Field::Instructions, Field::Messages, Field::Input, Field::Prompt],
     limits: &[Field::MaxCompletionTokens, Field::MaxOutputTokens, Field::MaxTokens],
+    anthropic: false,
 };
 
 /// The format of requests to `path` (without a query), if it is a claimed one.

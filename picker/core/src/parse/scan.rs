@@ -1,5 +1,6 @@
 //! A strict JSON scanner over bytes: after a look for what is no UTF-8 and for control characters, both with vectors, it
-//! checks a whole document in one pass and remembers only where the values of its top level lie. Grammar: RFC 8259. It
+//! checks a whole document in one pass and remembers only where the values of its top level lie. Grammar: RFC 8259, and
+//! what Python's `json.loads` takes beyond it: `NaN`, `Infinity` and `-Infinity` as numbers, halves of surrogate pairs. It
 //! builds no tree and does not recurse, so a level of nesting costs one bit.
 
 use std::ops::Range;
@@ -35,8 +36,9 @@ pub(super) enum Kind {
 /// Checks the JSON object in `bytes` and calls `field` for each of its fields in their order, with the
 /// field's name as it stands there, whether that has escapes, and the value.
 pub(super) fn object(bytes: &[u8], mut field: impl FnMut(&[u8], bool, Value)) -> Result<(), BadBody> {
-    simdutf8::compat::from_utf8(bytes)
-        .map_err(|e| BadBody { offset: e.valid_up_to(), message: "not UTF-8" })?;
+    if let Err(e) = simdutf8::compat::from_utf8(bytes) {
+        text_with_halves(bytes, e.valid_up_to())?;
+    }
     // RFC 8259, section 8.1: a reader may ignore a byte order mark.
     let pos = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     let controls = bytes.iter().fold(u8::MAX, |least, b| least.min(*b)) < b' ';
@@ -66,6 +68,54 @@ pub(super) fn object(bytes: &[u8], mut field: impl FnMut(&[u8], bool, Value)) ->
     }
 }
 
+/// The elements of an array that [`object`] found, by what lies inside of it: of each the value and where all of it lies.
+pub(super) fn elements(bytes: &[u8], inner: Range<usize>) -> impl Iterator<Item = (Value, Range<usize>)> {
+    let mut scan = Scan { bytes: &bytes[..inner.end], pos: inner.start, controls: false, media: false };
+    std::iter::from_fn(move || {
+        scan.eat(b',');
+        scan.space();
+        let start = scan.pos;
+        let value = scan.value().ok()?;
+        let whole = start..scan.pos;
+        scan.space();
+        Some((value, whole))
+    })
+}
+
+/// The fields of an object that [`object`] found, `whole` being where all of it lies: of each the name as it stands
+/// there, and the value.
+pub(super) fn fields(bytes: &[u8], whole: Range<usize>) -> impl Iterator<Item = (&[u8], Value)> {
+    let mut scan = Scan { bytes: &bytes[..whole.end], pos: whole.start + 1, controls: false, media: false };
+    std::iter::from_fn(move || {
+        scan.space();
+        scan.eat(b',');
+        scan.space();
+        let (name, _) = scan.key().ok()?;
+        let value = scan.value().ok()?;
+        Some((&bytes[name], value))
+    })
+}
+
+/// Where the value ends that begins at `start`, in a text in which [`object`] found no fault.
+pub(super) fn end_of_value(bytes: &[u8], start: usize) -> Option<usize> {
+    let mut scan = Scan { bytes, pos: start, controls: false, media: false };
+    scan.space();
+    scan.value().ok()?;
+    Some(scan.pos)
+}
+
+/// Checks that `bytes`, which are no UTF-8 from `at` on, would be but for encoded halves of surrogate pairs: Python decodes
+/// bodies with `surrogatepass`.
+#[cold]
+fn text_with_halves(bytes: &[u8], mut at: usize) -> Result<(), BadBody> {
+    while let [0xed, 0xa0..=0xbf, 0x80..=0xbf, rest @ ..] = &bytes[at..] {
+        let Err(e) = simdutf8::compat::from_utf8(rest) else { return Ok(()) };
+        at += 3 + e.valid_up_to();
+    }
+    Err(BadBody { offset: at, message: "not UTF-8" })
+}
+
+const INFINITY: &[u8] = b"Infinity";
 const CONTROL: &str = "a control character in a string must be escaped";
 
 struct Scan<'a> {
@@ -261,13 +311,24 @@ impl Scan<'_> {
 
     /// A number, true, false or null.
     fn plain_value(&mut self) -> Result<Kind, BadBody> {
-        let (word, kind): (&[u8], _) = match self.peek() {
-            Some(b'-' | b'0'..=b'9') => return self.number(),
-            Some(b't') => (b"true", Kind::True),
-            Some(b'f') => (b"false", Kind::False),
-            Some(b'n') => (b"null", Kind::Null),
-            _ => return Err(self.bad("expected a JSON value")),
-        };
+        match self.peek() {
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            Some(b't') => self.word(b"true", Kind::True),
+            Some(b'f') => self.word(b"false", Kind::False),
+            Some(b'n') => self.word(b"null", Kind::Null),
+            Some(b'N') if self.eat_all(b"NaN") => Ok(Kind::Number),
+            Some(b'I') if self.eat_all(INFINITY) => Ok(Kind::Number),
+            _ => Err(self.bad("expected a JSON value")),
+        }
+    }
+
+    fn eat_all(&mut self, word: &[u8]) -> bool {
+        let found = self.bytes[self.pos..].starts_with(word);
+        self.pos += if found { word.len() } else { 0 };
+        found
+    }
+
+    fn word(&mut self, word: &[u8], kind: Kind) -> Result<Kind, BadBody> {
         for &byte in word {
             if !self.eat(byte) {
                 return Err(self.bad("expected a JSON value"));
@@ -277,7 +338,9 @@ impl Scan<'_> {
     }
 
     fn number(&mut self) -> Result<Kind, BadBody> {
-        self.eat(b'-');
+        if self.eat(b'-') && self.eat_all(INFINITY) {
+            return Ok(Kind::Number);
+        }
         if !self.eat(b'0') {
             self.digits()?;
         }

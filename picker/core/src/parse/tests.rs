@@ -161,7 +161,15 @@ fn fields_inside_others_are_not_read() {
 #[case::single_quotes(r#"{'a':1}"#, 1, "expected the name of a field, in double quotes")]
 #[case::python(r#"{"a":None}"#, 5, "expected a JSON value")]
 #[case::half_word(r#"{"a":nul}"#, 8, "expected a JSON value")]
-#[case::nan(r#"{"a":NaN}"#, 5, "expected a JSON value")]
+#[case::half_nan(r#"{"a":Na}"#, 5, "expected a JSON value")]
+#[case::nan_in_lower_case(r#"{"a":nan}"#, 6, "expected a JSON value")]
+#[case::half_infinity(r#"{"a":Inf}"#, 5, "expected a JSON value")]
+#[case::half_minus_infinity(r#"{"a":-Infinite}"#, 6, "expected a digit")]
+#[case::plus_infinity(r#"{"a":+Infinity}"#, 5, "expected a JSON value")]
+#[case::minus_nan(r#"{"a":-NaN}"#, 6, "expected a digit")]
+#[case::two_marks("\u{feff}\u{feff}{}", 3, "expected '{': a request is a JSON object")]
+#[case::text_after("{}\0", 2, "expected nothing more after the JSON object")]
+#[case::form_feed("\u{c}{}", 0, "expected '{': a request is a JSON object")]
 #[case::leading_zero(r#"{"a":01}"#, 6, "expected ',' or '}'")]
 #[case::bare_point(r#"{"a":1.}"#, 7, "expected a digit")]
 #[case::bare_minus(r#"{"a":-}"#, 6, "expected a digit")]
@@ -176,11 +184,13 @@ fn fields_inside_others_are_not_read() {
     10,
     "\"model\" must be a string; put the name of the model in double quotes"
 )]
-#[case::model_half(
-    r#"{"model":"\ud800"}"#,
+#[case::model_list(
+    r#"{"model":["a"]}"#,
     10,
     "\"model\" must be a string; put the name of the model in double quotes"
 )]
+#[case::model_half(r#"{"model":"\ud800"}"#, 10, HALF_A_PAIR)]
+#[case::model_low_half(r#"{"model":"a\ude00\ud83d"}"#, 10, HALF_A_PAIR)]
 fn a_broken_body_is_refused_where_it_breaks(
     #[case] body: &str,
     #[case] offset: usize,
@@ -191,11 +201,67 @@ fn a_broken_body_is_refused_where_it_breaks(
 
 #[test]
 fn bytes_that_are_no_text_are_refused() {
-    let body = b"{\"messages\":[\"\xff\"]}";
-    assert_eq!(
-        parse(&headers(CHAT, "application/json"), body),
-        Err(BadBody { offset: 14, message: "not UTF-8" })
-    );
+    for (body, offset) in [
+        (&b"{\"messages\":[\"\xff\"]}"[..], 14),
+        (b"{\"messages\":[\"caf\xe9\"]}", 17),
+        // After half of a surrogate pair, which alone would be taken.
+        (b"{\"messages\":[\"\xed\xa0\xbd\xff\"]}", 17),
+        // Characters beyond Unicode, and more bytes than one takes.
+        (b"{\"messages\":[\"\xf4\x90\x80\x80\"]}", 14),
+        (b"{\"messages\":[\"\xc0\xaf\"]}", 14),
+        (b"{\"messages\":[\"\xed\xa0", 14),
+    ] {
+        let bad = BadBody { offset, message: "not UTF-8" };
+        assert_eq!(parse(&headers(CHAT, "application/json"), body), Err(bad), "{body:?}");
+    }
+}
+
+/// What Python's `json.loads` takes of bytes, and so what vLLM and SGLang read, is read too.
+#[rstest]
+#[case::nan(r#"{"model":"m","prompt":"p","temperature":NaN}"#)]
+#[case::infinity(r#"{"model":"m","prompt":"p","top_p":Infinity,"logit_bias":{"1":-Infinity}}"#)]
+#[case::limit(r#"{"max_tokens":NaN,"model":"m","prompt":"p"}"#)]
+#[case::unlimited(r#"{"max_tokens":Infinity,"model":"m","prompt":"p"}"#)]
+#[case::large(r#"{"model":"m","prompt":"p","seed":1e999999,"n":123456789012345678901234567890}"#)]
+#[case::half_elsewhere(r#"{"user":"\ud83d","model":"m","prompt":"p"}"#)]
+#[case::space("\r\n\t {\"model\":\"m\",\"prompt\":\"p\"}\n\n")]
+#[case::mark("\u{feff}{\"model\":\"m\",\"prompt\":\"p\"}")]
+#[case::twice(r#"{"model":1,"prompt":[],"model":"m","prompt":"p"}"#)]
+fn what_engines_take_is_read(#[case] body: &str) {
+    assert_eq!(see("/v1/completions", body), (Some("m".into()), None, strings(&["p"]), false, None));
+}
+
+#[test]
+fn encoded_halves_of_surrogate_pairs_are_taken_but_not_in_the_name_of_the_model() {
+    let half = b"\xed\xa0\xbd";
+    let body =
+        [&b"{\"model\":\"m\",\"user\":\""[..], half, b"\xc3\xa9", half, b"\",\"prompt\":\"p", half, b"\"}"]
+            .concat();
+    let read = Request::new(headers("/v1/completions", "application/json"), body.into()).unwrap();
+    assert_eq!((read.model(), read.prompt().collect::<Vec<_>>()), (Some("m"), vec![&b"p\xed\xa0\xbd"[..]]));
+    let model = [&b"{\"model\":\"m"[..], half, b"\"}"].concat();
+    let bad = BadBody { offset: 10, message: HALF_A_PAIR };
+    assert_eq!(parse(&headers(CHAT, "application/json"), &model), Err(bad));
+}
+
+/// As the picker reads them after it has turned them into UTF-8; before, they say nothing, and are no reason to refuse.
+#[test]
+fn wide_encodings_are_never_refused() {
+    for text in [r#"{"model":"m","prompt":"p"}"#, r#"{"model":1}"#, "[1]", r#"{"a":"#] {
+        let wide = |encode: fn(u16) -> [u8; 2]| text.encode_utf16().flat_map(encode).collect::<Vec<u8>>();
+        for body in [wide(u16::to_le_bytes), wide(u16::to_be_bytes)] {
+            assert_eq!(parse(&headers(CHAT, "application/json"), &body), Ok(Content::default()), "{text}");
+        }
+        let refused = parse(&headers(CHAT, "application/json"), text.as_bytes()).is_err();
+        assert_eq!(refused, text != r#"{"model":"m","prompt":"p"}"#);
+    }
+    let text = br#"{"model":"m","prompt":"p"}"#;
+    let mut compressed = headers("/v1/completions", "application/json");
+    compressed.0.push((Bytes::from_static(b"content-encoding"), Bytes::from_static(b"gzip")));
+    let (content, body) = (parse_text(&compressed, text), Bytes::from_static(text));
+    let request = Request { headers: compressed, body, content, priority: 0 };
+    assert_eq!(seen(&request), (Some("m".into()), None, strings(&["p"]), false, None));
+    assert_eq!(parse_text(&headers(CHAT, "application/json"), b"[1]"), Content::default());
 }
 
 #[rstest]
@@ -228,9 +294,19 @@ fn a_body_that_says_nothing_of_itself_is_read_all_the_same() {
 
 #[test]
 fn compressed_and_absent_bodies_are_nobodys_business() {
-    let mut compressed = headers(CHAT, "application/json");
-    compressed.0.push((Bytes::from_static(b"content-encoding"), Bytes::from_static(b"gzip")));
-    assert_eq!(parse(&compressed, b"\x1f\x8b"), Ok(Content::default()));
+    for values in [&["gzip"][..], &["identity", "br"], &["identity, unknown"]] {
+        let mut compressed = headers(CHAT, "application/json");
+        let named = |value: &&'static str| {
+            (Bytes::from_static(b"content-encoding"), Bytes::from_static(value.as_bytes()))
+        };
+        compressed.0.extend(values.iter().map(named));
+        assert_eq!(parse(&compressed, b"\x1f\x8b"), Ok(Content::default()), "{values:?}");
+    }
+    for value in ["", "Identity", "identity, identity"] {
+        let mut plain = headers(CHAT, "application/json");
+        plain.0.push((Bytes::from_static(b"content-encoding"), Bytes::from_static(value.as_bytes())));
+        assert!(parse(&plain, b"{\"stream\":true}").unwrap().stream, "{value}");
+    }
     assert_eq!(parse(&headers(CHAT, "application/json"), b""), Ok(Content::default()));
 }
 
@@ -245,6 +321,92 @@ fn neither_depth_nor_size_matters() {
     assert_eq!(see(CHAT, &objects), (None, None, vec![], false, None));
     let long = "x".repeat(8 << 20);
     assert_eq!(see("/v1/completions", &format!(r#"{{"prompt":"{long}"}}"#)).2, [long]);
+}
+
+const BILLING: &str = r#"{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.100.7b4; cc_entrypoint=cli; cch=eb6c6;"}"#;
+
+/// The prompt of a request for Anthropic's Messages API.
+fn messages_prompt(body: &str) -> String {
+    let request = request("/v1/messages?beta=true", body).unwrap();
+    assert!(request.prompt().all(|part| !part.is_empty()));
+    String::from_utf8(request.prompt().collect::<Vec<_>>().concat()).unwrap()
+}
+
+#[rstest]
+#[case::first(r#""system":[BILLING,{"type":"text","text":"a"}]"#, r#""system":[{"type":"text","text":"a"}]"#)]
+#[case::spaced(r#""system": [ BILLING , {"text":"a"} ]"#, r#""system":[ {"text":"a"} ]"#)]
+#[case::in_the_middle(
+    r#""system":[{"text":"a"}, BILLING, {"text":"b"}]"#,
+    r#""system":[{"text":"a"}, {"text":"b"}]"#
+)]
+#[case::last(r#""system":[{"text":"a"}, BILLING]"#, r#""system":[{"text":"a"}]"#)]
+#[case::twice(r#""system":[BILLING,BILLING,{"text":"a"},BILLING,BILLING]"#, r#""system":[{"text":"a"}]"#)]
+#[case::alone(r#""system":[BILLING]"#, r#""system":[]"#)]
+#[case::other_order(
+    r#""system":[{"cache_control":null,"text":"x-anthropic-billing-header: 1","type":"text"},{"text":"a"}]"#,
+    r#""system":[{"text":"a"}]"#
+)]
+#[case::no_colon(r#""system":[{"type":"text","text":"x-anthropic-billing-header"},1]"#, r#""system":[1]"#)]
+#[case::a_line(r#""system":"x-anthropic-billing-header: cch=1;\nYou \\n are""#, r#""system":"You \\n are""#)]
+#[case::escaped(r#""system":"x-anthropic-billing-header: \\n \" \u000aYou are""#, r#""system":"You are""#)]
+#[case::all_of_it(r#""system":"x-anthropic-billing-header: cch=1;""#, r#""system":"""#)]
+#[case::message(
+    r#""messages":[{"role":"user","content":"a"},{"role":"system","content":[BILLING,{"type":"text","text":"b"}]}]"#,
+    r#""messages":[{"role":"user","content":"a"},{"role":"system","content":[{"type":"text","text":"b"}]}]"#
+)]
+#[case::message_with_a_line(
+    r#""messages":[{"content":"x-anthropic-billing-header: 1\nb","role":"system"}]"#,
+    r#""messages":[{"content":"b","role":"system"}]"#
+)]
+#[case::cache_control(
+    r#""tools":[{"name":"t","cache_control":{"type":"ephemeral","ttl":"1h"}}],
+       "system":[{"type":"text","text":"s", "cache_control" : {"type":"ephemeral"} }],
+       "messages":[{"role":"user","content":[{"cache_control":{"type":"ephemeral"}, "type":"text"},{"cache_control":null}]}]"#,
+    r#""tools":[{"name":"t"}],"system":[{"type":"text","text":"s" }],
+       "messages":[{"role":"user","content":[{"type":"text"},{}]}]"#
+)]
+fn what_engines_leave_out_is_no_part_of_the_prompt(#[case] with: &str, #[case] without: &str) {
+    let with = format!("{{\"model\":\"m\",{}}}", with.replace("BILLING", BILLING));
+    let (with, without) = (messages_prompt(&with), messages_prompt(&format!("{{{without}}}")));
+    assert_eq!(with, without);
+}
+
+#[rstest]
+#[case::user(r#"{"messages":[{"role":"user","content":[BILLING]}]}"#)]
+#[case::user_text(r#"{"messages":[{"role":"user","content":"x-anthropic-billing-header: 1\nb"}]}"#)]
+#[case::other_block(r#"{"system":[{"type":"image","text":"x-anthropic-billing-header: 1"}]}"#)]
+#[case::later_in_a_text(r#"{"system":[{"type":"text","text":"See x-anthropic-billing-header: 1"}]}"#)]
+#[case::later_in_a_string(r#"{"system":"See x-anthropic-billing-header: 1"}"#)]
+#[case::a_tool(r#"{"tools":[BILLING]}"#)]
+#[case::a_text_of_a_field(r#"{"messages":[{"content":"\"cache_control\":1","x":"cache_control"}]}"#)]
+fn what_engines_read_stays(#[case] body: &str) {
+    let body = body.replace("BILLING", BILLING);
+    let value: Value = serde_json::from_str(&body).unwrap();
+    let all: String = ["tools", "system", "messages"]
+        .iter()
+        .filter_map(|name| value.get(name))
+        .map(|value| {
+            let text = value.to_string();
+            text[1..text.len() - 1].to_owned()
+        })
+        .collect();
+    assert_eq!(messages_prompt(&body), all);
+}
+
+#[test]
+fn other_apis_are_not_searched_for_what_is_left_out() {
+    let body = format!(r#"{{"messages":[{{"role":"system","content":[{BILLING}],"cache_control":1}}]}}"#);
+    let all = body[13..body.len() - 2].to_owned();
+    assert_eq!(see(CHAT, &body).2, [all]);
+}
+
+#[test]
+fn no_more_than_a_few_parts_are_left_out() {
+    let tools = vec![r#"{"cache_control":1,"a":1}"#; 5000].join(",");
+    let system = vec![format!("{BILLING},1"); 5000].join(",");
+    let body = format!(r#"{{"tools":[{tools}],"system":[{system}]}}"#);
+    let request = request("/v1/messages", &body).unwrap();
+    assert!(request.content.prompt.len() <= 2 * 65, "{}", request.content.prompt.len());
 }
 
 /// Any JSON, with fields of the top level that matter more often than not.

@@ -1,28 +1,78 @@
 //! The object `usage`, byte by byte: there is one in an answer, and it is short.
 
+use std::num::NonZeroU32;
+
+use crate::metrics::Tokens;
+
 /// The most bytes of an object. A longer one is none.
 const LONGEST: usize = 4 << 10;
 /// The most bytes of a name that is one of ours.
-const NAME: usize = 24;
+const NAME: usize = 28;
 
 /// The largest number of tokens that is believed: no model takes or makes as many. Some answers repeat what the client
 /// sent, with a `usage` of its own in it.
 const MOST: u32 = 16 << 20;
 
+/// A number, or none, in four bytes: there are many at a time. It is kept as one more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Said(Option<NonZeroU32>);
+
+impl Said {
+    fn number(number: u32) -> Self {
+        Self(NonZeroU32::new(number.saturating_add(1)))
+    }
+
+    fn get(self) -> Option<u32> {
+        self.0.map(|more| more.get() - 1)
+    }
+
+    fn or(self, other: Self) -> Self {
+        Self(self.0.or(other.0))
+    }
+}
+
 /// Those numbers of one object that are there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Counts {
-    pub prompt: Option<u32>,
-    pub cached: Option<u32>,
-    pub completion: Option<u32>,
+    /// The whole prompt (`prompt_tokens`).
+    prompt: Said,
+    /// The whole prompt too (`input_tokens` of OpenAI's Responses), or what of it was neither read from the cache nor
+    /// written to it (of Anthropic's Messages).
+    input: Said,
+    /// What of the whole prompt was in the cache (`cached_tokens`).
+    cached: Said,
+    /// What of the prompt was in the cache, beside the input (Anthropic's).
+    read: Said,
+    /// What of the prompt was written to the cache, beside the input (Anthropic's).
+    created: Said,
+    completion: Said,
 }
 
 impl Counts {
     /// Takes over what `later` says.
     pub(super) fn learn(&mut self, later: Self) {
-        self.prompt = later.prompt.or(self.prompt);
-        self.cached = later.cached.or(self.cached);
-        self.completion = later.completion.or(self.completion);
+        let Self { prompt, input, cached, read, created, completion } = self;
+        *prompt = later.prompt.or(*prompt);
+        *input = later.input.or(*input);
+        *cached = later.cached.or(*cached);
+        *read = later.read.or(*read);
+        *created = later.created.or(*created);
+        *completion = later.completion.or(*completion);
+    }
+
+    /// What they say together, if there are any. Who says `prompt_tokens` may repeat parts of it under Anthropic's names
+    /// (LiteLLM does).
+    pub(super) fn tokens(self) -> Option<Tokens> {
+        let Self { prompt, input, cached, read, created, completion } = self;
+        let [prompt, input, cached, read, created, completion] =
+            [prompt, input, cached, read, created, completion].map(Said::get);
+        prompt.or(input).or(cached).or(read).or(created).or(completion)?;
+        let apart = input.unwrap_or_default() + read.unwrap_or_default() + created.unwrap_or_default();
+        Some(Tokens {
+            prompt: prompt.unwrap_or(apart),
+            cached: cached.or(read).unwrap_or_default(),
+            completion: completion.unwrap_or_default(),
+        })
     }
 }
 
@@ -30,8 +80,11 @@ impl Counts {
 #[derive(Clone, Copy, Debug)]
 enum Name {
     Prompt,
+    Input,
     Completion,
     Cached,
+    Read,
+    Created,
     /// Of the object in which a server says what was cached.
     Details,
 }
@@ -144,9 +197,11 @@ impl Object {
     /// What the last string names, where it stands.
     fn named(&self) -> Option<Name> {
         match (self.depth, self.word.get(..self.length)?) {
-            (0, b"prompt_tokens" | b"input_tokens") => Some(Name::Prompt),
+            (0, b"prompt_tokens") => Some(Name::Prompt),
+            (0, b"input_tokens") => Some(Name::Input),
             (0, b"completion_tokens" | b"output_tokens") => Some(Name::Completion),
-            (0, b"cache_read_input_tokens") => Some(Name::Cached),
+            (0, b"cache_read_input_tokens") => Some(Name::Read),
+            (0, b"cache_creation_input_tokens") => Some(Name::Created),
             (0, b"prompt_tokens_details" | b"input_tokens_details") => Some(Name::Details),
             (1, b"cached_tokens") if self.details => Some(Name::Cached),
             _ => None,
@@ -156,10 +211,14 @@ impl Object {
     /// Keeps a value that ends.
     fn keep(&mut self) {
         if let (Some(name), Value::Digits(number @ ..=MOST)) = (self.name, self.value) {
+            let (counts, number) = (&mut self.counts, Said::number(number));
             match name {
-                Name::Prompt => self.counts.prompt = Some(number),
-                Name::Completion => self.counts.completion = Some(number),
-                Name::Cached => self.counts.cached = Some(number),
+                Name::Prompt => counts.prompt = number,
+                Name::Input => counts.input = number,
+                Name::Completion => counts.completion = number,
+                Name::Cached => counts.cached = number,
+                Name::Read => counts.read = number,
+                Name::Created => counts.created = number,
                 Name::Details => {}
             }
         }

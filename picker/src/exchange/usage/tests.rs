@@ -2,7 +2,8 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
-use crate::metrics::Requests;
+use crate::metrics::Metrics;
+use crate::view;
 
 /// What is read of an answer that comes in these pieces.
 fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Option<Tokens> {
@@ -46,13 +47,53 @@ const MESSAGES: &str = concat!(
     "event: message_delta\ndata: {\"delta\":{\"stop_reason\":\"end_turn\"},\"usage\":{\"output_tokens\":15}}\n\n",
 );
 
+/// Events of a real vLLM 0.32, without the text between.
+const MESSAGES_OF_VLLM: &str = concat!(
+    "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"chatcmpl-b471c7523358bdb9\",\"type\":",
+    "\"message\",\"role\":\"assistant\",\"content\":[],\"model\":\"tiny\",\"stop_reason\":null,\"stop_sequence\":null,",
+    "\"usage\":{\"input_tokens\":100,\"output_tokens\":0}}}\n\n",
+    "event: message_delta\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"max_tokens\",\"stop_sequence\":null},",
+    "\"usage\":{\"input_tokens\":4,\"output_tokens\":4,\"cache_creation_input_tokens\":0,\"cache_read_input_tokens\":96}}\n\n",
+    "event: message_stop\ndata: {\"type\":\"message_stop\"}\n\n",
+);
+const RESPONSES_OF_VLLM: &str = concat!(
+    "{\"status\":\"incomplete\",\"usage\":{\"input_tokens\":91,\"input_tokens_details\":{\"cached_tokens\":64,",
+    "\"cache_write_tokens\":0,\"input_tokens_per_turn\":[],\"cached_tokens_per_turn\":[]},\"output_tokens\":8,",
+    "\"output_tokens_details\":{\"reasoning_tokens\":0,\"tool_output_tokens\":0,\"output_tokens_per_turn\":[],",
+    "\"tool_output_tokens_per_turn\":[]},\"total_tokens\":99},\"user\":null}",
+);
+
 #[rstest]
 #[case::chat(CHAT, tokens(120, 96, 30))]
 #[case::text(SHORT, tokens(5, 0, 2))]
 #[case::stream(STREAM, tokens(11, 0, 2))]
 #[case::every_chunk(EVERY_CHUNK, tokens(11, 0, 2))]
 #[case::responses(RESPONSES, tokens(75, 32, 125))]
-#[case::messages(MESSAGES, tokens(25, 16, 15))]
+#[case::messages(MESSAGES, tokens(41, 16, 15))]
+#[case::messages_of_vllm(MESSAGES_OF_VLLM, tokens(100, 96, 4))]
+#[case::messages_cut(MESSAGES_OF_VLLM.split_once("event: message_delta").unwrap().0, tokens(100, 0, 0))]
+#[case::messages_in_json(
+    r#"{"type":"message","usage":{"input_tokens":4,"output_tokens":8,"cache_creation_input_tokens":20,"cache_read_input_tokens":96}}"#,
+    tokens(120, 96, 8)
+)]
+#[case::messages_without_cache(
+    r#"{"usage":{"input_tokens":4,"output_tokens":8,"cache_creation_input_tokens":null,"cache_read_input_tokens":null}}"#,
+    tokens(4, 0, 8)
+)]
+#[case::all_from_the_cache(
+    r#"{"usage":{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":96,"output_tokens":1}}"#,
+    tokens(96, 96, 1)
+)]
+#[case::both_dialects(
+    r#"{"usage":{"prompt_tokens":120,"completion_tokens":8,"prompt_tokens_details":{"cached_tokens":96},
+        "cache_creation_input_tokens":20,"cache_read_input_tokens":96}}"#,
+    tokens(120, 96, 8)
+)]
+#[case::responses_of_vllm(RESPONSES_OF_VLLM, tokens(91, 64, 8))]
+#[case::largest(
+    r#"{"usage":{"input_tokens":16777216,"cache_creation_input_tokens":16777216,"cache_read_input_tokens":16777216}}"#,
+    tokens(50_331_648, 16_777_216, 0)
+)]
 #[case::nothing("", None)]
 #[case::null(r#"{"usage":null}"#, None)]
 #[case::a_value(r#"{"a":"usage","prompt_tokens":1}"#, None)]
@@ -82,7 +123,7 @@ const MESSAGES: &str = concat!(
 )]
 #[case::exponent(r#"{"usage":{"prompt_tokens":1e9,"completion_tokens":true,"input_tokens":null}}"#, None)]
 #[case::too_large(
-    r#"{"usage":{"prompt_tokens":18446744073709551616,"cache_read_input_tokens":16777217,"completion_tokens":16777216}}"#,
+    r#"{"usage":{"prompt_tokens":18446744073709551616,"cache_read_input_tokens":16777217,"cache_creation_input_tokens":16777217,"completion_tokens":16777216}}"#,
     tokens(0, 0, 16_777_216)
 )]
 #[case::nested_key(r#"{"usage":{"usage":{"prompt_tokens":1},"completion_tokens":2}}"#, tokens(0, 0, 2))]
@@ -110,22 +151,31 @@ fn an_object_that_is_too_long_is_none_and_a_later_one_is_found() {
 
 #[test]
 fn between_pieces_little_is_kept() {
-    assert!(size_of::<CountedUsage>() <= 128, "{}", size_of::<CountedUsage>());
+    assert!(size_of::<CountedAnswer>() <= 192, "{}", size_of::<CountedAnswer>());
 }
 
 #[test]
-fn an_answer_that_says_nothing_counts_nothing() {
-    let model = Requests::default().count(Some("m"), crate::metrics::Reason::Routed);
-    let before = format!("{model:?}");
-    let mut usage = CountedUsage::new(model.clone());
-    usage.see(br#"{"usage":null}"#);
-    drop(usage);
-    assert_eq!(format!("{model:?}"), before);
-    let mut usage = CountedUsage::new(model.clone());
-    usage.see(CHAT.as_bytes());
-    assert_eq!(format!("{model:?}"), before);
-    drop(usage);
-    assert_ne!(format!("{model:?}"), before);
+fn an_answer_that_says_nothing_counts_no_tokens() {
+    let metrics = Metrics::new(view::empty());
+    let lines = || {
+        let text = metrics.text().unwrap();
+        text.lines().filter(|line| line.contains("_tokens_total{")).map(str::to_owned).collect::<Vec<_>>()
+    };
+    let answer = || {
+        let mut answer = CountedAnswer::new(metrics.traffic.requests.routed(Some("m")));
+        answer.head(Some(200), false);
+        answer
+    };
+    let mut silent = answer();
+    silent.see(br#"{"usage":null}"#);
+    drop(silent);
+    let mut telling = answer();
+    telling.see(CHAT.as_bytes());
+    assert_eq!(lines(), Vec::<String>::new());
+    drop(telling);
+    let line = |(name, sum)| format!("waypost_picker_{name}_total{{model=\"m\"}} {sum}");
+    let counted = [("prompt_tokens", 120), ("cached_prompt_tokens", 96), ("completion_tokens", 30)];
+    assert_eq!(lines(), counted.map(line));
 }
 
 /// Parts that mean something to the reader, in any order.

@@ -11,6 +11,7 @@ use picker_core::hot::Outcome;
 use picker_proto::build::string;
 use picker_proto::processing_mode::BodySendMode::{None as NoBody, *};
 use picker_proto::{ProcessingRequest, ProcessingResponse};
+use rstest::rstest;
 use tonic::Status;
 
 use super::client::Picker;
@@ -58,8 +59,12 @@ async fn a_stream_cut_off_anywhere_leaves_nothing_booked() {
         drop(answers);
         assert_eq!(fixture.in_flight(), [0], "cut after {cut}");
         assert_eq!(fixture.lines("waypost_picker_streams "), ["waypost_picker_streams 0"]);
-        let (model, reason) =
-            if cut < 3 { ("", "499\",reason=\"client-closed") } else { ("blue", "200\",reason=\"routed") };
+        let (model, reason) = match cut {
+            ..3 => ("unknown", "499\",reason=\"client-closed"),
+            // Nobody has seen the answer.
+            3 => ("blue", "none\",reason=\"routed"),
+            _ => ("blue", "200\",reason=\"routed"),
+        };
         assert_eq!(
             fixture.lines("waypost_picker_requests_total"),
             [format!("waypost_picker_requests_total{{model=\"{model}\",status=\"{reason}\"}} 1")],
@@ -140,7 +145,34 @@ async fn an_answer_of_the_gateway_itself_ends_the_wait() {
         .await;
     assert_eq!(
         picker.fixture.lines("waypost_picker_requests_total"),
-        [r#"waypost_picker_requests_total{model="",status="499",reason="client-closed"} 1"#]
+        [r#"waypost_picker_requests_total{model="unknown",status="200",reason="nothing-to-route"} 1"#]
+    );
+}
+
+/// The answer to a request, and what is counted of it.
+#[rstest]
+#[case::not_found("404", "404")]
+#[case::created("201", "201")]
+#[case::local_reply("503", "503")]
+#[case::no_number("nonsense", "none")]
+#[tokio::test]
+async fn the_status_is_that_of_the_answer(#[case] status: &'static str, #[case] label: &str) {
+    let fixture = Fixture::new(Some(by_adapter()), &[BLUE]);
+    let blue = Routed { destination: BLUE, revision: fixture.revision(), removed: Vec::new() };
+    let picker = Picker::start(fixture).await;
+    picker
+        .play(vec![
+            Send(first(chat(), false, FullDuplexStreamed, NoBody)),
+            Send(body(ask("nope"), true)),
+            Get(blue.in_headers()),
+            Get(echo(ask("nope"), true)),
+            Send(response_head(status, "application/json", true)),
+            Get(go_on_response_headers()),
+        ])
+        .await;
+    assert_eq!(
+        picker.fixture.lines("waypost_picker_requests_total"),
+        [format!(r#"waypost_picker_requests_total{{model="nope",status="{label}",reason="routed"}} 1"#)]
     );
 }
 

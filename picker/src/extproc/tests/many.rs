@@ -42,6 +42,8 @@ async fn five_thousand_streams_of_tokens_share_a_connection() {
     assert_eq!(picker.fixture.in_flight(), [0]);
     assert_eq!(
         picker.fixture.lines("waypost_picker_requests_total"),
-        [format!(r#"waypost_picker_requests_total{{model="",status="200",reason="routed"}} {STREAMS}"#)]
+        [format!(
+            r#"waypost_picker_requests_total{{model="unknown",status="200",reason="routed"}} {STREAMS}"#
+        )]
     );
 }

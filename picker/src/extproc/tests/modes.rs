@@ -382,10 +382,17 @@ async fn what_a_client_may_not_say_is_taken_out() {
             ("x-gateway-destination-endpoint", "169.254.169.254:80"),
             ("x-gateway-destination-endpoint-subset", "10.0.0.1:8000"),
             ("x-prefiller-host-port", "169.254.169.254:80"),
+            ("x-prefiller-url", "http://169.254.169.254"),
+            ("x-data-parallel-rank", "1"),
         ])
         .headers,
     );
-    let removed = ["x-gateway-destination-endpoint-subset", "x-prefiller-host-port"];
+    let removed = [
+        "x-gateway-destination-endpoint-subset",
+        "x-prefiller-host-port",
+        "x-prefiller-url",
+        "x-data-parallel-rank",
+    ];
     let blue = Routed { removed: removed.map(str::to_owned).to_vec(), ..blue };
     // In each mode, and ahead of the decision where the gateway could go on without it.
     for mode in [Buffered, BufferedPartial] {
@@ -428,7 +435,7 @@ async fn a_gateway_that_shows_no_request_headers_is_waved_through() {
         .await;
     assert_eq!(
         picker.fixture.lines("waypost_picker_requests_total"),
-        [r#"waypost_picker_requests_total{model="",status="200",reason="nothing-to-route"} 1"#]
+        [r#"waypost_picker_requests_total{model="unknown",status="200",reason="nothing-to-route"} 1"#]
     );
 }
 

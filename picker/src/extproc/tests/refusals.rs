@@ -124,7 +124,7 @@ async fn filters_that_take_everybody_out() {
     picker.play(vec![Send(first(chat(), true, NoBody, NoBody)), Get(saturated)]).await;
     assert_eq!(
         counted(&picker),
-        r#"waypost_picker_requests_total{model="",status="429",reason="all-filtered"} 1"#
+        r#"waypost_picker_requests_total{model="unknown",status="429",reason="all-filtered"} 1"#
     );
     assert_eq!(picker.fixture.lines("waypost_picker_sheds_total"), ["waypost_picker_sheds_total 1"]);
 }
@@ -226,7 +226,7 @@ async fn bodies_over_the_limit() {
     }
     assert_eq!(
         counted(&picker),
-        r#"waypost_picker_requests_total{model="",status="413",reason="body-too-large"} 5"#
+        r#"waypost_picker_requests_total{model="unknown",status="413",reason="body-too-large"} 5"#
     );
     // Of which the gateway shows the beginning only.
     let only = Routed { destination: RED, revision: picker.fixture.revision(), removed: Vec::new() };
@@ -329,8 +329,8 @@ async fn bodies_that_get_stuck_while_they_are_held() {
     assert_eq!(
         fixture.lines("waypost_picker_requests_total"),
         [
-            r#"waypost_picker_requests_total{model="",status="408",reason="body-too-slow"} 1"#,
-            r#"waypost_picker_requests_total{model="",status="499",reason="client-closed"} 1"#,
+            r#"waypost_picker_requests_total{model="unknown",status="408",reason="body-too-slow"} 1"#,
+            r#"waypost_picker_requests_total{model="unknown",status="499",reason="client-closed"} 1"#,
         ]
     );
 }

@@ -98,7 +98,7 @@ async fn swaps_under_load_fail_no_request() {
     assert_eq!(
         picker.fixture.lines("waypost_picker_requests_total"),
         [format!(
-            r#"waypost_picker_requests_total{{model="blue",status="200",reason="routed"}} {}"#,
+            r#"waypost_picker_requests_total{{model="blue",status="none",reason="routed"}} {}"#,
             CLIENTS * EACH
         )]
     );

@@ -31,7 +31,11 @@ pub fn trailers() -> ProcessingRequest {
 }
 
 pub fn response_headers(kind: &'static str, end: bool) -> ProcessingRequest {
-    let headers = Some(HeaderMap::from_iter([(":status", "200"), ("content-type", kind)]));
+    response_head("200", kind, end)
+}
+
+pub fn response_head(status: &'static str, kind: &'static str, end: bool) -> ProcessingRequest {
+    let headers = Some(HeaderMap::from_iter([(":status", status), ("content-type", kind)]));
     Request::ResponseHeaders(HttpHeaders { headers, end_of_stream: end }).into()
 }
 

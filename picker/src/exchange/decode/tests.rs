@@ -1,0 +1,255 @@
+use std::io::Write;
+
+use brotli::enc::BrotliEncoderParams;
+use flate2::Compression;
+use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+use futures::FutureExt;
+use proptest::prelude::*;
+use rstest::rstest;
+use ruzstd::encoding::{CompressionLevel, compress_to_vec};
+
+use super::*;
+use crate::exchange::BodyBudget;
+
+const MAX_BODY: usize = 3 << 19;
+
+fn limits(budget: usize) -> Limits {
+    Limits {
+        max_body: MAX_BODY,
+        body_timeout: std::time::Duration::from_secs(1),
+        subset_filter: true,
+        budget: BodyBudget::new(budget),
+    }
+}
+
+fn headers(encoding: &str) -> Headers {
+    let pairs = [("content-type", "application/json"), ("content-encoding", encoding)];
+    Headers(pairs.map(|(name, value)| (Bytes::from(name.to_owned()), Bytes::from(value.to_owned()))).into())
+}
+
+/// `text` with one more coding.
+fn packed(name: &str, text: &[u8]) -> Vec<u8> {
+    match name {
+        "gzip" => {
+            let mut out = GzEncoder::new(Vec::new(), Compression::default());
+            out.write_all(text).unwrap();
+            out.finish().unwrap()
+        }
+        "deflate" => {
+            let mut out = ZlibEncoder::new(Vec::new(), Compression::default());
+            out.write_all(text).unwrap();
+            out.finish().unwrap()
+        }
+        "raw" => {
+            let mut out = DeflateEncoder::new(Vec::new(), Compression::default());
+            out.write_all(text).unwrap();
+            out.finish().unwrap()
+        }
+        "br" => {
+            let mut out = Vec::new();
+            let params = BrotliEncoderParams { quality: 5, lgwin: 20, ..Default::default() };
+            brotli::BrotliCompress(&mut &text[..], &mut out, &params).unwrap();
+            out
+        }
+        "zstd" => compress_to_vec(text, CompressionLevel::Fastest),
+        other => panic!("{other}"),
+    }
+}
+
+/// What is made of `body`, and how many bytes of the budget it takes then.
+async fn decoded(encoding: &str, body: &[u8], budget: usize) -> (Decoded, usize) {
+    let limits = limits(budget);
+    let mut held = limits.budget.share();
+    let (headers, body) = (headers(encoding), Bytes::copy_from_slice(body));
+    assert!(is_needed(&headers, &body));
+    let decoded = decode(&headers, &body, &limits, &mut held).await;
+    (decoded, held.taken())
+}
+
+const BUDGET: usize = 64 << 20;
+
+fn chat(length: usize) -> Vec<u8> {
+    let words: String = (0..length / 8).map(|n| format!("w{:06} ", n * 7919 % 999_983)).collect();
+    format!(r#"{{"model":"m","messages":[{{"role":"user","content":"{words}"}}]}}"#).into_bytes()
+}
+
+fn whole(text: &[u8]) -> Decoded {
+    Decoded { text: Bytes::copy_from_slice(text), partial: false }
+}
+
+#[rstest]
+#[tokio::test]
+async fn every_coding_is_undone(
+    #[values("gzip", "deflate", "br", "zstd")] name: &str,
+    #[values(0, 100, 100_000, 1_200_000)] length: usize,
+) {
+    let text = chat(length);
+    let (decoded, taken) = decoded(name, &packed(name, &text), BUDGET).await;
+    assert_eq!(decoded, whole(&text));
+    assert!((text.len()..=2 * text.len() + STEP).contains(&taken), "{taken} for {}", text.len());
+}
+
+#[tokio::test]
+async fn deflate_may_come_without_the_format_of_zlib() {
+    let text = chat(50_000);
+    assert_eq!(decoded("deflate", &packed("raw", &text), BUDGET).await.0, whole(&text));
+}
+
+#[tokio::test]
+async fn several_codings_are_undone_from_the_last_to_the_first() {
+    let text = chat(200_000);
+    let body = packed("br", &packed("gzip", &text));
+    assert_eq!(decoded("gzip, br", &body, BUDGET).await.0, whole(&text));
+    assert_eq!(decoded("gzip, identity, br", &body, BUDGET).await.0, whole(&text));
+    assert_eq!(decoded("br, gzip", &body, BUDGET).await.0, Decoded { text: Bytes::new(), partial: true });
+    let body = packed("zstd", &packed("deflate", &packed("gzip", &text)));
+    assert_eq!(decoded("gzip, deflate, zstd", &body, BUDGET).await.0, whole(&text));
+}
+
+#[tokio::test]
+async fn members_of_a_gzip_file_are_one_text() {
+    let text = chat(10_000);
+    let (start, rest) = text.split_at(4000);
+    let body = [packed("gzip", start), packed("gzip", b""), packed("gzip", rest)].concat();
+    assert_eq!(decoded("gzip", &body, BUDGET).await.0, whole(&text));
+    // No text is worth so many.
+    let many = packed("gzip", b"").repeat(100_000);
+    assert_eq!(decoded("gzip", &many, BUDGET).await.0, Decoded { text: Bytes::new(), partial: true });
+}
+
+#[rstest]
+#[tokio::test]
+async fn of_the_beginning_of_a_body_the_beginning_of_its_text_is_made(
+    #[values("gzip", "deflate", "br", "zstd")] name: &str,
+) {
+    let text = chat(1_000_000);
+    let body = packed(name, &text);
+    let (decoded, _) = decoded(name, &body[..body.len() / 2], BUDGET).await;
+    assert!(decoded.partial);
+    assert!(text.starts_with(&decoded.text));
+    assert!(decoded.text.len() > text.len() / 4, "{} of {}", decoded.text.len(), text.len());
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_text_that_is_too_long_is_read_to_the_limit(#[values("gzip", "deflate", "br", "zstd")] name: &str) {
+    // By the limit of bodies.
+    let text = chat(2 << 20);
+    let (made, taken) = decoded(name, &packed(name, &text), BUDGET).await;
+    assert_eq!(made, Decoded { text: Bytes::copy_from_slice(&text[..MAX_BODY]), partial: true });
+    assert_eq!(taken, MAX_BODY);
+    // By the ratio.
+    let bomb = packed(name, &vec![b' '; 4 << 20]);
+    let most = MAX_BODY.min((bomb.len() * RATIO).max(AMPLE));
+    let (made, taken) = decoded(name, &bomb, BUDGET).await;
+    assert_eq!((made.text.len(), made.partial, taken), (most, true, most));
+    // A text of just that length is whole.
+    let text = vec![b' '; AMPLE];
+    assert_eq!(decoded(name, &packed(name, &text), BUDGET).await.0, whole(&text));
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_text_takes_no_more_than_the_budget_has(#[values("gzip", "deflate", "br", "zstd")] name: &str) {
+    let text = chat(1_000_000);
+    let (made, taken) = decoded(name, &packed(name, &text), 2 << 20).await;
+    assert!(made.partial || made.text.len() == text.len());
+    assert!(text.starts_with(&made.text));
+    assert!((made.text.len()..2 << 20).contains(&taken), "{taken}");
+    let (made, taken) = decoded(name, &packed(name, &text), 1000).await;
+    assert_eq!((made, taken), (Decoded { text: Bytes::new(), partial: true }, 0));
+}
+
+#[tokio::test]
+async fn blocks_without_content_are_not_read_for_long() {
+    // Stored blocks of no bytes.
+    let empty = [0, 0, 0, 0xff, 0xff].repeat(400_000);
+    let (made, _) = decoded("deflate", &empty, BUDGET).await;
+    assert_eq!(made, Decoded { text: Bytes::new(), partial: true });
+    // The same behind another coding, where few bytes of the body are many of them.
+    let (made, _) = decoded("deflate, gzip", &packed("gzip", &empty), BUDGET).await;
+    assert_eq!(made, Decoded { text: Bytes::new(), partial: true });
+}
+
+#[rstest]
+#[case::no_gzip("gzip", b"{\"model\":\"m\"}")]
+#[case::no_zstd("zstd", b"{\"model\":\"m\"}")]
+#[case::no_brotli("br", b"{\"model\":\"m\"}")]
+#[case::large_brotli_window("br", b"\x11\x1e\x00")]
+#[case::large_zstd_window("zstd", b"\x28\xb5\x2f\xfd\x00\xf8\x01\x00\x00")]
+#[case::skippable_frame("zstd", b"\x50\x2a\x4d\x18\x00\x00\x00\x00")]
+#[tokio::test]
+async fn of_what_is_none_nothing_is_made(#[case] name: &str, #[case] body: &[u8]) {
+    assert_eq!(decoded(name, body, BUDGET).await.0, Decoded { text: Bytes::new(), partial: true });
+}
+
+#[tokio::test]
+async fn others_have_their_turn_while_a_long_text_is_made() {
+    let (limits, body) = (limits(BUDGET), Bytes::from(packed("gzip", &chat(1_000_000))));
+    let (mut held, headers) = (limits.budget.share(), headers("gzip"));
+    let mut decoding = Box::pin(decode(&headers, &body, &limits, &mut held));
+    let mut turns = 0;
+    while decoding.as_mut().now_or_never().is_none() {
+        turns += 1;
+        tokio::task::yield_now().await;
+    }
+    assert!(turns >= 1_000_000 / STEP, "{turns}");
+}
+
+#[tokio::test]
+async fn a_compressed_body_may_be_in_another_encoding_too() {
+    let text = chat(1000);
+    let wide: Vec<u8> =
+        std::str::from_utf8(&text).unwrap().encode_utf16().flat_map(u16::to_le_bytes).collect();
+    assert_eq!(decoded("zstd", &packed("zstd", &wide), BUDGET).await.0, whole(&text));
+}
+
+#[test]
+fn only_what_may_be_json_is_decoded() {
+    let of = |kind: Option<&'static str>, encoding: &'static str| {
+        let kind = kind.map(|kind| ("content-type", kind));
+        let pairs = kind.into_iter().chain([("content-encoding", encoding)]);
+        Headers(pairs.map(|(name, value)| (Bytes::from(name), Bytes::from(value))).collect())
+    };
+    let needed = |kind, encoding| is_needed(&of(kind, encoding), b"\x1f\x8b");
+    assert!(
+        [Some("application/json; charset=utf-8"), Some("text/plain"), None]
+            .map(|k| needed(k, "gzip"))
+            .iter()
+            .all(|n| *n)
+    );
+    assert!(!needed(Some("multipart/form-data; boundary=x"), "gzip"));
+    assert!(!needed(Some("application/octet-stream"), "br"));
+    assert!(!needed(Some("application/json"), "identity"));
+    assert!(!needed(Some("application/json"), "compress"));
+    assert!(!is_needed(&of(None, "gzip"), b""));
+    assert!(is_readable(&of(None, "gzip")) && is_readable(&Headers::default()));
+    assert!(!is_readable(&of(None, "gzip, compress")));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_bytes_take_more_than_they_may(
+        name in prop::sample::select(vec!["gzip", "deflate", "br", "zstd", "br, gzip"]),
+        text in prop::collection::vec(any::<u8>(), 0..3000),
+        flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        noise: bool,
+    ) {
+        let last = name.rsplit(", ").next().unwrap();
+        let mut body = if noise { text } else { packed(last, &text) };
+        for (at, byte) in flips {
+            if !body.is_empty() {
+                let at = at.index(body.len());
+                body[at] = byte;
+            }
+        }
+        if !body.is_empty() {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let (made, taken) = runtime.block_on(decoded(name, &body, BUDGET));
+            prop_assert!(made.text.len() <= AMPLE);
+            prop_assert!(taken <= 4 * AMPLE);
+        }
+    }
+}
