@@ -48,8 +48,9 @@ impl<'a> Compiler<'a> {
         names: impl Iterator<Item = &'n str>,
     ) {
         let names: Vec<_> = names.collect();
-        let there_are = if names.is_empty() { "no plugins".to_owned() } else { names.join(", ") };
-        let message = format!("no plugin is called {name:?}; there are: {there_are}");
-        self.fail(path, ErrorKind::UnknownRef, message);
+        let no_plugins = if names.is_empty() { "; there are no plugins" } else { "" };
+        let message = format!("no plugin is called {name:?}{no_plugins}");
+        let there_are = ("there are", &*names);
+        self.errors.push(ConfigError::unknown(path, ErrorKind::UnknownRef, message, name, there_are));
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::context::Compiler;
-use crate::config::{ErrorKind, PluginSpec};
+use crate::config::{ConfigError, ErrorKind, PluginSpec};
 use crate::plugin::{Asked, BuildCx, Building, Registration, Role, Roles, parameter_path};
 use crate::strategy::Named;
 
@@ -166,8 +166,9 @@ impl Compiler<'_> {
             }
             None if !kind.is_empty() => {
                 let known: Vec<_> = self.registry.types().collect();
-                let message = format!("unknown plugin type {kind:?}; known: {}", known.join(", "));
-                self.fail(path, ErrorKind::UnknownPlugin, message);
+                let message = format!("unknown plugin type {kind:?}");
+                let known = ("known", &*known);
+                self.errors.push(ConfigError::unknown(path, ErrorKind::UnknownPlugin, message, kind, known));
             }
             _ => {}
         }

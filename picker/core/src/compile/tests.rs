@@ -87,7 +87,7 @@ schedulingProfiles:
             error(
                 "plugins[2].parameters.matchLengthWieght",
                 ErrorKind::UnknownField,
-                "unknown field `matchLengthWieght`, expected one of `prefixMatchInfoProducerName`, `matchLengthWeight`, `matchLengthScaleTokens`"
+                "unknown field `matchLengthWieght`; the nearest is \"matchLengthWeight\"; known here: prefixMatchInfoProducerName, matchLengthWeight, matchLengthScaleTokens"
             ),
             error(
                 "plugins[2].parameters.matchLengthScaleTokens",
@@ -162,7 +162,7 @@ schedulingProfiles:
             error(
                 "schedulingProfiles[1].plugin",
                 ErrorKind::UnknownField,
-                "unknown field; known here: name, plugins"
+                "unknown field; the nearest is \"plugins\"; known here: name, plugins"
             ),
         ]
     );
@@ -215,7 +215,7 @@ fn what_only_a_file_may_say_is_unknown_in_a_resource() {
         errors(&routing, Scope::Resource),
         [
             error("featureGates", ErrorKind::UnknownField, message),
-            error("dataLayer", ErrorKind::UnknownField, message)
+            error("dataLayer", ErrorKind::UnknownField, "unknown field")
         ]
     );
     assert_eq!(
@@ -443,7 +443,7 @@ fn a_source_of_endpoints_needs_its_path() {
             error(
                 "plugins[0].parameters.watch",
                 ErrorKind::UnknownField,
-                "unknown field `watch`, expected `path` or `watchFile`"
+                "unknown field `watch`; the nearest is \"watchFile\"; known here: path, watchFile"
             ),
             error("plugins[0].parameters.path", ErrorKind::Missing, "is required"),
         ]

@@ -217,8 +217,8 @@ impl<'a> Fields<'a> {
 
     fn close(self, errors: &mut Vec<ConfigError>) {
         for (name, _) in &self.rest {
-            let message = format!("unknown field; known here: {}", self.known.join(", "));
-            errors.push(ConfigError::new(self.at(name), ErrorKind::UnknownField, message));
+            let (message, known) = ("unknown field".to_owned(), ("known here", &*self.known));
+            errors.push(ConfigError::unknown(self.at(name), ErrorKind::UnknownField, message, name, known));
         }
     }
 }

@@ -205,9 +205,8 @@ impl<'a> BuildCx<'a> {
     /// When there is none of that name.
     pub fn profile(&self, field: &str, name: &str) -> Result<usize, BuildError> {
         self.find_profile(name).ok_or_else(|| {
-            let there_are = self.building.profiles.join(", ");
-            let message = format!("there is no scheduling profile called {name:?}; there are: {there_are}");
-            BuildError::unknown_ref(field, message)
+            let message = format!("there is no scheduling profile called {name:?}");
+            BuildError::none_of(field, message, name, self.building.profiles.iter().map(String::as_str))
         })
     }
 

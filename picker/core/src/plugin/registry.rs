@@ -4,7 +4,7 @@ use schemars::Schema;
 use serde_json::{Map, Value};
 
 use super::build::BuildCx;
-use super::error::{BuildError, parameter_path};
+use super::error::BuildError;
 use super::params;
 use super::{Plugin, Role, Roles, Stability};
 use crate::config::ConfigError;
@@ -64,10 +64,8 @@ impl Registration {
         cx: &mut BuildCx<'_>,
     ) -> Result<Roles, Vec<ConfigError>> {
         let empty = Map::new();
-        (self.build)(params.unwrap_or(&empty), cx).map_err(|errors| {
-            let place = |e: BuildError| ConfigError::new(parameter_path(path, &e.field), e.kind, e.message);
-            errors.into_iter().map(place).collect()
-        })
+        (self.build)(params.unwrap_or(&empty), cx)
+            .map_err(|errors| errors.into_iter().map(|error| error.at(path)).collect())
     }
 }
 
