@@ -10,7 +10,7 @@ use crate::strategy::NeededFile;
 pub(super) struct Compiler<'a> {
     pub registry: &'a Registry,
     pub errors: Vec<ConfigError>,
-    warnings: Vec<ConfigError>,
+    pub warnings: Vec<ConfigError>,
 }
 
 impl<'a> Compiler<'a> {
@@ -27,7 +27,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// The warnings, in the order of the text of `routing`.
-    pub fn warnings(self, routing: &Value) -> Box<[Warning]> {
+    pub fn told_warnings(self, routing: &Value) -> Box<[Warning]> {
         config::told(self.warnings, routing).0.into_iter().map(Warning::from).collect()
     }
 

@@ -55,7 +55,8 @@ impl ConfigError {
         written: &str,
         (intro, known): (&str, &[&str]),
     ) -> Self {
-        let near = nearest(written, known).map_or_else(String::new, |near| format!("; the nearest is {near:?}"));
+        let near =
+            nearest(written, known).map_or_else(String::new, |near| format!("; the nearest is {near:?}"));
         let list = if known.is_empty() { String::new() } else { format!("{intro}: {}", joined(known)) };
         Self { list, ..Self::new(path, kind, format!("{message}{near}")) }
     }

@@ -23,7 +23,12 @@ impl BuildError {
 
     /// A reference to something that isn't there.
     pub fn unknown_ref(field: &str, message: impl Into<String>) -> Self {
-        Self { field: field.to_owned(), message: message.into(), kind: ErrorKind::UnknownRef, instead_of: None }
+        Self {
+            field: field.to_owned(),
+            message: message.into(),
+            kind: ErrorKind::UnknownRef,
+            instead_of: None,
+        }
     }
 }
 

@@ -77,6 +77,7 @@ pub struct CoreMetricsExtractor;
 
 impl Plugin for CoreMetricsExtractor {
     const TYPE: &'static str = CORE_EXTRACTOR;
+    const ALIASES: &'static [&'static str] = &["model-server-protocol-metrics"];
     const SUMMARY: &'static str = "Says what inference engines call their metrics, and makes further ones attributes of endpoints. Without one, the known engines are told apart by what they say.";
     const ROLES: &'static [Role] = &[Role::Extractor];
     const SAMPLE: &'static str = "\
