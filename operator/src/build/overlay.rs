@@ -19,6 +19,9 @@ pub enum OverlayError {
     /// A value of the wrong type.
     #[error("spec.picker.podTemplate: {0}")]
     Shape(#[from] serde_json::Error),
+    /// One that was not read.
+    #[error("spec.picker.podTemplate: {0}")]
+    Unread(String),
     /// A field that pods don't have.
     #[error("spec.picker.podTemplate.{0}: pods have no such field")]
     Unknown(String),
