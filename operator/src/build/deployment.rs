@@ -101,7 +101,7 @@ fn template(input: &Input<'_>) -> Value {
         pod["volumes"] = json!([{"name": "tls", "secret": secret}]);
     }
     json!({
-        "metadata": {"labels": names::pod_labels(input.name, input.strategy, input.pool)},
+        "metadata": {"labels": input.pod_labels()},
         "spec": pod,
     })
 }

@@ -91,12 +91,13 @@ pub enum OverlayError {
 }
 
 /// Labels that a template may not set.
-const OWN_LABELS: [&str; 6] = [
+const OWN_LABELS: [&str; 7] = [
     "app.kubernetes.io/name",
     "app.kubernetes.io/instance",
     names::MANAGED_BY,
     names::COMPONENT,
     names::STRATEGY,
+    names::STRATEGY_UID,
     names::POOL,
 ];
 
