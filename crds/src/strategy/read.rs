@@ -124,7 +124,11 @@ impl Large {
             pod_template: Option<&'a RawValue>,
         }
         let Ok(Strategy { spec: Spec { routing, picker }, status }) = serde_json::from_str(text) else {
-            return if text.len() > MAX_REST { Err(too_long(text.len(), MAX_REST)) } else { Ok(Self::default()) };
+            return if text.len() > MAX_REST {
+                Err(too_long(text.len(), MAX_REST))
+            } else {
+                Ok(Self::default())
+            };
         };
         let routing = routing.map_or("", RawValue::get);
         let template = picker.and_then(|picker| picker.pod_template).map_or("", RawValue::get);
@@ -278,7 +282,8 @@ mod tests {
     #[test]
     fn a_routing_of_very_many_values_is_not_read() {
         let parameters = |count: usize| format!(r#"{{"x":[{}]}}"#, vec!["{}"; count].join(","));
-        let read = |count| RoutingStrategy::read(&strategy(&parameters(count), "Takeover")).unwrap().spec.routing.0;
+        let read =
+            |count| RoutingStrategy::read(&strategy(&parameters(count), "Takeover")).unwrap().spec.routing.0;
         assert!(read(8000).is_object());
         assert_eq!(read(10_000), json!("too large: 20011 values, more than 16384"));
     }
@@ -290,7 +295,8 @@ mod tests {
 
     #[test]
     fn of_the_metadata_only_what_is_used_stays() {
-        let metadata = r#""name":"chat","generation":3,"finalizers":["a/b"],"labels":{"a":"b"},"annotations":{"c":"d"}"#;
+        let metadata =
+            r#""name":"chat","generation":3,"finalizers":["a/b"],"labels":{"a":"b"},"annotations":{"c":"d"}"#;
         let text = strategy("{}", "Takeover").replace(r#""name":"chat""#, metadata);
         let read = RoutingStrategy::read(&text).unwrap().metadata;
         let kept = (read.name.as_deref(), read.namespace.as_deref(), read.generation, read.finalizers);

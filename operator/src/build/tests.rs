@@ -120,9 +120,11 @@ fn of_a_secret_pods_see_the_certificate_and_its_key() {
 fn the_token_of_prometheus_is_for_pods_of_the_strategy_alone() {
     let metrics = |auth| Metrics { auth, service_monitor: true };
     let objects = |auth| {
-        let text = yaml("qwen-2.5", PoolGroup::V1, &PickerSpec { metrics: metrics(auth), ..PickerSpec::default() });
+        let text =
+            yaml("qwen-2.5", PoolGroup::V1, &PickerSpec { metrics: metrics(auth), ..PickerSpec::default() });
         let find = |kind: &str| {
-            let object = text.split("---\n").find(|object| object.contains(&format!("kind: {kind}\n"))).unwrap();
+            let object =
+                text.split("---\n").find(|object| object.contains(&format!("kind: {kind}\n"))).unwrap();
             serde_saphyr::from_str::<Value>(object).unwrap()
         };
         (find("ServiceMonitor"), find("Service"), find("Deployment"))
@@ -146,7 +148,10 @@ fn the_token_of_prometheus_is_for_pods_of_the_strategy_alone() {
     assert_eq!(selected, labels);
     assert!(selected.iter().all(|(name, value)| service["metadata"]["labels"][name] == *value));
     // Without a token there is nothing to keep from others.
-    assert_eq!(objects(false).0["spec"]["endpoints"], json!([{"port": "metrics", "path": "/metrics", "scheme": "http"}]));
+    assert_eq!(
+        objects(false).0["spec"]["endpoints"],
+        json!([{"port": "metrics", "path": "/metrics", "scheme": "http"}])
+    );
 }
 
 /// What is said against pickers of `image`, with metrics for those who may read them or for all.

@@ -148,7 +148,9 @@ mod tests {
     #[test]
     fn what_there_is_no_room_for_says_so() {
         let mut ledger = Ledger::default();
-        let Event::Apply(refused) = ledger.admit(Event::Apply(strategy("llm", "chat", 9 << 20))) else { panic!() };
+        let Event::Apply(refused) = ledger.admit(Event::Apply(strategy("llm", "chat", 9 << 20))) else {
+            panic!()
+        };
         let why = refused.spec.routing.0.as_str().unwrap();
         assert!(why.starts_with("too large beside the other strategies of the namespace: 94"), "{why}");
         assert_eq!(crds::strategy::unreadable(&refused.spec.picker.pod_template), Some(why));

@@ -92,7 +92,8 @@ mod tests {
     fn what_is_remembered_is_bounded_by_its_length() {
         let compiled = CompiledRoutings::default();
         for n in 0..200 {
-            let plugins: Vec<_> = (0..40).map(|i| json!({"type": format!("{n}-{i}-{}", "x".repeat(900))})).collect();
+            let plugins: Vec<_> =
+                (0..40).map(|i| json!({"type": format!("{n}-{i}-{}", "x".repeat(900))})).collect();
             compiled.compile(&json!({"plugins": plugins})).unwrap_err();
         }
         let known = compiled.0.lock().unwrap();

@@ -22,6 +22,7 @@ fn says_where_pages_are() {
             path: Some("/prometheus?x=1".to_owned()),
             port: Some(9400),
             tls: None,
+            plain: true,
             interval: Some(Duration::from_millis(1500)),
         })
     );
