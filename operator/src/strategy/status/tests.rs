@@ -199,6 +199,35 @@ fn a_pod_that_only_looks_like_a_picker_is_none() {
     assert_eq!(said(&compute(&snapshot, &valid, &outcome, at(0)), "Programmed").0, "False");
 }
 
+/// Two ports of one address are not those of both pods.
+#[test]
+fn pods_of_a_node_that_do_not_say_which_port_is_theirs_are_named() {
+    let (mut snapshot, outcome) = well();
+    let on_host = |name: &str, declared: &[u16]| {
+        let mut pod = (*pod(name, &[("app", "qwen")], true)).clone();
+        let address = "10.0.0.7".parse().unwrap();
+        pod.host = Some(HostPod { address, declared: declared.into() });
+        Arc::new(pod)
+    };
+    let message = |snapshot: &Snapshot| {
+        let valid = validate(snapshot, &defaults(), |_| Ok([].into()));
+        let status = compute(snapshot, &valid, &outcome, at(0));
+        status.conditions.iter().find(|condition| condition.type_ == "HasEndpoints").unwrap().message.clone()
+    };
+    snapshot.pods[2] = on_host("vllm-0", &[]);
+    assert_eq!(message(&snapshot), "every pool selects a ready pod");
+    snapshot.pods.push(on_host("vllm-1", &[]));
+    assert_eq!(
+        message(&snapshot),
+        "every pool selects a ready pod; pods vllm-0, vllm-1 of pool qwen share the address of their node (hostNetwork), \
+         and each counts as the owner of all ports: give each of them the containerPort that it serves, or the annotation \
+         inference.networking.k8s.io/active-ports"
+    );
+    snapshot.pods[2] = on_host("vllm-0", &[8000]);
+    snapshot.pods[3] = on_host("vllm-1", &[8001]);
+    assert_eq!(message(&snapshot), "every pool selects a ready pod");
+}
+
 #[test]
 fn endpoints_are_some_none_ready_or_none() {
     let (mut snapshot, outcome) = well();
