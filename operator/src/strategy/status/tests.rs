@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::core::DynamicObject;
+use kube_ext::host_network::HostPod;
 use picker_core::config::{ConfigError, ErrorKind, Errors};
 use serde_json::json;
 

@@ -62,7 +62,7 @@ impl ConfigError {
     }
 
     /// Puts the list into the message, if `told` has not been told it yet.
-    pub(super) fn tell_list(&mut self, told: &mut BTreeSet<String>) {
+    pub(crate) fn tell_list(&mut self, told: &mut BTreeSet<String>) {
         let list = std::mem::take(&mut self.list);
         if !list.is_empty() && !told.contains(&list) {
             self.message.push_str("; ");
