@@ -220,9 +220,9 @@ fn pods_of_a_node_that_do_not_say_which_port_is_theirs_are_named() {
     snapshot.pods.push(on_host("vllm-1", &[]));
     assert_eq!(
         message(&snapshot),
-        "every pool selects a ready pod; pods vllm-0, vllm-1 of pool qwen share the address of their node (hostNetwork), \
-         and each counts as the owner of all ports: give each of them the containerPort that it serves, or the annotation \
-         inference.networking.k8s.io/active-ports"
+        "every pool selects a ready pod; give pods vllm-0, vllm-1 of pool qwen the annotation \
+         inference.networking.k8s.io/active-ports or their containerPort: they share the address of a node, and each counts \
+         as owner of all ports"
     );
     snapshot.pods[2] = on_host("vllm-0", &[8000]);
     snapshot.pods[3] = on_host("vllm-1", &[8001]);

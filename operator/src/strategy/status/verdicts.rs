@@ -154,8 +154,8 @@ fn unclear_ports(snapshot: &Snapshot, valid: &Valid) -> Option<String> {
         let names: Vec<_> = hosts.iter().filter(unclear).take(MOST_NAMED).map(|(name, _)| *name).collect();
         (!names.is_empty()).then(|| {
             format!(
-                "pods {} of pool {} share the address of their node (hostNetwork), and each counts as the owner of all \
-                 ports: give each of them the containerPort that it serves, or the annotation {}",
+                "give pods {} of pool {} the annotation {} or their containerPort: they share the address of a node, and \
+                 each counts as owner of all ports",
                 names.join(", "),
                 served.pool.name(),
                 ACTIVE_PORTS[0],
@@ -165,7 +165,7 @@ fn unclear_ports(snapshot: &Snapshot, valid: &Valid) -> Option<String> {
 }
 
 /// How many pods a message names.
-const MOST_NAMED: usize = 4;
+const MOST_NAMED: usize = 2;
 
 fn available(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome) -> Verdict {
     if valid.workloads.is_empty() {
