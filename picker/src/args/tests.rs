@@ -335,7 +335,7 @@ fn metrics_in_another_place() {
 #[case(&["--drain-timeout", "soon"], "write one like 50ms, 2s or 1m30s")]
 #[case(&["--secure-serving=perhaps"], "must be true or false")]
 #[case(&["--grpc-port", "99999"], "99999 is not in 0..=65535")]
-#[case(&["--model-server-metrics-scheme=https"], "'https' for '--model-server-metrics-scheme <SCHEME>'")]
+#[case(&["--model-server-metrics-scheme=ftp"], "'ftp' for '--model-server-metrics-scheme <SCHEME>'")]
 #[case(&["--model-server-metrics-path", "metrics"], "must be a path, and begin with /")]
 #[case(&["--no-such-flag"], "unexpected argument '--no-such-flag'")]
 fn what_is_wrong_is_said(#[case] line: &[&str], #[case] part: &str) {
