@@ -89,7 +89,7 @@ schedulingProfiles:
             error(
                 "plugins[2].parameters.matchLengthWieght",
                 ErrorKind::UnknownField,
-                "unknown field `matchLengthWieght`; the nearest is \"matchLengthWeight\"; known here: prefixMatchInfoProducerName, matchLengthWeight, matchLengthScaleTokens"
+                "unknown field `matchLengthWieght`; the nearest is \"matchLengthWeight\"; known here: prefixMatchInfoProducerName, matchLengthWeight, matchLengthScaleTokens, autoTune, blockSizeTokens, blockSize, hashBlockSize, maxPrefixBlocksToMatch, maxPrefixTokensToMatch, lruCapacityPerServer"
             ),
             error(
                 "plugins[2].parameters.matchLengthScaleTokens",
