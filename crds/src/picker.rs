@@ -5,7 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::schema::{free_form, rule};
+use crate::schema::{free_form, resources, rule};
 
 /// The Deployment that is made for each pool.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -29,6 +29,7 @@ pub struct PickerSpec {
     /// Resources of the picker's container. Default: requests of 100m CPU and 128Mi memory, and a limit of
     /// 1Gi memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(schema_with = "resources")]
     pub resources: Option<ResourceRequirements>,
     /// What a gateway does when no picker answers, written to the pool. FailOpen: it picks an endpoint by
     /// itself. FailClose: it refuses the request.
@@ -55,7 +56,7 @@ pub struct PickerSpec {
     /// nodeSelector, tolerations, affinity, topologySpreadConstraints, priorityClassName and so on; and of the
     /// container called picker its resources, RUST_LOG, RUST_BACKTRACE and TOKIO_WORKER_THREADS of its env, and args
     /// about logging, limits and timeouts, which are added to those that are there. The rest needs an operator with --allow-unsafe-pod-templates. An object
-    /// with `$patch: delete` takes what has its name out.
+    /// with `$patch: delete` takes what has its name out. At most 32 KiB of JSON.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     #[schemars(schema_with = "free_form")]
     pub pod_template: Map<String, Value>,

@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use crate::schema::rule;
+use crate::schema::{MAX_FIELDS, rule};
 
 /// A routing body exactly as the API server stores it. Kept as plain JSON, so that its revision
 /// ([`picker_core::config::revision`]) is that of the stored form and a field that this release doesn't
@@ -53,6 +53,7 @@ impl JsonSchema for RoutingBody {
                     "type": "object",
                     "x-kubernetes-preserve-unknown-fields": true,
                     "x-kubernetes-map-type": "atomic",
+                    "maxProperties": MAX_FIELDS,
                 });
                 parameters["description"] = description.unwrap_or_default();
             }

@@ -5,6 +5,8 @@
 
 mod read;
 
+pub use read::{MAX_POD_TEMPLATE, unreadable};
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use kube::CustomResource;
 use schemars::JsonSchema;

@@ -20,6 +20,7 @@ pub mod fixtures;
 pub mod images;
 pub mod kubectl;
 pub mod load;
+pub mod local;
 pub mod paths;
 pub mod progress;
 pub mod shell;

@@ -2,15 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::load::{Ask, Client};
-use e2e::tools::{Tools, cargo};
+use e2e::local::{built, started};
+use e2e::tools::Tools;
 use e2e::{Progress, paths, until};
-use tokio::process::{Child, Command};
 
 const GATEWAY: &str = "http://127.0.0.1:8081";
 const PICKER: &str = "http://127.0.0.1:9090";
@@ -26,7 +24,7 @@ async fn the_first_minute_of_the_readme() {
 async fn story() -> Result<()> {
     let progress = Progress::stdout();
     let tools = Tools::ready(&progress).await?;
-    let programs = progress.step("building sim and picker", built()).await?;
+    let programs = progress.step("building sim and picker", built(&["sim", "picker"])).await?;
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("try.yaml");
     let sample = fs::read_to_string(paths::checkout().join("config/samples/file-discovery.yaml"))?;
@@ -74,21 +72,4 @@ async fn asked(client: &Client, times: usize) -> Result<BTreeMap<String, usize>>
         *servers.entry(answer.pod().context("an unnamed server")?.to_owned()).or_default() += 1;
     }
     Ok(servers)
-}
-
-/// Builds them as the tests are built, and gives back their folder.
-async fn built() -> Result<std::path::PathBuf> {
-    let args = ["build", "--profile", "e2e", "--locked", "--bins", "-p", "sim", "-p", "picker"];
-    cargo(&args).done().await?;
-    // The test itself lies in `deps`, one folder below the programs.
-    let here = std::env::current_exe()?;
-    here.parent().and_then(Path::parent).map(Path::to_owned).context("a test lies in a folder")
-}
-
-/// Runs it at the root of the checkout until the value is dropped.
-fn started(program: &Path, args: &[&str]) -> Result<Child> {
-    let mut command = Command::new(program);
-    command.args(args).current_dir(paths::checkout()).stdin(Stdio::null());
-    command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    command.spawn().with_context(|| format!("starting {}", program.display()))
 }

@@ -10,6 +10,7 @@
 //!   ([`ReadPartial`](read_partial::ReadPartial)), and what can't be decoded is left out, or is an error of this object
 //!   alone.
 
+pub mod host_network;
 pub mod object_parts;
 pub mod optional_kind;
 pub mod partial_object;

@@ -1,5 +1,6 @@
 //! Caches of the cluster: one watch for each kind, kept warm whether or not this process leads.
 
+mod held;
 mod index;
 mod pods;
 mod read;
@@ -8,6 +9,7 @@ mod triggers;
 mod watch;
 mod watches;
 
+pub(crate) use held::revision_in_cache;
 pub use index::Index;
 pub use pods::PodFacts;
 pub(crate) use read::{PoolKind, PoolOf};

@@ -12,6 +12,8 @@ pub const FINALIZER: &str = "waypost.dev/release-pools";
 
 /// Label with the name of the strategy that an object belongs to.
 pub const STRATEGY: &str = "waypost.dev/strategy";
+/// Label with the UID of that strategy, which nobody knows before it is made, and no other strategy has.
+pub const STRATEGY_UID: &str = "waypost.dev/strategy-uid";
 /// Label of an object of the cluster with the namespace of the strategy that it belongs to.
 pub const NAMESPACE: &str = "waypost.dev/namespace";
 /// Label with the name of the pool that an object serves, cut to what a label can hold.
@@ -71,12 +73,13 @@ pub fn selector(picker: &str) -> BTreeMap<String, String> {
 }
 
 /// The labels of a picker pod.
-pub fn pod_labels(picker: &str, strategy: &str, pool: &str) -> BTreeMap<String, String> {
+pub fn pod_labels(picker: &str, (strategy, uid): (&str, &str), pool: &str) -> BTreeMap<String, String> {
     let mut labels = selector(picker);
     labels.extend([
         (MANAGED_BY.to_owned(), MANAGED_BY_WAYPOST.to_owned()),
         (COMPONENT.to_owned(), COMPONENT_PICKER.to_owned()),
         (STRATEGY.to_owned(), strategy.to_owned()),
+        (STRATEGY_UID.to_owned(), uid.to_owned()),
         (POOL.to_owned(), label(pool)),
     ]);
     labels

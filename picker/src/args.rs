@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use crds::PoolGroup;
 use http::uri::PathAndQuery;
-use picker_core::scrape::ServerShare;
+use picker_core::scrape::{ServerShare, Tls};
 use picker_serve::StreamTasks;
 use smallvec::SmallVec;
 
@@ -96,6 +96,8 @@ pub enum TlsVersion {
 pub enum Scheme {
     /// In plaintext.
     Http,
+    /// By TLS.
+    Https,
 }
 
 /// How to serve.
@@ -202,9 +204,32 @@ pub struct ServeArgs {
     /// Port of the metrics of model servers; 0 is the port that serves requests
     #[arg(long, value_name = "PORT", help_heading = "Scraping", default_value_t = 0)]
     pub model_server_metrics_port: u16,
-    /// Scheme of the metrics of model servers
+    /// Scheme of the metrics of model servers, where the strategy's metrics-data-source names none
     #[arg(long, value_name = "SCHEME", help_heading = "Scraping", default_value = "http")]
     pub model_server_metrics_scheme: Scheme,
+    /// Whether the certificates of model servers are not checked when their metrics are read by https. Default: true, and
+    /// false with --model-server-metrics-ca-cert-path
+    #[arg(long, value_name = "BOOL", help_heading = "Scraping", num_args = 0..=1, require_equals = true, default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::boolean)]
+    pub model_server_metrics_https_insecure_skip_verify: Option<bool>,
+    /// Certificates of the authorities that are believed about model servers, in PEM. Without: those of the system
+    #[arg(long, value_name = "FILE", help_heading = "Scraping")]
+    pub model_server_metrics_ca_cert_path: Option<String>,
+    /// Certificate that model servers are shown when their metrics are read by https, in PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Scraping",
+        requires = "model_server_metrics_client_key_path"
+    )]
+    pub model_server_metrics_client_cert_path: Option<String>,
+    /// Key of that certificate, in PEM
+    #[arg(
+        long,
+        value_name = "FILE",
+        help_heading = "Scraping",
+        requires = "model_server_metrics_client_cert_path"
+    )]
+    pub model_server_metrics_client_key_path: Option<String>,
     /// Age at which what a model server said counts as unknown
     #[arg(long, value_name = "DURATION", help_heading = "Scraping", default_value = "2s", value_parser = value::duration)]
     pub metrics_staleness_threshold: Duration,
@@ -235,6 +260,18 @@ impl ServeArgs {
         match ports.len() {
             0..=MOST_PORTS => Ok(ports),
             many => Err(format!("--endpoint-target-ports: at most {MOST_PORTS} ports, and these are {many}")),
+        }
+    }
+
+    /// TLS to model servers, for their metrics; `None` is plain HTTP.
+    pub fn metrics_tls(&self) -> Option<Tls> {
+        let ca = self.model_server_metrics_ca_cert_path.clone();
+        let skip = self.model_server_metrics_https_insecure_skip_verify.unwrap_or(ca.is_none());
+        let certificate = self.model_server_metrics_client_cert_path.clone();
+        let client = certificate.zip(self.model_server_metrics_client_key_path.clone());
+        match self.model_server_metrics_scheme {
+            Scheme::Http => None,
+            Scheme::Https => Some(Tls { verify: !skip, ca, client }),
         }
     }
 

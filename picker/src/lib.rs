@@ -26,6 +26,7 @@ pub mod metrics;
 pub mod open_files;
 pub mod pool;
 pub mod ready;
+pub mod regular_file;
 pub mod scrape;
 pub mod source;
 pub mod status;

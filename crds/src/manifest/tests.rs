@@ -36,6 +36,28 @@ fn free_form_fields_and_lists_are_atomic() {
     }
 }
 
+/// Whatever an author may write freely has a bound that the API server knows.
+#[test]
+fn what_is_free_in_the_definition_is_bounded() {
+    fn unbounded(path: &str, at: &Value, found: &mut Vec<String>) {
+        if let Value::Object(fields) = at {
+            let free = fields.contains_key("additionalProperties")
+                || fields.contains_key("x-kubernetes-preserve-unknown-fields");
+            if (free && !fields.contains_key("maxProperties"))
+                || (fields.get("type") == Some(&json!("array")) && !fields.contains_key("maxItems"))
+            {
+                found.push(path.to_owned());
+            }
+            for (name, field) in fields {
+                unbounded(&format!("{path}/{name}"), field, found);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    unbounded("", &schema()["properties"]["spec"]["properties"], &mut found);
+    assert_eq!(found, Vec::<String>::new());
+}
+
 #[test]
 fn a_selector_has_operators_that_exist() {
     let schema = schema();

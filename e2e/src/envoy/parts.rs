@@ -117,7 +117,7 @@ pub fn original_dst(name: &str) -> Value {
     })
 }
 
-/// High enough that no test meets them.
+/// More than any gateway has at once. Envoy's own limit is 1,024.
 pub fn circuit_breakers() -> Value {
     let most = 40_000;
     json!({"thresholds": [{

@@ -50,6 +50,25 @@ fn clusters_are_those_that_are_named() {
     }
 }
 
+/// Envoy's own limit is 1,024 requests at once. A call of the picker lasts as long as its request, so its cluster has as
+/// many as that of the pool.
+#[test]
+fn every_cluster_takes_many_requests_at_once() {
+    let sample = std::fs::read_to_string(crate::paths::checkout().join("config/envoy/local.yaml")).unwrap();
+    let mut configs = vec![("config/envoy/local.yaml", serde_saphyr::from_str(&sample).unwrap())];
+    configs.extend(dialects().iter().map(|dialect| (dialect.name(), dialect.bootstrap(&backend()))));
+    for (name, config) in configs {
+        let clusters = config["static_resources"]["clusters"].as_array().unwrap();
+        let wanted = json!({"thresholds": [{
+            "max_connections": 40_000, "max_pending_requests": 40_000, "max_requests": 40_000, "max_retries": 1024,
+        }]});
+        assert!(clusters.len() >= 2, "{name}");
+        for cluster in clusters {
+            assert_eq!(cluster["circuit_breakers"], wanted, "{name}: cluster {}", cluster["name"]);
+        }
+    }
+}
+
 /// The string that breaks HTTP/2 servers, to the letter.
 #[test]
 fn istio_names_the_picker_by_its_cluster_alone() {

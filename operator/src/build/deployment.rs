@@ -40,6 +40,9 @@ pub(super) fn build(input: &Input<'_>) -> Result<Object, OverlayError> {
     {
         return Err(OverlayError::Device(path));
     }
+    if let Some(why) = crds::strategy::unreadable(&input.picker.pod_template) {
+        return Err(OverlayError::Unread(why.to_owned()));
+    }
     let base = template(input);
     if !input.defaults.allow_unsafe_pod_templates {
         safe::check(&input.picker.pod_template, overlay::own_args(&base), &input.defaults.limits)?;
@@ -98,7 +101,7 @@ fn template(input: &Input<'_>) -> Value {
         pod["volumes"] = json!([{"name": "tls", "secret": secret}]);
     }
     json!({
-        "metadata": {"labels": names::pod_labels(input.name, input.strategy, input.pool)},
+        "metadata": {"labels": input.pod_labels()},
         "spec": pod,
     })
 }

@@ -62,8 +62,13 @@ impl Input<'_> {
         }
     }
 
+    /// The labels of the pods, which no pod template may change.
+    pub(super) fn pod_labels(&self) -> BTreeMap<String, String> {
+        names::pod_labels(self.name, (self.strategy, self.uid), self.pool)
+    }
+
     pub(super) fn labels(&self) -> BTreeMap<String, String> {
-        let mut labels = names::pod_labels(self.name, self.strategy, self.pool);
+        let mut labels = self.pod_labels();
         labels.insert("app.kubernetes.io/version".to_owned(), names::label(&self.defaults.version));
         labels
     }

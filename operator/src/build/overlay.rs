@@ -19,6 +19,9 @@ pub enum OverlayError {
     /// A value of the wrong type.
     #[error("spec.picker.podTemplate: {0}")]
     Shape(#[from] serde_json::Error),
+    /// One that was not read.
+    #[error("spec.picker.podTemplate: {0}")]
+    Unread(String),
     /// A field that pods don't have.
     #[error("spec.picker.podTemplate.{0}: pods have no such field")]
     Unknown(String),
@@ -88,12 +91,13 @@ pub enum OverlayError {
 }
 
 /// Labels that a template may not set.
-const OWN_LABELS: [&str; 6] = [
+const OWN_LABELS: [&str; 7] = [
     "app.kubernetes.io/name",
     "app.kubernetes.io/instance",
     names::MANAGED_BY,
     names::COMPONENT,
     names::STRATEGY,
+    names::STRATEGY_UID,
     names::POOL,
 ];
 

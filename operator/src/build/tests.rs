@@ -115,6 +115,45 @@ fn of_a_secret_pods_see_the_certificate_and_its_key() {
     );
 }
 
+/// A rule of the namespace's other pods would let through none of them.
+#[test]
+fn the_token_of_prometheus_is_for_pods_of_the_strategy_alone() {
+    let metrics = |auth| Metrics { auth, service_monitor: true };
+    let objects = |auth| {
+        let text =
+            yaml("qwen-2.5", PoolGroup::V1, &PickerSpec { metrics: metrics(auth), ..PickerSpec::default() });
+        let find = |kind: &str| {
+            let object =
+                text.split("---\n").find(|object| object.contains(&format!("kind: {kind}\n"))).unwrap();
+            serde_saphyr::from_str::<Value>(object).unwrap()
+        };
+        (find("ServiceMonitor"), find("Service"), find("Deployment"))
+    };
+    let (monitor, service, deployment) = objects(true);
+    let endpoint = &monitor["spec"]["endpoints"][0];
+    assert!(endpoint["bearerTokenFile"].is_string());
+    // Every label of the pods has its rule, and the Service has them all.
+    let labels = deployment["spec"]["template"]["metadata"]["labels"].as_object().unwrap();
+    let rules: Vec<_> = labels
+        .iter()
+        .map(|(name, value)| {
+            let source = name.replace(['.', '/', '-'], "_");
+            let regex = value.as_str().unwrap().replace('.', "\\.");
+            json!({"action": "keep", "sourceLabels": [format!("__meta_kubernetes_pod_label_{source}")], "regex": regex})
+        })
+        .collect();
+    assert_eq!(endpoint["relabelings"], json!(rules));
+    assert_eq!(labels[names::STRATEGY_UID], json!("0b5c1f6e-0000-4000-8000-000000000001"));
+    let selected = monitor["spec"]["selector"]["matchLabels"].as_object().unwrap();
+    assert_eq!(selected, labels);
+    assert!(selected.iter().all(|(name, value)| service["metadata"]["labels"][name] == *value));
+    // Without a token there is nothing to keep from others.
+    assert_eq!(
+        objects(false).0["spec"]["endpoints"],
+        json!([{"port": "metrics", "path": "/metrics", "scheme": "http"}])
+    );
+}
+
 /// What is said against pickers of `image`, with metrics for those who may read them or for all.
 fn refused(image: Option<&str>, auth: bool, defaults: &Defaults) -> Option<String> {
     let metrics = Metrics { auth, ..Metrics::default() };

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use kube_ext::host_network::HostPod;
+
 use crate::names;
 
 /// The facts of a pod that the operator keeps.
@@ -17,6 +19,8 @@ pub struct PodFacts {
     pub replica_set: Option<String>,
     /// Whether it is ready and not being deleted.
     pub ready: bool,
+    /// What it says of its ports, if its address is that of its node.
+    pub host: Option<HostPod>,
 }
 
 impl PodFacts {

@@ -7,6 +7,7 @@ use crds::{InferencePool, InferencePoolV1Alpha2, Pool};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ManagedFieldsEntry, OwnerReference, Time};
 use kube::Resource;
+use kube_ext::host_network::{HostPod, PodNetwork, active_ports, has_ended};
 use kube_ext::raw_fields::without_managed_fields;
 use kube_ext::read_partial::{ReadPartial, decode};
 use serde::Deserialize;
@@ -63,6 +64,8 @@ struct PodText {
     #[serde(default)]
     metadata: PodMetadata,
     #[serde(default)]
+    spec: PodNetwork,
+    #[serde(default)]
     status: PodStatus,
 }
 
@@ -72,6 +75,7 @@ struct PodMetadata {
     name: String,
     namespace: String,
     labels: Option<BTreeMap<String, String>>,
+    annotations: Option<BTreeMap<String, String>>,
     deletion_timestamp: Option<Time>,
     owner_references: Option<Vec<OwnerReference>>,
 }
@@ -79,6 +83,9 @@ struct PodMetadata {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct PodStatus {
+    #[serde(rename = "podIP")]
+    pod_ip: Option<String>,
+    phase: Option<String>,
     conditions: Option<Vec<PodCondition>>,
 }
 
@@ -93,7 +100,11 @@ impl ReadPartial for PodFacts {
     type Kind = Pod;
 
     fn read(text: &str) -> Result<Self, String> {
-        let PodText { metadata, status } = decode(text)?;
+        let PodText { metadata, spec, status } = decode(text)?;
+        let active = metadata.annotations.as_ref().and_then(active_ports);
+        let runs = !status.phase.as_deref().is_some_and(has_ended);
+        let address = status.pod_ip.as_deref().filter(|_| runs).and_then(|ip| ip.parse().ok());
+        let host = address.and_then(|address| HostPod::of(&spec, address, active.as_deref()));
         let ready = status.conditions.iter().flatten().any(|c| c.kind == "Ready" && c.status == "True");
         Ok(Self {
             replica_set: metadata
@@ -106,6 +117,7 @@ impl ReadPartial for PodFacts {
             name: metadata.name,
             namespace: metadata.namespace,
             labels: metadata.labels.unwrap_or_default(),
+            host,
         })
     }
 }

@@ -207,6 +207,7 @@ mod tests {
             labels: [("app".to_owned(), "vllm".to_owned())].into(),
             replica_set: None,
             ready: true,
+            host: None,
         };
         triggers.pod(None, Some(&pod));
         assert_eq!(asked(&mut requests), Vec::<String>::new());

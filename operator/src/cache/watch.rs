@@ -51,14 +51,23 @@ impl Backoff for Retry {
     fn reset(&mut self) {}
 }
 
-/// The events of a kind, with retries for ever. A failure is logged once, and so is its end.
+/// The events of a kind, with retries for ever. A failure is logged once, and so is its end. Lists come from the API
+/// server's cache, each as a whole.
 pub(super) fn events<K>(api: Api<K>, config: watcher::Config) -> impl Stream<Item = Event<K>> + Send
+where
+    K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
+{
+    paged_events(api, config.any_semantic())
+}
+
+/// The same with lists that come page by page.
+pub(super) fn paged_events<K>(api: Api<K>, config: watcher::Config) -> impl Stream<Item = Event<K>> + Send
 where
     K: kube::Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let url = api.resource_url().to_owned();
     let mut failing = false;
-    watcher(api, config.any_semantic()).backoff(Retry::default()).filter_map(move |event| {
+    watcher(api, config).backoff(Retry::default()).filter_map(move |event| {
         let event = match event {
             // Said before the list was asked for.
             Ok(Event::Init) => Some(Event::Init),

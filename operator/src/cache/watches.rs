@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::sync::Arc;
 
-use crds::{InferencePool, InferencePoolV1Alpha2, Pool, PoolGroup, RoutingStrategy};
+use crds::{InferencePool, InferencePoolV1Alpha2, Pool, PoolGroup, RoutingStrategy, RoutingStrategySpec};
 use futures::StreamExt as _;
 use k8s_openapi::NamespaceResourceScope;
 use kube::core::DynamicObject;
@@ -15,14 +15,18 @@ use kube_ext::partial_object::{PartialObject, readable};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::held::{Ledger, kept_of};
 use super::index::Index;
 use super::pods::PodFacts;
 use super::read::{PoolKind, PoolOf};
 use super::store::Cache;
 use super::triggers::Triggers;
-use super::watch::{events, follow, key};
+use super::watch::{events, follow, key, paged_events};
 use crate::kinds::{self, Kind};
 use crate::names;
+
+/// How many strategies a page of their list has.
+const STRATEGIES_PER_PAGE: u32 = 32;
 
 /// The namespaces that the operator watches: one, or all.
 #[derive(Clone, Debug, Default)]
@@ -120,9 +124,16 @@ fn strategies(
 ) {
     let (index, triggers) = (cache.strategies.clone(), triggers.clone());
     tasks.spawn(async move {
-        let events = readable(events(api, watcher::Config::default())).map(move |event| {
-            let event = event.modify(|strategy| strategy.metadata.managed_fields = None);
-            store.apply_watcher_event(&event);
+        let mut ledger = Ledger::default();
+        // A page at a time: a list of strategies may be long, and each of them too.
+        let config = watcher::Config::default().page_size(STRATEGIES_PER_PAGE);
+        let events = readable(paged_events(api, config)).map(move |event| {
+            let event = ledger.admit(event);
+            // The queue of reconciles only needs to know which there are.
+            store.apply_watcher_event(&event.clone().modify(|strategy| {
+                strategy.spec = RoutingStrategySpec::default();
+                strategy.status = None;
+            }));
             event
         });
         let changed =
@@ -140,7 +151,7 @@ fn owned(
 ) {
     let Some(index) = cache.owned.get(&kind).cloned() else { return };
     let triggers = triggers.clone();
-    tasks.spawn(async move { follow_owned(api, &index, &triggers, || {}).await });
+    tasks.spawn(async move { follow_owned(api, kind, &index, &triggers, || {}).await });
 }
 
 /// Starts the watch of a kind of the operator's objects that may not be installed, or not yet.
@@ -164,7 +175,7 @@ fn optional(
                         triggers.all();
                     }
                 };
-                follow_owned(api, &index, &triggers, listed).await;
+                follow_owned(api, kind, &index, &triggers, listed).await;
             }
         };
         let absent = || {
@@ -177,16 +188,14 @@ fn optional(
 
 async fn follow_owned(
     api: Api<PartialObject<DynamicObject>>,
+    kind: Kind,
     index: &Index<DynamicObject>,
     triggers: &Triggers,
     listed: impl Fn() + Send,
 ) {
     let config =
         watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY, names::MANAGED_BY_WAYPOST));
-    let trim = |mut object: DynamicObject| {
-        object.metadata.managed_fields = None;
-        object
-    };
+    let trim = |object: DynamicObject| kept_of(kind, object);
     let changed = |old: Option<&DynamicObject>, new: Option<&DynamicObject>| triggers.owned(old, new);
     let key = |object: &DynamicObject| key(&object.metadata);
     follow(readable(events(api, config)), index, key, trim, changed, listed).await;

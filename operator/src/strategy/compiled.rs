@@ -10,13 +10,30 @@ use serde_json::Value;
 
 /// The most results that are kept. They are forgotten together when there would be more.
 const MAX: usize = 4096;
+/// And when what they say is longer than this together, in bytes: what is wrong with a routing may be much.
+const MAX_SAID: usize = 2 << 20;
 
 /// The compile result of a routing: its warnings, or everything that is wrong with it.
 pub(super) type CompileResult = Result<Arc<[Warning]>, Errors>;
 
 /// Compile results, by the revision of the routing.
 #[derive(Debug, Default)]
-pub(super) struct CompiledRoutings(Mutex<HashMap<String, CompileResult>>);
+pub(super) struct CompiledRoutings(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    results: HashMap<String, CompileResult>,
+    /// Length of what they say.
+    said: usize,
+}
+
+/// Length of what `result` says.
+fn said(result: &CompileResult) -> usize {
+    match result {
+        Ok(warnings) => warnings.iter().map(|warning| warning.path.len() + warning.message.len()).sum(),
+        Err(Errors(errors)) => errors.iter().map(|error| error.path.len() + error.message.len()).sum(),
+    }
+}
 
 impl CompiledRoutings {
     /// The warnings of a routing that compiles.
@@ -25,16 +42,17 @@ impl CompiledRoutings {
     /// Everything that is wrong with it.
     pub fn compile(&self, routing: &Value) -> CompileResult {
         let revision = revision(routing);
-        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&revision) {
+        if let Some(known) = self.0.lock().unwrap_or_else(PoisonError::into_inner).results.get(&revision) {
             return known.clone();
         }
         let result = compile(routing, Scope::Resource, &StateStore::default())
             .map(|compiled| compiled.strategy.warnings.into());
-        let mut results = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if results.len() >= MAX {
-            results.clear();
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.results.len() >= MAX || known.said + said(&result) > MAX_SAID {
+            *known = Known::default();
         }
-        results.insert(revision, result.clone());
+        known.said += said(&result);
+        known.results.insert(revision, result.clone());
         result
     }
 }
@@ -67,6 +85,20 @@ mod tests {
         for _ in 0..2 {
             assert_eq!(compiled.compile(&routing), Ok([warning.clone()].into()));
         }
-        assert_eq!(compiled.0.lock().unwrap().len(), 1);
+        assert_eq!(compiled.0.lock().unwrap().results.len(), 1);
+    }
+
+    #[test]
+    fn what_is_remembered_is_bounded_by_its_length() {
+        let compiled = CompiledRoutings::default();
+        for n in 0..200 {
+            let plugins: Vec<_> =
+                (0..40).map(|i| json!({"type": format!("{n}-{i}-{}", "x".repeat(900))})).collect();
+            compiled.compile(&json!({"plugins": plugins})).unwrap_err();
+        }
+        let known = compiled.0.lock().unwrap();
+        let held: usize = known.results.values().map(said).sum();
+        assert_eq!(held, known.said);
+        assert!((1..MAX_SAID).contains(&held) && known.results.len() < 200, "{held} {}", known.results.len());
     }
 }

@@ -55,6 +55,10 @@ pub async fn reconcile(strategy: Arc<RoutingStrategy>, context: Arc<Context>) ->
     }
     let namespace = strategy.metadata.namespace.clone().unwrap_or_default();
     let name = strategy.metadata.name.clone().unwrap_or_default();
+    // The queue has no more of it than its name. Where it is not known yet, or not any more, the watch tells.
+    let Some(strategy) = context.cache.strategies.get(&namespace, &name) else {
+        return Ok(Action::await_change());
+    };
     let span = info_span!("reconcile", namespace, name, generation = strategy.metadata.generation);
     let began = Instant::now();
     let running = context.memory.attempts.running(format!("{namespace}/{name}"));

@@ -165,7 +165,7 @@ mod tests {
         };
         let header = "plugins[0].parameters.header: must be the name of a header in lower case";
         assert_eq!(told("{header: X-Zone}").as_deref(), Some(header));
-        let unknown = "plugins[0].parameters.zone: unknown field `zone`, expected `label` or `header`";
+        let unknown = "plugins[0].parameters.zone: unknown field `zone`; known here: label, header";
         assert_eq!(told("{zone: a}").as_deref(), Some(unknown));
         assert_eq!(told("{header: x-zone}"), None);
     }

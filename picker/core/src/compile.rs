@@ -12,6 +12,7 @@ mod context;
 mod instances;
 mod order;
 mod profiles;
+mod retired;
 mod scrape;
 #[cfg(test)]
 mod tests;
@@ -72,9 +73,9 @@ pub fn compile_with(
         }
     }
     let mut compiler = context::Compiler::new(registry);
-    let body = config::read(routing, scope, &mut compiler.errors);
+    let body = config::read(routing, scope, &mut compiler.errors, &mut compiler.warnings);
     let mut building = Building::new(store.stage(), profiles::names(&body.routing));
-    let mut instances = compiler.instances(&body.routing.plugins, &mut building);
+    let mut instances = compiler.instances(&body.routing, &mut building);
     let strategy =
         compiler.strategy(&body, config::revision(routing).into(), &mut instances, building.layout);
     if scope == Scope::Resource
@@ -84,7 +85,7 @@ pub fn compile_with(
     }
     match strategy {
         Some(mut strategy) if compiler.errors.is_empty() => {
-            strategy.warnings = compiler.warnings(routing);
+            strategy.warnings = compiler.told_warnings(routing);
             Ok(Compiled { strategy, staging: building.staging })
         }
         _ => Err(config::told(compiler.errors, routing)),

@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 
 mod document;
 mod error;
+mod gates;
+mod nearest;
 mod order;
 mod read;
 #[cfg(test)]

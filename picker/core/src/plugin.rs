@@ -21,7 +21,7 @@ mod params;
 mod registry;
 
 pub use build::BuildCx;
-pub(crate) use build::{Asked, AttributeRead, Building};
+pub(crate) use build::{Asked, AttributeRead, Building, MadeWith, Moved};
 pub use error::BuildError;
 pub(crate) use error::parameter_path;
 pub use registry::{Registration, Registry};
@@ -48,6 +48,10 @@ pub trait Plugin {
     const SAMPLE: &'static str;
     /// Its parameters: the only place where their YAML is described. Must refuse unknown fields.
     type Params: DeserializeOwned + JsonSchema;
+
+    /// Parameters that manifests for other endpoint pickers give the type, and that never had an effect there. They are
+    /// taken, with a warning.
+    const IGNORED: &'static [&'static str] = &[];
 
     /// Makes an instance. Nothing is read from outside here: the operator and `picker check`, which have none of a
     /// strategy's files, compile it too. What an instance reads it names by [`BuildCx::file`].

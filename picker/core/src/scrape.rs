@@ -23,8 +23,10 @@ pub struct MetricsSource {
     pub path: Option<String>,
     /// Port of the page; `None` is the picker's setting, by default the port that serves requests.
     pub port: Option<u16>,
-    /// `None` is plain HTTP.
+    /// `None` is the picker's setting, by default plain HTTP.
     pub tls: Option<Tls>,
+    /// Whether it is plain HTTP, whatever the picker's setting is.
+    pub plain: bool,
     /// From the start of one scrape to the start of the next; `None` is the picker's setting.
     pub interval: Option<Duration>,
     /// The same while no requests flow; zero is the same as `interval`. `None` is the picker's setting.

@@ -3,7 +3,7 @@
 #![allow(clippy::disallowed_methods, reason = "tests make the time of a decision")]
 
 use std::any::TypeId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -159,7 +159,11 @@ impl Instance {
         let mut cx = BuildCx::new(registration.kind, kind, "plugins[0]", &mut building);
         let roles = registration.build(parameters.as_object(), "plugins[0]", &mut cx);
         let own = cx.asked().provides;
-        let roles = roles.map_err(|mut errors| errors.remove(0))?;
+        let roles = roles.map_err(|mut errors| {
+            let mut first = errors.remove(0);
+            first.tell_list(&mut BTreeSet::new());
+            first
+        })?;
         let mut facts = Facts::default();
         facts.reset(&building.layout);
         let kinds = building.fittings.iter().map(|fitting| fitting.id).collect();

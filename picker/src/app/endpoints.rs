@@ -61,7 +61,7 @@ pub(super) fn start(
     let rung = Arc::new(Notify::new());
 
     let stale_after = args.metrics_staleness_threshold;
-    let mut jobs = Jobs::new(Defaults { place, limits, stale_after });
+    let mut jobs = Jobs::new(Defaults { place, limits, stale_after }).with_tls(args.metrics_tls());
     let poll = Poll {
         jobs: jobs.subscribe(),
         resting: activity.resting(),

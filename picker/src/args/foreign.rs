@@ -35,7 +35,6 @@ const FLAGS: &[(&str, Takes)] = &[
     ("cache-info-metric", Value),
     ("kv-cache-usage-percentage-metric", Value),
     ("lora-info-metric", Value),
-    ("model-server-metrics-https-insecure-skip-verify", Bool),
     ("total-queued-requests-metric", Value),
     ("total-running-requests-metric", Value),
     // GIE 0.x.

@@ -24,6 +24,10 @@ pub fn normalise(args: impl IntoIterator<Item = String>) -> Normalised {
     let mut args = args.into_iter().peekable();
     out.args.extend(args.next());
     while let Some(arg) = args.next() {
+        // What a template leaves of a flag that it does not want.
+        if arg.is_empty() {
+            continue;
+        }
         let Some((name, value)) = split(&arg) else {
             out.args.push(arg);
             // A subcommand, or the end of flags.

@@ -48,6 +48,10 @@ fn defaults() -> ServeArgs {
         model_server_metrics_path: None,
         model_server_metrics_port: 0,
         model_server_metrics_scheme: Scheme::Http,
+        model_server_metrics_https_insecure_skip_verify: None,
+        model_server_metrics_ca_cert_path: None,
+        model_server_metrics_client_cert_path: None,
+        model_server_metrics_client_key_path: None,
         verbosity: 2,
         zap_encoder: Encoder::Console,
         zap_log_level: None,
@@ -65,6 +69,91 @@ fn streams_run_in_tasks_of_their_own_for_benchmarks() {
     assert_eq!(args, ServeArgs { stream_tasks: StreamTasks::Spawned, ..defaults() });
     assert!(cli(&["--stream-tasks=threads"]).unwrap_err().to_string().contains("must be joined or spawned"));
     assert!(!Cli::command().render_long_help().to_string().contains("--stream-tasks"));
+}
+
+/// The arguments that KServe gives the picker of an LLMInferenceService, with TLS and without it: what its template leaves
+/// out is an empty argument.
+#[test]
+fn the_arguments_of_kserve() {
+    let common =
+        ["--pool-name", "a", "--pool-namespace", "b", "--zap-encoder", "json", "--grpc-port", "9002"];
+    let wanted = ServeArgs {
+        pool_name: Some("a".to_owned()),
+        pool_namespace: Some("b".to_owned()),
+        zap_encoder: Encoder::Json,
+        ..defaults()
+    };
+    let without = serve(&[&common[..], &["", "", "", ""]].concat());
+    assert_eq!(without.metrics_tls(), None);
+    assert_eq!(without, wanted);
+    let flags = [
+        "--enable-cert-reload=true",
+        "--secure-serving=true",
+        "--model-server-metrics-scheme=https",
+        "--cert-path=/var/run/kserve/tls",
+    ];
+    let (with, ignored) = cli(&[&common[..], &flags].concat()).unwrap();
+    let with = with.serve;
+    assert_eq!(ignored, ["--enable-cert-reload"]);
+    assert_eq!(with.metrics_tls(), Some(Tls::default()));
+    assert_eq!(
+        with,
+        ServeArgs {
+            model_server_metrics_scheme: Scheme::Https,
+            cert_path: Some("/var/run/kserve/tls".into()),
+            ..wanted
+        }
+    );
+}
+
+#[rstest]
+#[case::http(&["--model-server-metrics-ca-cert-path=/ca"], None)]
+#[case::nothing_is_checked(&["--model-server-metrics-scheme", "https"], Some((false, None, None)))]
+#[case::an_authority(
+    &["--model-server-metrics-scheme", "https", "--model-server-metrics-ca-cert-path", "/ca"],
+    Some((true, Some("/ca"), None))
+)]
+#[case::those_of_the_system(
+    &["--model-server-metrics-scheme=https", "--model-server-metrics-https-insecure-skip-verify=false"],
+    Some((true, None, None))
+)]
+#[case::in_go_s_spelling(
+    &["-modelServerMetricsScheme", "https", "-modelServerMetricsHttpsInsecureSkipVerify", "false"],
+    Some((true, None, None))
+)]
+#[case::not_checked_after_all(
+    &[
+        "--model-server-metrics-scheme=https",
+        "--model-server-metrics-ca-cert-path=/ca",
+        "--model-server-metrics-https-insecure-skip-verify",
+    ],
+    Some((false, Some("/ca"), None))
+)]
+#[case::a_certificate_of_its_own(
+    &[
+        "--model-server-metrics-scheme=https",
+        "--model-server-metrics-client-cert-path=/c",
+        "--model-server-metrics-client-key-path=/k",
+    ],
+    Some((false, None, Some(("/c", "/k"))))
+)]
+fn metrics_by_tls(
+    #[case] flags: &[&str],
+    #[case] wanted: Option<(bool, Option<&str>, Option<(&str, &str)>)>,
+) {
+    let wanted = wanted.map(|(verify, ca, client)| Tls {
+        verify,
+        ca: ca.map(str::to_owned),
+        client: client.map(|(certificate, key)| (certificate.to_owned(), key.to_owned())),
+    });
+    assert_eq!(serve(flags).metrics_tls(), wanted);
+}
+
+#[test]
+fn a_certificate_for_model_servers_needs_its_key() {
+    for flag in ["--model-server-metrics-client-cert-path=/c", "--model-server-metrics-client-key-path=/k"] {
+        assert!(cli(&["--model-server-metrics-scheme=https", flag]).is_err(), "{flag}");
+    }
 }
 
 #[test]
@@ -248,7 +337,7 @@ fn metrics_in_another_place() {
 #[case(&["--drain-timeout", "soon"], "write one like 50ms, 2s or 1m30s")]
 #[case(&["--secure-serving=perhaps"], "must be true or false")]
 #[case(&["--grpc-port", "99999"], "99999 is not in 0..=65535")]
-#[case(&["--model-server-metrics-scheme=https"], "'https' for '--model-server-metrics-scheme <SCHEME>'")]
+#[case(&["--model-server-metrics-scheme=ftp"], "'ftp' for '--model-server-metrics-scheme <SCHEME>'")]
 #[case(&["--model-server-metrics-path", "metrics"], "must be a path, and begin with /")]
 #[case(&["--no-such-flag"], "unexpected argument '--no-such-flag'")]
 fn what_is_wrong_is_said(#[case] line: &[&str], #[case] part: &str) {

@@ -41,6 +41,8 @@ pub struct Defaults {
 #[derive(Debug)]
 pub struct Jobs {
     defaults: Defaults,
+    /// TLS where the strategy says nothing of it; `None` is plain HTTP.
+    tls: Option<Tls>,
     current: watch::Sender<Option<Arc<Job>>>,
     /// The TLS files of the plan, as they were last read.
     files: Option<Files>,
@@ -51,7 +53,18 @@ pub struct Jobs {
 impl Jobs {
     /// No job yet.
     pub fn new(defaults: Defaults) -> Self {
-        Self { defaults, current: watch::Sender::default(), files: None, told: String::new() }
+        Self { defaults, tls: None, current: watch::Sender::default(), files: None, told: String::new() }
+    }
+
+    /// The same, with TLS to model servers where the strategy says nothing of it.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// TLS to `source`; `None` is plain HTTP.
+    fn tls(&self, source: &MetricsSource) -> Option<Tls> {
+        source.tls.clone().or_else(|| self.tls.clone().filter(|_| !source.plain))
     }
 
     /// Follows the job: `None` while nothing is scraped.
@@ -80,9 +93,9 @@ impl Jobs {
             );
         }
         self.files = None;
-        let wire = match &plan.source.tls {
+        let wire = match self.tls(&plan.source) {
             None => Wire::Plain,
-            Some(tls) => self.wire(tls).unwrap_or(Wire::Broken),
+            Some(tls) => self.wire(&tls).unwrap_or(Wire::Broken),
         };
         let place = self.defaults.place.with(&plan.source, wire);
         let table = Arc::new(Table::new(plan.clone()));
@@ -99,8 +112,8 @@ impl Jobs {
 
     fn look(&mut self) {
         let Some(job) = self.current.borrow().clone() else { return };
-        let Some(tls) = &job.table.plan().source.tls else { return };
-        if let Some(wire) = self.wire(tls) {
+        let Some(tls) = self.tls(&job.table.plan().source) else { return };
+        if let Some(wire) = self.wire(&tls) {
             let place = job.place.with(&job.table.plan().source, wire);
             let new = Job { table: job.table.clone(), place, limits: job.limits };
             self.current.send_replace(Some(Arc::new(new)));
@@ -123,7 +136,7 @@ impl Jobs {
             Err(error) => {
                 let error = error.to_string();
                 if self.told != error {
-                    tracing::warn!(error, "the TLS files of the metrics-data-source can't be used");
+                    tracing::warn!(error, "the TLS files for the metrics of model servers can't be used");
                     self.told = error;
                 }
                 None

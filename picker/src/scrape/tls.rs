@@ -1,6 +1,6 @@
 //! TLS for scraping: the certificates that are believed, and the one that is shown.
 
-use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use picker_core::scrape::Tls;
@@ -9,6 +9,8 @@ use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signat
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+use crate::regular_file;
 
 /// The reason why pages can't be fetched by TLS.
 #[derive(Debug, thiserror::Error)]
@@ -48,7 +50,7 @@ impl Files {
     /// When one can't be read.
     pub fn read(tls: &Tls) -> Result<Self, TlsError> {
         let read =
-            |path: &String| fs::read(path).map_err(|source| TlsError::Read { path: path.clone(), source });
+            |path: &String| regular_file::read(Path::new(path)).map_err(|source| TlsError::Read { path: path.clone(), source });
         let ca = tls.ca.as_ref().filter(|_| tls.verify).map(read).transpose()?;
         let client = tls.client.as_ref();
         let client = client.map(|(certificate, key)| Ok::<_, TlsError>((read(certificate)?, read(key)?)));

@@ -8,18 +8,15 @@ use std::time::Duration;
 
 use picker_core::compile::read_document;
 use picker_core::config::Scope;
-use tokio::io::AsyncReadExt;
 
 use super::{Installer, Offer};
+use crate::regular_file;
 
 #[cfg(test)]
 mod tests;
 
 /// The time between two looks at a file.
 pub const EVERY: Duration = Duration::from_millis(250);
-
-/// The longest file that is read, in bytes.
-pub const CAP: u64 = 1024 * 1024;
 
 /// The reason why a file can't be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +43,8 @@ impl WatchedFile {
     /// time this is at once.
     ///
     /// # Errors
-    /// When the file can't be read, is no UTF-8, or is longer than [`CAP`].
+    /// When the file can't be read, is no regular file, is no UTF-8, or is longer than
+    /// [`CAP`](crate::regular_file::CAP).
     pub async fn next(&mut self) -> Result<String, FileError> {
         let mut wait = self.last.is_some();
         loop {
@@ -62,18 +60,16 @@ impl WatchedFile {
     }
 }
 
-/// Reads a file of at most [`CAP`] bytes.
+/// Reads a file.
 ///
 /// # Errors
 /// As [`WatchedFile::next`].
-pub async fn read(path: &Path) -> Result<String, FileError> {
+async fn read(path: &Path) -> Result<String, FileError> {
     let failed = |why: String| FileError { path: path.display().to_string(), why };
-    let file = tokio::fs::File::open(path).await.map_err(|e| failed(e.to_string()))?;
-    let mut bytes = Vec::new();
-    file.take(CAP + 1).read_to_end(&mut bytes).await.map_err(|e| failed(e.to_string()))?;
-    if bytes.len() as u64 > CAP {
-        return Err(failed(format!("longer than {CAP} bytes")));
-    }
+    let at = path.to_owned();
+    // The disk is waited for on another thread.
+    let bytes = tokio::task::spawn_blocking(move || regular_file::read(&at)).await;
+    let bytes = bytes.map_err(|e| failed(e.to_string()))?.map_err(|e| failed(e.to_string()))?;
     String::from_utf8(bytes).map_err(|e| failed(format!("no UTF-8: {e}")))
 }
 

@@ -1,7 +1,6 @@
 //! The files `tls.crt` and `tls.key` of a directory, as a Secret is mounted.
 
 use std::convert::Infallible;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +11,7 @@ use rustls::sign::CertifiedKey;
 use tokio::time::MissedTickBehavior;
 
 use super::certificate::{Certificate, TlsError, certified};
+use crate::regular_file;
 
 /// A certificate and its key, read from a directory and followed there.
 #[derive(Debug)]
@@ -103,7 +103,7 @@ impl Files {
 impl Pair {
     fn read(dir: &Path) -> Result<Self, TlsError> {
         let read = |path: PathBuf| {
-            fs::read(&path).map_err(|source| TlsError::Read { path: path.display().to_string(), source })
+            regular_file::read(&path).map_err(|source| TlsError::Read { path: path.display().to_string(), source })
         };
         Ok(Self { chain: read(chain_path(dir))?, key: read(key_path(dir))? })
     }
@@ -143,6 +143,8 @@ fn key_path(dir: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn write(dir: &Path, name: &str) -> rcgen::CertifiedKey<rcgen::KeyPair> {

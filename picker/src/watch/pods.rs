@@ -8,10 +8,10 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ApiResource;
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
+use kube_ext::host_network::{ACTIVE_PORTS, HostPod, OwnPorts, PodNetwork, active_ports, has_ended};
 use kube_ext::object_parts::ObjectParts;
 use picker_core::endpoint::{EndpointId, EndpointSpec, Labels};
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use tokio::sync::watch;
 
 use super::Wanted;
@@ -22,11 +22,8 @@ use crate::metrics::Metrics;
 #[cfg(test)]
 mod tests;
 
-/// Annotations that limit a pod to some of its pool's ports, `"8000,8001"`.
-const ACTIVE_PORTS: [&str; 2] = ["inference.networking.k8s.io/active-ports", "llm-d.ai/active-ports"];
-
 /// The parts of a pod that are read.
-pub type SeenPod = ObjectParts<IgnoredAny, Option<PodStatus>>;
+pub type SeenPod = ObjectParts<PodNetwork, Option<PodStatus>>;
 
 /// The fields of a pod's status that tell whether and where it serves.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -34,6 +31,7 @@ pub type SeenPod = ObjectParts<IgnoredAny, Option<PodStatus>>;
 pub struct PodStatus {
     #[serde(rename = "podIP")]
     pod_ip: Option<String>,
+    phase: Option<String>,
     conditions: Option<Vec<Condition>>,
 }
 
@@ -54,6 +52,18 @@ pub struct ReadyPod {
     labels: Labels,
     /// The ports that its annotation allows; `None` allows all.
     active: Option<Vec<u16>>,
+    /// What it says of its ports, if its address is that of its node.
+    host: Option<HostPod>,
+}
+
+/// What `pod` says of its ports, ready or not, if its address is that of its node and it runs.
+fn host_pod(pod: &SeenPod) -> Option<HostPod> {
+    let status = pod.status.as_ref()?;
+    if status.phase.as_deref().is_some_and(has_ended) {
+        return None;
+    }
+    let address = status.pod_ip.as_deref()?.parse().ok()?;
+    HostPod::of(&pod.spec, address, active_ports(pod.annotations()).as_deref())
 }
 
 impl ReadyPod {
@@ -64,21 +74,27 @@ impl ReadyPod {
         if !ready || pod.metadata.deletion_timestamp.is_some() {
             return None;
         }
-        let annotations = pod.annotations();
-        let active = ACTIVE_PORTS.iter().find_map(|name| annotations.get(*name));
         Some(Self {
             uid: pod.metadata.uid.as_deref()?.into(),
             name: pod.name_any(),
             namespace: pod.namespace().unwrap_or_default(),
             address: status.pod_ip.as_deref()?.parse().ok()?,
             labels: pod.labels().clone(),
-            active: active.map(|list| list.split(',').filter_map(|port| port.trim().parse().ok()).collect()),
+            active: active_ports(pod.annotations()),
+            host: host_pod(pod),
         })
     }
 
-    /// Its endpoints, one for each of `ports` that is active.
-    fn endpoints<'a>(&'a self, ports: &'a [u16]) -> impl Iterator<Item = EndpointSpec> + 'a {
-        let active = |port: &u16| self.active.as_ref().is_none_or(|active| active.contains(port));
+    /// Its endpoints, one for each of `ports` that is active, and among those of `own` if that is given.
+    fn endpoints<'a>(
+        &'a self,
+        ports: &'a [u16],
+        own: Option<&'a OwnPorts>,
+    ) -> impl Iterator<Item = EndpointSpec> + 'a {
+        let active = move |port: &u16| {
+            self.active.as_ref().is_none_or(|active| active.contains(port))
+                && own.is_none_or(|own| own.ports.contains(port))
+        };
         // The rank is the place among the pool's ports, so it stays when others are made inactive.
         ports.iter().enumerate().filter(move |(_, port)| active(port)).map(|(rank, &port)| EndpointSpec {
             id: EndpointId { pod_uid: self.uid.clone(), port, rank: rank as u8 },
@@ -93,10 +109,56 @@ impl ReadyPod {
 /// The pods that are ready, by name, kept up to date by a watch.
 #[derive(Debug, Default)]
 pub struct Pods {
-    known: BTreeMap<String, ReadyPod>,
+    known: Known,
     /// A list that is under way. What was known stands until it is complete.
-    listing: BTreeMap<String, ReadyPod>,
+    listing: Known,
     complete: bool,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Known {
+    ready: BTreeMap<String, ReadyPod>,
+    /// Those that are not, in the network of their node: their ports are not those of others.
+    unready: BTreeMap<String, HostPod>,
+}
+
+impl Known {
+    /// Takes note of `pod`. Returns whether anything is different now.
+    fn insert(&mut self, pod: &SeenPod) -> bool {
+        let name = pod.name_any();
+        match ReadyPod::read(pod) {
+            Some(ready) => {
+                let was_unready = self.unready.remove(&name).is_some();
+                let old = self.ready.insert(name, ready.clone());
+                was_unready | (old.as_ref() != Some(&ready))
+            }
+            None => {
+                let host = host_pod(pod);
+                let gone = self.remove_ready(pod);
+                let old = match host.clone() {
+                    Some(host) => self.unready.insert(name, host),
+                    None => self.unready.remove(&name),
+                };
+                gone | (old != host)
+            }
+        }
+    }
+
+    /// Takes `pod` out of those that are ready, unless a younger one of its name has taken its place.
+    fn remove_ready(&mut self, pod: &SeenPod) -> bool {
+        let name = pod.name_any();
+        let same =
+            self.ready.get(&name).is_some_and(|known| Some(&*known.uid) == pod.metadata.uid.as_deref());
+        same && self.ready.remove(&name).is_some()
+    }
+
+    /// The ports of the pool that belong to the pod called `name`, whose address is that of its node.
+    fn own_ports(&self, name: &str, host: &HostPod, ports: &[u16]) -> OwnPorts {
+        let ready = self.ready.iter().filter(|(other, _)| *other != name);
+        let ready = ready.filter_map(|(_, pod)| pod.host.as_ref());
+        let unready = self.unready.iter().filter(|(other, _)| *other != name).map(|(_, host)| host);
+        host.own_ports(ready.chain(unready), ports)
+    }
 }
 
 impl Pods {
@@ -104,13 +166,11 @@ impl Pods {
     pub fn apply(&mut self, event: watcher::Event<SeenPod>) -> bool {
         match event {
             watcher::Event::Init => {
-                self.listing.clear();
+                self.listing = Known::default();
                 false
             }
             watcher::Event::InitApply(pod) => {
-                if let Some(ready) = ReadyPod::read(&pod) {
-                    self.listing.insert(ready.name.clone(), ready);
-                }
+                self.listing.insert(&pod);
                 false
             }
             watcher::Event::InitDone => {
@@ -118,28 +178,31 @@ impl Pods {
                 let listed = std::mem::take(&mut self.listing);
                 first | (std::mem::replace(&mut self.known, listed.clone()) != listed)
             }
-            watcher::Event::Apply(pod) => match ReadyPod::read(&pod) {
-                Some(ready) => {
-                    let old = self.known.insert(ready.name.clone(), ready.clone());
-                    old.as_ref() != Some(&ready)
-                }
-                None => self.remove(&pod),
-            },
-            watcher::Event::Delete(pod) => self.remove(&pod),
+            watcher::Event::Apply(pod) => self.known.insert(&pod),
+            watcher::Event::Delete(pod) => {
+                let unready = self.known.unready.remove(&pod.name_any()).is_some();
+                self.known.remove_ready(&pod) | unready
+            }
         }
-    }
-
-    /// Takes `pod` out, unless a younger one of its name has taken its place.
-    fn remove(&mut self, pod: &SeenPod) -> bool {
-        let name = pod.name_any();
-        let same =
-            self.known.get(&name).is_some_and(|known| Some(&*known.uid) == pod.metadata.uid.as_deref());
-        same && self.known.remove(&name).is_some()
     }
 
     /// The endpoints of all of them at `ports`.
     pub fn endpoints(&self, ports: &[u16]) -> Arc<[EndpointSpec]> {
-        self.known.values().flat_map(|pod| pod.endpoints(ports)).collect()
+        let known = &self.known;
+        let of = |(name, pod): (&String, &ReadyPod)| {
+            let own = pod.host.as_ref().map(|host| known.own_ports(name, host, ports));
+            pod.endpoints(ports, own.as_ref()).collect::<Vec<_>>()
+        };
+        known.ready.iter().flat_map(of).collect()
+    }
+
+    /// The names of ready pods that share the address of their node and don't say which of `ports` is whose.
+    pub fn unclear(&self, ports: &[u16]) -> Vec<String> {
+        let known = &self.known;
+        let unclear = |(name, pod): &(&String, &ReadyPod)| {
+            pod.host.as_ref().is_some_and(|host| known.own_ports(name, host, ports).unclear)
+        };
+        known.ready.iter().filter(unclear).map(|(name, _)| name.clone()).collect()
     }
 }
 
@@ -157,7 +220,7 @@ pub async fn run(
         let state = pool.borrow_and_update().clone();
         match state {
             PoolState::Present(present) => follow(&api, present, &mut pool, metrics, &wanted).await,
-            PoolState::Absent => tell(&wanted, Arc::default()),
+            PoolState::Absent => offer(&wanted, Arc::default()),
             PoolState::Unknown => {}
         }
         // After `follow` a change is waiting already.
@@ -179,11 +242,12 @@ async fn follow(
     let config = watcher::Config::default().labels(&present.selector);
     let mut events = Events::of(api.clone(), config, metrics, "pods");
     let mut pods = Pods::default();
+    let mut told = Vec::new();
     loop {
         tokio::select! {
             event = events.next() => {
                 if pods.apply(event) {
-                    tell(wanted, pods.endpoints(&present.ports));
+                    tell(wanted, &pods, &present.ports, &mut told);
                 }
             }
             changed = pool.changed() => {
@@ -195,7 +259,7 @@ async fn follow(
                     PoolState::Present(new) if new.selector == present.selector => {
                         present = new;
                         if pods.complete {
-                            tell(wanted, pods.endpoints(&present.ports));
+                            tell(wanted, &pods, &present.ports, &mut told);
                         }
                     }
                     _ => {
@@ -208,7 +272,24 @@ async fn follow(
     }
 }
 
-fn tell(wanted: &watch::Sender<Wanted>, endpoints: Arc<[EndpointSpec]>) {
+/// Offers the endpoints of `pods`. The log has each set of pods once that don't say which ports are theirs: `told` is the
+/// last one.
+fn tell(wanted: &watch::Sender<Wanted>, pods: &Pods, ports: &[u16], told: &mut Vec<String>) {
+    offer(wanted, pods.endpoints(ports));
+    let unclear = pods.unclear(ports);
+    if !unclear.is_empty() && unclear != *told {
+        tracing::warn!(
+            pods = unclear.join(", "),
+            ?ports,
+            "pods share the address of their node (hostNetwork) and don't declare which port is whose: each counts as \
+             the owner of all; give each of them its containerPort, or the annotation {}",
+            ACTIVE_PORTS[0],
+        );
+    }
+    *told = unclear;
+}
+
+fn offer(wanted: &watch::Sender<Wanted>, endpoints: Arc<[EndpointSpec]>) {
     wanted.send_if_modified(|old| {
         let changed = old.as_ref() != Some(&endpoints);
         if changed {

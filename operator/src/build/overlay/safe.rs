@@ -54,8 +54,10 @@ const FLAGS: &[&str] = &[
     "metrics-max-server-share",
     "metrics-rest-interval",
     "metrics-staleness-threshold",
+    "model-server-metrics-https-insecure-skip-verify",
     "model-server-metrics-path",
     "model-server-metrics-port",
+    "model-server-metrics-scheme",
     "refresh-metrics-interval",
     "v",
     "zap-encoder",
@@ -385,6 +387,9 @@ mod tests {
     #[rstest]
     #[case(json!(["-v", "4"]), None)]
     #[case(json!(["--v=4", "--zap-log-level", "debug", "--max-request-body=1", "--drain-timeout", "1m", "--body-timeout=9s", "--model-server-metrics-port=8002"]), None)]
+    #[case(json!(["--model-server-metrics-scheme", "https", "--model-server-metrics-https-insecure-skip-verify=false"]), None)]
+    #[case(json!(["--model-server-metrics-ca-cert-path=/var/run/secrets/kubernetes.io/serviceaccount/token"]), Some(0))]
+    #[case(json!(["--model-server-metrics-client-key-path=/etc/waypost/tls/tls.key"]), Some(0))]
     // As older documentation said to.
     #[case(json!(["--strategy=llm/chat", "--cert-path=/etc/waypost/tls", "-v=4"]), None)]
     #[case(json!(null), None)]

@@ -4,6 +4,7 @@ use crds::history;
 use kube::core::DynamicObject;
 
 use super::step::{Action, Keep, Plan, Slot};
+use crate::cache::revision_in_cache;
 use crate::kinds::Kind;
 use crate::strategy::snapshot::Snapshot;
 use crate::strategy::validate::Valid;
@@ -40,9 +41,10 @@ fn keep(snapshot: &Snapshot, revision: &str) -> Option<Keep> {
     let written =
         snapshot.remembered.kept.as_ref().is_some_and(|k| k.revision == revision && k.number == newest);
     let next = if written { newest } else { newest + 1 };
+    let routing = revision_in_cache(&snapshot.strategy.spec.routing.0);
     let found = slots.iter().find_map(|(name, live)| {
         live.as_deref()
-            .filter(|live| is_of(live, revision) && live.data["data"] == snapshot.strategy.spec.routing.0)
+            .filter(|live| is_of(live, revision) && live.data["data"] == routing)
             .map(|live| (name, live))
     });
     if let Some((name, live)) = found {
@@ -80,7 +82,7 @@ mod tests {
                 "labels": {names::STRATEGY: "chat", history::REVISION_LABEL: revision},
                 "ownerReferences": [owner("chat", "uid-chat")],
             },
-            "revision": number, "data": data,
+            "revision": number, "data": revision_in_cache(data),
         });
         (Kind::ControllerRevision, Arc::new(serde_json::from_value(object).unwrap()))
     }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use k8s_openapi::jiff::Timestamp;
 use kube::core::DynamicObject;
+use kube_ext::host_network::HostPod;
 use picker_core::config::{ConfigError, ErrorKind, Errors};
 use serde_json::json;
 
@@ -197,6 +198,35 @@ fn a_pod_that_only_looks_like_a_picker_is_none() {
     assert_eq!(said(&compute(&snapshot, &valid, &outcome, at(0)), "Programmed").0, "True");
     snapshot.pods.push(picker("p-5"));
     assert_eq!(said(&compute(&snapshot, &valid, &outcome, at(0)), "Programmed").0, "False");
+}
+
+/// Two ports of one address are not those of both pods.
+#[test]
+fn pods_of_a_node_that_do_not_say_which_port_is_theirs_are_named() {
+    let (mut snapshot, outcome) = well();
+    let on_host = |name: &str, declared: &[u16]| {
+        let mut pod = (*pod(name, &[("app", "qwen")], true)).clone();
+        let address = "10.0.0.7".parse().unwrap();
+        pod.host = Some(HostPod { address, declared: declared.into() });
+        Arc::new(pod)
+    };
+    let message = |snapshot: &Snapshot| {
+        let valid = validate(snapshot, &defaults(), |_| Ok([].into()));
+        let status = compute(snapshot, &valid, &outcome, at(0));
+        status.conditions.iter().find(|condition| condition.type_ == "HasEndpoints").unwrap().message.clone()
+    };
+    snapshot.pods[2] = on_host("vllm-0", &[]);
+    assert_eq!(message(&snapshot), "every pool selects a ready pod");
+    snapshot.pods.push(on_host("vllm-1", &[]));
+    assert_eq!(
+        message(&snapshot),
+        "every pool selects a ready pod; give pods vllm-0, vllm-1 of pool qwen the annotation \
+         inference.networking.k8s.io/active-ports or their containerPort: they share the address of a node, and each counts \
+         as owner of all ports"
+    );
+    snapshot.pods[2] = on_host("vllm-0", &[8000]);
+    snapshot.pods[3] = on_host("vllm-1", &[8001]);
+    assert_eq!(message(&snapshot), "every pool selects a ready pod");
 }
 
 #[test]

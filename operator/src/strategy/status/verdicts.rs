@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crds::{PickerStatus, UpdatePolicy};
+use kube_ext::host_network::{ACTIVE_PORTS, HostPod};
 use picker_core::config::ErrorKind;
 
 use super::conditions::{Verdict, Verdicts, join};
@@ -126,11 +127,45 @@ fn has_endpoints(snapshot: &Snapshot, valid: &Valid) -> Verdict {
             return Verdict::bad("NoneReady", format!("no pod that pool {name} selects is ready"));
         }
     }
+    let ready = "every pool selects a ready pod";
     match valid.workloads.first() {
-        Some(_) => Verdict::good("EndpointsReady", "every pool selects a ready pod"),
+        Some(_) => match unclear_ports(snapshot, valid) {
+            Some(warning) => Verdict::good("EndpointsReady", format!("{ready}; {warning}")),
+            None => Verdict::good("EndpointsReady", ready),
+        },
         None => Verdict::bad("NoPods", "there is no pool"),
     }
 }
+
+/// The warning about pods that share the address of their node and don't say which of their pool's ports is whose.
+fn unclear_ports(snapshot: &Snapshot, valid: &Valid) -> Option<String> {
+    valid.served().find_map(|served| {
+        let hosts: Vec<_> = snapshot
+            .pods
+            .iter()
+            .filter(|pod| served.pool.selects(&pod.labels))
+            .filter_map(|pod| Some((pod.name.as_str(), pod.host.as_ref()?)))
+            .collect();
+        let ports: Vec<u16> = served.pool.target_ports.clone();
+        let unclear = |(name, host): &&(&str, &HostPod)| {
+            let others = hosts.iter().filter(|(other, _)| other != name).map(|(_, host)| *host);
+            host.own_ports(others, &ports).unclear
+        };
+        let names: Vec<_> = hosts.iter().filter(unclear).take(MOST_NAMED).map(|(name, _)| *name).collect();
+        (!names.is_empty()).then(|| {
+            format!(
+                "give pods {} of pool {} the annotation {} or their containerPort: they share the address of a node, and \
+                 each counts as owner of all ports",
+                names.join(", "),
+                served.pool.name(),
+                ACTIVE_PORTS[0],
+            )
+        })
+    })
+}
+
+/// How many pods a message names.
+const MOST_NAMED: usize = 2;
 
 fn available(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome) -> Verdict {
     if valid.workloads.is_empty() {

@@ -10,7 +10,7 @@ use crate::strategy::NeededFile;
 pub(super) struct Compiler<'a> {
     pub registry: &'a Registry,
     pub errors: Vec<ConfigError>,
-    warnings: Vec<ConfigError>,
+    pub warnings: Vec<ConfigError>,
 }
 
 impl<'a> Compiler<'a> {
@@ -27,7 +27,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// The warnings, in the order of the text of `routing`.
-    pub fn warnings(self, routing: &Value) -> Box<[Warning]> {
+    pub fn told_warnings(self, routing: &Value) -> Box<[Warning]> {
         config::told(self.warnings, routing).0.into_iter().map(Warning::from).collect()
     }
 
@@ -48,8 +48,9 @@ impl<'a> Compiler<'a> {
         names: impl Iterator<Item = &'n str>,
     ) {
         let names: Vec<_> = names.collect();
-        let there_are = if names.is_empty() { "no plugins".to_owned() } else { names.join(", ") };
-        let message = format!("no plugin is called {name:?}; there are: {there_are}");
-        self.fail(path, ErrorKind::UnknownRef, message);
+        let no_plugins = if names.is_empty() { "; there are no plugins" } else { "" };
+        let message = format!("no plugin is called {name:?}{no_plugins}");
+        let there_are = ("there are", &*names);
+        self.errors.push(ConfigError::unknown(path, ErrorKind::UnknownRef, message, name, there_are));
     }
 }

@@ -1,11 +1,12 @@
 //! The plugin instances of a strategy: those of its configuration, and the producers that these read from.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::context::Compiler;
-use crate::config::{ErrorKind, PluginSpec};
-use crate::plugin::{Asked, BuildCx, Building, Registration, Role, Roles, parameter_path};
+use super::retired::{self, Retired, retired};
+use crate::config::{ConfigError, ErrorKind, PluginSpec, Routing};
+use crate::plugin::{Asked, BuildCx, Building, MadeWith, Registration, Role, Roles, parameter_path};
 use crate::strategy::Named;
 
 /// All instances: those of the configuration by their position in it, then the default producers.
@@ -128,9 +129,11 @@ impl Instances {
 
 impl Compiler<'_> {
     /// Makes all instances of the configuration, deciders first, then the default producers that they read from.
-    pub(super) fn instances(&mut self, specs: &[PluginSpec], building: &mut Building) -> Instances {
+    pub(super) fn instances(&mut self, routing: &Routing, building: &mut Building) -> Instances {
+        let (specs, used) = (&routing.plugins, retired::used(routing));
         let mut names = BTreeMap::new();
-        let makers: Vec<_> = specs.iter().enumerate().map(|(i, s)| self.maker(i, s, &mut names)).collect();
+        let maker = |(i, spec)| self.maker(i, spec, used.as_ref(), &mut names);
+        let makers: Vec<_> = specs.iter().enumerate().map(maker).collect();
         building.deciders = names.keys().map(|name| (name.clone(), None)).collect();
         let decides = |i: &usize| makers[*i].is_some_and(|r| r.roles.contains(&Role::Decider));
         let (deciders, others): (Vec<_>, Vec<_>) = (0..specs.len()).partition(decides);
@@ -155,6 +158,7 @@ impl Compiler<'_> {
         &mut self,
         i: usize,
         spec: &PluginSpec,
+        used: Option<&BTreeSet<&str>>,
         names: &mut BTreeMap<String, usize>,
     ) -> Option<Registration> {
         let (kind, name) = (spec.kind.as_str(), spec.name());
@@ -164,11 +168,8 @@ impl Compiler<'_> {
             Some(found) if found.kind != kind => {
                 self.warn(path, format!("{kind} is a former name of {}; write that", found.kind));
             }
-            None if !kind.is_empty() => {
-                let known: Vec<_> = self.registry.types().collect();
-                let message = format!("unknown plugin type {kind:?}; known: {}", known.join(", "));
-                self.fail(path, ErrorKind::UnknownPlugin, message);
-            }
+            None if kind.is_empty() => {}
+            None => self.unknown_type(path, kind, retired(kind, name, used)),
             _ => {}
         }
         if names.contains_key(name) {
@@ -180,8 +181,21 @@ impl Compiler<'_> {
         registration
     }
 
-    /// Makes the producers that are read from, that the configuration does not have, and that can be made without
-    /// parameters. They may read from others.
+    /// Tells a type that the registry does not have.
+    fn unknown_type(&mut self, path: String, kind: &str, retired: Option<Retired>) {
+        match retired {
+            Some(Retired::Used(message)) => self.fail(path, ErrorKind::UnknownPlugin, message),
+            Some(Retired::Unused(message)) => self.warn(path, message),
+            None => {
+                let known: Vec<_> = self.registry.types().collect();
+                let (message, known) = (format!("unknown plugin type {kind:?}"), ("known", &*known));
+                self.errors.push(ConfigError::unknown(path, ErrorKind::UnknownPlugin, message, kind, known));
+            }
+        }
+    }
+
+    /// Makes the producers that are read from, and that the configuration does not have, with the parameters that a
+    /// reader has for them. They may read from others.
     fn default_producers(
         &mut self,
         list: &mut Vec<Option<Instance>>,
@@ -191,11 +205,17 @@ impl Compiler<'_> {
         loop {
             let missing = building.fittings.iter().filter(|fitting| fitting.required).find_map(|fitting| {
                 let kind = fitting.default.filter(|kind| *kind == fitting.producer)?;
-                Some((kind, *self.registry.find(kind).filter(|_| !names.contains_key(kind))?))
+                let maker = *self.registry.find(kind).filter(|_| !names.contains_key(kind))?;
+                Some((kind, maker, fitting.made_with.clone()))
             });
-            let Some((kind, maker)) = missing else { return };
+            let Some((kind, maker, made_with)) = missing else { return };
             names.insert(kind.to_owned(), list.len());
-            list.push(self.instance(maker, &PluginSpec::of(kind), "plugins", building));
+            let (path, parameters) = match made_with {
+                Some(MadeWith { path, parameters }) => (path, Some(parameters)),
+                None => ("plugins".to_owned(), None),
+            };
+            let spec = PluginSpec { parameters, ..PluginSpec::of(kind) };
+            list.push(self.instance(maker, &spec, &path, building));
         }
     }
 

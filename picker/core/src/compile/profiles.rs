@@ -145,7 +145,7 @@ mod tests {
 
     #[test]
     fn the_default_profile_has_filters_scorers_and_the_picker_as_declared() {
-        let specs: Vec<_> = [
+        let specs: Vec<PluginSpec> = [
             "random-picker",
             "queue-scorer",
             "single-profile-handler",
@@ -156,8 +156,11 @@ mod tests {
         .map(PluginSpec::of)
         .into();
         let mut compiler = Compiler::new(plugins::builtin());
-        let instances = compiler
-            .instances(&specs, &mut Building::new(StateStore::default().stage(), names(&Routing::default())));
+        let routing = Routing { plugins: specs.clone(), ..Routing::default() };
+        let instances = compiler.instances(
+            &routing,
+            &mut Building::new(StateStore::default().stage(), names(&Routing::default())),
+        );
         let wanted =
             ["random-picker", "queue-scorer", "header-based-testing-filter", "active-request-scorer"];
         let reference = |name: &str| PluginRef { plugin_ref: name.to_owned(), weight: None };

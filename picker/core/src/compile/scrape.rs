@@ -3,7 +3,7 @@
 use super::context::Compiler;
 use super::instances::{Found, Instances};
 use crate::column::Column;
-use crate::config::{DataLayer, ErrorKind};
+use crate::config::{ConfigError, DataLayer, ErrorKind};
 use crate::plugin::{AttributeRead, Roles, parameter_path};
 use crate::scrape::{CORE_EXTRACTOR, MetricsExtractor, MetricsSource, ScrapePlan, builtin};
 
@@ -163,11 +163,10 @@ impl Compiler<'_> {
             let known = builtin::ATTRIBUTES.iter().map(|(name, _)| *name);
             let meant = extractors.iter().filter(|e| e.is_meant_by(producer));
             let names: Vec<_> = known.chain(meant.flat_map(|e| e.extractor.attributes())).collect();
-            let message = format!(
-                "no attribute is called {attribute:?}; there are: {}; add it to the customMetrics of an engine",
-                names.join(", ")
-            );
-            self.fail(parameter_path(plugin, field), ErrorKind::UnknownRef, message);
+            let message =
+                format!("no attribute is called {attribute:?}; add it to the customMetrics of an engine");
+            let (path, known) = (parameter_path(plugin, field), ("there are", &*names));
+            self.errors.push(ConfigError::unknown(path, ErrorKind::UnknownRef, message, attribute, known));
             return;
         }
         let path = parameter_path(plugin, "producer");

@@ -1,6 +1,9 @@
 //! Errors of a configuration: path of the field, kind and message.
 
+use std::collections::BTreeSet;
 use std::fmt;
+
+use super::nearest::{joined, nearest};
 
 /// What is wrong with one field of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -11,6 +14,9 @@ pub struct ConfigError {
     pub kind: ErrorKind,
     /// What is wrong and what to do.
     pub message: String,
+    /// All that could stand there instead, in words; empty where that is no list. Of the errors of one configuration,
+    /// only the first with some list tells it.
+    pub(super) list: String,
 }
 
 /// The sorts of error, for programs that tell them apart.
@@ -38,7 +44,31 @@ const MAX_TEXT: usize = 1024;
 impl ConfigError {
     /// An error of `kind` at `path`. What is longer than 1 KiB is cut.
     pub fn new(path: impl Into<String>, kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { path: cut(path.into()), kind, message: cut(message.into()) }
+        Self { path: cut(path.into()), kind, message: cut(message.into()), list: String::new() }
+    }
+
+    /// The error that `written`, at `path`, is none of `known`: names the nearest of these, and lists them after `intro`.
+    pub(crate) fn unknown(
+        path: impl Into<String>,
+        kind: ErrorKind,
+        message: String,
+        written: &str,
+        (intro, known): (&str, &[&str]),
+    ) -> Self {
+        let near =
+            nearest(written, known).map_or_else(String::new, |near| format!("; the nearest is {near:?}"));
+        let list = if known.is_empty() { String::new() } else { format!("{intro}: {}", joined(known)) };
+        Self { list, ..Self::new(path, kind, format!("{message}{near}")) }
+    }
+
+    /// Puts the list into the message, if `told` has not been told it yet.
+    pub(crate) fn tell_list(&mut self, told: &mut BTreeSet<String>) {
+        let list = std::mem::take(&mut self.list);
+        if !list.is_empty() && !told.contains(&list) {
+            self.message.push_str("; ");
+            self.message.push_str(&list);
+            told.insert(list);
+        }
     }
 }
 

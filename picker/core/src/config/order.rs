@@ -1,5 +1,7 @@
 //! Errors in the order of the text.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::{ConfigError, Errors};
@@ -16,6 +18,8 @@ pub(crate) fn told(mut errors: Vec<ConfigError>, body: &Value) -> Errors {
     errors.truncate(MAX_SORTED);
     errors.sort_by_cached_key(|error| position(body, &error.path));
     errors.truncate(MAX_TOLD);
+    let mut lists = BTreeSet::new();
+    errors.iter_mut().for_each(|error| error.tell_list(&mut lists));
     if let Some(last) = errors.last().filter(|_| more > 0) {
         errors.push(ConfigError::new("", last.kind, format!("and at least {more} more")));
     }
@@ -76,6 +80,25 @@ mod tests {
         let some = told(errors(50), &body).0;
         assert_eq!(some.len(), 33);
         assert_eq!(some[32], ConfigError::new("", ErrorKind::Invalid, "and at least 18 more"));
+    }
+
+    #[test]
+    fn what_could_stand_there_is_listed_once() {
+        let body = json!({"a": 1, "b": 2, "c": 3});
+        let unknown = |path: &str, known: &[&str]| {
+            let message = format!("no {path}");
+            ConfigError::unknown(path, ErrorKind::Invalid, message, "reed", ("known", known))
+        };
+        let errors = vec![unknown("c", &["red"]), unknown("b", &["red", "blue"]), unknown("a", &["red"])];
+        let said = |path: &str, message: &str| ConfigError::new(path, ErrorKind::Invalid, message);
+        assert_eq!(
+            told(errors, &body).0,
+            [
+                said("a", "no a; the nearest is \"red\"; known: red"),
+                said("b", "no b; the nearest is \"red\"; known: red, blue"),
+                said("c", "no c; the nearest is \"red\""),
+            ]
+        );
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{ConfigError, ErrorKind, PluginRef, PluginSpec, ProfileSpec, Routing};
+use super::{ConfigError, ErrorKind, PluginRef, PluginSpec, ProfileSpec, Routing, gates};
 
 /// Where a routing body comes from, which decides what it may say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,31 +40,42 @@ pub(crate) struct SourceSpec {
     pub extractors: Vec<String>,
 }
 
-/// Reads a body, adding to `errors` all that is wrong with its form. What could be read is returned,
-/// so that later checks find their errors too.
-pub(crate) fn read(value: &Value, scope: Scope, errors: &mut Vec<ConfigError>) -> Body {
+/// Reads a body, adding to `errors` all that is wrong with its form, and to `warnings` what has another form now. What
+/// could be read is returned, so that later checks find their errors too.
+pub(crate) fn read(
+    value: &Value,
+    scope: Scope,
+    errors: &mut Vec<ConfigError>,
+    warnings: &mut Vec<ConfigError>,
+) -> Body {
     let mut body = Body::default();
     let Some(mut fields) = Fields::open("", value, errors) else { return body };
     body.routing.plugins = fields.list("plugins", errors, plugin);
     body.routing.scheduling_profiles = fields.list("schedulingProfiles", errors, profile);
     if scope == Scope::File {
-        fields.list("featureGates", errors, |path, gate, errors| {
-            let message = format!("unknown feature gate {gate}; there is none in this release");
-            errors.push(ConfigError::new(path, ErrorKind::Invalid, message));
-        });
-        if let Some(layer) = fields.take("dataLayer") {
-            body.data_layer = data_layer(layer, errors);
+        fields.list("featureGates", errors, |path, gate, errors| gates::read(path, gate, errors, warnings));
+        let layer = fields.take("dataLayer");
+        if let Some(layer) = layer {
+            body.data_layer = data_layer("dataLayer", layer, errors);
+        }
+        // Its name until 1.4 of the Gateway API Inference Extension.
+        if layer.is_none()
+            && let Some(former) = fields.take_former("data")
+        {
+            let message = "is the former name of dataLayer; write that";
+            warnings.push(ConfigError::new("data", ErrorKind::Invalid, message));
+            body.data_layer = data_layer("data", former, errors);
         }
     }
     fields.close(errors);
     body
 }
 
-fn data_layer(value: &Value, errors: &mut Vec<ConfigError>) -> DataLayer {
+fn data_layer(path: &str, value: &Value, errors: &mut Vec<ConfigError>) -> DataLayer {
     let mut layer = DataLayer::default();
-    let Some(mut fields) = Fields::open("dataLayer", value, errors) else { return layer };
+    let Some(mut fields) = Fields::open(path, value, errors) else { return layer };
     if let Some(discovery) = fields.take("discovery")
-        && let Some(mut discovery) = Fields::open("dataLayer.discovery", discovery, errors)
+        && let Some(mut discovery) = Fields::open(&fields.at("discovery"), discovery, errors)
     {
         layer.discovery = discovery.required("pluginRef", errors);
         discovery.close(errors);
@@ -73,7 +84,7 @@ fn data_layer(value: &Value, errors: &mut Vec<ConfigError>) -> DataLayer {
         None | Some(Value::Null) => None,
         Some(Value::Bool(inject)) => Some(*inject),
         Some(other) => {
-            errors.push(wrong_type("dataLayer.injectDefaults", "true or false", other));
+            errors.push(wrong_type(&fields.at("injectDefaults"), "true or false", other));
             None
         }
     };
@@ -170,6 +181,12 @@ impl<'a> Fields<'a> {
         Some(self.rest.remove(found).1)
     }
 
+    /// The field that was called `name` once, which nobody is told to write.
+    fn take_former(&mut self, name: &str) -> Option<&'a Value> {
+        let found = self.rest.iter().position(|(n, _)| *n == name)?;
+        Some(self.rest.remove(found).1)
+    }
+
     fn string(&mut self, name: &'static str, errors: &mut Vec<ConfigError>) -> Option<String> {
         match self.take(name)? {
             Value::Null => None,
@@ -198,7 +215,7 @@ impl<'a> Fields<'a> {
         &mut self,
         name: &'static str,
         errors: &mut Vec<ConfigError>,
-        item: impl Fn(&str, &Value, &mut Vec<ConfigError>) -> T,
+        mut item: impl FnMut(&str, &Value, &mut Vec<ConfigError>) -> T,
     ) -> Vec<T> {
         let path = self.at(name);
         match self.take(name) {
@@ -217,8 +234,8 @@ impl<'a> Fields<'a> {
 
     fn close(self, errors: &mut Vec<ConfigError>) {
         for (name, _) in &self.rest {
-            let message = format!("unknown field; known here: {}", self.known.join(", "));
-            errors.push(ConfigError::new(self.at(name), ErrorKind::UnknownField, message));
+            let (message, known) = ("unknown field".to_owned(), ("known here", &*self.known));
+            errors.push(ConfigError::unknown(self.at(name), ErrorKind::UnknownField, message, name, known));
         }
     }
 }

@@ -38,12 +38,12 @@ const VERSION: &str = "must be llm-d.ai/v1alpha1 or inference.networking.x-k8s.i
 #[test]
 fn a_text_of_another_kind_is_refused_with_all_else_that_is_wrong_with_it() {
     assert_eq!(
-        errors("apiVersion: v1\nkind: ConfigMap\ndata: {}\n"),
+        errors("apiVersion: v1\nkind: ConfigMap\nimmutable: true\n"),
         [
             error("apiVersion", ErrorKind::Invalid, &format!("{VERSION}, is \"v1\"")),
             error("kind", ErrorKind::Invalid, "must be EndpointPickerConfig, is \"ConfigMap\""),
             error(
-                "data",
+                "immutable",
                 ErrorKind::UnknownField,
                 "unknown field; known here: plugins, schedulingProfiles, featureGates, dataLayer"
             ),

@@ -4,6 +4,8 @@ use std::any::TypeId;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 use super::error::{BuildError, parameter_path};
 use crate::column::{Column, MAX_COLUMNS};
 use crate::fact::{Fact, Layout, Slot};
@@ -44,6 +46,25 @@ pub(crate) struct Fitting {
     pub required: bool,
     /// Paths of the parameters by which instances read it, with the names of these.
     pub readers: Vec<(String, String)>,
+    /// What the default producer is made with, if a reader says so.
+    pub made_with: Option<MadeWith>,
+}
+
+/// The parameters of a producer that the configuration does not have.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct MadeWith {
+    /// Path of the plugin whose parameters have them, for what is wrong with one.
+    pub path: String,
+    /// The parameters.
+    pub parameters: Map<String, Value>,
+}
+
+/// A parameter that has moved from one plugin type to another.
+pub(crate) struct Moved {
+    /// Its name where it was.
+    pub field: &'static str,
+    /// The parameters it is now, with their values.
+    pub now: Vec<(&'static str, Value)>,
 }
 
 impl Building {
@@ -61,6 +82,7 @@ impl Building {
                     provided: false,
                     required: false,
                     readers: Vec::new(),
+                    made_with: None,
                 });
                 self.fittings.len() - 1
             }
@@ -163,6 +185,53 @@ impl<'a> BuildCx<'a> {
         Ok(slot)
     }
 
+    /// As [`BuildCx::reads`], for a type that had `moved` among its parameters before its fact's default producer got
+    /// them. That producer is made with them if the configuration does not have it. Each is warned of.
+    pub(crate) fn reads_with<F: Fact>(
+        &mut self,
+        field: &str,
+        producer: Option<&str>,
+        moved: Vec<Moved>,
+    ) -> Result<Slot<F>, BuildError> {
+        let slot = self.reads::<F>(field, producer)?;
+        if moved.is_empty() {
+            return Ok(slot);
+        }
+        let (path, name) = (self.path.to_owned(), producer.or(F::DEFAULT_PRODUCER).unwrap_or_default());
+        // The deciders are all plugins of the configuration by name.
+        let declared = self.building.deciders.contains_key(name) || Some(name) != F::DEFAULT_PRODUCER;
+        let mut parameters = Map::new();
+        for Moved { field, now } in moved {
+            let there: Vec<_> = now.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+            let there = there.join(" and ");
+            let message = if declared {
+                format!(
+                    "is a parameter of the plugin {name} now, and has no effect here; write {there} there"
+                )
+            } else {
+                format!(
+                    "is a parameter of the plugin {name} now, which is made with it; add that, and write {there} there"
+                )
+            };
+            self.warn(field, message);
+            for (name, value) in now {
+                // Of two former names of one parameter, the first counts.
+                parameters.entry(name).or_insert(value);
+            }
+        }
+        if declared {
+            return Ok(slot);
+        }
+        let (_, fitting) = self.building.slot::<F>(name);
+        let mine = MadeWith { path, parameters };
+        let made_with = fitting.made_with.get_or_insert_with(|| mine.clone()).clone();
+        if made_with.parameters != mine.parameters {
+            let message = format!("{name} is made with the parameters of {}, not with these", made_with.path);
+            self.warn("", message);
+        }
+        Ok(slot)
+    }
+
     /// The same for a fact that the instance can do without: where no `producer` is named, and nobody else makes the
     /// fact's default producer necessary, the fact keeps its default value.
     ///
@@ -205,9 +274,8 @@ impl<'a> BuildCx<'a> {
     /// When there is none of that name.
     pub fn profile(&self, field: &str, name: &str) -> Result<usize, BuildError> {
         self.find_profile(name).ok_or_else(|| {
-            let there_are = self.building.profiles.join(", ");
-            let message = format!("there is no scheduling profile called {name:?}; there are: {there_are}");
-            BuildError::unknown_ref(field, message)
+            let message = format!("there is no scheduling profile called {name:?}");
+            BuildError::none_of(field, message, name, self.building.profiles.iter().map(String::as_str))
         })
     }
 

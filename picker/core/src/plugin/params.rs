@@ -42,17 +42,33 @@ pub(super) fn read<T: DeserializeOwned>(given: &Map<String, Value>) -> Result<T,
                     field: format!("{dot}{name}"),
                     message: "is required".to_owned(),
                     kind,
+                    instead_of: None,
                 });
             }
             None => {
                 let field = if path == "." { String::new() } else { path };
-                errors.push(BuildError { field, message, kind });
+                errors.push(match kind {
+                    ErrorKind::UnknownField => unknown(field, &message),
+                    kind => BuildError { field, message, kind, instead_of: None },
+                });
             }
         }
         if !left_out || errors.len() > MAX_TOLD {
             return Err(errors);
         }
     }
+}
+
+/// The error about an unknown parameter, from serde's: "unknown field `a`, expected one of `b`, `c`", or "unknown field
+/// `a`, there are no fields".
+fn unknown(field: String, message: &str) -> BuildError {
+    let kind = ErrorKind::UnknownField;
+    let Some((what, expected)) = message.rsplit_once(", expected ") else {
+        return BuildError { field, message: message.to_owned(), kind, instead_of: None };
+    };
+    let written = what.trim_start_matches("unknown field `").trim_end_matches('`').to_owned();
+    let known = expected.split('`').skip(1).step_by(2).map(str::to_owned).collect();
+    BuildError { field, message: what.to_owned(), kind, instead_of: Some((written, known)) }
 }
 
 #[cfg(test)]
@@ -81,7 +97,12 @@ mod tests {
     fn wrong(given: Value) -> Vec<(String, ErrorKind, String)> {
         let Value::Object(given) = given else { panic!("a mapping") };
         let errors = read::<Params>(&given).unwrap_err();
-        errors.into_iter().map(|e| (e.field, e.kind, e.message)).collect()
+        let placed = |e: BuildError| {
+            let field = e.field.clone();
+            let error = e.at("");
+            (field, error.kind, error.message)
+        };
+        errors.into_iter().map(placed).collect()
     }
 
     #[test]
@@ -97,7 +118,7 @@ mod tests {
                 (
                     "blockSiez".to_owned(),
                     ErrorKind::UnknownField,
-                    "unknown field `blockSiez`, expected one of `path`, `blockSize`, `tiers`".to_owned()
+                    "unknown field `blockSiez`; the nearest is \"blockSize\"".to_owned()
                 ),
                 invalid("blockSize", "invalid value: integer `-1`, expected u32"),
             ]

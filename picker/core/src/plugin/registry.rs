@@ -1,10 +1,12 @@
 //! The plugin types that configurations may name.
 
+use std::borrow::Cow;
+
 use schemars::Schema;
 use serde_json::{Map, Value};
 
 use super::build::BuildCx;
-use super::error::{BuildError, parameter_path};
+use super::error::BuildError;
 use super::params;
 use super::{Plugin, Role, Roles, Stability};
 use crate::config::ConfigError;
@@ -26,6 +28,8 @@ pub struct Registration {
     pub roles: &'static [Role],
     /// Request headers that it writes for model servers.
     pub writes: &'static [&'static str],
+    /// Parameters that are taken without effect.
+    pub ignored: &'static [&'static str],
     /// A routing that uses it, as YAML.
     pub sample: &'static str,
     schema: fn() -> Schema,
@@ -45,6 +49,7 @@ impl Registration {
             formula: P::FORMULA,
             roles: P::ROLES,
             writes: P::WRITES,
+            ignored: P::IGNORED,
             sample: P::SAMPLE,
             schema: || schemars::schema_for!(P::Params),
             build: |params, cx| P::build(params::read(params)?, cx).map_err(|e| vec![e]),
@@ -63,11 +68,12 @@ impl Registration {
         path: &str,
         cx: &mut BuildCx<'_>,
     ) -> Result<Roles, Vec<ConfigError>> {
-        let empty = Map::new();
-        (self.build)(params.unwrap_or(&empty), cx).map_err(|errors| {
-            let place = |e: BuildError| ConfigError::new(parameter_path(path, &e.field), e.kind, e.message);
-            errors.into_iter().map(place).collect()
-        })
+        let mut params = params.map_or_else(|| Cow::Owned(Map::new()), Cow::Borrowed);
+        for &name in self.ignored.iter().filter(|name| params.contains_key(**name)).collect::<Vec<_>>() {
+            params.to_mut().shift_remove(name);
+            cx.warn(name, "has no effect; take it out");
+        }
+        (self.build)(&params, cx).map_err(|errors| errors.into_iter().map(|error| error.at(path)).collect())
     }
 }
 

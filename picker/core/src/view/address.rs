@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 /// An address as gateways and tests write it: `ip` (any port) or `ip:port`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Address {
-    pub(super) ip: IpAddr,
-    pub(super) port: Option<u16>,
+    ip: IpAddr,
+    port: Option<u16>,
 }
 
 impl Address {
@@ -20,8 +20,14 @@ impl Address {
         bare.parse().ok().map(|ip| Self { ip, port: None })
     }
 
-    /// Whether this names `address`.
-    pub fn names(&self, address: SocketAddr) -> bool {
-        self.ip == address.ip() && self.port.is_none_or(|port| port == address.port())
+    /// All ports of `ip`.
+    pub fn at(ip: IpAddr) -> Self {
+        Self { ip, port: None }
+    }
+}
+
+impl From<SocketAddr> for Address {
+    fn from(address: SocketAddr) -> Self {
+        Self { ip: address.ip(), port: Some(address.port()) }
     }
 }

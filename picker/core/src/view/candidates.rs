@@ -31,10 +31,10 @@ impl Candidates {
                 // However long it is, each endpoint costs little.
                 let mut subset: SmallVec<[Address; 16]> = subset.into();
                 subset.sort_unstable();
-                let named = |ip, port| subset.binary_search(&Address { ip, port }).is_ok();
+                let named = |address: Address| subset.binary_search(&address).is_ok();
                 self.0.extend(all.filter(|&i| {
                     let address: SocketAddr = endpoints[i as usize].address;
-                    named(address.ip(), None) || named(address.ip(), Some(address.port()))
+                    named(Address::at(address.ip())) || named(address.into())
                 }));
             }
         }
@@ -52,8 +52,9 @@ impl Candidates {
     }
 
     /// Puts those first for which `key` is smallest, equal ones in the order of the view.
-    pub fn sort_by_key<K: Ord>(&mut self, mut key: impl FnMut(usize) -> K) {
-        self.0.sort_unstable_by_key(|i| (key(*i as usize), *i));
+    /// The key of each is asked for once.
+    pub fn sort_by_cached_key<K: Ord>(&mut self, mut key: impl FnMut(usize) -> K) {
+        self.0.sort_by_cached_key(|i| (key(*i as usize), *i));
     }
 
     /// The positions.

@@ -59,6 +59,31 @@ fn what_a_strategy_says_of_the_pace_goes_before_the_flags() {
     assert_eq!(of(source), Limits { share: None, ..own });
 }
 
+/// The strategy's own scheme counts before that of the command line, and that before none.
+#[test]
+fn the_picker_s_tls_is_for_strategies_that_say_nothing_of_it() {
+    let [of_picker, of_strategy] = [false, true].map(|verify| Tls { verify, ..Tls::default() });
+    let of = |default: Option<&Tls>, source: MetricsSource| {
+        Jobs::new(defaults()).with_tls(default.cloned()).tls(&source)
+    };
+    let silent = MetricsSource::default();
+    let plain = MetricsSource { plain: true, ..MetricsSource::default() };
+    let tls = MetricsSource { tls: Some(of_strategy.clone()), ..MetricsSource::default() };
+    for (default, source, wanted) in [
+        (None, &silent, None),
+        (None, &tls, Some(&of_strategy)),
+        (Some(&of_picker), &silent, Some(&of_picker)),
+        (Some(&of_picker), &plain, None),
+        (Some(&of_picker), &tls, Some(&of_strategy)),
+    ] {
+        assert_eq!(of(default, source.clone()).as_ref(), wanted, "{default:?} {source:?}");
+    }
+    let mut jobs = Jobs::new(defaults()).with_tls(Some(of_picker));
+    jobs.install(Some(&plan(silent)));
+    let place = jobs.subscribe().borrow().as_ref().unwrap().place.clone();
+    assert!(place != Place::default() && place != Place::default().with(&plain, Wire::Broken), "{place:?}");
+}
+
 fn write(dir: &std::path::Path) {
     let made = rcgen::generate_simple_self_signed(["a".to_owned()]).unwrap();
     std::fs::write(dir.join("ca"), made.cert.pem()).unwrap();

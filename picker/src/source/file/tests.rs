@@ -2,6 +2,7 @@ use std::os::unix::fs::symlink;
 use std::sync::Arc;
 
 use picker_core::config::revision;
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::json;
 
 use super::*;
@@ -55,10 +56,21 @@ async fn a_config_map_that_changes_is_a_new_routing() {
     assert!(serving().error.unwrap().contains("config.yaml: No such file"));
 }
 
+/// Whoever opened a FIFO without a writer would wait for ever, and so would the end of the process.
 #[tokio::test]
-async fn an_endless_file_is_not_read_to_its_end() {
-    let error = read(Path::new("/dev/zero")).await.unwrap_err();
-    assert_eq!(error.to_string(), "/dev/zero: longer than 1048576 bytes");
+async fn a_fifo_is_refused_and_a_file_that_takes_its_place_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.yaml");
+    mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let installer = Installer::new(Arc::default(), StrategyMetrics::default());
+    let mut file = ConfigFile::new(&path);
+    file.look(&installer).await;
+    let said = installer.serving().borrow().error.clone();
+    assert_eq!(said, Some(format!("{}: is a FIFO, and must be a regular file", path.display())));
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, config("queue-scorer")).unwrap();
+    file.look(&installer).await;
+    assert_eq!(installer.serving().borrow().error, None);
 }
 
 #[tokio::test]

@@ -48,7 +48,7 @@ fn spec(name: &str, uid: &str, address: &str, rank: u8) -> EndpointSpec {
 }
 
 fn endpoints(pod: &SeenPod, ports: &[u16]) -> Vec<EndpointSpec> {
-    ReadyPod::read(pod).map(|pod| pod.endpoints(ports).collect()).unwrap_or_default()
+    ReadyPod::read(pod).map(|pod| pod.endpoints(ports, None).collect()).unwrap_or_default()
 }
 
 #[test]
@@ -92,6 +92,60 @@ fn an_annotation_limits_the_ports_and_ranks_stay() {
             [spec("a", "u1", "10.0.0.7:8001", 1), spec("a", "u1", "10.0.0.7:8002", 2)]
         );
     }
+}
+
+/// A pod in the network of its node, which declares `ports` and is ready or not.
+fn on_host(name: &str, ip: &str, ports: &[u16], ready: bool) -> SeenPod {
+    let mut pod = json(name, name, ip, "{}");
+    let ports: Vec<_> = ports.iter().map(|port| json!({"containerPort": port})).collect();
+    pod["spec"] = json!({"hostNetwork": true, "containers": [{"ports": ports}], "volumes": deep()});
+    pod["status"]["conditions"][1]["status"] = if ready { "True" } else { "False" }.into();
+    serde_json::from_str(&pod.to_string()).unwrap()
+}
+
+fn owners(pods: &Pods) -> Vec<String> {
+    pods.endpoints(&[8000, 8001]).iter().map(|spec| format!("{} {}", spec.pod, spec.address)).collect()
+}
+
+#[test]
+fn a_port_of_a_node_is_that_of_the_pod_that_declares_it() {
+    let mut pods = Pods::default();
+    pods.apply(watcher::Event::Apply(on_host("decode", "10.0.0.7", &[8000], true)));
+    // As long as it is alone, all ports may be its own: ranks need not be declared.
+    assert_eq!(owners(&pods), ["decode 10.0.0.7:8000", "decode 10.0.0.7:8001"]);
+    // One that is not ready has its port too.
+    assert!(pods.apply(watcher::Event::Apply(on_host("prefill", "10.0.0.7", &[8001], false))));
+    assert_eq!(owners(&pods), ["decode 10.0.0.7:8000"]);
+    assert!(pods.apply(watcher::Event::Apply(on_host("prefill", "10.0.0.7", &[8001], true))));
+    assert_eq!(owners(&pods), ["decode 10.0.0.7:8000", "prefill 10.0.0.7:8001"]);
+    // Its rank is its place among the pool's ports, as of any endpoint.
+    assert_eq!(pods.endpoints(&[8000, 8001])[1].id.rank, 1);
+    pods.apply(watcher::Event::Apply(on_host("elsewhere", "10.0.0.8", &[8000], true)));
+    assert_eq!(owners(&pods).len(), 4);
+    assert_eq!(pods.unclear(&[8000, 8001]), Vec::<String>::new());
+    let mut failed = on_host("prefill", "10.0.0.7", &[8001], false);
+    failed.status.as_mut().unwrap().phase = Some("Failed".to_owned());
+    pods.apply(watcher::Event::Apply(failed));
+    assert_eq!(owners(&pods)[..2], ["decode 10.0.0.7:8000", "decode 10.0.0.7:8001"]);
+    pods.apply(watcher::Event::Apply(on_host("prefill", "10.0.0.7", &[8001], true)));
+    assert!(pods.apply(watcher::Event::Delete(on_host("prefill", "10.0.0.7", &[8001], true))));
+    assert_eq!(owners(&pods)[..2], ["decode 10.0.0.7:8000", "decode 10.0.0.7:8001"]);
+}
+
+#[test]
+fn pods_of_a_node_that_declare_nothing_are_told() {
+    let mut pods = Pods::default();
+    for name in ["a", "b"] {
+        pods.apply(watcher::Event::Apply(on_host(name, "10.0.0.7", &[], true)));
+    }
+    assert_eq!(pods.unclear(&[8000, 8001]), ["a", "b"]);
+    assert_eq!(owners(&pods).len(), 4);
+    // One annotation is enough: the rest is the other's.
+    let mut annotated = on_host("a", "10.0.0.7", &[], true);
+    annotated.metadata.annotations = Some([(ACTIVE_PORTS[0].to_owned(), "8000".to_owned())].into());
+    pods.apply(watcher::Event::Apply(annotated));
+    assert_eq!(pods.unclear(&[8000, 8001]), Vec::<String>::new());
+    assert_eq!(owners(&pods), ["a 10.0.0.7:8000", "b 10.0.0.7:8001"]);
 }
 
 fn names(pods: &Pods) -> Vec<String> {

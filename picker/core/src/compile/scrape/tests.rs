@@ -177,7 +177,7 @@ const KNOWN: &str = "WaitingQueueSize, RunningRequestsSize, KVCacheUsagePercent"
 #[rstest]
 #[case(
     json!([extractor("one", "a", &["depth"]), filter("dept", None)]),
-    format!("plugins[1].parameters.attribute: no attribute is called \"dept\"; there are: {KNOWN}, depth; add it to the customMetrics of an engine")
+    format!("plugins[1].parameters.attribute: no attribute is called \"dept\"; add it to the customMetrics of an engine; the nearest is \"depth\"; there are: {KNOWN}, depth")
 )]
 #[case(
     json!([filter("depth", Some("one"))]),

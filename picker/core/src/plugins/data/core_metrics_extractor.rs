@@ -77,6 +77,7 @@ pub struct CoreMetricsExtractor;
 
 impl Plugin for CoreMetricsExtractor {
     const TYPE: &'static str = CORE_EXTRACTOR;
+    const ALIASES: &'static [&'static str] = &["model-server-protocol-metrics"];
     const SUMMARY: &'static str = "Says what inference engines call their metrics, and makes further ones attributes of endpoints. Without one, the known engines are told apart by what they say.";
     const ROLES: &'static [Role] = &[Role::Extractor];
     const SAMPLE: &'static str = "\
@@ -118,9 +119,9 @@ plugins:
         engines.extend(known);
         let default = or(&params.default_engine, builtin::DEFAULT_ENGINE);
         let Some(first) = engines.iter().position(|engine| engine.name == default) else {
-            let names: Vec<_> = engines.iter().map(|engine| engine.name.as_str()).collect();
-            let message = format!("there is no engine {default:?}; there are: {}", names.join(", "));
-            return Err(BuildError::unknown_ref("defaultEngine", message));
+            let names = engines.iter().map(|engine| engine.name.as_str());
+            let message = format!("there is no engine {default:?}");
+            return Err(BuildError::none_of("defaultEngine", message, default, names));
         };
         engines[..=first].rotate_right(1);
         let labels = builtin::labels(or(&params.engine_label_key, builtin::ENGINE_LABEL));

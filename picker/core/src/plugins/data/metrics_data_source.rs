@@ -13,8 +13,8 @@ use crate::scrape::{MetricsSource, ServerShare, Tls};
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Params {
-    /// `http` or `https`.
-    scheme: Scheme,
+    /// `http` or `https`. Without it, the one that the picker is started with, by default `http`.
+    scheme: Option<Scheme>,
     /// Path of the page of metrics. Without it, the one that the picker is started with; without that, `/metrics`, and
     /// where this says nothing `/prometheus/metrics`.
     path: Option<String>,
@@ -62,7 +62,7 @@ enum Scheme {
 impl Default for Params {
     fn default() -> Self {
         Self {
-            scheme: Scheme::Http,
+            scheme: None,
             path: None,
             port: None,
             insecure_skip_verify: true,
@@ -170,20 +170,22 @@ plugins:
         ];
         for (field, file) in files.into_iter().filter_map(|(field, file)| Some((field, file?))) {
             match params.scheme {
-                Scheme::Https => cx.file(field, file),
-                Scheme::Http => cx.warn(field, "has no effect without scheme: https"),
+                Some(Scheme::Https) => cx.file(field, file),
+                _ => cx.warn(field, "has no effect without scheme: https"),
             }
         }
-        if params.scheme == Scheme::Https && tls.ca.is_some() && !tls.verify {
+        if params.scheme == Some(Scheme::Https) && tls.ca.is_some() && !tls.verify {
             cx.warn("caCertPath", "has no effect without insecureSkipVerify: false");
         }
         let (interval, rest_interval) = (params.period()?, params.rest()?);
         let (server_share, doubt_after) = (params.server_share()?, params.doubt()?);
-        let tls = (params.scheme == Scheme::Https).then_some(tls);
+        let tls = (params.scheme == Some(Scheme::Https)).then_some(tls);
+        let plain = params.scheme == Some(Scheme::Http);
         let source = MetricsSource {
             path,
             port: params.port,
             tls,
+            plain,
             interval,
             rest_interval,
             server_share,

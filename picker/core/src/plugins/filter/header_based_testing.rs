@@ -13,6 +13,10 @@ use crate::view::{Address, Candidates};
 #[cfg(test)]
 mod tests;
 
+/// How many addresses of the header are read: more than a pool has endpoints that a test would name. Later ones are passed
+/// over.
+const MAX_NAMES: usize = 4096;
+
 /// Keeps the candidates that the header `test-epp-endpoint-selection` names.
 #[derive(Debug)]
 pub struct HeaderBasedTestingFilter;
@@ -37,15 +41,21 @@ plugins:
 impl Filter for HeaderBasedTestingFilter {
     fn filter(&self, ask: &Ask<'_>, _: &mut Cx, keep: &mut Candidates) {
         let Ask { request, view, .. } = *ask;
-        let wanted: SmallVec<[Address; 4]> = request
-            .headers
-            .text(header::TEST_ENDPOINT_SELECTION)
-            .unwrap_or_default()
-            .split(',')
-            .filter_map(Address::parse)
-            .collect();
-        keep.retain(|i| wanted.iter().any(|w| w.names(view.endpoints[i].address)));
-        // An endpoint that is named twice has its first place.
-        keep.sort_by_key(|i| wanted.iter().position(|w| w.names(view.endpoints[i].address)));
+        let text = request.headers.text(header::TEST_ENDPOINT_SELECTION).unwrap_or_default();
+        let named = text.split(',').take(MAX_NAMES).filter_map(Address::parse);
+        let mut wanted: SmallVec<[(Address, usize); 4]> = named.zip(0..).collect();
+        // However many there are, each endpoint costs little. One that is named twice has its first place.
+        wanted.sort_unstable();
+        let first = |address: Address| {
+            let from = wanted.partition_point(|(other, _)| *other < address);
+            wanted.get(from).filter(|(other, _)| *other == address).map(|(_, place)| *place)
+        };
+        let place = |i: usize| {
+            let address = view.endpoints[i].address;
+            let places = [Address::at(address.ip()), Address::from(address)].into_iter().filter_map(first);
+            places.min()
+        };
+        keep.retain(|i| place(i).is_some());
+        keep.sort_by_cached_key(place);
     }
 }

@@ -16,6 +16,7 @@ pub struct KvCacheUtilizationScorer;
 
 impl Plugin for KvCacheUtilizationScorer {
     const TYPE: &'static str = "kv-cache-utilization-scorer";
+    const ALIASES: &'static [&'static str] = &["kv-cache-scorer"];
     const SUMMARY: &'static str = "Prefers servers with more free KV cache: 1 for an empty cache, 0 for a full one. A server whose usage is unknown gets the mean score of the others.";
     const FORMULA: &'static str = "1 − share of the KV cache in use.";
     const ROLES: &'static [Role] = &[Role::Scorer];
@@ -23,6 +24,7 @@ impl Plugin for KvCacheUtilizationScorer {
 plugins:
 - type: kv-cache-utilization-scorer
 ";
+    const IGNORED: &'static [&'static str] = &["maxKVCacheUsage"];
     type Params = NoParameters;
 
     fn build(_: NoParameters, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::ask::Ask;
 use crate::fact::{PrefixMatch, Slot};
 use crate::needs::Needs;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Moved, Plugin, Role, Roles};
 use crate::role::Scorer;
 use crate::view::Candidates;
 
@@ -27,6 +28,57 @@ pub struct Params {
     /// of their share of it.
     #[schemars(range(min = 1))]
     match_length_scale_tokens: u32,
+    /// A parameter of `approx-prefix-cache-producer` now. Where the configuration has no plugin of that name, the one that
+    /// is made gets this.
+    #[schemars(extend("deprecated" = true))]
+    auto_tune: Option<bool>,
+    /// As `autoTune`.
+    #[schemars(extend("deprecated" = true))]
+    block_size_tokens: Option<u32>,
+    /// As `autoTune`.
+    #[schemars(extend("deprecated" = true))]
+    block_size: Option<u32>,
+    /// The former name of `blockSize`, in bytes, which see.
+    #[schemars(extend("deprecated" = true))]
+    hash_block_size: Option<u32>,
+    /// As `autoTune`. It counts even without `maxPrefixTokensToMatch`.
+    #[schemars(extend("deprecated" = true))]
+    max_prefix_blocks_to_match: Option<u32>,
+    /// As `autoTune`.
+    #[schemars(extend("deprecated" = true))]
+    max_prefix_tokens_to_match: Option<u32>,
+    /// As `autoTune`.
+    #[schemars(extend("deprecated" = true))]
+    lru_capacity_per_server: Option<u32>,
+}
+
+impl Params {
+    /// The parameters that are those of the producer now.
+    fn moved(&self) -> Vec<Moved> {
+        let value = |number: Option<u32>| number.map(Value::from);
+        let mut blocks = vec![("maxPrefixBlocksToMatch", value(self.max_prefix_blocks_to_match))];
+        if self.max_prefix_tokens_to_match.is_none() {
+            // By its own default the other limit would count.
+            blocks.push(("maxPrefixTokensToMatch", self.max_prefix_blocks_to_match.map(|_| Value::from(0))));
+        }
+        let all = [
+            ("autoTune", vec![("autoTune", self.auto_tune.map(Value::from))]),
+            ("blockSizeTokens", vec![("blockSizeTokens", value(self.block_size_tokens))]),
+            ("blockSize", vec![("blockSize", value(self.block_size))]),
+            ("hashBlockSize", vec![("blockSize", value(self.hash_block_size))]),
+            ("maxPrefixBlocksToMatch", blocks),
+            (
+                "maxPrefixTokensToMatch",
+                vec![("maxPrefixTokensToMatch", value(self.max_prefix_tokens_to_match))],
+            ),
+            ("lruCapacityPerServer", vec![("lruCapacityPerServer", value(self.lru_capacity_per_server))]),
+        ];
+        let given = all.into_iter().map(|(field, now)| {
+            let now: Vec<_> = now.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+            Moved { field, now }
+        });
+        given.filter(|moved| !moved.now.is_empty()).collect()
+    }
 }
 
 impl Default for Params {
@@ -35,6 +87,13 @@ impl Default for Params {
             prefix_match_info_producer_name: None,
             match_length_weight: 0.0,
             match_length_scale_tokens: 8192,
+            auto_tune: None,
+            block_size_tokens: None,
+            block_size: None,
+            hash_block_size: None,
+            max_prefix_blocks_to_match: None,
+            max_prefix_tokens_to_match: None,
+            lru_capacity_per_server: None,
         }
     }
 }
@@ -65,10 +124,12 @@ schedulingProfiles:
     type Params = Params;
 
     fn build(params: Params, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
+        let moved = params.moved();
         let Params {
             prefix_match_info_producer_name: name,
             match_length_weight: weight,
             match_length_scale_tokens,
+            ..
         } = params;
         if !(0.0..=1.0).contains(&weight) {
             return Err(BuildError::invalid("matchLengthWeight", "must lie between 0 and 1"));
@@ -76,7 +137,7 @@ schedulingProfiles:
         if match_length_scale_tokens == 0 {
             return Err(BuildError::invalid("matchLengthScaleTokens", "must be at least 1"));
         }
-        let found = cx.reads("prefixMatchInfoProducerName", name.as_deref())?;
+        let found = cx.reads_with("prefixMatchInfoProducerName", name.as_deref(), moved)?;
         let scorer = Self { found, weight, scale: match_length_scale_tokens as f32 };
         Ok(Roles { scorer: Some(Arc::new(scorer)), needs: Needs::BODY, ..Roles::default() })
     }

@@ -23,6 +23,9 @@ impl Plugin for QueueScorer {
 plugins:
 - type: queue-scorer
 ";
+    // The sample manifests of others give it the first, and those of the prefix scorer by mistake.
+    const IGNORED: &'static [&'static str] =
+        &["maxQueueSize", "hashBlockSize", "maxPrefixBlocksToMatch", "lruCapacityPerServer"];
     type Params = NoParameters;
 
     fn build(_: NoParameters, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {

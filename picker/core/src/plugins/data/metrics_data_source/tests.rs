@@ -25,6 +25,7 @@ fn says_where_pages_are() {
             path: Some("/prometheus?x=1".to_owned()),
             port: Some(9400),
             tls: None,
+            plain: true,
             interval: Some(Duration::from_millis(1500)),
             rest_interval: Some(Duration::ZERO),
             server_share: ServerShare::new(0.25),

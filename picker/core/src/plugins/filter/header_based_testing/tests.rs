@@ -1,8 +1,14 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::json;
 
+use super::MAX_NAMES;
+use crate::endpoint::{EndpointId, EndpointSpec, Slots};
 use crate::request::{Request, header};
-use crate::testing::{Instance, unknown};
+use crate::testing::{Instance, spec, unknown, view_of, with_headers};
+use crate::view::Candidates;
 
 fn kept(value: Option<&'static str>) -> Vec<usize> {
     let view = unknown(4);
@@ -27,6 +33,38 @@ fn keeps_what_the_header_names_in_its_order() {
     ] {
         assert_eq!(kept(Some(value)), expected, "{value}");
     }
+}
+
+/// A header is as long as its client likes, and a pool is as large as it is.
+#[test]
+fn a_long_header_costs_a_large_pool_little() {
+    let mut slots = Slots::default();
+    let address = |n: u16| SocketAddr::from(([10, 1, (n >> 8) as u8, n as u8], 8000));
+    let view = view_of((0..1000).map(|n| {
+        let id = EndpointId { pod_uid: format!("uid-{n:04}").into(), port: 8000, rank: 0 };
+        Arc::new(slots.admit(EndpointSpec { id, address: address(n), ..spec(0) }))
+    }));
+    // 3,000 addresses that are no endpoints, and the pool backwards, in some 60 kB.
+    let strangers = (0..3000).map(|n| format!("10.9.{}.{}:8000", n >> 8, n & 255));
+    let backwards = (0..1000).rev().map(|n| address(n).to_string());
+    let value = strangers.chain(backwards).collect::<Vec<_>>().join(",");
+    assert!(value.len() > 50_000);
+    let request = with_headers([(header::TEST_ENDPOINT_SELECTION, &*value)]);
+    let mut instance = Instance::new("header-based-testing-filter", json!({})).unwrap();
+    let began = std::time::Instant::now();
+    let kept = instance.kept_of(&request, &view, Candidates::of(&view.endpoints, None));
+    let took = began.elapsed();
+    assert_eq!(kept, (0..1000).rev().collect::<Vec<_>>());
+    // Half a second in a build without optimisations, when each endpoint is compared with each address.
+    assert!(took < std::time::Duration::from_millis(100), "{took:?}");
+}
+
+#[test]
+fn names_beyond_the_most_are_passed_over() {
+    let value = "10.9.9.9,".repeat(MAX_NAMES - 1) + "10.0.0.1,10.0.0.2";
+    let request = with_headers([(header::TEST_ENDPOINT_SELECTION, &*value)]);
+    let mut instance = Instance::new("header-based-testing-filter", json!({})).unwrap();
+    assert_eq!(instance.kept(&request, &unknown(4)), [1]);
 }
 
 #[test]
