@@ -26,6 +26,8 @@ pub struct Registration {
     pub roles: &'static [Role],
     /// Request headers that it writes for model servers.
     pub writes: &'static [&'static str],
+    /// For a type of which a configuration has at most one plugin: what a second one would do.
+    pub only_one: Option<&'static str>,
     /// A routing that uses it, as YAML.
     pub sample: &'static str,
     schema: fn() -> Schema,
@@ -45,6 +47,7 @@ impl Registration {
             formula: P::FORMULA,
             roles: P::ROLES,
             writes: P::WRITES,
+            only_one: P::ONLY_ONE,
             sample: P::SAMPLE,
             schema: || schemars::schema_for!(P::Params),
             build: |params, cx| P::build(params::read(params)?, cx).map_err(|e| vec![e]),

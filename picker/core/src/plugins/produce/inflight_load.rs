@@ -79,9 +79,10 @@ impl OutputEstimate {
 impl Plugin for InflightLoadProducer {
     const TYPE: &'static str = "inflight-load-producer";
     const SUMMARY: &'static str = "Counts for each server the tokens that it has to compute for requests under way: those of their prompts that \
-         it does not have in its prefix cache, and, if wanted, those of their answers, as estimated. A strategy has one. \
+         it does not have in its prefix cache, and, if wanted, those of their answers, as estimated. A strategy has one at most. \
          Made by itself when a token-load-scorer or a prefix-cache-affinity-filter needs it.";
     const ROLES: &'static [Role] = &[Role::Producer, Role::PreRequest];
+    const ONLY_ONE: Option<&'static str> = Some("counts the same tokens a second time, beside");
     const SAMPLE: &'static str = "\
 plugins:
 - type: inflight-load-producer

@@ -175,8 +175,15 @@ impl SourceConfig {
                 Ok(Source::Header(header))
             }
             (None, Some(attribute)) if attribute == AGENT => {
-                let producer = self.producer.as_deref();
-                let slot = cx.reads(&format!("{path}.producer"), producer)?;
+                let producer = self.producer.as_deref().filter(|name| !name.is_empty());
+                let field = format!("{path}.producer");
+                if producer.is_none()
+                    && let Some(names) = cx.ambiguous::<FairnessId>()
+                {
+                    let message = format!("is required: there are several plugins of type {AGENT}: {}", names.join(", "));
+                    return Err(BuildError::invalid(&field, message));
+                }
+                let slot = cx.reads(&field, producer)?;
                 shape.push_str(&format!("attribute={attribute} producer={} ", producer.unwrap_or(AGENT)));
                 Ok(Source::Agent(slot))
             }

@@ -346,6 +346,36 @@ fn an_attribute_needs_its_producer_and_has_one_by_default() {
                     of type agent-identity, or leave this out";
     assert_eq!(told(json!({"attribute": "agent-identity", "producer": "mine"})).as_deref(), Some(expected));
 }
+#[test]
+fn an_attribute_is_that_of_the_only_producer_whatever_its_name() {
+    let told = |names: &[&str], producer: Option<&str>| {
+        let mut source = json!({"attribute": "agent-identity"});
+        source.as_object_mut().unwrap().extend(producer.map(|name| ("producer".to_owned(), json!(name))));
+        let parameters = json!({"strategy": "session_id", "sessionIdConfig": {"sources": [source]}});
+        let agents = names.iter().map(|name| {
+            let parameters = json!({"additionalSessionHeaders": [format!("x-{name}")]});
+            json!({"type": "agent-identity", "name": name, "parameters": parameters})
+        });
+        let plugins: Vec<_> = agents.chain([json!({"type": FILTER, "parameters": parameters})]).collect();
+        let compiled = compile(&json!({"plugins": plugins}), Scope::File, &StateStore::default());
+        compiled.map(|compiled| compiled.strategy).map_err(|errors| errors.0[0].to_string())
+    };
+    let strategy = told(&["mine"], None).unwrap();
+    assert_eq!(strategy.producers.len(), 1);
+    let (view, now) = (unknown(16), Instant::now());
+    let pod = |seed| {
+        let request = with_headers([("x-mine", "s")]);
+        strategy.route(&request, &view, None, &mut Cx::new(now, seed)).unwrap().endpoint().pod.clone()
+    };
+    let first = pod(0);
+    assert!((1..20).all(|seed| pod(seed) == first));
+    assert!(told(&["agent-identity", "other"], None).is_ok());
+    let expected = "plugins[2].parameters.sessionIdConfig.sources[0].producer: is required: there are several plugins of \
+                    type agent-identity: a, b";
+    assert_eq!(told(&["a", "b"], None).err().as_deref(), Some(expected));
+    assert!(told(&["a", "b"], Some("b")).is_ok());
+}
+
 
 #[test]
 fn parameters_of_the_other_strategy_are_warned_of() {
