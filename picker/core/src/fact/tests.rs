@@ -77,8 +77,8 @@ fn a_slot_of_another_layout_is_a_fault() {
 fn a_prefix_match_counts_in_blocks_and_tokens() {
     let found = PrefixMatch { hashes: vec![0; 4], block_tokens: 64, matched: vec![0, 3] };
     assert_eq!([found.share(0), found.share(1), found.share(2)], [0.0, 0.75, 0.0]);
-    assert_eq!((found.tokens(), found.uncached_tokens(1), found.uncached_tokens(9)), (256, 64, 256));
-    assert_eq!((PrefixMatch::default().share(0), PrefixMatch::default().uncached_tokens(0)), (0.0, 0));
+    assert_eq!((found.tokens(), found.cached_tokens(1), found.cached_tokens(9)), (256, 192, 0));
+    assert_eq!((PrefixMatch::default().share(0), PrefixMatch::default().cached_tokens(0)), (0.0, 0));
 }
 
 #[test]
