@@ -3,6 +3,7 @@
 mod chunking;
 mod client;
 mod counts;
+mod edits;
 mod frames;
 mod many;
 mod modes;

@@ -88,4 +88,5 @@ fn a_request_costs_an_endpoint_what_it_does_not_have_and_the_answer() {
     Fact::clear(&mut load);
     assert_eq!(load, RequestLoad::default());
     assert_eq!(load.tokens(0), 0);
+    assert_eq!([load.prompt_tokens(0), load.prompt_tokens(1), load.prompt_tokens(9)], [0, 40, 100]);
 }

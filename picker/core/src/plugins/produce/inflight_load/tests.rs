@@ -126,7 +126,7 @@ fn launched(parameters: Value, view: &View) -> Flight {
 
 #[rstest]
 #[case::prompt_only(json!({}), [(1, 512), (1, 256)], [(1, 0), (0, 0)])]
-#[case::with_the_answer(json!({"addEstimatedOutputTokens": true}), [(1, 1262), (1, 1006)], [(1, 1262), (0, 0)])]
+#[case::with_the_answer(json!({"addEstimatedOutputTokens": true}), [(1, 1262), (1, 256)], [(1, 1262), (0, 0)])]
 fn tokens_are_given_back_when_they_have_been_computed(
     #[case] parameters: Value,
     #[case] sent: [(u32, u64); 2],
@@ -145,6 +145,20 @@ fn tokens_are_given_back_when_they_have_been_computed(
     // One that is cut before its first byte.
     drop(launched(parameters, &view));
     assert_eq!(under_way(&view), [(0, 0); 3]);
+}
+
+#[test]
+fn a_stage_that_the_destination_does_itself_counts_once() {
+    let view = unknown(1);
+    let mut producer = Instance::new(KIND, json!({"addEstimatedOutputTokens": true})).unwrap();
+    let request = sized(2000, None);
+    producer.produce_knowing(&request, &view, found(8, &[0]));
+    let result = |profile| ProfileResult { profile, picked: Some(smallvec::smallvec![0]) };
+    let decision = Decision { results: smallvec::smallvec![result(1), result(0)], primary: 1 };
+    let mut launch = Launch::of(&decision, &view);
+    let ask = producer.ask(&request, &view, &decision.results);
+    producer.roles.pre_request.as_ref().unwrap().pre_request(&ask, &decision, &mut launch);
+    assert_eq!(under_way(&view), [(1, 1262)]);
 }
 
 /// The profile of a strategy with `scorers`.
