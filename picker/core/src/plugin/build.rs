@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use super::error::{BuildError, parameter_path};
@@ -313,6 +314,21 @@ impl<'a> BuildCx<'a> {
     /// Names a file that the instance reads when it serves, for whoever runs the picker. Nothing reads it now.
     pub fn file(&mut self, field: &str, path: &str) {
         self.asked.files.push((field.to_owned(), path.to_owned()));
+    }
+
+    /// `value`, or `default` with a warning where it is the zero or the empty text that other endpoint pickers take for the
+    /// default.
+    pub fn or_default<T: Default + PartialEq + Debug>(&mut self, field: &str, value: T, default: T) -> T {
+        if value != T::default() {
+            return value;
+        }
+        self.warn(field, format!("{value:?} counts as the default, {default:?}; leave it out, or write that"));
+        default
+    }
+
+    /// Whether there is one scheduling profile alone.
+    pub fn has_one_profile(&self) -> bool {
+        self.building.profiles.len() == 1
     }
 
     /// Warns whoever wrote the configuration of the parameter `field`.

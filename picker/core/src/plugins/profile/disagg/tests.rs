@@ -299,6 +299,11 @@ fn told(parameters: Value, stages: &[&str]) -> Vec<String> {
     &["decode"],
     &["plugins[1].parameters.stageOrder: has no effect without a scheduling profile \"prefill\""]
 )]
+#[case::no_such_order(
+    json!({"stageOrder": "encode"}),
+    &["decode", "prefill"],
+    &["plugins[2].parameters.stageOrder: unknown variant `encode`, expected `decode-first` or `prefill-first`"]
+)]
 #[case::former_beside_new(
     json!({"profiles": {}, "prefillDeciderPluginName": "always"}),
     &["decode", "prefill"],
@@ -316,6 +321,24 @@ fn what_is_wrong_is_told_by_parameter(
     #[case] expected: &[&str],
 ) {
     assert_eq!(told(parameters, stages), expected);
+}
+
+#[rstest]
+#[case("", StageOrder::DecodeFirst)]
+#[case("decode", StageOrder::DecodeFirst)]
+#[case("Decode_First", StageOrder::DecodeFirst)]
+#[case("prefill", StageOrder::PrefillFirst)]
+#[case("PREFILL-FIRST", StageOrder::PrefillFirst)]
+#[case("prefillFirst", StageOrder::PrefillFirst)]
+fn the_order_of_stages_has_several_spellings(#[case] text: &str, #[case] expected: StageOrder) {
+    assert_eq!(serde_json::from_value::<StageOrder>(json!(text)).unwrap(), expected);
+}
+
+#[test]
+fn empty_names_are_none() {
+    assert_eq!(told(json!({"profiles": {"prefill": "", "decode": "", "encode": ""}}), &["decode"]), [""; 0]);
+    let parameters = json!({"profiles": {"prefill": ""}, "deciders": {"prefill": "always", "encode": ""}});
+    assert_eq!(told(parameters, &PD), [""; 0]);
 }
 
 #[test]
