@@ -27,9 +27,9 @@ pub(crate) struct Building {
     pub deciders: Deciders,
     /// Names of the scheduling profiles, in their order.
     pub profiles: Vec<String>,
-}
     /// Type and name of each plugin of the configuration, in their order.
     pub declared: Vec<(&'static str, String)>,
+}
 
 /// The producer of the fact in one slot, and its readers.
 pub(crate) struct Fitting {
@@ -73,7 +73,6 @@ impl Building {
 }
 
 impl Building {
-    /// Nothing was made yet. `profiles` are the names of the scheduling profiles, in their order.
     /// Name of the producer of `F` where none is named: the plugin called like the fact's default producer, or else the
     /// only one of that type in the configuration, whatever its name, or else a default one.
     fn unnamed<F: Fact>(&self) -> Option<&str> {
@@ -90,6 +89,7 @@ impl Building {
         self.declared.iter().filter(move |(other, _)| *other == kind).map(|(_, name)| name.as_str())
     }
 
+    /// Nothing was made yet. `profiles` are the names of the scheduling profiles, in their order.
     pub fn new(staging: Staging, profiles: Vec<String>) -> Self {
         let (layout, fittings, deciders) = (Layout::default(), Vec::new(), Deciders::new());
         Self { staging, layout, fittings, deciders, profiles, declared: Vec::new() }
@@ -147,11 +147,6 @@ impl<'a> BuildCx<'a> {
         self.asked
     }
 
-    /// Name of the instance.
-    pub fn name(&self) -> &str {
-        self.name
-    }
-
     /// The place of a fact that this instance provides: as a producer or a preparer it writes it. In other roles it
     /// finds it with its default value at each request, and may note something in it for a later role if it has a cell.
     pub fn provides<F: Fact>(&mut self) -> Slot<F> {
@@ -200,6 +195,10 @@ impl<'a> BuildCx<'a> {
             return self.reads(field, producer);
         };
         let (slot, _) = self.building.slot::<F>(&producer_name);
+        self.asked.reads.push(slot.index());
+        Ok(slot)
+    }
+
     /// How many instances have said so far that they provide a fact of this kind.
     pub(crate) fn provided<F: Fact>(&self) -> usize {
         let id = TypeId::of::<F>();
@@ -212,10 +211,6 @@ impl<'a> BuildCx<'a> {
         let kind = F::DEFAULT_PRODUCER?;
         let names: Vec<_> = self.building.of_kind(kind).collect();
         (names.len() > 1 && !names.contains(&kind)).then_some(names)
-    }
-
-        self.asked.reads.push(slot.index());
-        Ok(slot)
     }
 
     /// The decider called `name`, which the parameter `field` names.
@@ -316,6 +311,11 @@ impl<'a> BuildCx<'a> {
         self.asked.files.push((field.to_owned(), path.to_owned()));
     }
 
+    /// Warns whoever wrote the configuration of the parameter `field`.
+    pub fn warn(&mut self, field: &str, message: impl Into<String>) {
+        self.asked.warnings.push((field.to_owned(), message.into()));
+    }
+
     /// `value`, or `default` with a warning where it is the zero or the empty text that other endpoint pickers take for the
     /// default.
     pub fn or_default<T: Default + PartialEq + Debug>(&mut self, field: &str, value: T, default: T) -> T {
@@ -329,11 +329,6 @@ impl<'a> BuildCx<'a> {
     /// Whether there is one scheduling profile alone.
     pub fn has_one_profile(&self) -> bool {
         self.building.profiles.len() == 1
-    }
-
-    /// Warns whoever wrote the configuration of the parameter `field`.
-    pub fn warn(&mut self, field: &str, message: impl Into<String>) {
-        self.asked.warnings.push((field.to_owned(), message.into()));
     }
 
     /// State that outlives a change of strategy as long as the instance keeps its type, its name and

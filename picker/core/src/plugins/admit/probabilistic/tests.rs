@@ -95,7 +95,7 @@ fn a_strategy_answers_429_before_an_endpoint_is_chosen() {
     let refusal = Refusal::from(RefusalKind::Shed);
     assert_eq!(refusal.kind.row().status, 429);
     assert_eq!((route(-1), route(0)), (Err(refusal), Ok(1)));
-    assert!(strategy.needs.has(crate::Needs::SCRAPE));
+    assert!(strategy.scrape.is_some());
 }
 
 #[rstest]
