@@ -110,7 +110,8 @@ impl Flight {
     pub fn served(&self, told: SocketAddr) -> SocketAddr {
         let sent_to = |addresses: &[u8]| {
             let mut addresses = addresses.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
-            addresses.any(|one| std::str::from_utf8(one).is_ok_and(|one| one.parse::<SocketAddr>() == Ok(told)))
+            addresses
+                .any(|one| std::str::from_utf8(one).is_ok_and(|one| one.parse::<SocketAddr>() == Ok(told)))
         };
         match self.edits.destination() {
             Some(addresses) if sent_to(addresses) => self.targets[0].address,

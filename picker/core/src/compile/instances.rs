@@ -191,9 +191,13 @@ impl Compiler<'_> {
     /// Refuses a second plugin of a type of which there is at most one.
     fn refuse_second_ones(&mut self, makers: &[Option<Registration>], specs: &[PluginSpec]) {
         for (i, maker) in makers.iter().enumerate() {
-            let Some((kind, what)) = maker.and_then(|maker| Some((maker.kind, maker.only_one?))) else { continue };
+            let Some((kind, what)) = maker.and_then(|maker| Some((maker.kind, maker.only_one?))) else {
+                continue;
+            };
             let first = makers[..i].iter().position(|other| other.is_some_and(|other| other.kind == kind));
-            let (Some(first), second) = (first.map(|first| specs[first].name()), specs[i].name()) else { continue };
+            let (Some(first), second) = (first.map(|first| specs[first].name()), specs[i].name()) else {
+                continue;
+            };
             // Of equal names was told already.
             if first != second {
                 let message = format!("{second:?} {what} {first:?}; one is enough: take one of them out");

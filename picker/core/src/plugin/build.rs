@@ -322,7 +322,10 @@ impl<'a> BuildCx<'a> {
         if value != T::default() {
             return value;
         }
-        self.warn(field, format!("{value:?} counts as the default, {default:?}; leave it out, or write that"));
+        self.warn(
+            field,
+            format!("{value:?} counts as the default, {default:?}; leave it out, or write that"),
+        );
         default
     }
 

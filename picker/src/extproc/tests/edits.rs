@@ -80,8 +80,7 @@ impl PreRequest for Editor {
     }
 }
 
-static REGISTRY: LazyLock<Registry> =
-    LazyLock::new(|| builtin().clone().with(Registration::of::<Editor>()));
+static REGISTRY: LazyLock<Registry> = LazyLock::new(|| builtin().clone().with(Registration::of::<Editor>()));
 
 /// A picker of `addresses` whose strategy edits requests.
 async fn editing(edit: &str, addresses: &[&str]) -> Picker {
@@ -135,7 +134,8 @@ async fn a_part_of_the_body_is_replaced() {
     let mut whole = plain(&picker).in_body();
     let Some(Response::RequestBody(answer)) = &mut whole.response else { panic!("{whole:?}") };
     let new = Bytes::from([&ask[..10], b"another-model", &ask[14..]].concat());
-    answer.response.as_mut().unwrap().body_mutation = Some(BodyMutation { mutation: Some(Mutation::Body(new)) });
+    answer.response.as_mut().unwrap().body_mutation =
+        Some(BodyMutation { mutation: Some(Mutation::Body(new)) });
     picker
         .play(vec![
             Send(first(chat(), false, Buffered, NoBody)),
@@ -211,7 +211,9 @@ async fn where_no_header_can_be_told_the_destination_alone_is_booked() {
     assert_eq!(stream.get().await.unwrap(), None);
     assert_eq!(picker.fixture.in_flight(), [0, 0]);
     let mut stream = picker.open().await;
-    stream.play(vec![Send(first(chat(), false, Buffered, NoBody)), Get(go_on_headers()), Send(trailers())]).await;
+    stream
+        .play(vec![Send(first(chat(), false, Buffered, NoBody)), Get(go_on_headers()), Send(trailers())])
+        .await;
     stream.get().await.unwrap().unwrap();
     assert_eq!(picker.fixture.in_flight().iter().sum::<u32>(), 1);
 }

@@ -75,7 +75,8 @@ schedulingProfiles:
             return Err(BuildError::invalid("kvCacheUtilThreshold", "must be a number above 0"));
         }
         if kv_usage > 1.0 {
-            let message = "is above 1, so that a full KV cache does not count as saturated; write a share of at most 1";
+            let message =
+                "is above 1, so that a full KV cache does not count as saturated; write a share of at most 1";
             cx.warn("kvCacheUtilThreshold", message);
         }
         for (field, value) in [("power", power), ("k", k)] {

@@ -188,11 +188,7 @@ fn warn_of_what_is_lost(known: &Engine, config: &EngineConfig, path: &str, cx: &
         ("runningRequestsSpec", &config.running_requests_spec, known(|f| matches!(f, Figure::Running))),
         ("kvUsageSpec", &config.kv_usage_spec, known(|f| matches!(f, Figure::KvUsage))),
         ("loraSpec", &config.lora_spec, known(|f| matches!(f, Figure::Lora))),
-        (
-            "cacheInfoSpec",
-            info,
-            by_series.is_none() && known(|f| matches!(f, Figure::CacheConfig { .. })),
-        ),
+        ("cacheInfoSpec", info, by_series.is_none() && known(|f| matches!(f, Figure::CacheConfig { .. }))),
         ("cacheBlockSizeSpec", size, info.is_none() && known(|f| matches!(f, Figure::BlockSize))),
         (
             "cacheNumBlocksSpec",

@@ -116,8 +116,10 @@ impl Bound {
     #[cold]
     fn unknown(&self, named: &[u8]) -> Refusal {
         let named: String = String::from_utf8_lossy(named).chars().take(MAX_SAID).collect();
-        let message =
-            format!("the header {} names the scheduling profile {named:?}, which does not exist", self.header);
+        let message = format!(
+            "the header {} names the scheduling profile {named:?}, which does not exist",
+            self.header
+        );
         Refusal::with(RefusalKind::UnknownProfile, message)
     }
 }

@@ -164,7 +164,8 @@ impl IdConfig {
     fn known(&self, cx: &mut BuildCx<'_>) -> Result<Known, BuildError> {
         let mut given = self.sources.clone();
         if given.is_empty() {
-            let message = format!("[] counts as the default, the header {ID_HEADER}; leave it out, or write that");
+            let message =
+                format!("[] counts as the default, the header {ID_HEADER}; leave it out, or write that");
             cx.warn(SOURCES, message);
             given = default_sources();
         }
@@ -202,7 +203,10 @@ impl SourceConfig {
                 if producer.is_none()
                     && let Some(names) = cx.ambiguous::<FairnessId>()
                 {
-                    let message = format!("is required: there are several plugins of type {AGENT}: {}", names.join(", "));
+                    let message = format!(
+                        "is required: there are several plugins of type {AGENT}: {}",
+                        names.join(", ")
+                    );
                     return Err(BuildError::invalid(&field, message));
                 }
                 let slot = cx.reads(&field, producer)?;

@@ -404,7 +404,8 @@ fn two_targets(kind: &str) -> Arc<Strategy> {
 fn a_session_moves_to_the_target_that_served_in_place_of_the_first() {
     let (strategy, view, now) = (two_targets(SCORER), unknown(2), Instant::now());
     let request = session("s");
-    let pod = |seed| strategy.route(&request, &view, None, &mut Cx::new(now, seed)).unwrap().endpoint().pod.clone();
+    let pod =
+        |seed| strategy.route(&request, &view, None, &mut Cx::new(now, seed)).unwrap().endpoint().pod.clone();
     let (mut flight, first) = route(&strategy, &request, &view, now);
     let (chosen, other) = (flight.endpoint().address, flight.targets()[1].clone());
     assert_eq!(written(&mut flight, Some(chosen)), []);
@@ -434,7 +435,8 @@ fn a_session_with_one_target_is_watched_by_nobody() {
 #[test]
 fn a_strategy_plays_the_roles_it_needs() {
     for kind in [FILTER, SCORER] {
-        let played = |strategy: &str| build(kind, json!({"strategy": strategy})).unwrap().played().split_off(1);
+        let played =
+            |strategy: &str| build(kind, json!({"strategy": strategy})).unwrap().played().split_off(1);
         use crate::plugin::Role::{Observer, PreRequest, Upkeep};
         assert_eq!(played("encoded_endpoint_header"), [Observer]);
         assert_eq!(played("session_id"), [PreRequest, Observer, Upkeep]);
@@ -448,7 +450,9 @@ fn there_is_an_end_to_tables_of_sessions() {
         let plugins: Vec<_> = (0..count)
             .map(|n| json!({"type": kinds[n % 2], "name": n.to_string(), "parameters": parameters}))
             .collect();
-        compile(&json!({"plugins": plugins}), Scope::File, &StateStore::default()).err().map(|e| e.to_string())
+        compile(&json!({"plugins": plugins}), Scope::File, &StateStore::default())
+            .err()
+            .map(|e| e.to_string())
     };
     assert_eq!(told(4), None);
     let expected = "plugins[4].parameters.strategy: session_id is the strategy of 4 other plugins already, each with a \
@@ -473,11 +477,14 @@ fn zero_and_nothing_are_the_defaults() {
         ("0].parameters.sessionIdConfig.evictionSweepSeconds: 0.0", "10.0"),
         ("1].parameters.encodedEndpointHeaderConfig.header: \"\"", "\"x-session-token\""),
     ];
-    let expected = expected
-        .map(|(what, default)| format!("plugins[{what} counts as the default, {default}; leave it out, or write that"));
+    let expected = expected.map(|(what, default)| {
+        format!("plugins[{what} counts as the default, {default}; leave it out, or write that")
+    });
     assert_eq!(warnings, expected);
     let (view, now) = (unknown(16), Instant::now());
-    let pod = |seed| strategy.route(&session("s"), &view, None, &mut Cx::new(now, seed)).unwrap().endpoint().pod.clone();
+    let pod = |seed| {
+        strategy.route(&session("s"), &view, None, &mut Cx::new(now, seed)).unwrap().endpoint().pod.clone()
+    };
     let first = pod(0);
     assert!((1..20).all(|seed| pod(seed) == first));
 }

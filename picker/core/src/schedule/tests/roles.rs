@@ -183,7 +183,8 @@ impl PreRequest for PassesOn {
 fn another_port_that_passes_on_stands_for_the_destination() {
     let served = |sent_to: &'static str, told: &str| {
         let mut strategy = strategy(vec![profile_of(vec![], vec![], pick::default())]);
-        strategy.pre_requests = Box::new([named("other", Arc::new(PassesOn(sent_to)) as Arc<dyn PreRequest>)]);
+        strategy.pre_requests =
+            Box::new([named("other", Arc::new(PassesOn(sent_to)) as Arc<dyn PreRequest>)]);
         let flight = route(&Arc::new(strategy), &unknown(1), None).unwrap();
         flight.served(told.parse().unwrap()).to_string()
     };

@@ -114,7 +114,8 @@ fn whoever_replaces_a_known_engine_is_told_what_is_lost() {
               read: queuedRequestsSpec, loraSpec, cacheInfoSpec; write them too, or \"\" to do without"
         ]
     );
-    let given = json!({"queuedRequestsSpec": "q", "runningRequestsSpec": "r", "kvUsageSpec": "k", "loraSpec": ""});
+    let given =
+        json!({"queuedRequestsSpec": "q", "runningRequestsSpec": "r", "kvUsageSpec": "k", "loraSpec": ""});
     let with = |name: &str, more: Value| {
         let mut engine = given.clone();
         engine["name"] = json!(name);
@@ -122,7 +123,9 @@ fn whoever_replaces_a_known_engine_is_told_what_is_lost() {
         warnings(engine)
     };
     let by_series = json!({"cacheBlockSizeSpec": "b", "cacheNumBlocksSpec": "n"});
-    for (name, more) in [("vllm", &json!({"cacheInfoSpec": "i"})), ("vllm", &by_series), ("trtllm-serve", &by_series)] {
+    for (name, more) in
+        [("vllm", &json!({"cacheInfoSpec": "i"})), ("vllm", &by_series), ("trtllm-serve", &by_series)]
+    {
         assert_eq!(with(name, more.clone()), Vec::<String>::new(), "{name} {more}");
     }
     assert_eq!(with("trtllm-serve", json!({"cacheInfoSpec": "i"})), Vec::<String>::new());

@@ -238,7 +238,8 @@ fn one_of_another_name_is_the_one_that_is_read_from() {
     let scorers = &["token-load-scorer"];
     assert_eq!(booked(json!([renamed, scorer]), scorers), 500);
     assert_eq!(booked(json!([scorer, renamed]), scorers), 500);
-    let named = |name: &str| json!({"type": "token-load-scorer", "parameters": {"inFlightLoadProducerName": name}});
+    let named =
+        |name: &str| json!({"type": "token-load-scorer", "parameters": {"inFlightLoadProducerName": name}});
     assert_eq!(booked(json!([renamed, named("inflight-load")]), scorers), 500);
     for default in ["", KIND] {
         assert_eq!(booked(json!([renamed, named(default)]), scorers), 500, "{default:?}");
@@ -259,5 +260,8 @@ fn a_second_one_is_refused() {
     let expected = "plugins[1].type: \"b\" counts the same tokens a second time, beside \"a\"; one is enough: take one \
                     of them out";
     assert_eq!(told(["a", "b"]), [expected]);
-    assert_eq!(told(["a", "a"]), ["plugins[1].name: \"a\" is the name of an earlier plugin; give one another name"]);
+    assert_eq!(
+        told(["a", "a"]),
+        ["plugins[1].name: \"a\" is the name of an earlier plugin; give one another name"]
+    );
 }

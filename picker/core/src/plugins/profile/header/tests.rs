@@ -82,7 +82,10 @@ fn empty_names_are_the_defaults() {
     assert_eq!(warnings, expected);
     let route = |header| {
         let request = with_headers([("epp-profile", header)]);
-        strategy.route(&request, &labelled(PODS), None, &mut crate::Cx::live()).map(|_| ()).map_err(|r| r.kind)
+        strategy
+            .route(&request, &labelled(PODS), None, &mut crate::Cx::live())
+            .map(|_| ())
+            .map_err(|r| r.kind)
     };
     assert_eq!([route("prefill"), route("x")], [Ok(()), Err(RefusalKind::UnknownProfile)]);
 }

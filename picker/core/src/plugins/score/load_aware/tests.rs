@@ -27,7 +27,8 @@ fn scores_by_waiting_requests(
 #[test]
 fn a_threshold_of_nothing_is_the_default() {
     let routing = json!({"plugins": [{"type": KIND, "parameters": {"threshold": 0}}]});
-    let warnings = strategy(&routing.to_string()).warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let warnings =
+        strategy(&routing.to_string()).warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
     let expected =
         "plugins[0].parameters.threshold: 0 counts as the default, 128; leave it out, or write that";
     assert_eq!(warnings, [expected]);

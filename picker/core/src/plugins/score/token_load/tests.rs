@@ -39,8 +39,8 @@ fn answers_count_and_so_do_whole_prompts_where_nothing_is_known() {
 #[test]
 fn a_threshold_of_nothing_is_the_default() {
     let routing = json!({"plugins": [{"type": KIND, "parameters": {"queueThresholdTokens": 0}}]});
-    let warnings = strategy(&routing.to_string()).warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let expected =
-        "plugins[0].parameters.queueThresholdTokens: 0 counts as the default, 4194304; leave it out, or write that";
+    let warnings =
+        strategy(&routing.to_string()).warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let expected = "plugins[0].parameters.queueThresholdTokens: 0 counts as the default, 4194304; leave it out, or write that";
     assert_eq!(warnings, [expected]);
 }
