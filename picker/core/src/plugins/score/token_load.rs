@@ -23,7 +23,7 @@ const DEFAULT_THRESHOLD: u64 = 4_194_304;
 pub struct Params {
     /// Tokens at which a server scores 0; so does one that has more. 0 counts as the default.
     queue_threshold_tokens: u64,
-    /// Name of the plugin that counts the tokens. Without it, the one called `inflight-load-producer`, which is made
+    /// Name of the plugin that counts the tokens. Without it, the only one of type `inflight-load-producer`, which is made
     /// with default parameters if there is none.
     in_flight_load_producer_name: Option<String>,
 }

@@ -98,8 +98,8 @@ struct SourceConfig {
     header: Option<String>,
     /// What another plugin found out: `agent-identity`, the session of the agent that sends the request.
     attribute: Option<String>,
-    /// Name of the plugin that finds out the attribute. Without it, the one called `agent-identity`, which is made with
-    /// default parameters if there is none.
+    /// Name of the plugin that finds out the attribute. Without it, the one called `agent-identity`, or else the only one of
+    /// that type, which is made with default parameters if there is none.
     producer: Option<String>,
 }
 
