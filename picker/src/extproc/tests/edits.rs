@@ -206,6 +206,7 @@ async fn where_no_header_can_be_told_the_destination_alone_is_booked() {
     stream.send(first(chat(), false, FullDuplexStreamed, NoBody)).await;
     stream.send(body(ask("blue"), true)).await;
     stream.get().await.unwrap().unwrap();
+    stream.play(vec![Get(echo(ask("blue"), true))]).await;
     assert_eq!(picker.fixture.in_flight(), [1, 1]);
     stream.requests = None;
     assert_eq!(stream.get().await.unwrap(), None);
