@@ -52,6 +52,15 @@ pub struct Scored<'a> {
     pub totals: &'a [f32],
 }
 
+/// An endpoint that does a part of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// Position in the view.
+    pub endpoint: usize,
+    /// Whether it is the destination, which works until the end of the response; the others are done at its first byte.
+    pub is_destination: bool,
+}
+
 /// Results of the profiles that ran, and which of them is the destination.
 #[derive(Debug, PartialEq)]
 pub struct Decision {
@@ -70,6 +79,19 @@ impl Decision {
     /// What the profile at position `profile` of the strategy picked, if it ran and found any.
     pub fn of(&self, profile: usize) -> Option<&Picked> {
         self.results.iter().find(|result| result.profile == profile)?.picked.as_ref()
+    }
+
+    /// The endpoints that do a part of the request, as positions in the view: the destination, and the first endpoint of each
+    /// other result (prefill, encode). A part that was left to the destination is not told apart from the rest of its
+    /// work.
+    #[inline]
+    pub fn parts(&self) -> impl Iterator<Item = Part> + '_ {
+        let destination = self.destination().map(|picked| picked[0] as usize);
+        self.results.iter().enumerate().filter_map(move |(n, result)| {
+            let (endpoint, is_destination) = (result.first()?, n == self.primary);
+            let own = is_destination || destination != Some(endpoint);
+            own.then_some(Part { endpoint, is_destination })
+        })
     }
 
     /// For each profile that picked any: its position in the strategy and the first endpoint's in the view.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::ask::Decision;
+use crate::ask::{Decision, Part};
 use crate::edits::Edits;
 use crate::endpoint::{Endpoint, Load};
 use crate::view::View;
@@ -38,6 +38,18 @@ impl Booking {
     pub(crate) fn until(&self) -> Until {
         self.until
     }
+
+    /// Whether it is one on `endpoint`.
+    pub(crate) fn is_on(&self, endpoint: &Endpoint) -> bool {
+        self.endpoint.key == endpoint.key
+    }
+
+    /// Books the same on `endpoint` instead.
+    pub(crate) fn move_to(&mut self, endpoint: &Arc<Endpoint>) {
+        let load = Load { requests: self.requests, tokens: self.tokens };
+        // The former one is given back when it is dropped.
+        *self = Self::new(endpoint.clone(), load, self.until);
+    }
 }
 
 impl Drop for Booking {
@@ -61,16 +73,14 @@ pub struct Launch<'a> {
 }
 
 impl<'a> Launch<'a> {
-    /// Books one request on the first endpoint of each result of `decision`: on the destination until the end, on the
-    /// others (prefill, encode) until the first byte.
+    /// Books one request on each endpoint that does a part of it: on the destination until the end, on the others (prefill,
+    /// encode) until the first byte.
     #[inline]
     pub(crate) fn of(decision: &Decision, view: &'a View) -> Self {
         let mut launch = Self { edits: Edits::default(), bookings: Bookings::new(), view };
-        for (n, result) in decision.results.iter().enumerate() {
-            let until = if n == decision.primary { Until::End } else { Until::FirstByte };
-            if let Some(endpoint) = result.first() {
-                launch.book(endpoint, Load { requests: 1, tokens: 0 }, until);
-            }
+        for Part { endpoint, is_destination } in decision.parts() {
+            let until = if is_destination { Until::End } else { Until::FirstByte };
+            launch.book(endpoint, Load { requests: 1, tokens: 0 }, until);
         }
         launch
     }

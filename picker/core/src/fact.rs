@@ -152,18 +152,17 @@ impl Facts {
         self.layout == layout.number
     }
 
-    /// Empties all facts, or makes them anew when they are those of another strategy.
-    pub(crate) fn reset(&mut self, layout: &Layout) {
+    /// Makes them facts of `layout`, empty ones when they were those of another strategy.
+    pub(crate) fn fit(&mut self, layout: &Layout) {
         if !self.are_of(layout) {
             self.layout = layout.number;
-            self.cells = layout.kinds.iter().map(|_| None).collect();
+            self.cells = layout.kinds.iter().map(|make| Some(make())).collect();
         }
-        for (cell, make) in self.cells.iter_mut().zip(&layout.kinds) {
-            match cell {
-                Some(cell) => cell.clear(),
-                None => *cell = Some(make()),
-            }
-        }
+    }
+
+    /// Empties all facts, after a decision: they may have parts of its request, which would stay in memory else.
+    pub(crate) fn forget(&mut self) {
+        self.cells.iter_mut().flatten().for_each(|cell| cell.clear());
     }
 
     /// Takes in what was found before the decision.

@@ -90,6 +90,12 @@ impl Flight {
 
     /// The head of the response has come. Edits of it come back.
     pub fn head(&mut self, head: &ResponseHead<'_>) -> Edits {
+        if self.targets.len() > 1
+            && let Some(served) = head.served
+            && served != self.targets[0].address
+        {
+            self.move_to(served);
+        }
         let mut edits = Edits::default();
         if let Some(watched) = &mut self.watched {
             watched.status = head.status.or(watched.status);
@@ -97,6 +103,37 @@ impl Flight {
             watched.watches.iter_mut().for_each(|watch| watch.head(head, &mut edits));
         }
         edits
+    }
+
+    /// What the gateway says of who served, `told`, as an address of an endpoint: where a plugin sent the request to another
+    /// port, which passes it on, that port stands for the destination.
+    pub fn served(&self, told: SocketAddr) -> SocketAddr {
+        let sent_to = |addresses: &[u8]| {
+            let mut addresses = addresses.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+            addresses
+                .any(|one| std::str::from_utf8(one).is_ok_and(|one| one.parse::<SocketAddr>() == Ok(told)))
+        };
+        match self.edits.destination() {
+            Some(addresses) if sent_to(addresses) => self.targets[0].address,
+            _ => told,
+        }
+    }
+
+    /// The gateway sent the request to another of its targets than the first, as after a failed connection: what is booked
+    /// on the first one is booked there.
+    #[cold]
+    fn move_to(&mut self, served: SocketAddr) {
+        let (first, others) = (&self.targets[0], &self.targets[1..]);
+        if let Some(other) = others.iter().find(|target| target.address == served) {
+            self.bookings.iter_mut().filter(|booking| booking.is_on(first)).for_each(|b| b.move_to(other));
+        }
+    }
+
+    /// The gateway could not be told headers, so that no other server than the destination does a part: their bookings are
+    /// given back.
+    pub fn without_headers(&mut self) {
+        let first = &self.targets[0];
+        self.bookings.retain(|booking| booking.is_on(first));
     }
 
     /// Whether an observer watches the response.

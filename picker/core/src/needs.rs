@@ -11,8 +11,6 @@ impl Needs {
     pub const NOTHING: Self = Self(0);
     /// The request's body, read: its model and its prompt.
     pub const BODY: Self = Self(1);
-    /// Metrics of the model servers, scraped. Set for every strategy with a [`ScrapePlan`](crate::scrape::ScrapePlan).
-    pub const SCRAPE: Self = Self(2);
 
     /// Whether all of `other` is needed.
     pub fn has(self, other: Self) -> bool {

@@ -44,6 +44,9 @@ pub trait Plugin {
     /// Request headers that it writes for model servers. What clients send under these names is taken out of every
     /// request, whatever the strategy.
     const WRITES: &'static [&'static str] = &[];
+    /// For a type of which a configuration has at most one plugin: what a second one would do, to be followed by the
+    /// name of the first.
+    const ONLY_ONE: Option<&'static str> = None;
     /// A routing that uses it, as YAML. It is shown in the docs, and compiles.
     const SAMPLE: &'static str;
     /// Its parameters: the only place where their YAML is described. Must refuse unknown fields.

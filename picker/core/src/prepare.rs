@@ -44,7 +44,7 @@ impl Strategy {
         let mut prepared = Prepared::default();
         let mut working: Vec<Working<S>> = {
             let mut facts = Facts::default();
-            facts.reset(&self.layout);
+            facts.fit(&self.layout);
             let ask = Ask { request, view, facts: &facts, done: &[], now };
             let start = |preparer: &dyn crate::role::Preparer| {
                 let work = preparer.prepare(&ask)?;

@@ -36,15 +36,15 @@ struct Scratch {
 const STRATEGIES: usize = 16;
 
 impl Scratch {
-    /// Readies empty facts of `layout`.
-    fn reset_facts(&mut self, layout: &Layout) {
+    /// Readies facts of `layout`, which are empty since the decision before.
+    fn ready_facts(&mut self, layout: &Layout) {
         if !self.facts.are_of(layout) {
             let other = self.others.iter().position(|facts| facts.are_of(layout));
             let new = other.map(|n| self.others.swap_remove(n)).unwrap_or_default();
             self.others.truncate(STRATEGIES - 1);
             self.others.insert(0, std::mem::replace(&mut self.facts, new));
         }
-        self.facts.reset(layout);
+        self.facts.fit(layout);
     }
 }
 
@@ -101,6 +101,7 @@ impl Strategy {
         let mut scratch = SCRATCH.take().unwrap_or_default();
         let decided = self.decide(subject, subset, prepared, cx, trace, &mut scratch);
         let flight = decided.and_then(|decision| self.launch(subject, &decision, &scratch.facts));
+        scratch.facts.forget();
         SCRATCH.set(Some(scratch));
         flight
     }
@@ -118,7 +119,7 @@ impl Strategy {
         if scratch.allowed.is_empty() {
             return Err(RefusalKind::NoEndpoints.into());
         }
-        scratch.reset_facts(&self.layout);
+        scratch.ready_facts(&self.layout);
         if !prepared.findings.is_empty() {
             scratch.facts.learn(prepared.findings);
         }

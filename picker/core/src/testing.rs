@@ -15,7 +15,7 @@ use crate::compile::compile_with;
 use crate::config::{ConfigError, Scope};
 use crate::cx::Cx;
 use crate::endpoint::{Endpoint, EndpointId, EndpointSpec, Labels, Slots};
-use crate::fact::{Fact, Facts, Finding, Layout, Slot};
+use crate::fact::{Fact, Facts, Finding, Slot};
 use crate::plugin::{BuildCx, Building, Registry, Role, Roles};
 use crate::request::{Content, Headers, Request, Text};
 use crate::role::Decider;
@@ -133,7 +133,6 @@ pub struct Instance {
     /// The facts.
     pub facts: Facts,
     kinds: Vec<TypeId>,
-    layout: Layout,
     own: Vec<u16>,
     /// Its clock and randomness, from a fixed seed.
     pub cx: Cx,
@@ -165,9 +164,9 @@ impl Instance {
             first
         })?;
         let mut facts = Facts::default();
-        facts.reset(&building.layout);
+        facts.fit(&building.layout);
         let kinds = building.fittings.iter().map(|fitting| fitting.id).collect();
-        Ok(Self { roles, facts, kinds, layout: building.layout, own, cx: Cx::new(Instant::now(), 1) })
+        Ok(Self { roles, facts, kinds, own, cx: Cx::new(Instant::now(), 1) })
     }
 
     fn slot<F: Fact>(&self) -> Slot<F> {
@@ -195,7 +194,7 @@ impl Instance {
 
     /// Empties all facts, as for the next request.
     pub fn forget(&mut self) {
-        self.facts.reset(&self.layout);
+        self.facts.forget();
     }
 
     /// The fact of this kind that it has to do with.
@@ -223,7 +222,7 @@ impl Instance {
         let producer = self.roles.producer.clone().expect("a producer");
         let candidates = Candidates::of(&view.endpoints, None);
         let now = self.cx.now();
-        self.facts.reset(&self.layout);
+        self.facts.forget();
         self.facts.learn(finding);
         self.facts.produce(&self.own, |facts, own| {
             producer.produce(&Ask { request, view, facts, done: &[], now }, &candidates, own);

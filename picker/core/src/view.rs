@@ -103,6 +103,17 @@ impl View {
         }
     }
 
+    /// The same with the list of endpoints of `before`, where it has the same ones: a watched response keeps the list of its
+    /// decision, and so there is one for all decisions until the endpoints change.
+    #[must_use]
+    pub fn sharing_endpoints(mut self, before: &Self) -> Self {
+        let same = |(a, b): (&Arc<Endpoint>, &Arc<Endpoint>)| Arc::ptr_eq(a, b);
+        if self.len() == before.len() && self.endpoints.iter().zip(&*before.endpoints).all(same) {
+            self.endpoints = before.endpoints.clone();
+        }
+        self
+    }
+
     /// A column of numbers, NaN where the number is unknown or stale.
     #[inline]
     pub fn column(&self, column: Column) -> &[f32] {

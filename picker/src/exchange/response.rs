@@ -27,6 +27,11 @@ impl Response {
         &self.flight
     }
 
+    /// The gateway can't be told headers, so that no server but the destination does a part of the request.
+    pub fn without_headers(&mut self) {
+        self.flight.without_headers();
+    }
+
     /// The head has come; `encoded` says whether the body is compressed. Edits of it come back.
     pub fn head(&mut self, head: &ResponseHead<'_>, encoded: bool) -> Edits {
         self.counted.head(head.status, encoded);

@@ -161,7 +161,7 @@ impl ResponsePhase {
 /// it yet falls back to another, silently.
 fn served(metadata: Option<&Metadata>, flight: &Flight, account: &Account<'_>) -> Option<SocketAddr> {
     let served = metadata.and_then(|m| m.get_str(NAMESPACE, SERVED))?;
-    let address: Option<SocketAddr> = served.trim().parse().ok();
+    let address: Option<SocketAddr> = served.trim().parse().ok().map(|told| flight.served(told));
     if !flight.targets().iter().any(|target| Some(target.address) == address) {
         account.served_elsewhere();
     }

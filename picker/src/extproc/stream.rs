@@ -103,13 +103,16 @@ where
         exchange.decide(strategy, incoming)
     };
     drop(head);
-    let (response, headers) = match decided {
+    let (mut response, headers) = match decided {
         Ok(decided) => decided,
         Err(refusal) => {
             drop(body);
             return refuse(&mut wire, &refusal).await;
         }
     };
+    if body.shown == Shown::TrailersOnly {
+        response.without_headers();
+    }
     let mut route = Route::new(&pool.hot, response.flight(), &headers);
     drop(headers);
     let end = body.end;

@@ -3,6 +3,7 @@
 mod chunking;
 mod client;
 mod counts;
+mod edits;
 mod forms;
 mod frames;
 mod many;

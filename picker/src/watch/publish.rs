@@ -156,7 +156,8 @@ impl Publisher {
         self.scraping.oldest.set(oldest.as_secs_f64());
         self.scraping.unknown.set(if scrape { (rows.len() - known) as i64 } else { 0 });
 
-        self.view.store(Arc::new(View::build(rows, now, stale_after)));
+        let view = View::build(rows, now, stale_after).sharing_endpoints(&self.view.load());
+        self.view.store(Arc::new(view));
         let progress = Progress {
             listed,
             endpoints: endpoints.targets().len(),

@@ -31,11 +31,8 @@ impl Compiler<'_> {
         let metrics = self.metrics(&body.data_layer, instances);
         instances.spread_use();
         let producers = self.producers(instances)?;
-        let (columns, mut needs) = columns_and_needs(instances);
+        let (columns, needs) = columns_and_needs(instances);
         let scrape = self.scrape(metrics, &columns, instances);
-        if scrape.is_some() {
-            needs |= Needs::SCRAPE;
-        }
         Some(Strategy {
             revision,
             needs,

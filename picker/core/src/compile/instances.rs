@@ -127,6 +127,12 @@ impl Instances {
     }
 }
 
+/// Type and name of each plugin of a known type.
+fn declared(makers: &[Option<Registration>], specs: &[PluginSpec]) -> Vec<(&'static str, String)> {
+    let known = makers.iter().zip(specs).filter_map(|(maker, spec)| Some((maker.as_ref()?.kind, spec)));
+    known.map(|(kind, spec)| (kind, spec.name().to_owned())).collect()
+}
+
 impl Compiler<'_> {
     /// Makes all instances of the configuration, deciders first, then the default producers that they read from.
     pub(super) fn instances(&mut self, routing: &Routing, building: &mut Building) -> Instances {
@@ -134,6 +140,8 @@ impl Compiler<'_> {
         let mut names = BTreeMap::new();
         let maker = |(i, spec)| self.maker(i, spec, used.as_ref(), &mut names);
         let makers: Vec<_> = specs.iter().enumerate().map(maker).collect();
+        self.refuse_second_ones(&makers, specs);
+        building.declared = declared(&makers, specs);
         building.deciders = names.keys().map(|name| (name.clone(), None)).collect();
         let decides = |i: &usize| makers[*i].is_some_and(|r| r.roles.contains(&Role::Decider));
         let (deciders, others): (Vec<_>, Vec<_>) = (0..specs.len()).partition(decides);
@@ -190,6 +198,24 @@ impl Compiler<'_> {
                 let known: Vec<_> = self.registry.types().collect();
                 let (message, known) = (format!("unknown plugin type {kind:?}"), ("known", &*known));
                 self.errors.push(ConfigError::unknown(path, ErrorKind::UnknownPlugin, message, kind, known));
+            }
+        }
+    }
+
+    /// Refuses a second plugin of a type of which there is at most one.
+    fn refuse_second_ones(&mut self, makers: &[Option<Registration>], specs: &[PluginSpec]) {
+        for (i, maker) in makers.iter().enumerate() {
+            let Some((kind, what)) = maker.and_then(|maker| Some((maker.kind, maker.only_one?))) else {
+                continue;
+            };
+            let first = makers[..i].iter().position(|other| other.is_some_and(|other| other.kind == kind));
+            let (Some(first), second) = (first.map(|first| specs[first].name()), specs[i].name()) else {
+                continue;
+            };
+            // Of equal names was told already.
+            if first != second {
+                let message = format!("{second:?} {what} {first:?}; one is enough: take one of them out");
+                self.fail(format!("plugins[{i}].type"), ErrorKind::Duplicate, message);
             }
         }
     }

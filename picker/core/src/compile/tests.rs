@@ -233,7 +233,7 @@ fn an_empty_routing_picks_at_random() {
 fn the_default_routing_is_that_of_llm_d() {
     let strategy = compiled(&default_routing());
     assert_eq!(weights(&strategy), [[2.0, 2.0, 3.0]]);
-    assert_eq!((strategy.producers.len(), strategy.needs), (1, Needs::BODY | Needs::SCRAPE));
+    assert_eq!((strategy.producers.len(), strategy.needs, strategy.scrape.is_some()), (1, Needs::BODY, true));
 }
 
 #[test]
@@ -250,7 +250,7 @@ schedulingProfiles:
 "#,
     ));
     assert_eq!(strategy.profiles().collect::<Vec<_>>(), ["only"]);
-    assert_eq!((weights(&strategy), strategy.needs), (vec![vec![-0.5]], Needs::SCRAPE));
+    assert_eq!((weights(&strategy), strategy.needs), (vec![vec![-0.5]], Needs::NOTHING));
 }
 
 /// The ConfigMap of the Envoy AI Gateway's InferencePool guide.

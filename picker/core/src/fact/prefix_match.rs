@@ -25,14 +25,14 @@ impl PrefixMatch {
         if self.hashes.is_empty() { 0.0 } else { self.blocks(endpoint) as f32 / self.hashes.len() as f32 }
     }
 
-    /// Tokens of the whole prompt, whole blocks of them.
+    /// Tokens of the compared part of the prompt, whole blocks of them.
     pub fn tokens(&self) -> u64 {
         self.hashes.len() as u64 * u64::from(self.block_tokens)
     }
 
-    /// Tokens of the prompt that the endpoint at position `endpoint` of the view does not have.
-    pub fn uncached_tokens(&self, endpoint: usize) -> u64 {
-        self.tokens() - u64::from(self.blocks(endpoint)) * u64::from(self.block_tokens)
+    /// Tokens of the prompt that the endpoint at position `endpoint` of the view has, whole blocks of them.
+    pub fn cached_tokens(&self, endpoint: usize) -> u64 {
+        u64::from(self.blocks(endpoint)) * u64::from(self.block_tokens)
     }
 }
 

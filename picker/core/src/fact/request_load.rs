@@ -16,9 +16,14 @@ pub struct RequestLoad {
 }
 
 impl RequestLoad {
-    /// Tokens that the request costs the endpoint at position `endpoint` of the view.
+    /// Tokens that the request costs the endpoint at position `endpoint` of the view as its destination.
     pub fn tokens(&self, endpoint: usize) -> u64 {
-        self.uncached.get(endpoint).copied().unwrap_or(self.prompt).saturating_add(self.output)
+        self.prompt_tokens(endpoint).saturating_add(self.output)
+    }
+
+    /// Tokens that it costs that endpoint as one that answers nothing: a prefill or an encode server.
+    pub fn prompt_tokens(&self, endpoint: usize) -> u64 {
+        self.uncached.get(endpoint).copied().unwrap_or(self.prompt)
     }
 }
 

@@ -16,7 +16,7 @@ fn facts() -> (Layout, Slot<Words>, Slot<PrefixMatch>, Facts) {
     let mut layout = Layout::default();
     let (words, prefix) = (layout.add::<Words>(), layout.add::<PrefixMatch>());
     let mut facts = Facts::default();
-    facts.reset(&layout);
+    facts.fit(&layout);
     (layout, words, prefix, facts)
 }
 
@@ -32,7 +32,8 @@ fn a_producer_writes_its_own_and_reads_the_others() {
         own.get_mut(words).0.push("seven");
     });
     assert_eq!((facts.get(words), &facts.get(prefix).hashes), (&Words(vec!["seven"]), &vec![7]));
-    facts.reset(&layout);
+    facts.forget();
+    facts.fit(&layout);
     assert_eq!((facts.get(words), facts.get(prefix)), (&Words::default(), &PrefixMatch::default()));
 }
 
@@ -41,7 +42,8 @@ fn a_cleared_fact_keeps_its_memory() {
     let (layout, _, prefix, mut facts) = facts();
     facts.produce(&[1], |_, own| own.get_mut(prefix).hashes.extend(0..100));
     let before = facts.get(prefix).hashes.as_ptr();
-    facts.reset(&layout);
+    facts.forget();
+    facts.fit(&layout);
     facts.produce(&[1], |_, own| own.get_mut(prefix).hashes.push(1));
     assert_eq!(facts.get(prefix).hashes.as_ptr(), before);
 }
@@ -53,7 +55,7 @@ fn facts_of_another_layout_are_made_anew() {
     let mut other = Layout::default();
     let first = other.add::<PrefixMatch>();
     assert!(!facts.are_of(&other));
-    facts.reset(&other);
+    facts.fit(&other);
     assert_eq!(facts.get(first), &PrefixMatch::default());
 }
 
@@ -62,7 +64,8 @@ fn what_was_prepared_is_there_until_the_next_request() {
     let (layout, words, _, mut facts) = facts();
     facts.learn([words.found(Words(vec!["found"]))]);
     assert_eq!(facts.get(words).0, ["found"]);
-    facts.reset(&layout);
+    facts.forget();
+    facts.fit(&layout);
     assert_eq!(facts.get(words).0, Vec::<&str>::new());
 }
 
@@ -77,14 +80,15 @@ fn a_slot_of_another_layout_is_a_fault() {
 fn a_prefix_match_counts_in_blocks_and_tokens() {
     let found = PrefixMatch { hashes: vec![0; 4], block_tokens: 64, matched: vec![0, 3] };
     assert_eq!([found.share(0), found.share(1), found.share(2)], [0.0, 0.75, 0.0]);
-    assert_eq!((found.tokens(), found.uncached_tokens(1), found.uncached_tokens(9)), (256, 64, 256));
-    assert_eq!((PrefixMatch::default().share(0), PrefixMatch::default().uncached_tokens(0)), (0.0, 0));
+    assert_eq!((found.tokens(), found.cached_tokens(1), found.cached_tokens(9)), (256, 192, 0));
+    assert_eq!((PrefixMatch::default().share(0), PrefixMatch::default().cached_tokens(0)), (0.0, 0));
 }
 
 #[test]
 fn a_request_costs_an_endpoint_what_it_does_not_have_and_the_answer() {
     let mut load = RequestLoad { prompt: 100, output: 5, uncached: vec![0, 40] };
     assert_eq!([load.tokens(0), load.tokens(1), load.tokens(9)], [5, 45, 105]);
+    assert_eq!([load.prompt_tokens(0), load.prompt_tokens(1), load.prompt_tokens(9)], [0, 40, 100]);
     Fact::clear(&mut load);
     assert_eq!(load, RequestLoad::default());
     assert_eq!(load.tokens(0), 0);

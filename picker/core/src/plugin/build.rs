@@ -2,6 +2,7 @@
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
+use std::fmt::Debug;
 use std::sync::Arc;
 
 use serde_json::{Map, Value};
@@ -28,6 +29,8 @@ pub(crate) struct Building {
     pub deciders: Deciders,
     /// Names of the scheduling profiles, in their order.
     pub profiles: Vec<String>,
+    /// Type and name of each plugin of the configuration, in their order.
+    pub declared: Vec<(&'static str, String)>,
 }
 
 /// The producer of the fact in one slot, and its readers.
@@ -92,10 +95,26 @@ impl Building {
 }
 
 impl Building {
+    /// Name of the producer of `F` where none is named: the plugin called like the fact's default producer, or else the
+    /// only one of that type in the configuration, whatever its name, or else a default one.
+    fn unnamed<F: Fact>(&self) -> Option<&str> {
+        let kind = F::DEFAULT_PRODUCER?;
+        let mut of_kind = self.of_kind(kind);
+        match (of_kind.next(), of_kind.next()) {
+            (Some(only), None) if self.declared.iter().all(|(_, name)| name != kind) => Some(only),
+            _ => Some(kind),
+        }
+    }
+
+    /// Names of the plugins of type `kind` in the configuration.
+    fn of_kind(&self, kind: &str) -> impl Iterator<Item = &str> {
+        self.declared.iter().filter(move |(other, _)| *other == kind).map(|(_, name)| name.as_str())
+    }
+
     /// Nothing was made yet. `profiles` are the names of the scheduling profiles, in their order.
     pub fn new(staging: Staging, profiles: Vec<String>) -> Self {
         let (layout, fittings, deciders) = (Layout::default(), Vec::new(), Deciders::new());
-        Self { staging, layout, fittings, deciders, profiles }
+        Self { staging, layout, fittings, deciders, profiles, declared: Vec::new() }
     }
 }
 
@@ -150,11 +169,6 @@ impl<'a> BuildCx<'a> {
         self.asked
     }
 
-    /// Name of the instance.
-    pub fn name(&self) -> &str {
-        self.name
-    }
-
     /// The place of a fact that this instance provides: as a producer or a preparer it writes it. In other roles it
     /// finds it with its default value at each request, and may note something in it for a later role if it has a cell.
     pub fn provides<F: Fact>(&mut self) -> Slot<F> {
@@ -164,21 +178,24 @@ impl<'a> BuildCx<'a> {
         slot
     }
 
-    /// The place of a fact that the instance called `producer` provides. Without a name, it is the one called like
-    /// the fact's default producer, which is made with default parameters when the configuration has none, and works
-    /// only while somebody who reads from it has a part in the strategy. `field` is the parameter that has the name.
+    /// The place of a fact that the instance called `producer` provides. Without a name, with an empty one, or with that of
+    /// the fact's default producer, it is the one called so, or else the only one of that type, whatever its name. When the
+    /// configuration has none, one is made with default parameters, and works only while somebody who reads from it has a
+    /// part in the strategy. `field` is the parameter that has the name.
     ///
     /// Whether that instance is there, and provides such a fact, is checked when all are made.
     ///
     /// # Errors
     /// When there is no name, and the fact has no default producer.
     pub fn reads<F: Fact>(&mut self, field: &str, producer: Option<&str>) -> Result<Slot<F>, BuildError> {
-        let Some(producer) = producer.or(F::DEFAULT_PRODUCER) else {
+        let named = producer.filter(|name| !name.is_empty() && Some(*name) != F::DEFAULT_PRODUCER);
+        let producer = named.or(self.building.unnamed::<F>());
+        let Some(producer) = producer.map(str::to_owned) else {
             let message = format!("is required: the name of a plugin that provides a {}", F::NAME);
             return Err(BuildError::invalid(field, message));
         };
-        let reader = (parameter_path(self.path, field), producer.to_owned());
-        let (slot, fitting) = self.building.slot::<F>(producer);
+        let (slot, fitting) = self.building.slot::<F>(&producer);
+        let reader = (parameter_path(self.path, field), producer);
         fitting.required = true;
         fitting.readers.push(reader);
         self.asked.reads.push(slot.index());
@@ -197,9 +214,10 @@ impl<'a> BuildCx<'a> {
         if moved.is_empty() {
             return Ok(slot);
         }
-        let (path, name) = (self.path.to_owned(), producer.or(F::DEFAULT_PRODUCER).unwrap_or_default());
-        // The deciders are all plugins of the configuration by name.
-        let declared = self.building.deciders.contains_key(name) || Some(name) != F::DEFAULT_PRODUCER;
+        let path = self.path.to_owned();
+        let name = self.building.fittings[usize::from(slot.index())].producer.clone();
+        let declared = self.building.declared.iter().any(|(_, declared)| *declared == name)
+            || Some(name.as_str()) != F::DEFAULT_PRODUCER;
         let mut parameters = Map::new();
         for Moved { field, now } in moved {
             let there: Vec<_> = now.iter().map(|(name, value)| format!("{name}: {value}")).collect();
@@ -222,7 +240,7 @@ impl<'a> BuildCx<'a> {
         if declared {
             return Ok(slot);
         }
-        let (_, fitting) = self.building.slot::<F>(name);
+        let (_, fitting) = self.building.slot::<F>(&name);
         let mine = MadeWith { path, parameters };
         let made_with = fitting.made_with.get_or_insert_with(|| mine.clone()).clone();
         if made_with.parameters != mine.parameters {
@@ -242,12 +260,27 @@ impl<'a> BuildCx<'a> {
         field: &str,
         producer: Option<&str>,
     ) -> Result<Slot<F>, BuildError> {
-        let Some(default) = F::DEFAULT_PRODUCER.filter(|_| producer.is_none()) else {
+        let unnamed = self.building.unnamed::<F>().filter(|_| producer.is_none_or(str::is_empty));
+        let Some(producer_name) = unnamed.map(str::to_owned) else {
             return self.reads(field, producer);
         };
-        let (slot, _) = self.building.slot::<F>(default);
+        let (slot, _) = self.building.slot::<F>(&producer_name);
         self.asked.reads.push(slot.index());
         Ok(slot)
+    }
+
+    /// How many instances have said so far that they provide a fact of this kind.
+    pub(crate) fn provided<F: Fact>(&self) -> usize {
+        let id = TypeId::of::<F>();
+        self.building.fittings.iter().filter(|fitting| fitting.id == id && fitting.provided).count()
+    }
+
+    /// Names of the plugins in the configuration that provide `F` by default, where it is not clear which one is meant
+    /// without a name: several, none of which is called like their type.
+    pub fn ambiguous<F: Fact>(&self) -> Option<Vec<&str>> {
+        let kind = F::DEFAULT_PRODUCER?;
+        let names: Vec<_> = self.building.of_kind(kind).collect();
+        (names.len() > 1 && !names.contains(&kind)).then_some(names)
     }
 
     /// The decider called `name`, which the parameter `field` names.
@@ -350,6 +383,24 @@ impl<'a> BuildCx<'a> {
     /// Warns whoever wrote the configuration of the parameter `field`.
     pub fn warn(&mut self, field: &str, message: impl Into<String>) {
         self.asked.warnings.push((field.to_owned(), message.into()));
+    }
+
+    /// `value`, or `default` with a warning where it is the zero or the empty text that other endpoint pickers take for the
+    /// default.
+    pub fn or_default<T: Default + PartialEq + Debug>(&mut self, field: &str, value: T, default: T) -> T {
+        if value != T::default() {
+            return value;
+        }
+        self.warn(
+            field,
+            format!("{value:?} counts as the default, {default:?}; leave it out, or write that"),
+        );
+        default
+    }
+
+    /// Whether there is one scheduling profile alone.
+    pub fn has_one_profile(&self) -> bool {
+        self.building.profiles.len() == 1
     }
 
     /// State that outlives a change of strategy as long as the instance keeps its type, its name and

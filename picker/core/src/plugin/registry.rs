@@ -30,6 +30,8 @@ pub struct Registration {
     pub writes: &'static [&'static str],
     /// Parameters that are taken without effect.
     pub ignored: &'static [&'static str],
+    /// For a type of which a configuration has at most one plugin: what a second one would do.
+    pub only_one: Option<&'static str>,
     /// A routing that uses it, as YAML.
     pub sample: &'static str,
     schema: fn() -> Schema,
@@ -50,6 +52,7 @@ impl Registration {
             roles: P::ROLES,
             writes: P::WRITES,
             ignored: P::IGNORED,
+            only_one: P::ONLY_ONE,
             sample: P::SAMPLE,
             schema: || schemars::schema_for!(P::Params),
             build: |params, cx| P::build(params::read(params)?, cx).map_err(|e| vec![e]),

@@ -1,6 +1,7 @@
 //! Session affinity: requests of one session stay at one endpoint. What its filter and its scorer have in common.
 
 use std::cell::Cell;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -12,7 +13,7 @@ use crate::edits::Edits;
 use crate::endpoint::Endpoint;
 use crate::fact::{Fact, Slot};
 use crate::outcome::ResponseHead;
-use crate::plugin::{BuildCx, BuildError};
+use crate::plugin::{BuildCx, BuildError, Roles};
 use crate::role::{Observer, PreRequest, ResponseWatch, Upkeep};
 use crate::store::Shape;
 use crate::view::{Candidates, View};
@@ -28,6 +29,9 @@ use params::{Known, Source};
 use table::{SWEEPS, Sessions};
 
 pub use params::Params;
+
+/// The most tables of sessions of one strategy: each may come to 16 MiB.
+const MAX_TABLES: usize = 4;
 
 /// Knows where the session of a request is, and notes where it goes.
 #[derive(Debug)]
@@ -79,6 +83,13 @@ impl SessionAffinity {
         let profile = if name.is_empty() { None } else { Some(cx.profile("profileName", name)?) };
         let how = match params.known(cx)? {
             Known::Token { header } => How::Token { header: header.into() },
+            Known::Id { .. } if cx.provided::<Seen>() == MAX_TABLES => {
+                let message = format!(
+                    "session_id is the strategy of {MAX_TABLES} other plugins already, each with a table of its own; use one \
+                     plugin in several profiles, or another strategy"
+                );
+                return Err(BuildError::invalid("strategy", message));
+            }
             Known::Id { sources, shape, ttl, sweep } => How::Table(Table {
                 sources,
                 ttl,
@@ -88,6 +99,17 @@ impl SessionAffinity {
             }),
         };
         Ok(Arc::new(Self { profile, how }))
+    }
+
+    /// The roles that it plays with its strategy, beside that of a filter or a scorer.
+    pub(super) fn roles(self: &Arc<Self>) -> Roles {
+        let table = matches!(self.how, How::Table(_));
+        Roles {
+            pre_request: table.then(|| self.clone() as Arc<dyn PreRequest>),
+            observer: Some(self.clone()),
+            upkeep: table.then(|| self.clone() as Arc<dyn Upkeep>),
+            ..Roles::default()
+        }
     }
 
     /// The candidates at which the session of the request is, as positions in the view; none when it has no session, or
@@ -153,15 +175,63 @@ impl PreRequest for SessionAffinity {
 
 impl Observer for SessionAffinity {
     fn watch(&self, ask: &Ask<'_>, decision: &Decision) -> Option<Box<dyn ResponseWatch>> {
-        let How::Token { header } = &self.how else { return None };
         let picked = self.picked(decision)?;
-        Some(Box::new(WritesToken {
-            header: header.clone(),
-            endpoints: ask.view.endpoints.clone(),
-            chosen: picked[0] as usize,
-            // The gateway tells who served as destination, and nothing of other profiles.
-            is_destination: decision.destination() == Some(picked),
+        // The gateway tells who served as destination, and nothing of other profiles.
+        let is_destination = decision.destination() == Some(picked);
+        match &self.how {
+            How::Token { header } => Some(Box::new(WritesToken {
+                header: header.clone(),
+                endpoints: ask.view.endpoints.clone(),
+                chosen: picked[0] as usize,
+                is_destination,
+            })),
+            How::Table(table) if is_destination && picked.len() > 1 => table.moves_with(ask, picked),
+            How::Table(_) => None,
+        }
+    }
+}
+
+impl Table {
+    /// A watch that binds the session of the request to another endpoint of `picked` when that one serves; `None` when the
+    /// session is not bound to the first of them.
+    fn moves_with(&self, ask: &Ask<'_>, picked: &Picked) -> Option<Box<dyn ResponseWatch>> {
+        let short = |i: u32| table::short(ask.view.places[i as usize].1);
+        let (seen, chosen) = (ask.facts.get(self.seen), short(picked[0]));
+        let session = seen.session.get();
+        if session == 0 || seen.stays.get() && seen.bound.get() != chosen {
+            return None;
+        }
+        let address = |i: u32| ask.view.endpoints[i as usize].address;
+        Some(Box::new(MovesSession {
+            sessions: self.sessions.clone(),
+            session,
+            bound: chosen,
+            others: picked[1..].iter().map(|&i| (address(i), short(i))).collect(),
+            at: ask.now,
+            ttl: self.ttl,
         }))
+    }
+}
+
+/// Binds a session to the endpoint that served, where that is not the first of those that were chosen.
+struct MovesSession {
+    sessions: Arc<Sessions>,
+    session: u64,
+    /// Short key of the endpoint to which it was bound by the decision.
+    bound: u64,
+    /// Addresses and short keys of the others.
+    others: Box<[(SocketAddr, u64)]>,
+    /// When the decision was made.
+    at: Instant,
+    ttl: Duration,
+}
+
+impl ResponseWatch for MovesSession {
+    fn head(&mut self, head: &ResponseHead<'_>, _: &mut Edits) {
+        let other = self.others.iter().find(|(address, _)| Some(*address) == head.served);
+        if let Some(&(_, endpoint)) = other {
+            self.sessions.bind(self.session, self.bound, endpoint, self.at, self.ttl);
+        }
     }
 }
 

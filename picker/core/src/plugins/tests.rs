@@ -90,8 +90,12 @@ fn every_plugin_has_a_summary_and_every_parameter_a_description() {
 #[test]
 fn every_plugin_plays_the_roles_it_names_and_refuses_unknown_parameters() {
     for plugin in builtin().all() {
-        let roles =
-            build(plugin.kind, sample(plugin.kind)).unwrap_or_else(|e| panic!("{}: {e}", plugin.kind));
+        let parameters = match plugin.kind {
+            // The strategy of its sample needs fewer roles.
+            "session-affinity-scorer" => json!({"strategy": "session_id"}),
+            kind => sample(kind),
+        };
+        let roles = build(plugin.kind, parameters).unwrap_or_else(|e| panic!("{}: {e}", plugin.kind));
         assert_eq!(roles.played(), plugin.roles, "{}", plugin.kind);
 
         let mut parameters = sample(plugin.kind);

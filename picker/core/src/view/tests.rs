@@ -143,3 +143,15 @@ fn views_with_the_same_labels_in_the_same_order_hash_equally() {
     let different = [hash(&[]), hash(&[&a]), hash(&[&a, &b]), hash(&[&a, &changed]), hash(&[&changed, &c])];
     assert_eq!(different.iter().collect::<std::collections::BTreeSet<_>>().len(), different.len());
 }
+
+#[test]
+fn equal_lists_of_endpoints_are_one() {
+    let before = unknown(3);
+    let of = |endpoints: &[Arc<Endpoint>]| crate::testing::view_of(endpoints.iter().cloned());
+    let shared = |view: View| Arc::ptr_eq(&view.sharing_endpoints(&before).endpoints, &before.endpoints);
+    assert!(shared(of(&before.endpoints)));
+    assert!(!shared(of(&before.endpoints[1..])));
+    let (mut changed, mut slots) = (before.endpoints.to_vec(), crate::endpoint::Slots::default());
+    changed[1] = Arc::new(slots.admit(crate::testing::spec(1)));
+    assert!(!shared(of(&changed)));
+}

@@ -122,3 +122,19 @@ async fn without_scraping_nothing_is_done_at_rest() {
     settle().await;
     assert!(Arc::ptr_eq(&before, &stage.view.load_full()));
 }
+
+#[tokio::test(start_paused = true)]
+async fn views_of_the_same_endpoints_share_their_list() {
+    let (stage, _task) = stage();
+    let endpoints = |stage: &Stage| stage.view.load().endpoints.clone();
+    stage.wanted.send_replace(Some([spec("a")].into()));
+    settle().await;
+    let (first, built) = (endpoints(&stage), stage.view.load().built_at);
+    advance(Duration::from_millis(60)).await;
+    settle().await;
+    assert_ne!(stage.view.load().built_at, built);
+    assert!(Arc::ptr_eq(&endpoints(&stage), &first));
+    stage.wanted.send_replace(Some([spec("a"), spec("b")].into()));
+    settle().await;
+    assert_eq!((endpoints(&stage).len(), first.len()), (2, 1));
+}

@@ -20,8 +20,9 @@ pub struct Params {
     /// Requests in a server's queue at which it counts as saturated, at least 1.
     #[schemars(range(min = 1))]
     queue_depth_threshold: u32,
-    /// Share of a server's KV cache in use at which it counts as saturated, above 0 and at most 1.
-    #[schemars(range(min = 0.0, max = 1.0))]
+    /// Share of a server's KV cache in use at which it counts as saturated, above 0. Above 1 a full cache does not yet
+    /// count as saturated.
+    #[schemars(range(min = 0.0))]
     kv_cache_util_threshold: f64,
     /// How steep the curve is, above 0: the higher, the longer nothing is turned away, and the more suddenly it begins.
     power: f64,
@@ -48,7 +49,7 @@ pub struct ProbabilisticAdmitter {
 
 impl Plugin for ProbabilisticAdmitter {
     const TYPE: &'static str = "probabilistic-admitter";
-    const SUMMARY: &'static str = "Turns requests with a priority below 0 away with a probability that grows with the load of the servers; the client gets status 429. Servers of which neither queue nor KV cache is known are left out of the mean, and while nothing is known of any, all requests are admitted.";
+    const SUMMARY: &'static str = "Turns requests with a priority below 0 away with a probability that grows with the load of the servers; the client gets status 429 (llm-d: 500). Servers of which neither queue nor KV cache is known are left out of the mean, and while nothing is known of any, all requests are admitted.";
     const FORMULA: &'static str = "Probability to be turned away: min(1, saturation^power · k), where saturation is the mean over the candidates of max(waiting requests / queueDepthThreshold, KV-cache usage / kvCacheUtilThreshold).";
     const ROLES: &'static [Role] = &[Role::Admitter];
     const SAMPLE: &'static str = "\
@@ -70,8 +71,13 @@ schedulingProfiles:
         if queue == 0 {
             return Err(BuildError::invalid("queueDepthThreshold", "must be at least 1"));
         }
-        if !(kv_usage > 0.0 && kv_usage <= 1.0) {
-            return Err(BuildError::invalid("kvCacheUtilThreshold", "must be above 0 and at most 1"));
+        if !(kv_usage > 0.0 && kv_usage.is_finite()) {
+            return Err(BuildError::invalid("kvCacheUtilThreshold", "must be a number above 0"));
+        }
+        if kv_usage > 1.0 {
+            let message =
+                "is above 1, so that a full KV cache does not count as saturated; write a share of at most 1";
+            cx.warn("kvCacheUtilThreshold", message);
         }
         for (field, value) in [("power", power), ("k", k)] {
             if !(value > 0.0 && value.is_finite()) {

@@ -17,7 +17,9 @@ pub struct Params {
     /// another engine, is one of that.
     default_engine: String,
     /// Engines that the picker does not know, or knows otherwise: an entry takes the place of the known engine of that
-    /// name. Known are `vllm`, `sglang`, `trtllm-serve`, `triton-tensorrt-llm` and `triton`.
+    /// name. Known are `vllm`, `sglang`, `trtllm-serve`, `triton-tensorrt-llm` and `triton`. Of `triton` the waiting requests
+    /// are read alone: how many it computes it does not tell, so that plugins which look at running requests know nothing of
+    /// it, unless an entry names a metric of the backend.
     engine_configs: Vec<EngineConfig>,
 }
 
@@ -178,15 +180,25 @@ impl EngineConfig {
 
 /// An entry takes the place of a known engine as a whole, which may surprise whoever only adds to it.
 fn warn_of_what_is_lost(known: &Engine, config: &EngineConfig, path: &str, cx: &mut BuildCx<'_>) {
-    let known = |wanted: &Figure| known.known.iter().any(|(_, figure)| figure == wanted);
+    let known = |wanted: fn(&Figure) -> bool| known.known.iter().any(|(_, figure)| wanted(figure));
+    // The size of the cache is told by labels of one series, or by two series.
+    let (info, size) = (&config.cache_info_spec, &config.cache_block_size_spec);
+    let by_series = size.as_ref().and(config.cache_num_blocks_spec.as_ref());
     let lost: Vec<_> = [
-        ("queuedRequestsSpec", &config.queued_requests_spec, Figure::Waiting),
-        ("runningRequestsSpec", &config.running_requests_spec, Figure::Running),
-        ("kvUsageSpec", &config.kv_usage_spec, Figure::KvUsage),
-        ("loraSpec", &config.lora_spec, Figure::Lora),
+        ("queuedRequestsSpec", &config.queued_requests_spec, known(|f| matches!(f, Figure::Waiting))),
+        ("runningRequestsSpec", &config.running_requests_spec, known(|f| matches!(f, Figure::Running))),
+        ("kvUsageSpec", &config.kv_usage_spec, known(|f| matches!(f, Figure::KvUsage))),
+        ("loraSpec", &config.lora_spec, known(|f| matches!(f, Figure::Lora))),
+        ("cacheInfoSpec", info, by_series.is_none() && known(|f| matches!(f, Figure::CacheConfig { .. }))),
+        ("cacheBlockSizeSpec", size, info.is_none() && known(|f| matches!(f, Figure::BlockSize))),
+        (
+            "cacheNumBlocksSpec",
+            &config.cache_num_blocks_spec,
+            info.is_none() && known(|f| matches!(f, Figure::NumBlocks)),
+        ),
     ]
     .into_iter()
-    .filter_map(|(field, spec, figure)| (spec.is_none() && known(&figure)).then_some(field))
+    .filter_map(|(field, spec, was_read)| (spec.is_none() && was_read).then_some(field))
     .collect();
     if !lost.is_empty() {
         let name = &config.name;

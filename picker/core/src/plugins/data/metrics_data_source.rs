@@ -19,11 +19,13 @@ pub struct Params {
     /// where this says nothing `/prometheus/metrics`.
     path: Option<String>,
     /// Port of the page of metrics. Without it, the one that the picker is started with; without that, the port that
-    /// serves requests.
+    /// serves requests. In a pool with several target ports (data-parallel ranks) leave it out: all ranks of a pod would
+    /// have the figures of this one page.
     #[schemars(range(min = 1))]
     port: Option<u16>,
-    /// Whether the certificates of servers are not checked. For `https`.
-    insecure_skip_verify: bool,
+    /// Whether the certificates of servers are not checked. For `https`. Without it, `true`, with a warning: whoever can
+    /// take the place of a server could then give any figures.
+    insecure_skip_verify: Option<bool>,
     /// File in the picker's pod with the certificates of authorities that are believed, in PEM. For `https` with
     /// `insecureSkipVerify: false`; without it, the authorities of the web are believed.
     ca_cert_path: String,
@@ -65,7 +67,7 @@ impl Default for Params {
             scheme: None,
             path: None,
             port: None,
-            insecure_skip_verify: true,
+            insecure_skip_verify: None,
             ca_cert_path: String::new(),
             client_cert_path: String::new(),
             client_key_path: String::new(),
@@ -86,7 +88,7 @@ impl Params {
             (certificate, key) => Some((certificate.to_owned(), key.to_owned())),
         };
         let ca = Some(self.ca_cert_path.clone()).filter(|path| !path.is_empty());
-        Ok(Tls { verify: !self.insecure_skip_verify, ca, client })
+        Ok(Tls { verify: !self.insecure_skip_verify.unwrap_or(true), ca, client })
     }
 
     /// The period; `None` is the picker's.
@@ -142,7 +144,7 @@ pub struct MetricsDataSource;
 
 impl Plugin for MetricsDataSource {
     const TYPE: &'static str = "metrics-data-source";
-    const SUMMARY: &'static str = "Says where the metrics of model servers are, and how they are fetched. Without one they are looked for on the port that serves requests.";
+    const SUMMARY: &'static str = "Says where the metrics of model servers are, and how they are fetched. Without one they are looked for on the port that serves requests. Under another name it takes the place of the default one too (llm-d: each server is scraped twice then).";
     const ROLES: &'static [Role] = &[Role::DataSource];
     const SAMPLE: &'static str = "\
 plugins:
@@ -174,7 +176,12 @@ plugins:
                 _ => cx.warn(field, "has no effect without scheme: https"),
             }
         }
-        if params.scheme == Some(Scheme::Https) && tls.ca.is_some() && !tls.verify {
+        let https = params.scheme == Some(Scheme::Https);
+        if https && params.insecure_skip_verify.is_none() {
+            let message = "is true by default: certificates of servers are not checked; write false to check them, or true";
+            cx.warn("insecureSkipVerify", message);
+        }
+        if https && tls.ca.is_some() && !tls.verify {
             cx.warn("caCertPath", "has no effect without insecureSkipVerify: false");
         }
         let (interval, rest_interval) = (params.period()?, params.rest()?);

@@ -15,15 +15,13 @@ use crate::role::Decider;
 #[cfg(test)]
 mod tests;
 
-/// What a token is estimated to be, in bytes of the request's JSON.
-const BYTES_PER_TOKEN: u64 = 4;
-
 /// Parameters of `prefix-based-pd-decider`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Params {
     /// With at least this many tokens of the prompt that the decode server does not have in its prefix cache, a prefill
-    /// server prefills it. 0 (the default) means never.
+    /// server prefills it. 0 (the default) means never. What lies beyond the part of a prompt that is compared
+    /// (`maxPrefixTokensToMatch`) counts as missing.
     non_cached_tokens: u64,
     /// Prompts of fewer tokens are left to the decode server.
     prompt_tokens: u64,
@@ -91,15 +89,13 @@ impl Decider for PrefixBasedPdDecider {
         let Some(decode) = decode.filter(|_| self.non_cached > 0) else { return false };
         let found = ask.facts.get(self.found);
         let tokens = tokens(found, ask.request);
-        let cached = u64::from(found.blocks(decode)) * u64::from(found.block_tokens);
-        tokens >= self.prompt && tokens.saturating_sub(cached) >= self.non_cached
+        tokens >= self.prompt && tokens.saturating_sub(found.cached_tokens(decode)) >= self.non_cached
     }
 }
 
-/// Tokens of the prompt. A match counts whole blocks: how far the last one is filled, the length of the prompt says.
+/// Tokens of the whole prompt: as many as its length lets expect, and at least those of the blocks that were compared, of
+/// which the last one may have a single token. Of a long prompt only the beginning is compared.
 fn tokens(found: &PrefixMatch, request: &Request) -> u64 {
-    let whole = found.tokens();
-    let bytes: usize = request.prompt().map(<[u8]>::len).sum();
-    let least = whole.saturating_sub(u64::from(found.block_tokens.saturating_sub(1)));
-    (bytes as u64).div_ceil(BYTES_PER_TOKEN).clamp(least.min(whole), whole)
+    let least = found.tokens().saturating_sub(u64::from(found.block_tokens.saturating_sub(1)));
+    request.estimated_prompt_tokens().max(least)
 }

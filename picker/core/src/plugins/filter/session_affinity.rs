@@ -16,7 +16,8 @@ impl Plugin for SessionAffinityFilter {
     const TYPE: &'static str = "session-affinity-filter";
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Keeps the endpoint where the session of the request is, as long as it is a candidate; without a session, \
-         or when its endpoint is gone or was filtered out, all candidates.";
+         or when its endpoint is gone or was filtered out, all candidates. The token of the strategy encoded_endpoint_header is not signed: it tells clients namespace and name of a pod, and one \
+         that a client makes up leads to no other server than the candidates.";
     const ROLES: &'static [Role] = &[Role::Filter, Role::PreRequest, Role::Observer, Role::Upkeep];
     const SAMPLE: &'static str = "\
 plugins:
@@ -33,13 +34,8 @@ plugins:
 
     fn build(params: Params, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
         let sessions = SessionAffinity::build(&params, cx)?;
-        Ok(Roles {
-            filter: Some(Arc::new(Self(sessions.clone()))),
-            pre_request: Some(sessions.clone()),
-            observer: Some(sessions.clone()),
-            upkeep: Some(sessions),
-            ..Roles::default()
-        })
+        let roles = sessions.roles();
+        Ok(Roles { filter: Some(Arc::new(Self(sessions))), ..roles })
     }
 }
 

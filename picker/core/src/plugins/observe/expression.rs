@@ -70,7 +70,9 @@ fn check(tree: &IdedExpr) -> Result<(), String> {
             }
             Expr::List(list) => &list.elements,
             Expr::Select(select) => std::slice::from_ref(&*select.operand),
-            Expr::Ident(_) | Expr::Literal(_) | Expr::Unspecified => continue,
+            Expr::Ident(_) | Expr::Literal(_) => continue,
+            // The parser leaves it where it went on after an error. It can't be evaluated.
+            Expr::Unspecified => return Err("is no CEL: a part of it is missing".to_owned()),
         };
         open.extend(parts.iter().map(|part| (part, depth + 1)));
     }

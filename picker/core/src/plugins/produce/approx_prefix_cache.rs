@@ -101,7 +101,8 @@ pub struct ApproxPrefixCacheProducer {
 impl Plugin for ApproxPrefixCacheProducer {
     const TYPE: &'static str = "approx-prefix-cache-producer";
     const SUMMARY: &'static str = "Estimates how much of a prompt each server has in its prefix cache, by remembering which prompts were sent to it. \
-         Made by itself when a prefix-cache-scorer needs it.";
+         Made by itself when a prefix-cache-scorer needs it. It learns from the servers of all profiles, whatever their names \
+         (llm-d: of the destination, and of a profile called prefill).";
     const ROLES: &'static [Role] = &[Role::Producer, Role::PreRequest];
     const SAMPLE: &'static str = "\
 plugins:

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::ask::{Ask, Decision};
+use crate::ask::{Ask, Decision, Part};
 use crate::booking::{Launch, Until};
 use crate::endpoint::Load;
 use crate::fact::{Own, PrefixMatch, RequestLoad, Slot};
@@ -21,9 +21,9 @@ mod tests;
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Params {
-    /// Whether the tokens of answers count too, as estimated from the prompt. With them, all tokens of a request count
-    /// until its response ends; without, those of the prompt until the first byte of the response's body, when they
-    /// have been computed.
+    /// Whether the tokens of answers count too, as estimated from the prompt. With them, all tokens of a request count at
+    /// its destination until the response ends; without, those of the prompt until the first byte of the response's body,
+    /// when they have been computed. At prefill and encode servers those of the prompt count alone, until that byte.
     add_estimated_output_tokens: bool,
     /// Tokens of an answer for each token of the prompt, at least 0. An answer is never estimated longer than the limit
     /// that the client sets (for example `max_tokens`).
@@ -52,7 +52,7 @@ impl Default for Params {
     }
 }
 
-/// Estimates the tokens that a request costs each endpoint, and books them on the first endpoint of every profile.
+/// Estimates the tokens that a request costs each endpoint, and books them on those that do a part of it.
 /// Requests themselves are counted by the picker, with or without this plugin.
 #[derive(Debug)]
 pub struct InflightLoadProducer {
@@ -79,9 +79,10 @@ impl OutputEstimate {
 impl Plugin for InflightLoadProducer {
     const TYPE: &'static str = "inflight-load-producer";
     const SUMMARY: &'static str = "Counts for each server the tokens that it has to compute for requests under way: those of their prompts that \
-         it does not have in its prefix cache, and, if wanted, those of their answers, as estimated. A strategy has one. \
+         it does not have in its prefix cache, and, if wanted, those of their answers, as estimated. A strategy has one at most. \
          Made by itself when a token-load-scorer or a prefix-cache-affinity-filter needs it.";
     const ROLES: &'static [Role] = &[Role::Producer, Role::PreRequest];
+    const ONLY_ONE: Option<&'static str> = Some("counts the same tokens a second time, beside");
     const SAMPLE: &'static str = "\
 plugins:
 - type: inflight-load-producer
@@ -138,11 +139,11 @@ impl PreRequest for InflightLoadProducer {
     /// prompt.
     fn pre_request(&self, ask: &Ask<'_>, decision: &Decision, launch: &mut Launch<'_>) {
         let request = ask.facts.get(self.load);
-        for (n, result) in decision.results.iter().enumerate() {
-            let Some(endpoint) = result.first() else { continue };
-            let answers = n == decision.primary && self.output.is_some();
+        for Part { endpoint, is_destination } in decision.parts() {
+            let answers = is_destination && self.output.is_some();
             let until = if answers { Until::End } else { Until::FirstByte };
-            launch.book(endpoint, Load { requests: 0, tokens: request.tokens(endpoint) }, until);
+            let tokens = if answers { request.tokens(endpoint) } else { request.prompt_tokens(endpoint) };
+            launch.book(endpoint, Load { requests: 0, tokens }, until);
         }
     }
 }

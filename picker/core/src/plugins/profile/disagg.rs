@@ -5,7 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::ask::{Ask, Decision};
-use crate::booking::Launch;
+use crate::booking::{Launch, Until};
+use crate::endpoint::Load;
 use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::role::{BoundHandler, Next, PreRequest, ProfileHandler};
@@ -136,6 +137,10 @@ impl PreRequest for DisaggProfileHandler {
         }
         if let Some(picked) = picked(self.encode) {
             let mut addresses = String::new();
+            // The first one is booked already, as that of every profile.
+            for &i in picked[1..].iter().filter(|i| Some(**i) != decode) {
+                launch.book(i as usize, Load { requests: 1, tokens: 0 }, Until::FirstByte);
+            }
             for &i in picked {
                 if !addresses.is_empty() {
                     addresses.push(',');

@@ -23,13 +23,17 @@ const MAX_SAID: usize = 64;
 pub struct Params {
     /// The request header with the name of the profile. Upper and lower case are the same.
     header_name: String,
-    /// The profile of requests without that header. It must exist.
+    /// The profile of requests without that header. It must exist, unless there is one profile alone: that one runs for
+    /// every request, whatever the header says.
     default_profile: String,
 }
 
+const HEADER: &str = "EPP-Profile";
+const DEFAULT_PROFILE: &str = "decode";
+
 impl Default for Params {
     fn default() -> Self {
-        Self { header_name: "EPP-Profile".to_owned(), default_profile: "decode".to_owned() }
+        Self { header_name: HEADER.to_owned(), default_profile: DEFAULT_PROFILE.to_owned() }
     }
 }
 
@@ -46,7 +50,8 @@ impl Plugin for HeaderProfileHandler {
     const TYPE: &'static str = "header-profile-handler";
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Runs the one scheduling profile that a request header names, or the default one. A request that names a \
-         profile that does not exist is refused with 400 (llm-d: 429).";
+         profile that does not exist is refused with 400 (llm-d: 429), and not told which there are. A single profile runs \
+         whatever the header says.";
     const ROLES: &'static [Role] = &[Role::ProfileHandler];
     const SAMPLE: &'static str = "\
 plugins:
@@ -64,9 +69,14 @@ schedulingProfiles:
     type Params = Params;
 
     fn build(params: Params, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
-        let header = header::name(&params.header_name);
-        let header = header.map_err(|message| BuildError::invalid("headerName", message))?;
-        let default = cx.profile("defaultProfile", &params.default_profile)?;
+        let header = cx.or_default("headerName", params.header_name, HEADER.to_owned());
+        let header = header::name(&header).map_err(|message| BuildError::invalid("headerName", message))?;
+        let default = if cx.has_one_profile() {
+            0
+        } else {
+            let name = cx.or_default("defaultProfile", params.default_profile, DEFAULT_PROFILE.to_owned());
+            cx.profile("defaultProfile", &name)?
+        };
         Ok(Roles { profile_handler: Some(Arc::new(Self { header, default })), ..Roles::default() })
     }
 }
@@ -91,7 +101,7 @@ impl BoundHandler for Bound {
             return Next::Done { primary: 0 };
         }
         let named = ask.request.headers.get(&self.header).unwrap_or_default().trim_ascii();
-        if named.is_empty() {
+        if named.is_empty() || self.names.len() == 1 {
             return Next::Run(self.default);
         }
         match self.names.iter().position(|name| name.as_bytes() == named) {
@@ -102,13 +112,13 @@ impl BoundHandler for Bound {
 }
 
 impl Bound {
+    /// The refusal, which tells strangers no names but their own.
     #[cold]
     fn unknown(&self, named: &[u8]) -> Refusal {
         let named: String = String::from_utf8_lossy(named).chars().take(MAX_SAID).collect();
         let message = format!(
-            "the header {} names the scheduling profile {named:?}, which does not exist; there are: {}",
-            self.header,
-            self.names.join(", ")
+            "the header {} names the scheduling profile {named:?}, which does not exist",
+            self.header
         );
         Refusal::with(RefusalKind::UnknownProfile, message)
     }

@@ -65,7 +65,9 @@ plugins:
             return Err(BuildError::invalid("maxBusyScore", "must lie between 0 and 1"));
         }
         let by_itself = |name: &String| Some(name.as_str()) == RequestLoad::DEFAULT_PRODUCER;
-        if let Some(name) = params.in_flight_load_producer_name.filter(|name| !by_itself(name)) {
+        if let Some(name) =
+            params.in_flight_load_producer_name.filter(|name| !name.is_empty() && !by_itself(name))
+        {
             cx.reads::<RequestLoad>("inFlightLoadProducerName", Some(&name))?;
         }
         let scorer = Self { idle: params.idle_threshold, max_busy_score: params.max_busy_score };

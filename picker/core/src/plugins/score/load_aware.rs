@@ -19,18 +19,20 @@ mod tests;
 /// between servers.
 const BEST: f32 = 0.5;
 
+/// The threshold when nothing else is said.
+const DEFAULT_THRESHOLD: u32 = 128;
+
 /// Parameters of `load-aware-scorer`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Params {
-    /// Waiting requests at which a server scores 0; so does one that has more. At least 1.
-    #[schemars(range(min = 1))]
+    /// Waiting requests at which a server scores 0; so does one that has more. 0 counts as the default.
     threshold: u32,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        Self { threshold: 128 }
+        Self { threshold: DEFAULT_THRESHOLD }
     }
 }
 
@@ -54,9 +56,7 @@ plugins:
     type Params = Params;
 
     fn build(Params { threshold }: Params, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
-        if threshold == 0 {
-            return Err(BuildError::invalid("threshold", "must be at least 1"));
-        }
+        let threshold = cx.or_default("threshold", threshold, DEFAULT_THRESHOLD);
         cx.reads_column(Column::WAITING);
         let scorer = Self { threshold: threshold as f32 };
         Ok(Roles { scorer: Some(Arc::new(scorer)), ..Roles::default() })

@@ -16,7 +16,8 @@ impl Plugin for SessionAffinityScorer {
     const TYPE: &'static str = "session-affinity-scorer";
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Prefers the endpoint where the session of the request is: 1 for it, 0 for all others, and 0 for all without \
-         a session.";
+         a session. The token of the strategy encoded_endpoint_header is not signed: it tells clients namespace and name of a pod, and one \
+         that a client makes up leads to no other server than the candidates.";
     const ROLES: &'static [Role] = &[Role::Scorer, Role::PreRequest, Role::Observer, Role::Upkeep];
     const SAMPLE: &'static str = "\
 plugins:
@@ -34,13 +35,8 @@ schedulingProfiles:
 
     fn build(params: Params, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
         let sessions = SessionAffinity::build(&params, cx)?;
-        Ok(Roles {
-            scorer: Some(Arc::new(Self(sessions.clone()))),
-            pre_request: Some(sessions.clone()),
-            observer: Some(sessions.clone()),
-            upkeep: Some(sessions),
-            ..Roles::default()
-        })
+        let roles = sessions.roles();
+        Ok(Roles { scorer: Some(Arc::new(Self(sessions))), ..roles })
     }
 }
 

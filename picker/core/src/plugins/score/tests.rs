@@ -77,13 +77,14 @@ fn a_stale_value_is_neither_empty_nor_full() {
 fn what_is_scraped_is_what_the_plugins_read() {
     let reads = |kind: &str| {
         let strategy = strategy(&format!("plugins: [{{type: {kind}}}]"));
+        assert_eq!(strategy.scrape.is_some(), !strategy.columns.is_empty());
         (strategy.needs, strategy.columns.to_vec())
     };
-    let (none, scrape, body) = (Needs::NOTHING, Needs::SCRAPE, Needs::BODY);
-    assert_eq!(reads("queue-scorer"), (scrape, vec![Column::WAITING]));
-    assert_eq!(reads("running-requests-size-scorer"), (scrape, vec![Column::RUNNING]));
-    assert_eq!(reads("kv-cache-utilization-scorer"), (scrape, vec![Column::KV_USAGE]));
-    assert_eq!(reads("lora-affinity-scorer"), (scrape | body, vec![Column::LORA]));
-    assert_eq!(reads("prefix-cache-scorer"), (scrape | body, vec![Column::CACHE_CONFIG]));
+    let (none, body) = (Needs::NOTHING, Needs::BODY);
+    assert_eq!(reads("queue-scorer"), (none, vec![Column::WAITING]));
+    assert_eq!(reads("running-requests-size-scorer"), (none, vec![Column::RUNNING]));
+    assert_eq!(reads("kv-cache-utilization-scorer"), (none, vec![Column::KV_USAGE]));
+    assert_eq!(reads("lora-affinity-scorer"), (body, vec![Column::LORA]));
+    assert_eq!(reads("prefix-cache-scorer"), (body, vec![Column::CACHE_CONFIG]));
     assert_eq!(reads("active-request-scorer"), (none, vec![]));
 }

@@ -14,21 +14,23 @@ use crate::view::Candidates;
 #[cfg(test)]
 mod tests;
 
+/// The threshold when nothing else is said.
+const DEFAULT_THRESHOLD: u64 = 4_194_304;
+
 /// Parameters of `token-load-scorer`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Params {
-    /// Tokens at which a server scores 0; so does one that has more. At least 1.
-    #[schemars(range(min = 1))]
+    /// Tokens at which a server scores 0; so does one that has more. 0 counts as the default.
     queue_threshold_tokens: u64,
-    /// Name of the plugin that counts the tokens. Without it, the one called `inflight-load-producer`, which is made
+    /// Name of the plugin that counts the tokens. Without it, the only one of type `inflight-load-producer`, which is made
     /// with default parameters if there is none.
     in_flight_load_producer_name: Option<String>,
 }
 
 impl Default for Params {
     fn default() -> Self {
-        Self { queue_threshold_tokens: 4_194_304, in_flight_load_producer_name: None }
+        Self { queue_threshold_tokens: DEFAULT_THRESHOLD, in_flight_load_producer_name: None }
     }
 }
 
@@ -61,9 +63,7 @@ schedulingProfiles:
 
     fn build(params: Params, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
         let Params { queue_threshold_tokens: threshold, in_flight_load_producer_name: name } = params;
-        if threshold == 0 {
-            return Err(BuildError::invalid("queueThresholdTokens", "must be at least 1"));
-        }
+        let threshold = cx.or_default("queueThresholdTokens", threshold, DEFAULT_THRESHOLD);
         let request = cx.reads("inFlightLoadProducerName", name.as_deref())?;
         Ok(Roles { scorer: Some(Arc::new(Self { request, threshold })), ..Roles::default() })
     }

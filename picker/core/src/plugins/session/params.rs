@@ -32,6 +32,7 @@ pub struct Params {
 enum Strategy {
     /// The token in a header names the endpoint: the base64 of `namespace/name`. It is written into every response.
     #[default]
+    #[serde(alias = "")]
     EncodedEndpointHeader,
     /// A table in the memory of this picker has the endpoint of each session. Nothing is written into responses, and
     /// other replicas know nothing of it.
@@ -46,9 +47,12 @@ struct TokenConfig {
     header: String,
 }
 
+/// The header of tokens when nothing else is said.
+const TOKEN_HEADER: &str = "x-session-token";
+
 impl Default for TokenConfig {
     fn default() -> Self {
-        Self { header: "x-session-token".to_owned() }
+        Self { header: TOKEN_HEADER.to_owned() }
     }
 }
 
@@ -57,23 +61,33 @@ impl Default for TokenConfig {
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct IdConfig {
     /// Where the id of the session is looked for. The first source that has one counts. A request without an id is left
-    /// to the other plugins. By default, it is the header `x-session-id`.
+    /// to the other plugins. By default, and when there is none, it is the header `x-session-id`.
     sources: Vec<SourceConfig>,
-    /// For how many seconds the picker remembers a session that sends no request, 1 to 2592000 (30 days).
-    #[schemars(range(min = 1, max = 2_592_000))]
+    /// For how many seconds the picker remembers a session that sends no request, 1 to 2592000 (30 days). 0 counts as the
+    /// default.
+    #[schemars(range(min = 0, max = 2_592_000))]
     eviction_ttl_seconds: f64,
-    /// Within how many seconds the memory of expired sessions is freed, 1 to 86400. An expired session is never used,
-    /// even before that. At most 1048576 sessions are kept, in 16 MiB; beyond that, those used longest ago give way.
-    #[schemars(range(min = 1, max = 86_400))]
+    /// Within how many seconds the memory of expired sessions is freed, 1 to 86400. 0 counts as the default. An expired
+    /// session is never used, even before that. At most 1048576 sessions are kept, in 16 MiB; beyond that, those used
+    /// longest ago give way. A strategy has at most four plugins with such a table.
+    #[schemars(range(min = 0, max = 86_400))]
     eviction_sweep_seconds: f64,
 }
 
+/// The header with the id of a session when nothing else is said.
+const ID_HEADER: &str = "x-session-id";
+const DEFAULT_TTL: f64 = 300.0;
+const DEFAULT_SWEEP: f64 = 10.0;
+
 impl Default for IdConfig {
     fn default() -> Self {
-        let header = Some("x-session-id".to_owned());
-        let sources = vec![SourceConfig { header, attribute: None, producer: None }];
-        Self { sources, eviction_ttl_seconds: 300.0, eviction_sweep_seconds: 10.0 }
+        let (eviction_ttl_seconds, eviction_sweep_seconds) = (DEFAULT_TTL, DEFAULT_SWEEP);
+        Self { sources: default_sources(), eviction_ttl_seconds, eviction_sweep_seconds }
     }
+}
+
+fn default_sources() -> Vec<SourceConfig> {
+    vec![SourceConfig { header: Some(ID_HEADER.to_owned()), attribute: None, producer: None }]
 }
 
 /// Where the id of a session comes from: `header` or `attribute`.
@@ -84,8 +98,8 @@ struct SourceConfig {
     header: Option<String>,
     /// What another plugin found out: `agent-identity`, the session of the agent that sends the request.
     attribute: Option<String>,
-    /// Name of the plugin that finds out the attribute. Without it, the one called `agent-identity`, which is made with
-    /// default parameters if there is none.
+    /// Name of the plugin that finds out the attribute. Without it, the one called `agent-identity`, or else the only one of
+    /// that type, which is made with default parameters if there is none.
     producer: Option<String>,
 }
 
@@ -136,7 +150,9 @@ impl Params {
         match self.strategy {
             Strategy::EncodedEndpointHeader => {
                 let TokenConfig { header } = self.encoded_endpoint_header_config.clone().unwrap_or_default();
-                let header = header_name("encodedEndpointHeaderConfig.header", &header)?;
+                let field = "encodedEndpointHeaderConfig.header";
+                let header = cx.or_default(field, header, TOKEN_HEADER.to_owned());
+                let header = header_name(field, &header)?;
                 Ok(Known::Token { header })
             }
             Strategy::SessionId => self.session_id_config.clone().unwrap_or_default().known(cx),
@@ -146,37 +162,54 @@ impl Params {
 
 impl IdConfig {
     fn known(&self, cx: &mut BuildCx<'_>) -> Result<Known, BuildError> {
-        if self.sources.is_empty() {
-            return Err(BuildError::invalid(SOURCES, "must have at least one source"));
+        let mut given = self.sources.clone();
+        if given.is_empty() {
+            let message =
+                format!("[] counts as the default, the header {ID_HEADER}; leave it out, or write that");
+            cx.warn(SOURCES, message);
+            given = default_sources();
         }
         let mut shape = String::new();
-        let mut sources = Vec::with_capacity(self.sources.len());
-        for (n, source) in self.sources.iter().enumerate() {
+        let mut sources = Vec::with_capacity(given.len());
+        for (n, source) in given.iter().enumerate() {
             let source = source.checked(&format!("{SOURCES}[{n}]"), &mut shape, cx)?;
             sources.push(source);
         }
-        let ttl = seconds("evictionTtlSeconds", self.eviction_ttl_seconds, MAX_TTL)?;
+        let (ttl, sweep) = ("sessionIdConfig.evictionTtlSeconds", "sessionIdConfig.evictionSweepSeconds");
+        let ttl = seconds(ttl, cx.or_default(ttl, self.eviction_ttl_seconds, DEFAULT_TTL), MAX_TTL)?;
         let day = Duration::from_secs(86_400);
-        let sweep = seconds("evictionSweepSeconds", self.eviction_sweep_seconds, day)?;
+        let sweep = seconds(sweep, cx.or_default(sweep, self.eviction_sweep_seconds, DEFAULT_SWEEP), day)?;
         Ok(Known::Id { sources: sources.into(), shape, ttl, sweep })
     }
 }
 
 impl SourceConfig {
     fn checked(&self, path: &str, shape: &mut String, cx: &mut BuildCx<'_>) -> Result<Source, BuildError> {
-        match (&self.header, &self.attribute) {
-            (Some(_), None) if self.producer.is_some() => {
+        // An empty text is as good as none.
+        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
+        match (given(&self.header), given(&self.attribute)) {
+            (Some(_), None) if given(&self.producer).is_some() => {
                 let message = "belongs to an attribute; leave it out for a header";
                 Err(BuildError::invalid(&format!("{path}.producer"), message))
             }
             (Some(header), None) => {
-                let header = header_name(&format!("{path}.header"), header)?;
+                let header = header_name(&format!("{path}.header"), &header)?;
                 shape.push_str(&format!("header={header} "));
                 Ok(Source::Header(header))
             }
             (None, Some(attribute)) if attribute == AGENT => {
-                let producer = self.producer.as_deref();
-                let slot = cx.reads(&format!("{path}.producer"), producer)?;
+                let producer = self.producer.as_deref().filter(|name| !name.is_empty());
+                let field = format!("{path}.producer");
+                if producer.is_none()
+                    && let Some(names) = cx.ambiguous::<FairnessId>()
+                {
+                    let message = format!(
+                        "is required: there are several plugins of type {AGENT}: {}",
+                        names.join(", ")
+                    );
+                    return Err(BuildError::invalid(&field, message));
+                }
+                let slot = cx.reads(&field, producer)?;
                 shape.push_str(&format!("attribute={attribute} producer={} ", producer.unwrap_or(AGENT)));
                 Ok(Source::Agent(slot))
             }
@@ -193,10 +226,10 @@ fn header_name(field: &str, name: &str) -> Result<String, BuildError> {
     header::name(name).map_err(|message| BuildError::invalid(field, message))
 }
 
-fn seconds(name: &str, seconds: f64, most: Duration) -> Result<Duration, BuildError> {
+fn seconds(field: &str, seconds: f64, most: Duration) -> Result<Duration, BuildError> {
     if (1.0..=most.as_secs_f64()).contains(&seconds) {
         return Ok(Duration::from_secs_f64(seconds));
     }
     let message = format!("must lie between 1 and {}", most.as_secs());
-    Err(BuildError::invalid(&format!("sessionIdConfig.{name}"), message))
+    Err(BuildError::invalid(field, message))
 }

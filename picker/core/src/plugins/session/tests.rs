@@ -221,7 +221,7 @@ fn a_session_is_forgotten_after_its_time_and_swept() {
         (0..100).all(|seed| {
             let filter = &strategy.profiles[0].filters[0].role;
             let mut facts = crate::fact::Facts::default();
-            facts.reset(&strategy.layout);
+            facts.fit(&strategy.layout);
             let request = session("s");
             let ask = Ask { request: &request, view: &both, facts: &facts, done: &[], now: at(seconds) };
             let mut keep = Candidates::of(&both.endpoints, None);
@@ -295,7 +295,6 @@ fn sessions_survive_a_change_that_does_not_touch_them() {
 }
 
 #[rstest]
-#[case(json!({"sessionIdConfig": {"sources": []}}), "sessionIdConfig.sources: must have at least one source")]
 #[case(
     json!({"sessionIdConfig": {"sources": [{"header": "a"}, {}]}}),
     "sessionIdConfig.sources[1]: must have either header or attribute"
@@ -317,7 +316,7 @@ fn sessions_survive_a_change_that_does_not_touch_them() {
     "sessionIdConfig.sources[0].attribute: there is no attribute \"colour\"; known: agent-identity"
 )]
 #[case(
-    json!({"sessionIdConfig": {"evictionTtlSeconds": 0}}),
+    json!({"sessionIdConfig": {"evictionTtlSeconds": 0.5}}),
     "sessionIdConfig.evictionTtlSeconds: must lie between 1 and 2592000"
 )]
 #[case(
@@ -348,6 +347,36 @@ fn an_attribute_needs_its_producer_and_has_one_by_default() {
 }
 
 #[test]
+fn an_attribute_is_that_of_the_only_producer_whatever_its_name() {
+    let told = |names: &[&str], producer: Option<&str>| {
+        let mut source = json!({"attribute": "agent-identity"});
+        source.as_object_mut().unwrap().extend(producer.map(|name| ("producer".to_owned(), json!(name))));
+        let parameters = json!({"strategy": "session_id", "sessionIdConfig": {"sources": [source]}});
+        let agents = names.iter().map(|name| {
+            let parameters = json!({"additionalSessionHeaders": [format!("x-{name}")]});
+            json!({"type": "agent-identity", "name": name, "parameters": parameters})
+        });
+        let plugins: Vec<_> = agents.chain([json!({"type": FILTER, "parameters": parameters})]).collect();
+        let compiled = compile(&json!({"plugins": plugins}), Scope::File, &StateStore::default());
+        compiled.map(|compiled| compiled.strategy).map_err(|errors| errors.0[0].to_string())
+    };
+    let strategy = told(&["mine"], None).unwrap();
+    assert_eq!(strategy.producers.len(), 1);
+    let (view, now) = (unknown(16), Instant::now());
+    let pod = |seed| {
+        let request = with_headers([("x-mine", "s")]);
+        strategy.route(&request, &view, None, &mut Cx::new(now, seed)).unwrap().endpoint().pod.clone()
+    };
+    let first = pod(0);
+    assert!((1..20).all(|seed| pod(seed) == first));
+    assert!(told(&["agent-identity", "other"], None).is_ok());
+    let expected = "plugins[2].parameters.sessionIdConfig.sources[0].producer: is required: there are several plugins of \
+                    type agent-identity: a, b";
+    assert_eq!(told(&["a", "b"], None).err().as_deref(), Some(expected));
+    assert!(told(&["a", "b"], Some("b")).is_ok());
+}
+
+#[test]
 fn parameters_of_the_other_strategy_are_warned_of() {
     let warned = |parameters: &str| {
         let strategy = strategy(&format!("plugins: [{{type: {FILTER}, parameters: {parameters}}}]"));
@@ -361,4 +390,101 @@ fn parameters_of_the_other_strategy_are_warned_of() {
     assert_eq!(warned("{sessionIdConfig: {}}"), message("sessionIdConfig"));
     let other = "{strategy: session_id, encodedEndpointHeaderConfig: {}}";
     assert_eq!(warned(other), message("encodedEndpointHeaderConfig"));
+}
+
+/// A strategy that sends requests to two endpoints, of which `picker` prefers the one with the session.
+fn two_targets(kind: &str) -> Arc<Strategy> {
+    strategy(&format!(
+        "plugins: [{{type: {kind}, parameters: {{strategy: session_id}}}}, {{type: max-score-picker, parameters: \
+         {{maxNumOfEndpoints: 2}}}}]"
+    ))
+}
+
+#[test]
+fn a_session_moves_to_the_target_that_served_in_place_of_the_first() {
+    let (strategy, view, now) = (two_targets(SCORER), unknown(2), Instant::now());
+    let request = session("s");
+    let pod =
+        |seed| strategy.route(&request, &view, None, &mut Cx::new(now, seed)).unwrap().endpoint().pod.clone();
+    let (mut flight, first) = route(&strategy, &request, &view, now);
+    let (chosen, other) = (flight.endpoint().address, flight.targets()[1].clone());
+    assert_eq!(written(&mut flight, Some(chosen)), []);
+    assert!((0..20).all(|seed| pod(seed) == first));
+    // One that was not named, and one that another request of the session has left since, move nothing.
+    assert_eq!(written(&mut flight, Some("10.0.9.9:8000".parse().unwrap())), []);
+    assert!((0..20).all(|seed| pod(seed) == first));
+    assert_eq!(written(&mut flight, Some(other.address)), []);
+    assert!((0..20).all(|seed| pod(seed) == other.pod));
+    let (mut late, _) = route(&strategy, &request, &view, now);
+    let back = late.targets()[1].address;
+    written(&mut late, Some(back));
+    assert!((0..20).all(|seed| pod(seed) == first));
+    assert_eq!(written(&mut late, Some(other.address)), []);
+    assert!((0..20).all(|seed| pod(seed) == first));
+}
+
+#[test]
+fn a_session_with_one_target_is_watched_by_nobody() {
+    let (strategy, view) = (by_id(SCORER), unknown(2));
+    assert!(!route(&strategy, &session("s"), &view, Instant::now()).0.is_watched());
+    let strategy = two_targets(SCORER);
+    assert!(!route(&strategy, &Request::default(), &view, Instant::now()).0.is_watched());
+    assert!(route(&strategy, &session("s"), &view, Instant::now()).0.is_watched());
+}
+
+#[test]
+fn a_strategy_plays_the_roles_it_needs() {
+    for kind in [FILTER, SCORER] {
+        let played =
+            |strategy: &str| build(kind, json!({"strategy": strategy})).unwrap().played().split_off(1);
+        use crate::plugin::Role::{Observer, PreRequest, Upkeep};
+        assert_eq!(played("encoded_endpoint_header"), [Observer]);
+        assert_eq!(played("session_id"), [PreRequest, Observer, Upkeep]);
+    }
+}
+
+#[test]
+fn there_is_an_end_to_tables_of_sessions() {
+    let told = |count: usize| {
+        let (parameters, kinds) = (json!({"strategy": "session_id"}), [FILTER, SCORER]);
+        let plugins: Vec<_> = (0..count)
+            .map(|n| json!({"type": kinds[n % 2], "name": n.to_string(), "parameters": parameters}))
+            .collect();
+        compile(&json!({"plugins": plugins}), Scope::File, &StateStore::default())
+            .err()
+            .map(|e| e.to_string())
+    };
+    assert_eq!(told(4), None);
+    let expected = "plugins[4].parameters.strategy: session_id is the strategy of 4 other plugins already, each with a \
+                    table of its own; use one plugin in several profiles, or another strategy";
+    assert_eq!(told(5).as_deref(), Some(expected));
+}
+
+#[test]
+fn zero_and_nothing_are_the_defaults() {
+    let parameters = json!({"strategy": "session_id", "sessionIdConfig": {
+        "sources": [], "evictionTtlSeconds": 0, "evictionSweepSeconds": 0,
+    }});
+    let token = json!({"strategy": "", "encodedEndpointHeaderConfig": {"header": ""}});
+    let routing = json!({"plugins": [
+        {"type": FILTER, "parameters": parameters}, {"type": SCORER, "parameters": token},
+    ]});
+    let strategy = strategy(&routing.to_string());
+    let warnings: Vec<_> = strategy.warnings.iter().map(ToString::to_string).collect();
+    let expected = [
+        ("0].parameters.sessionIdConfig.sources: []", "the header x-session-id"),
+        ("0].parameters.sessionIdConfig.evictionTtlSeconds: 0.0", "300.0"),
+        ("0].parameters.sessionIdConfig.evictionSweepSeconds: 0.0", "10.0"),
+        ("1].parameters.encodedEndpointHeaderConfig.header: \"\"", "\"x-session-token\""),
+    ];
+    let expected = expected.map(|(what, default)| {
+        format!("plugins[{what} counts as the default, {default}; leave it out, or write that")
+    });
+    assert_eq!(warnings, expected);
+    let (view, now) = (unknown(16), Instant::now());
+    let pod = |seed| {
+        strategy.route(&session("s"), &view, None, &mut Cx::new(now, seed)).unwrap().endpoint().pod.clone()
+    };
+    let first = pod(0);
+    assert!((1..20).all(|seed| pod(seed) == first));
 }

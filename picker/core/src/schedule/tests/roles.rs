@@ -116,6 +116,84 @@ fn every_profile_books_and_the_first_byte_and_the_end_give_back() {
     assert_eq!(load(&view), [(0, 0), (0, 0)]);
 }
 
+/// Sends requests to all endpoints, each a target, with the second one as prefill server too.
+fn with_targets() -> Strategy {
+    let mut strategy = strategy(vec![
+        profile_of(vec![], vec![], Arc::new(Noting::default())),
+        profile_of(vec![Arc::new(Keep(&[1]))], vec![], pick::default()),
+    ]);
+    strategy.handler = Arc::new(Sequence { profiles: &[0, 1], primary: 0 });
+    strategy.pre_requests = Box::new([named("books", Arc::new(Books) as Arc<dyn PreRequest>)]);
+    strategy
+}
+
+/// Tells `flight` the head of its response, from `served`.
+fn head(flight: &mut Flight, served: Option<&str>) {
+    let headers = crate::request::Headers::default();
+    let served = served.map(|address| address.parse().unwrap());
+    flight.head(&ResponseHead { status: Some(200), headers: &headers, served });
+}
+
+#[test]
+fn what_is_booked_on_the_first_target_moves_to_the_one_that_served() {
+    let view = unknown(3);
+    let strategy = Arc::new(with_targets());
+    let mut flight = route(&strategy, &view, None).unwrap();
+    let before = [(1, 10), (1, 10), (0, 0)];
+    assert_eq!(load(&view), before);
+    for served in [None, Some("10.0.0.0:8000"), Some("10.0.9.9:8000")] {
+        head(&mut flight, served);
+        assert_eq!(load(&view), before, "{served:?}");
+    }
+    head(&mut flight, Some("10.0.0.2:8000"));
+    assert_eq!(load(&view), [(0, 0), (1, 10), (1, 10)]);
+    flight.chunk(b"token", Instant::now);
+    assert_eq!(load(&view), [(0, 0), (0, 0), (1, 10)]);
+    flight.ended(None, Instant::now());
+    assert_eq!(load(&view), [(0, 0); 3]);
+    // One that is cut after it moved.
+    let mut flight = route(&strategy, &view, None).unwrap();
+    head(&mut flight, Some("10.0.0.1:8000"));
+    assert_eq!(load(&view), [(0, 0), (2, 20), (0, 0)]);
+    drop(flight);
+    assert_eq!(load(&view), [(0, 0); 3]);
+}
+
+#[test]
+fn without_headers_the_destination_alone_is_booked() {
+    let view = unknown(2);
+    let mut flight = route(&Arc::new(with_targets()), &view, None).unwrap();
+    assert_eq!(load(&view), [(1, 10), (1, 10)]);
+    flight.without_headers();
+    assert_eq!(load(&view), [(1, 10), (0, 0)]);
+    flight.ended(None, Instant::now());
+    assert_eq!(load(&view), [(0, 0); 2]);
+}
+
+/// Sends requests to another port, which passes them on.
+struct PassesOn(&'static str);
+
+impl PreRequest for PassesOn {
+    fn pre_request(&self, _: &Ask<'_>, _: &Decision, launch: &mut Launch<'_>) {
+        launch.edits.set_destination(self.0);
+    }
+}
+
+#[test]
+fn another_port_that_passes_on_stands_for_the_destination() {
+    let served = |sent_to: &'static str, told: &str| {
+        let mut strategy = strategy(vec![profile_of(vec![], vec![], pick::default())]);
+        strategy.pre_requests =
+            Box::new([named("other", Arc::new(PassesOn(sent_to)) as Arc<dyn PreRequest>)]);
+        let flight = route(&Arc::new(strategy), &unknown(1), None).unwrap();
+        flight.served(told.parse().unwrap()).to_string()
+    };
+    assert_eq!(served("10.0.0.0:8001", "10.0.0.0:8001"), "10.0.0.0:8000");
+    assert_eq!(served("10.0.0.7:1, 10.0.0.0:8001", "10.0.0.0:8001"), "10.0.0.0:8000");
+    assert_eq!(served("10.0.0.0:8001", "10.0.0.0:8002"), "10.0.0.0:8002");
+    assert_eq!(served("nowhere", "10.0.0.0:8002"), "10.0.0.0:8002");
+}
+
 #[test]
 fn an_observer_sees_the_whole_response_and_its_outcome() {
     let mut strategy = strategy(vec![profile_of(vec![], vec![], pick::default())]);

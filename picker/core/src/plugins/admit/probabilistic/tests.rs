@@ -53,6 +53,7 @@ fn refused_and_expected(parameters: &Value, view: &View, probability: f64) -> (u
 #[case::what_cannot_be_is_no_load(json!({}), &[(-5.0, -1.0)], 0.0)]
 #[case::own_queue_threshold(json!({"queueDepthThreshold": 10}), &[(2.0, 0.0)], 0.096)]
 #[case::own_kv_threshold(json!({"kvCacheUtilThreshold": 0.4}), &[(0.0, 0.08)], 0.096)]
+#[case::a_kv_threshold_above_1(json!({"kvCacheUtilThreshold": 2}), &[(0.0, 0.4)], 0.096)]
 #[case::own_curve(json!({"power": 2, "k": 3}), &[(2.0, 0.0)], 0.48)]
 fn low_priority_is_turned_away_by_the_formula(
     #[case] parameters: Value,
@@ -94,17 +95,30 @@ fn a_strategy_answers_429_before_an_endpoint_is_chosen() {
     let refusal = Refusal::from(RefusalKind::Shed);
     assert_eq!(refusal.kind.row().status, 429);
     assert_eq!((route(-1), route(0)), (Err(refusal), Ok(1)));
-    assert!(strategy.needs.has(crate::Needs::SCRAPE));
+    assert!(strategy.scrape.is_some());
 }
 
 #[rstest]
 #[case(json!({"queueDepthThreshold": 0}), "queueDepthThreshold: must be at least 1")]
 #[case(json!({"queueDepthThreshold": 1.5}), "queueDepthThreshold: invalid type: floating point `1.5`, expected u32")]
-#[case(json!({"kvCacheUtilThreshold": 0}), "kvCacheUtilThreshold: must be above 0 and at most 1")]
-#[case(json!({"kvCacheUtilThreshold": 1.01}), "kvCacheUtilThreshold: must be above 0 and at most 1")]
+#[case(json!({"kvCacheUtilThreshold": 0}), "kvCacheUtilThreshold: must be a number above 0")]
+#[case(json!({"kvCacheUtilThreshold": -0.5}), "kvCacheUtilThreshold: must be a number above 0")]
 #[case(json!({"power": 0}), "power: must be a number above 0")]
 #[case(json!({"k": -1}), "k: must be a number above 0")]
 fn wrong_parameters_are_named(#[case] parameters: Value, #[case] expected: &str) {
     let error = build("probabilistic-admitter", parameters).err().map(|error| error.to_string());
     assert_eq!(error, Some(format!("plugins[0].parameters.{expected}")));
+}
+
+#[test]
+fn a_kv_threshold_above_1_is_taken_with_a_warning() {
+    let with = |threshold: f64| {
+        let parameters = json!({"kvCacheUtilThreshold": threshold});
+        let routing = json!({"plugins": [{"type": "probabilistic-admitter", "parameters": parameters}]});
+        strategy(&routing.to_string()).warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(with(1.0), [""; 0]);
+    let expected = "plugins[0].parameters.kvCacheUtilThreshold: is above 1, so that a full KV cache does not count as \
+                    saturated; write a share of at most 1";
+    assert_eq!(with(1.01), [expected]);
 }

@@ -111,7 +111,29 @@ fn whoever_replaces_a_known_engine_is_told_what_is_lost() {
         warnings(json!({"name": "vllm", "kvUsageSpec": "vllm:x", "runningRequestsSpec": ""})),
         [
             "plugins[0].parameters.engineConfigs[0]: takes the place of the known engine vllm, of which this is no longer \
-              read: queuedRequestsSpec, loraSpec; write them too, or \"\" to do without"
+              read: queuedRequestsSpec, loraSpec, cacheInfoSpec; write them too, or \"\" to do without"
+        ]
+    );
+    let given =
+        json!({"queuedRequestsSpec": "q", "runningRequestsSpec": "r", "kvUsageSpec": "k", "loraSpec": ""});
+    let with = |name: &str, more: Value| {
+        let mut engine = given.clone();
+        engine["name"] = json!(name);
+        engine.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        warnings(engine)
+    };
+    let by_series = json!({"cacheBlockSizeSpec": "b", "cacheNumBlocksSpec": "n"});
+    for (name, more) in
+        [("vllm", &json!({"cacheInfoSpec": "i"})), ("vllm", &by_series), ("trtllm-serve", &by_series)]
+    {
+        assert_eq!(with(name, more.clone()), Vec::<String>::new(), "{name} {more}");
+    }
+    assert_eq!(with("trtllm-serve", json!({"cacheInfoSpec": "i"})), Vec::<String>::new());
+    assert_eq!(
+        with("trtllm-serve", json!({"cacheBlockSizeSpec": "b"})),
+        [
+            "plugins[0].parameters.engineConfigs[0]: takes the place of the known engine trtllm-serve, of which this is no \
+              longer read: cacheNumBlocksSpec; write them too, or \"\" to do without"
         ]
     );
     assert_eq!(warnings(json!({"name": "triton", "queuedRequestsSpec": "x"})), Vec::<String>::new());

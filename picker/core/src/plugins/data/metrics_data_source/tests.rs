@@ -76,15 +76,33 @@ fn files_are_needed_when_they_have_an_effect() {
         field: format!("plugins[0].parameters.{field}"),
         path: path.to_owned(),
     };
-    let files = json!({"scheme": "https", "clientCertPath": "/c", "clientKeyPath": "/k"});
+    let files = json!({
+        "scheme": "https", "insecureSkipVerify": true, "clientCertPath": "/c", "clientKeyPath": "/k",
+    });
     assert_eq!(strategy(files), (vec![file("clientCertPath", "/c"), file("clientKeyPath", "/k")], vec![]));
-    let warning = |message: &str| vec![format!("plugins[0].parameters.caCertPath: {message}")];
+    let warning = |message: &str| vec![format!("plugins[0].parameters.{message}")];
     assert_eq!(
         strategy(json!({"caCertPath": "/ca"})),
-        (vec![], warning("has no effect without scheme: https"))
+        (vec![], warning("caCertPath: has no effect without scheme: https"))
+    );
+    let unverified = json!({"scheme": "https", "insecureSkipVerify": true, "caCertPath": "/ca"});
+    assert_eq!(
+        strategy(unverified),
+        (
+            vec![file("caCertPath", "/ca")],
+            warning("caCertPath: has no effect without insecureSkipVerify: false")
+        )
     );
     assert_eq!(
-        strategy(json!({"scheme": "https", "caCertPath": "/ca"})),
-        (vec![file("caCertPath", "/ca")], warning("has no effect without insecureSkipVerify: false"))
+        strategy(json!({"scheme": "https"})),
+        (
+            vec![],
+            warning(
+                "insecureSkipVerify: is true by default: certificates of servers are not checked; write false to check \
+                 them, or true"
+            )
+        )
     );
+    assert_eq!(strategy(json!({"scheme": "https", "insecureSkipVerify": false})), (vec![], vec![]));
+    assert_eq!(strategy(json!({"scheme": "http"})), (vec![], vec![]));
 }

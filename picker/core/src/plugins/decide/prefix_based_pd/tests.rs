@@ -7,7 +7,11 @@ use crate::testing::{Instance, request, strategy, unknown};
 
 /// What the decider says of a prompt of `bytes` bytes, of which the decode server has `matched` blocks of 64 tokens.
 fn decides(parameters: Value, bytes: usize, matched: u32) -> bool {
-    let blocks = bytes.div_ceil(256);
+    decides_of(parameters, bytes, bytes.div_ceil(256), matched)
+}
+
+/// The same when only the first `blocks` blocks of the prompt are compared.
+fn decides_of(parameters: Value, bytes: usize, blocks: usize, matched: u32) -> bool {
     let found =
         PrefixMatch { hashes: vec![1; blocks], block_tokens: 64, matched: vec![blocks as u32, matched] };
     let instance = Instance::new(PrefixBasedPdDecider::TYPE, parameters).unwrap().knowing(found);
@@ -34,6 +38,44 @@ fn says_yes_when_enough_of_the_prompt_is_missing(
     #[case] expected: bool,
 ) {
     assert_eq!(decides(parameters, bytes, matched), expected);
+}
+
+#[rstest]
+// 100,000 tokens, of which 4096 are compared.
+#[case::far_more_is_missing(json!({"nonCachedTokens": 512}), 400_000, 64, 64, true)]
+#[case::just_enough_is_missing(json!({"nonCachedTokens": 95_904}), 400_000, 64, 64, true)]
+#[case::a_token_less_is_missing(json!({"nonCachedTokens": 95_905}), 400_000, 64, 64, false)]
+#[case::long_enough(json!({"nonCachedTokens": 1, "promptTokens": 100_000}), 400_000, 64, 64, true)]
+#[case::not_long_enough(json!({"nonCachedTokens": 1, "promptTokens": 100_001}), 400_000, 64, 64, false)]
+// A producer that knows tokens counts more of them than the bytes let expect: 100 blocks of 64.
+#[case::more_tokens_than_expected(json!({"nonCachedTokens": 6000}), 4000, 100, 0, true)]
+#[case::of_which_the_last_block_may_have_one(json!({"nonCachedTokens": 6338}), 4000, 100, 0, false)]
+fn what_is_not_compared_is_missing(
+    #[case] parameters: Value,
+    #[case] bytes: usize,
+    #[case] blocks: usize,
+    #[case] matched: u32,
+    #[case] expected: bool,
+) {
+    assert_eq!(decides_of(parameters, bytes, blocks, matched), expected);
+}
+
+#[test]
+fn a_long_prompt_whose_beginning_is_cached_goes_to_a_prefill_server() {
+    let sample = PrefixBasedPdDecider::SAMPLE.replace(
+        "plugins:\n- type: prefix-based-pd-decider",
+        "plugins:\n- type: approx-prefix-cache-producer\n  parameters: {maxPrefixTokensToMatch: 4096}\n\
+         - type: prefix-based-pd-decider",
+    );
+    let strategy = strategy(&sample);
+    let (decode, prefill): (&[_], &[_]) = (&[("llm-d.ai/role", "decode")], &[("llm-d.ai/role", "prefill")]);
+    let view = crate::testing::labelled([decode, prefill]);
+    let [long, short] = [400_000, 16_000].map(|bytes| request("m", &"x".repeat(bytes)));
+    let prefilled = |request: &Request| {
+        let mut cx = crate::Cx::new(std::time::Instant::now(), 1);
+        !strategy.route(request, &view, None, &mut cx).unwrap().edits().headers().is_empty()
+    };
+    assert_eq!([&long, &long, &short].map(prefilled), [true, true, false]);
 }
 
 #[test]

@@ -43,6 +43,17 @@ fn expressions_over_usage(#[case] text: &str, #[case] expected: &str) {
     assert_eq!(value(text), expected);
 }
 
+#[test]
+fn what_the_parser_left_out_is_refused() {
+    let missing = |id| IdedExpr { id, expr: Expr::Unspecified };
+    let refused = Err("is no CEL: a part of it is missing".to_owned());
+    assert_eq!(check(&missing(1)), refused);
+    let Expression(mut tree) = Expression::parse("[1, 2]").unwrap();
+    let Expr::List(list) = &mut tree.expr else { panic!("{tree:?}") };
+    list.elements[1] = missing(9);
+    assert_eq!(check(&tree), refused);
+}
+
 /// Forms that nest or chain `n` times.
 fn deep(n: usize) -> Vec<String> {
     let around = |open: &str, within: &str, close: &str| open.repeat(n) + within + &close.repeat(n);

@@ -66,3 +66,16 @@ fn a_header_that_cannot_be_is_refused() {
         "plugins[0].parameters.additionalSessionHeaders[1]: \"x b\" is no name of a header"
     );
 }
+
+#[test]
+fn nothing_of_a_request_stays_behind_its_decision() {
+    let value = bytes::Bytes::from(vec![b's'; 100]);
+    let strategy = crate::testing::strategy(AgentIdentity::SAMPLE);
+    let request = crate::Request {
+        headers: crate::request::Headers(vec![("session-id".into(), value.clone())]),
+        ..crate::Request::default()
+    };
+    assert!(strategy.route(&request, &unknown(1), None, &mut crate::Cx::live()).is_ok());
+    drop(request);
+    assert!(value.is_unique());
+}

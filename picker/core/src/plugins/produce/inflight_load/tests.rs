@@ -126,7 +126,7 @@ fn launched(parameters: Value, view: &View) -> Flight {
 
 #[rstest]
 #[case::prompt_only(json!({}), [(1, 512), (1, 256)], [(1, 0), (0, 0)])]
-#[case::with_the_answer(json!({"addEstimatedOutputTokens": true}), [(1, 1262), (1, 1006)], [(1, 1262), (0, 0)])]
+#[case::with_the_answer(json!({"addEstimatedOutputTokens": true}), [(1, 1262), (1, 256)], [(1, 1262), (0, 0)])]
 fn tokens_are_given_back_when_they_have_been_computed(
     #[case] parameters: Value,
     #[case] sent: [(u32, u64); 2],
@@ -145,6 +145,20 @@ fn tokens_are_given_back_when_they_have_been_computed(
     // One that is cut before its first byte.
     drop(launched(parameters, &view));
     assert_eq!(under_way(&view), [(0, 0); 3]);
+}
+
+#[test]
+fn a_stage_that_the_destination_does_itself_counts_once() {
+    let view = unknown(1);
+    let mut producer = Instance::new(KIND, json!({"addEstimatedOutputTokens": true})).unwrap();
+    let request = sized(2000, None);
+    producer.produce_knowing(&request, &view, found(8, &[0]));
+    let result = |profile| ProfileResult { profile, picked: Some(smallvec::smallvec![0]) };
+    let decision = Decision { results: smallvec::smallvec![result(1), result(0)], primary: 1 };
+    let mut launch = Launch::of(&decision, &view);
+    let ask = producer.ask(&request, &view, &decision.results);
+    producer.roles.pre_request.as_ref().unwrap().pre_request(&ask, &decision, &mut launch);
+    assert_eq!(under_way(&view), [(1, 1262)]);
 }
 
 /// The profile of a strategy with `scorers`.
@@ -204,5 +218,50 @@ fn prefixes_of_a_producer_that_is_named_must_be_there() {
             "plugins[0].parameters.prefixMatchInfoProducerName: there is no plugin called exact; add one of type \
           approx-prefix-cache-producer, or leave this out"
         ]
+    );
+}
+
+/// Tokens that one request of 2000 bytes books with these plugins, of which the profile has `scorers`.
+fn booked(plugins: Value, scorers: &[&str]) -> u64 {
+    let strategy = strategy(&json!({"plugins": plugins, "schedulingProfiles": profile(scorers)}).to_string());
+    let view = unknown(1);
+    let flight = strategy.route(&sized(2000, None), &view, None, &mut Cx::new(Instant::now(), 1)).unwrap();
+    let booked = view.endpoints[0].live().tokens();
+    drop(flight);
+    booked
+}
+
+#[test]
+fn one_of_another_name_is_the_one_that_is_read_from() {
+    let renamed = json!({"type": KIND, "name": "inflight-load"});
+    let scorer = json!({"type": "token-load-scorer"});
+    let scorers = &["token-load-scorer"];
+    assert_eq!(booked(json!([renamed, scorer]), scorers), 500);
+    assert_eq!(booked(json!([scorer, renamed]), scorers), 500);
+    let named =
+        |name: &str| json!({"type": "token-load-scorer", "parameters": {"inFlightLoadProducerName": name}});
+    assert_eq!(booked(json!([renamed, named("inflight-load")]), scorers), 500);
+    for default in ["", KIND] {
+        assert_eq!(booked(json!([renamed, named(default)]), scorers), 500, "{default:?}");
+    }
+    // So it is with the producer that it reads from itself.
+    let prefixes = json!({"type": "approx-prefix-cache-producer", "name": "mine"});
+    assert_eq!(booked(json!([renamed, scorer, prefixes]), scorers), 512);
+}
+
+#[test]
+fn a_second_one_is_refused() {
+    let told = |names: [&str; 2]| {
+        let plugins = names.map(|name| json!({"type": KIND, "name": name}));
+        let routing = json!({"plugins": plugins});
+        let compiled = crate::compile::compile(&routing, Scope::File, &StateStore::default());
+        compiled.err().unwrap().0.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let expected = "plugins[1].type: \"b\" counts the same tokens a second time, beside \"a\"; one is enough: take one \
+                    of them out";
+    assert_eq!(told(["a", "b"]), [expected]);
+    assert_eq!(
+        told(["a", "a"]),
+        ["plugins[1].name: \"a\" is the name of an earlier plugin; give one another name"]
     );
 }

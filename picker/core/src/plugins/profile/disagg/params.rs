@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
 use crate::plugin::{BuildCx, BuildError};
 use crate::role::Decider;
@@ -12,7 +13,8 @@ use crate::role::Decider;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Params {
-    /// Which stage is scheduled first: `decode-first` (the default) or `prefill-first`.
+    /// Which stage is scheduled first: `decode-first` (the default) or `prefill-first`. `decode` and `prefill` are the same,
+    /// and so are other spellings: upper case, `_`, none of `-`.
     pub(super) stage_order: StageOrder,
     /// The scheduling profile of each stage.
     profiles: Option<Profiles>,
@@ -40,14 +42,28 @@ pub struct Params {
 }
 
 /// Which stage is scheduled first. Decode is the destination either way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
 pub(super) enum StageOrder {
     /// Decode, then encode and prefill where their deciders say so, which know the chosen decode server.
     #[default]
     DecodeFirst,
     /// Prefill always, if it has a profile, then encode where its decider says so, then decode.
     PrefillFirst,
+}
+
+/// In every spelling that llm-d takes: without regard to case, `-` and `_`, the stage alone, or nothing.
+impl<'de> Deserialize<'de> for StageOrder {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let mut plain = text.replace(['-', '_'], "");
+        plain.make_ascii_lowercase();
+        match plain.as_str() {
+            "" | "decode" | "decodefirst" => Ok(Self::DecodeFirst),
+            "prefill" | "prefillfirst" => Ok(Self::PrefillFirst),
+            _ => Err(D::Error::unknown_variant(&text, &["decode-first", "prefill-first"])),
+        }
+    }
 }
 
 /// The scheduling profile of each stage.
@@ -175,10 +191,11 @@ impl Params {
     }
 }
 
-/// The first that is there.
+/// The first that is there. An empty name is none.
 fn given<'a, const N: usize>(places: [(&'static str, Option<&'a Option<String>>); N]) -> Given<'a> {
     let first = places[0].0;
-    let found = places.into_iter().find_map(|(field, value)| Some((field, value?.as_deref()?)));
+    let named = |value: Option<&'a Option<String>>| value?.as_deref().filter(|name| !name.is_empty());
+    let found = places.into_iter().find_map(|(field, value)| Some((field, named(value)?)));
     match found {
         Some((field, value)) => Given { field, value: Some(value) },
         None => Given { field: first, value: None },

@@ -114,11 +114,23 @@ fn all_encode_servers_that_were_picked_are_told() {
         routing(json!({"deciders": {"encode": "media"}}), &["decode", "encode"]),
         pods(&["encode", "decode", "encode"]),
     );
-    let (pod, headers, _) = route(&routing, &with_image(), &view).unwrap();
+    let (pod, headers, booked) = route(&routing, &with_image(), &view).unwrap();
     let mut told: Vec<_> = headers[0].1.split(',').collect();
     told.sort_unstable();
     assert_eq!((pod.as_str(), headers[0].0.as_str()), ("pod-1", ENCODERS));
     assert_eq!((headers.len(), told), (1, vec!["10.0.0.0:8000", "10.0.0.2:8000"]));
+    assert_eq!(booked, [vec![1, 1, 1], vec![0, 1, 0], vec![0, 0, 0]]);
+}
+
+#[test]
+fn an_encode_server_that_is_the_destination_too_is_booked_once() {
+    let (routing, view) = (
+        routing(json!({"deciders": {"encode": "media"}}), &["decode", "encode"]),
+        pods(&["encode", "encode-prefill-decode", "encode"]),
+    );
+    let (pod, headers, booked) = route(&routing, &with_image(), &view).unwrap();
+    assert_eq!((pod.as_str(), headers[0].1.split(',').count()), ("pod-1", 3));
+    assert_eq!(booked, [vec![1, 1, 1], vec![0, 1, 0], vec![0, 0, 0]]);
 }
 
 #[test]
@@ -151,9 +163,8 @@ fn without_a_decode_server_the_request_is_refused_and_nothing_is_booked() {
 #[case::decode_server_itself(&["encode-prefill-decode"])]
 fn a_stage_without_a_server_of_its_own_is_left_to_the_decode_server(#[case] roles: &[&'static str]) {
     let routing = routing(json!({"deciders": {"prefill": "always", "encode": "media"}}), &EPD);
-    let (pod, headers, [_, after_first_byte, at_the_end]) =
-        route(&routing, &with_image(), &pods(roles)).unwrap();
-    assert_eq!((pod.as_str(), headers, after_first_byte, at_the_end), ("pod-0", vec![], vec![1], vec![0]));
+    let (pod, headers, booked) = route(&routing, &with_image(), &pods(roles)).unwrap();
+    assert_eq!((pod.as_str(), headers, booked), ("pod-0", vec![], [vec![1], vec![1], vec![0]]));
 }
 
 #[test]
@@ -288,6 +299,11 @@ fn told(parameters: Value, stages: &[&str]) -> Vec<String> {
     &["decode"],
     &["plugins[1].parameters.stageOrder: has no effect without a scheduling profile \"prefill\""]
 )]
+#[case::no_such_order(
+    json!({"stageOrder": "encode"}),
+    &["decode", "prefill"],
+    &["plugins[2].parameters.stageOrder: unknown variant `encode`, expected `decode-first` or `prefill-first`"]
+)]
 #[case::former_beside_new(
     json!({"profiles": {}, "prefillDeciderPluginName": "always"}),
     &["decode", "prefill"],
@@ -305,6 +321,24 @@ fn what_is_wrong_is_told_by_parameter(
     #[case] expected: &[&str],
 ) {
     assert_eq!(told(parameters, stages), expected);
+}
+
+#[rstest]
+#[case("", StageOrder::DecodeFirst)]
+#[case("decode", StageOrder::DecodeFirst)]
+#[case("Decode_First", StageOrder::DecodeFirst)]
+#[case("prefill", StageOrder::PrefillFirst)]
+#[case("PREFILL-FIRST", StageOrder::PrefillFirst)]
+#[case("prefillFirst", StageOrder::PrefillFirst)]
+fn the_order_of_stages_has_several_spellings(#[case] text: &str, #[case] expected: StageOrder) {
+    assert_eq!(serde_json::from_value::<StageOrder>(json!(text)).unwrap(), expected);
+}
+
+#[test]
+fn empty_names_are_none() {
+    assert_eq!(told(json!({"profiles": {"prefill": "", "decode": "", "encode": ""}}), &["decode"]), [""; 0]);
+    let parameters = json!({"profiles": {"prefill": ""}, "deciders": {"prefill": "always", "encode": ""}});
+    assert_eq!(told(parameters, &PD), [""; 0]);
 }
 
 #[test]

@@ -35,10 +35,7 @@ fn an_unknown_profile_is_the_fault_of_the_client(#[case] name: &str, #[case] sai
     assert_eq!((refusal.kind, refusal.kind.row().status), (RefusalKind::UnknownProfile, 400));
     assert_eq!(
         refusal.message(),
-        format!(
-            "the header epp-profile names the scheduling profile {said:?}, which does not exist; there are: decode, \
-             prefill"
-        )
+        format!("the header epp-profile names the scheduling profile {said:?}, which does not exist")
     );
 }
 
@@ -55,4 +52,40 @@ fn what_cannot_be_is_told_when_it_is_compiled(#[case] parameters: serde_json::Va
     });
     let errors = crate::compile::compile(&routing, Scope::File, &StateStore::default()).err().unwrap();
     assert_eq!(errors.0.iter().map(ToString::to_string).collect::<Vec<_>>(), [expected]);
+}
+
+/// A strategy with these profiles and this handler.
+fn with_profiles(parameters: &serde_json::Value, names: &[&str]) -> std::sync::Arc<crate::Strategy> {
+    let profiles: Vec<_> = names.iter().map(|name| json!({"name": name})).collect();
+    let handler = json!({"type": HeaderProfileHandler::TYPE, "parameters": parameters});
+    strategy(&json!({"plugins": [handler], "schedulingProfiles": profiles}).to_string())
+}
+
+#[test]
+fn a_single_profile_runs_whatever_the_header_says() {
+    let strategy = with_profiles(&json!({}), &["prefill"]);
+    for header in ["prefill", "decode", "anything", ""] {
+        let request = with_headers([("epp-profile", header)]);
+        let flight = strategy.route(&request, &labelled(PODS), None, &mut crate::Cx::live());
+        assert!(flight.is_ok(), "{header}");
+    }
+    assert_eq!(*strategy.warnings, []);
+}
+
+#[test]
+fn empty_names_are_the_defaults() {
+    let strategy = with_profiles(&json!({"headerName": "", "defaultProfile": ""}), &["decode", "prefill"]);
+    let warnings: Vec<_> = strategy.warnings.iter().map(ToString::to_string).collect();
+    let expected = [("headerName", "EPP-Profile"), ("defaultProfile", "decode")].map(|(field, default)| {
+        format!("plugins[0].parameters.{field}: \"\" counts as the default, {default:?}; leave it out, or write that")
+    });
+    assert_eq!(warnings, expected);
+    let route = |header| {
+        let request = with_headers([("epp-profile", header)]);
+        strategy
+            .route(&request, &labelled(PODS), None, &mut crate::Cx::live())
+            .map(|_| ())
+            .map_err(|r| r.kind)
+    };
+    assert_eq!([route("prefill"), route("x")], [Ok(()), Err(RefusalKind::UnknownProfile)]);
 }

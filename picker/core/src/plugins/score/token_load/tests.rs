@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use crate::endpoint::Load;
 use crate::fact::RequestLoad;
 use crate::request::Request;
-use crate::testing::{Instance, build, unknown};
+use crate::testing::{Instance, strategy, unknown};
 
 const KIND: &str = "token-load-scorer";
 
@@ -12,6 +12,7 @@ const KIND: &str = "token-load-scorer";
 #[case::default_threshold(json!({}), &[0, 1_048_576, 4_194_304, 5_000_000], &[0, 0, 0, 0], &[1.0, 0.75, 0.0, 0.0])]
 #[case::of_this_request(json!({"queueThresholdTokens": 1000}), &[0, 0, 0], &[0, 250, 1001], &[1.0, 0.75, 0.0])]
 #[case::both(json!({"queueThresholdTokens": 1000}), &[500, 250, 999], &[0, 125, 500], &[0.5, 0.625, 0.0])]
+#[case::no_threshold(json!({"queueThresholdTokens": 0}), &[1_048_576], &[0], &[0.75])]
 #[case::more_than_can_be_counted(json!({}), &[u64::MAX], &[u64::MAX], &[0.0])]
 fn scores_by_tokens(
     #[case] parameters: Value,
@@ -36,7 +37,10 @@ fn answers_count_and_so_do_whole_prompts_where_nothing_is_known() {
 }
 
 #[test]
-fn a_threshold_of_nothing_is_refused() {
-    let error = build(KIND, json!({"queueThresholdTokens": 0})).err().map(|e| e.to_string());
-    assert_eq!(error.as_deref(), Some("plugins[0].parameters.queueThresholdTokens: must be at least 1"));
+fn a_threshold_of_nothing_is_the_default() {
+    let routing = json!({"plugins": [{"type": KIND, "parameters": {"queueThresholdTokens": 0}}]});
+    let warnings =
+        strategy(&routing.to_string()).warnings.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let expected = "plugins[0].parameters.queueThresholdTokens: 0 counts as the default, 4194304; leave it out, or write that";
+    assert_eq!(warnings, [expected]);
 }
