@@ -1,14 +1,16 @@
 //! The HTTP pages for people and monitoring: metrics, health, readiness, the strategy and the endpoints.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router, middleware};
+use picker_core::Endpoint;
 use picker_core::column::Column;
+use picker_core::health::Phase;
 use serde_json::{Map, Value, json};
 use tokio::sync::watch;
 
@@ -94,8 +96,21 @@ fn timestamp(time: SystemTime) -> Option<String> {
     jiff::Timestamp::try_from(time).ok().map(|time| time.to_string())
 }
 
+/// The health of an endpoint; with what is said against it, unless it is healthy.
+fn health(endpoint: &Endpoint, now: Instant) -> Value {
+    let status = endpoint.health().status(now);
+    match status.phase {
+        Phase::Healthy => json!({"state": status.phase.name()}),
+        phase => json!({
+            "state": phase.name(),
+            "reason": status.reason.name(),
+            "sinceSeconds": status.since.as_secs_f64(),
+        }),
+    }
+}
+
 async fn endpoints_page(State(admin): State<Admin>) -> Json<Value> {
-    let view = admin.view.load();
+    let (view, now) = (admin.view.load(), Instant::now());
     let number = |figure: f32| if figure.is_nan() { Value::Null } else { json!(figure) };
     let plan = admin.serving.borrow().scrape.clone();
     let attributes = plan.as_deref().map_or(&[][..], |plan| &plan.attributes);
@@ -111,6 +126,7 @@ async fn endpoints_page(State(admin): State<Admin>) -> Json<Value> {
             "slot": endpoint.slot,
             "labels": endpoint.labels,
             "inFlight": endpoint.live().in_flight(),
+            "health": health(endpoint, now),
             "waiting": number(view.column(Column::WAITING)[i]),
             "running": number(view.column(Column::RUNNING)[i]),
             "kvUsage": number(view.column(Column::KV_USAGE)[i]),

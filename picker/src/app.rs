@@ -88,7 +88,8 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
 
     start_strategy(&args, client.as_ref(), &installer, &metrics, &mut tasks).await?;
     let wanted = watch::Sender::<Wanted>::default();
-    let progress = endpoints::start(&args, &installer, &metrics, &view, wanted.clone(), &mut tasks);
+    let progress =
+        endpoints::start(&args, &installer, hot.clone(), &metrics, &view, wanted.clone(), &mut tasks);
     let priorities = SharedPriorities::default();
     cluster::follow_objectives(&args, client.as_ref(), &metrics, priorities.clone(), &mut tasks);
     cluster::find_endpoints(&args, client, &installer, &metrics, wanted, &mut tasks)?;

@@ -11,6 +11,7 @@ pub mod engine;
 pub mod job;
 mod labels;
 pub mod poll;
+pub mod reach;
 pub mod scan;
 pub mod table;
 pub mod tls;

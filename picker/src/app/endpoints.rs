@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use picker_core::Hot;
 use tokio::sync::{Notify, watch};
 
 use super::tasks::Tasks;
@@ -11,6 +12,7 @@ use crate::metrics::Metrics;
 use crate::scrape::connection::Place;
 use crate::scrape::job::{Defaults, Jobs};
 use crate::scrape::poll::Poll;
+use crate::scrape::reach::Reach;
 use crate::source::Installer;
 use crate::view::SharedView;
 use crate::watch::Wanted;
@@ -25,6 +27,7 @@ const DEADLINE: Duration = Duration::from_secs(1);
 pub(super) fn start(
     args: &ServeArgs,
     installer: &Installer,
+    hot: Arc<Hot>,
     metrics: &Metrics,
     view: &SharedView,
     wanted: watch::Sender<Wanted>,
@@ -47,6 +50,11 @@ pub(super) fn start(
         scraping: metrics.scraping.clone(),
         scraped: rung.clone(),
     };
+    let reach = Reach { jobs: jobs.subscribe(), targets: targets.subscribe(), hot };
+    tasks.spawn(async move {
+        reach.run().await;
+        "looking who listens"
+    });
     let follow_targets = targets.subscribe();
     tasks.spawn(async move {
         poll.run(follow_targets).await;

@@ -4,6 +4,7 @@ mod chunking;
 mod client;
 mod counts;
 mod frames;
+mod health;
 mod many;
 mod modes;
 mod refusals;

@@ -78,6 +78,11 @@ impl Place {
         Self { paths, port, wire: Wire::Plain }
     }
 
+    /// Whether it is the port at which the server with this address serves requests.
+    pub fn is_served_at(&self, address: SocketAddr) -> bool {
+        self.port.is_none_or(|port| port == address.port())
+    }
+
     /// Where `source` says, and where it says nothing here; by `wire`.
     #[must_use]
     pub fn with(&self, source: &MetricsSource, wire: Wire) -> Self {
@@ -112,6 +117,12 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Whether it says that nobody is there.
+    pub fn is_refusal(&self) -> bool {
+        use std::io::ErrorKind::{ConnectionRefused, HostUnreachable};
+        matches!(self, Self::Connect(error) if matches!(error.kind(), ConnectionRefused | HostUnreachable))
+    }
+
     /// The failure in a word, as a label.
     pub fn name(&self) -> &'static str {
         match self {

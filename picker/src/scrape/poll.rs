@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use picker_core::Endpoint;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -88,7 +89,9 @@ impl Poll {
         loop {
             let started = Instant::now();
             let done = timeout(self.deadline, connection.scrape(&mut scanner, &hint)).await;
-            match done.unwrap_or(Err(Failure::Timeout)) {
+            let done = done.unwrap_or(Err(Failure::Timeout));
+            note(&target.endpoint, &job, done.as_ref().err());
+            match done {
                 Ok(signals) => {
                     let ended = Instant::now();
                     self.scraping.duration.observe(ended - started);
@@ -141,6 +144,22 @@ impl Poll {
                 }
             }
         }
+    }
+}
+
+/// Notes for the health of `endpoint` that a scrape of it went well, or its `failure`. A server of metrics of its own says
+/// nothing of the one that serves requests.
+fn note(endpoint: &Endpoint, job: &Job, failure: Option<&Failure>) {
+    let settings = &job.table.plan().health;
+    if !settings.enabled || !job.place.is_served_at(endpoint.address) {
+        return;
+    }
+    match failure {
+        None => endpoint.health().connected(Instant::now().into_std()),
+        Some(failure) if failure.is_refusal() => {
+            endpoint.health().refused(Instant::now().into_std(), settings);
+        }
+        Some(_) => {}
     }
 }
 
