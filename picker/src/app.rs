@@ -95,7 +95,7 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
     let wanted = watch::Sender::<Wanted>::default();
     let activity = Activity::default();
     let shared = Shared { view: &view, wanted: wanted.clone(), targets, activity: &activity };
-    let progress = endpoints::start(&args, &installer, &metrics, shared, &mut tasks);
+    let progress = endpoints::start(&args, &installer, hot.clone(), &metrics, shared, &mut tasks);
     let priorities = SharedPriorities::default();
     cluster::follow_objectives(&args, client.as_ref(), &metrics, priorities.clone(), &mut tasks);
     cluster::find_endpoints(&args, client, &installer, &metrics, wanted, &mut tasks)?;

@@ -27,12 +27,14 @@ mod request_body;
 mod response;
 mod untrusted;
 mod usage;
+mod verdict;
 
 pub use account::Account;
 pub use body_budget::{BodyBudget, BodyShare};
 pub use request_body::{RequestBody, TooMuch};
 pub use response::Response;
 pub use untrusted::{SERVED, SUBSET, untrusted};
+pub use verdict::{ANSWERED_BY_GATEWAY, verdict};
 
 /// An exchange that has begun. If it is dropped before its request was routed or refused, its client has gone.
 #[derive(Debug)]

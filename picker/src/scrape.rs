@@ -15,6 +15,7 @@ pub mod outcome;
 pub mod pace;
 pub mod place;
 pub mod poll;
+pub mod reach;
 mod redirect;
 pub mod scan;
 pub mod table;

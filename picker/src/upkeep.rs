@@ -18,6 +18,10 @@ mod tests;
 pub async fn run(mut serving: watch::Receiver<Serving>, hot: Arc<Hot>, view: SharedView) {
     loop {
         serving.borrow_and_update();
+        if hot.current().is_some_and(|strategy| !strategy.health.enabled) {
+            // Nobody would say any more that they are well again.
+            view.load().endpoints.iter().for_each(|endpoint| endpoint.health().forget());
+        }
         let now = Instant::now();
         let mut due: Vec<(Instant, Arc<dyn Upkeep>)> = hot.current().map_or_else(Vec::new, |strategy| {
             let upkeeps = strategy.upkeeps().iter();

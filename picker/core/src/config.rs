@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 mod document;
 mod error;
 mod gates;
+mod health;
 mod nearest;
 mod order;
 mod read;
@@ -16,6 +17,7 @@ mod tests;
 
 pub use document::{API_VERSIONS, Document, MAX_ROUTING, Unread, revision};
 pub use error::{ConfigError, ErrorKind, Errors, Warning};
+pub use health::HealthSpec;
 pub use read::Scope;
 
 pub(crate) use document::length;
@@ -33,6 +35,10 @@ pub struct Routing {
     /// made of all filters, scorers and the picker in `plugins`, in their order.
     #[serde(default)]
     pub scheduling_profiles: Vec<ProfileSpec>,
+    /// Passive health: endpoints that refuse connections, or answer requests at once with an error of the server, get no
+    /// requests for a while. It works for every strategy, without this section too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthSpec>,
 }
 
 /// One plugin instance.

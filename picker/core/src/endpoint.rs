@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use rustc_hash::FxBuildHasher;
 
+use crate::health::{Health, PoolHealth};
+
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +29,7 @@ pub struct EndpointId {
 }
 
 /// One port of one pod. Immutable but for its live counters; a pod whose labels or address change is
-/// a new value that shares the counters of the old one ([`Endpoint::revised`]).
+/// a new value that shares the counters and the health of the old one ([`Endpoint::revised`]).
 #[derive(Debug)]
 pub struct Endpoint {
     /// Who it is.
@@ -51,6 +53,7 @@ pub struct Endpoint {
     /// `address` as it is written into the destination header; IPv6 in brackets.
     pub destination: String,
     live: Arc<Live>,
+    health: Arc<Health>,
 }
 
 /// Counters that change with every request, shared by all revisions of an endpoint.
@@ -116,10 +119,10 @@ pub struct EndpointSpec {
 }
 
 impl Endpoint {
-    fn new(spec: EndpointSpec, slot: u32, key: u64, live: Arc<Live>) -> Self {
+    fn new(spec: EndpointSpec, slot: u32, key: u64, live: Arc<Live>, health: Arc<Health>) -> Self {
         let EndpointSpec { id, pod, namespace, address, labels } = spec;
         Self {
-            name: format!("{pod}-rank-{}", id.rank),
+            name: name(&pod, id.rank),
             destination: address.to_string(),
             labels_hash: FxBuildHasher.hash_one(&labels),
             id,
@@ -130,17 +133,23 @@ impl Endpoint {
             slot,
             key,
             live,
+            health,
         }
     }
 
-    /// The same endpoint with other labels or another address: slot, key and counters stay.
+    /// The same endpoint with other labels or another address: slot, key, counters and health stay.
     pub fn revised(&self, spec: EndpointSpec) -> Self {
-        Self::new(spec, self.slot, self.key, self.live.clone())
+        Self::new(spec, self.slot, self.key, self.live.clone(), self.health.clone())
     }
 
     /// The live counters.
     pub fn live(&self) -> &Live {
         &self.live
+    }
+
+    /// Its health.
+    pub fn health(&self) -> &Arc<Health> {
+        &self.health
     }
 
     /// Whether this endpoint already has exactly the id, pod, namespace, address and labels of `spec`.
@@ -153,12 +162,17 @@ impl Endpoint {
     }
 }
 
-/// Gives endpoints their slots. A slot is used again only after [`Slots::release`].
+fn name(pod: &str, rank: u8) -> String {
+    format!("{pod}-rank-{rank}")
+}
+
+/// Gives the endpoints of a pool their slots. A slot is used again only after [`Slots::release`].
 #[derive(Debug, Default)]
 pub struct Slots {
     free: BTreeSet<u32>,
     used: u32,
     next_key: u64,
+    health: Arc<PoolHealth>,
 }
 
 impl Slots {
@@ -169,7 +183,8 @@ impl Slots {
             self.used - 1
         });
         self.next_key += 1;
-        Endpoint::new(spec, slot, self.next_key, Arc::default())
+        let health = Health::new(&name(&spec.pod, spec.id.rank), self.health.clone());
+        Endpoint::new(spec, slot, self.next_key, Arc::default(), Arc::new(health))
     }
 
     /// Gives back the slot of an endpoint that is gone.

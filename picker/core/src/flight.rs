@@ -1,14 +1,16 @@
 //! A routed request from its decision to the end of its response.
 
 use std::net::SocketAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use crate::booking::{Bookings, Until};
+use crate::booking::{Booking, Bookings, Until};
 use crate::edits::Edits;
 use crate::endpoint::Endpoint;
+use crate::health::{Settings, Trial, Verdict};
 use crate::outcome::{Ending, Outcome, ResponseHead, Usage};
 use crate::role::ResponseWatch;
 
@@ -22,6 +24,12 @@ pub struct Flight {
     edits: Edits,
     /// Whether a byte of the response's body has come.
     begun: bool,
+    /// An error of the server within so many milliseconds of the decision is a fast one; `None` when nothing is said of
+    /// the health of endpoints.
+    fast: Option<NonZeroU32>,
+    launched: Instant,
+    /// The trial that it is, for an endpoint that failed.
+    trial: Option<Box<Trial>>,
     /// What observers are told; `None` without any, so that requests that nobody watches stay small.
     watched: Option<Box<Watched>>,
 }
@@ -29,15 +37,20 @@ pub struct Flight {
 /// A response that observers watch.
 struct Watched {
     watches: Vec<Box<dyn ResponseWatch>>,
-    launched: Instant,
     first_byte: Option<Instant>,
     status: Option<u16>,
     served: Option<SocketAddr>,
 }
 
 impl Watched {
-    fn finish(&mut self, ending: Ending, usage: Option<Usage>, now: Option<Instant>) -> Edits {
-        let since = |at: Instant| at.saturating_duration_since(self.launched);
+    fn finish(
+        &mut self,
+        launched: Instant,
+        ending: Ending,
+        usage: Option<Usage>,
+        now: Option<Instant>,
+    ) -> Edits {
+        let since = |at: Instant| at.saturating_duration_since(launched);
         let outcome = Outcome {
             ending,
             status: self.status,
@@ -61,11 +74,18 @@ impl Flight {
         edits: Edits,
         watches: Vec<Box<dyn ResponseWatch>>,
         launched: Instant,
+        health: &Settings,
     ) -> Self {
         let (first_byte, status, served) = (None, None, None);
-        let watched = (!watches.is_empty())
-            .then(|| Box::new(Watched { watches, launched, first_byte, status, served }));
-        Self { revision, targets, bookings, edits, begun: false, watched }
+        let watched =
+            (!watches.is_empty()).then(|| Box::new(Watched { watches, first_byte, status, served }));
+        let fast = health.fast_millis();
+        Self { revision, targets, bookings, edits, begun: false, fast, launched, trial: None, watched }
+    }
+
+    /// Makes it a trial.
+    pub(crate) fn try_with(&mut self, trial: Trial) {
+        self.trial = Some(Box::new(trial));
     }
 
     /// The first destination.
@@ -136,6 +156,49 @@ impl Flight {
         self.bookings.retain(|booking| booking.is_on(first));
     }
 
+    /// Whether an error of the server is a fast one at `now`.
+    pub fn is_fast(&self, now: Instant) -> bool {
+        let age = now.saturating_duration_since(self.launched).as_millis();
+        self.fast.is_some_and(|fast| age < u128::from(fast.get()))
+    }
+
+    /// The response says this about the endpoints that the request was sent to, the destination and those of other
+    /// profiles (prefill, encode): which of them it is about can't be told. `now` is asked for where it matters.
+    pub fn judge(&mut self, verdict: Verdict, now: impl FnOnce() -> Instant) {
+        if self.fast.is_none() {
+            return;
+        }
+        let mut asked = self.bookings.iter().filter_map(Booking::asked);
+        let clean = self.trial.is_none() && asked.all(|endpoint| endpoint.health().is_clean());
+        if clean && matches!(verdict, Verdict::Succeeded | Verdict::Answered | Verdict::Nothing) {
+            return;
+        }
+        let now = now();
+        let fast = self.is_fast(now);
+        let mut trial = self.trial.take();
+        for endpoint in self.bookings.iter().filter_map(Booking::asked) {
+            match trial.take_if(|trial| trial.is_of(endpoint.health())) {
+                Some(trial) => trial.end(verdict, fast, now),
+                None => endpoint.health().report(verdict, self.launched, fast, now),
+            }
+        }
+    }
+
+    /// The gateway sent the request to another target than the first, after it had failed at those before: of those
+    /// nothing else is known, so they count as unreachable.
+    pub fn judge_passed_over(&mut self, served: SocketAddr, now: Instant) {
+        let Some(position) = self.targets.iter().position(|target| target.address == served) else { return };
+        if self.fast.is_none() {
+            return;
+        }
+        for endpoint in &self.targets[..position] {
+            match self.trial.take_if(|trial| trial.is_of(endpoint.health())) {
+                Some(trial) => trial.end(Verdict::Unreachable, true, now),
+                None => endpoint.health().report(Verdict::Unreachable, self.launched, true, now),
+            }
+        }
+    }
+
     /// Whether an observer watches the response.
     pub fn is_watched(&self) -> bool {
         self.watched.is_some()
@@ -160,14 +223,16 @@ impl Flight {
     pub fn ended(mut self, usage: Option<Usage>, now: Instant) -> Edits {
         self.bookings.clear();
         let watched = self.watched.take();
-        watched.map_or_else(Edits::default, |mut watched| watched.finish(Ending::Complete, usage, Some(now)))
+        watched.map_or_else(Edits::default, |mut watched| {
+            watched.finish(self.launched, Ending::Complete, usage, Some(now))
+        })
     }
 }
 
 impl Drop for Flight {
     fn drop(&mut self) {
         if let Some(watched) = &mut self.watched {
-            watched.finish(Ending::Cut, None, None);
+            watched.finish(self.launched, Ending::Cut, None, None);
         }
     }
 }

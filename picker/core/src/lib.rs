@@ -25,6 +25,7 @@ pub mod edits;
 pub mod endpoint;
 pub mod fact;
 pub mod flight;
+pub mod health;
 pub mod hot;
 pub mod index;
 pub mod needs;

@@ -9,6 +9,7 @@ use crate::booking::Launch;
 use crate::cx::Cx;
 use crate::fact::{Facts, Layout};
 use crate::flight::Flight;
+use crate::health::Settings;
 use crate::prepare::Prepared;
 use crate::refusal::{Refusal, RefusalKind};
 use crate::request::Request;
@@ -17,8 +18,11 @@ use crate::strategy::{Profile, Strategy};
 use crate::trace::{NoTrace, Trace};
 use crate::view::{Address, Candidates, View};
 
+mod avoid;
 #[cfg(test)]
 mod tests;
+
+use avoid::Avoid;
 
 /// Buffers that one decision uses, and the next one on this thread again. A decision never awaits.
 #[derive(Default)]
@@ -27,6 +31,7 @@ struct Scratch {
     /// The facts of other strategies that decide on this thread (those of other pools).
     others: Vec<Facts>,
     allowed: Candidates,
+    avoid: Avoid,
     left: Candidates,
     scores: Vec<f32>,
     totals: Vec<f32>,
@@ -100,8 +105,10 @@ impl Strategy {
         let subject = Subject { request, view, now: cx.now() };
         let mut scratch = SCRATCH.take().unwrap_or_default();
         let decided = self.decide(subject, subset, prepared, cx, trace, &mut scratch);
-        let flight = decided.and_then(|decision| self.launch(subject, &decision, &scratch.facts));
+        let Scratch { facts, avoid, .. } = &mut *scratch;
+        let flight = decided.and_then(|decision| self.launch(subject, &decision, facts, avoid));
         scratch.facts.forget();
+        scratch.avoid.give_back();
         SCRATCH.set(Some(scratch));
         flight
     }
@@ -130,6 +137,10 @@ impl Strategy {
         if scratch.allowed.is_empty() {
             return Err(RefusalKind::NoEndpoints.into());
         }
+        scratch.avoid.clear();
+        if subject.view.health.any() && self.health.enabled {
+            scratch.avoid.look(subject.view, &scratch.allowed, &self.health, subject.now, cx);
+        }
         let allowed = &scratch.allowed;
         for producing in &self.producers {
             scratch.facts.produce(&producing.slots, |facts, own| {
@@ -146,7 +157,7 @@ impl Strategy {
                 Next::Run(n) if n < self.profiles.len() && results.iter().all(|r| r.profile != n) => {
                     let profile = &self.profiles[n];
                     trace.profile(&profile.name);
-                    let picked = profile.run(subject, &results, cx, trace, scratch);
+                    let picked = profile.run(subject, &self.health, &results, cx, trace, scratch);
                     results.push(ProfileResult { profile: n, picked });
                 }
                 Next::Done { primary } => return Ok(Decision { results, primary }),
@@ -156,7 +167,13 @@ impl Strategy {
         }
     }
 
-    fn launch(&self, subject: Subject<'_>, decision: &Decision, facts: &Facts) -> Result<Flight, Refusal> {
+    fn launch(
+        &self,
+        subject: Subject<'_>,
+        decision: &Decision,
+        facts: &Facts,
+        avoid: &mut Avoid,
+    ) -> Result<Flight, Refusal> {
         let Some(destination) = decision.destination() else {
             return Err(RefusalKind::AllFiltered.into());
         };
@@ -176,7 +193,12 @@ impl Strategy {
             watches.extend(self.observers.iter().filter_map(|o| o.role.watch(&ask, decision)));
         }
         let Launch { edits, bookings, .. } = launch;
-        Ok(Flight::new(self.revision.clone(), targets, bookings, edits, watches, now))
+        let revision = self.revision.clone();
+        let mut flight = Flight::new(revision, targets, bookings, edits, watches, now, &self.health);
+        if let Some(trial) = avoid.trial_of(decision.firsts().map(|(_, endpoint)| endpoint)) {
+            flight.try_with(trial);
+        }
+        Ok(flight)
     }
 }
 
@@ -194,17 +216,19 @@ impl Profile {
     fn run<T: Trace>(
         &self,
         subject: Subject<'_>,
+        health: &Settings,
         done: &[ProfileResult],
         cx: &mut Cx,
         trace: &mut T,
         scratch: &mut Scratch,
     ) -> Option<Picked> {
-        let Scratch { facts, allowed, left: candidates, scores, totals, .. } = scratch;
+        let Scratch { facts, allowed, avoid, left: candidates, scores, totals, .. } = scratch;
         let ask = subject.ask(facts, done);
-        candidates.copy_from(allowed);
-        for filter in &self.filters {
-            filter.role.filter(&ask, cx, candidates);
-            trace.filtered(&filter.name, candidates);
+        let healthy =
+            !avoid.is_empty() && self.leave_healthy(&ask, health, cx, trace, allowed, avoid, candidates);
+        if !healthy {
+            candidates.copy_from(allowed);
+            self.filter(&ask, cx, trace, candidates);
             if candidates.is_empty() {
                 return None;
             }
@@ -221,5 +245,57 @@ impl Profile {
         let picked = self.picker.role.pick(&ask, cx, Scored { candidates, totals });
         trace.picked(&self.picker.name, &picked);
         Some(picked)
+    }
+
+    /// Applies the filters, until none is left.
+    #[inline]
+    fn filter<T: Trace>(&self, ask: &Ask<'_>, cx: &mut Cx, trace: &mut T, candidates: &mut Candidates) {
+        for filter in &self.filters {
+            filter.role.filter(ask, cx, candidates);
+            trace.filtered(&filter.name, candidates);
+            if candidates.is_empty() {
+                return;
+            }
+        }
+    }
+
+    /// Leaves those of `allowed` in `candidates` that don't fail and that the filters keep. False when nobody is left, or
+    /// when too many fail of those that the profile is for: it is as if none did then.
+    #[cold]
+    #[allow(clippy::too_many_arguments, reason = "the parts of the buffers that it works on")]
+    fn leave_healthy<T: Trace>(
+        &self,
+        ask: &Ask<'_>,
+        health: &Settings,
+        cx: &mut Cx,
+        trace: &mut T,
+        allowed: &Candidates,
+        avoid: &Avoid,
+        candidates: &mut Candidates,
+    ) -> bool {
+        // Which endpoints a profile is for, their labels say. A filter that looks for a prefix or a session leaves few,
+        // and all of those may fail.
+        candidates.copy_from(allowed);
+        for filter in self.filters.iter().filter(|filter| filter.role.is_by_labels()) {
+            filter.role.filter(ask, cx, candidates);
+        }
+        let failing = avoid.count(candidates);
+        if failing == 0 {
+            return false;
+        }
+        if health.too_many(failing, candidates.len()) {
+            trace.avoided(avoid.out(), false);
+            return false;
+        }
+        trace.avoided(avoid.out(), true);
+        candidates.copy_from(allowed);
+        avoid.remove_from(candidates);
+        if !candidates.is_empty() {
+            self.filter(ask, cx, trace, candidates);
+        }
+        if candidates.is_empty() {
+            trace.avoided(avoid.out(), false);
+        }
+        !candidates.is_empty()
     }
 }

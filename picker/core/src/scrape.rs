@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use crate::column::Column;
+use crate::health::Settings;
 
 pub mod builtin;
 pub mod meaning;
@@ -146,6 +147,8 @@ pub struct ScrapePlan {
     pub extractors: Vec<ExtractorPlan>,
     /// The attributes of endpoints among it, as `<producer>/<name>`, with the columns that they are in.
     pub attributes: Vec<(String, Column)>,
+    /// Whether a scrape that is refused counts against an endpoint, and how much.
+    pub health: Settings,
 }
 
 /// What one extractor finds for a strategy.

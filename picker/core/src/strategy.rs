@@ -7,6 +7,7 @@ use crate::column::Column;
 use crate::config::Warning;
 use crate::discovery::FileDiscovery;
 use crate::fact::Layout;
+use crate::health::Settings;
 use crate::needs::Needs;
 use crate::role::{
     Admitter, BoundHandler, Filter, Observer, Picker, PreRequest, Preparer, Producer, Scorer, Screener,
@@ -31,6 +32,8 @@ pub struct Strategy {
     pub files: Box<[NeededFile]>,
     /// What is not wrong, but not as it should be, in the order of the text.
     pub warnings: Box<[Warning]>,
+    /// When endpoints that fail are left alone.
+    pub health: Settings,
     pub(crate) layout: Layout,
     pub(crate) handler: Arc<dyn BoundHandler>,
     pub(crate) profiles: Box<[Profile]>,

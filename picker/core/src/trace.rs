@@ -10,6 +10,12 @@ pub trait Trace {
         let _ = (plugin, left);
     }
 
+    /// Endpoints fail: `avoided`, as positions in the view, get no request now if this is `applied`. It is not when too
+    /// many fail of those that the profile is for, or nobody else is left: the profile decides as if none did then.
+    fn avoided(&mut self, avoided: &[u32], applied: bool) {
+        let _ = (avoided, applied);
+    }
+
     /// The profile `name` begins.
     fn profile(&mut self, name: &str) {
         let _ = name;
@@ -53,6 +59,13 @@ pub enum Step {
     },
     /// A profile begins.
     Profile(String),
+    /// Of endpoints that fail.
+    Avoided {
+        /// Those that get no request now.
+        endpoints: Vec<usize>,
+        /// Whether they are left out. Not when too many fail, or nobody else is left.
+        applied: bool,
+    },
     /// A filter's.
     Filtered {
         /// Name of the plugin.
@@ -81,6 +94,11 @@ pub enum Step {
 impl Trace for Explain {
     fn screened(&mut self, plugin: &str, left: &Candidates) {
         self.0.push(Step::Screened { plugin: plugin.to_owned(), left: left.iter().collect() });
+    }
+
+    fn avoided(&mut self, avoided: &[u32], applied: bool) {
+        let endpoints = avoided.iter().map(|&i| i as usize).collect();
+        self.0.push(Step::Avoided { endpoints, applied });
     }
 
     fn profile(&mut self, name: &str) {

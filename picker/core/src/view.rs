@@ -8,6 +8,7 @@ use rustc_hash::FxHasher;
 
 use crate::column::Column;
 use crate::endpoint::Endpoint;
+use crate::health::PoolHealth;
 
 mod address;
 mod candidates;
@@ -51,6 +52,8 @@ pub struct View {
     pub slots: usize,
     /// Equal for views whose endpoints have the same labels in the same order.
     pub labels_hash: u64,
+    /// The health of its endpoints, in sum.
+    pub health: Arc<PoolHealth>,
     /// When it was built; `None` for [`View::empty`]. Tells which of two views is behind.
     pub built_at: Option<Instant>,
 }
@@ -70,11 +73,12 @@ impl View {
             lora: Box::default(),
             slots: 0,
             labels_hash: hash_of_labels(&[]),
+            health: Arc::default(),
             built_at: None,
         }
     }
 
-    /// A view of `rows` at `now`. Readings older than `stale_after` count as unknown.
+    /// A view of `rows`, the endpoints of one pool, at `now`. Readings older than `stale_after` count as unknown.
     pub fn build(mut rows: Vec<(Arc<Endpoint>, Reading)>, now: Instant, stale_after: Duration) -> Self {
         rows.sort_by(|a, b| a.0.id.cmp(&b.0.id));
         let fresh = |r: &Reading| r.at.is_some_and(|at| now.saturating_duration_since(at) <= stale_after);
@@ -98,6 +102,7 @@ impl View {
             slots: rows.iter().map(|(e, _)| e.slot as usize + 1).max().unwrap_or(0),
             places: rows.iter().map(|(e, _)| (e.slot, e.key)).collect(),
             labels_hash: hash_of_labels(&rows),
+            health: rows.first().map_or_else(Arc::default, |(e, _)| e.health().pool().clone()),
             built_at: Some(now),
             endpoints: rows.into_iter().map(|(e, _)| e).collect(),
         }

@@ -2,9 +2,10 @@
 
 use std::time::{Instant, SystemTime};
 
-use picker_core::View;
 use picker_core::column::Column;
+use picker_core::health::Phase;
 use picker_core::scrape::{Figure as Wanted, ScrapePlan};
+use picker_core::{Endpoint, View};
 use serde_json::{Map, Value, json};
 
 use super::timestamp::timestamp;
@@ -12,9 +13,22 @@ use crate::source::Serving;
 use crate::watch::endpoint_set::Target;
 use crate::watch::readout::{Figure, Unknown};
 
+/// The health of an endpoint; with what is said against it, unless it is healthy.
+fn health(endpoint: &Endpoint, now: Instant) -> Value {
+    let status = endpoint.health().status(now);
+    match status.phase {
+        Phase::Healthy => json!({"state": status.phase.name()}),
+        phase => json!({
+            "state": phase.name(),
+            "reason": status.reason.name(),
+            "sinceSeconds": status.since.as_secs_f64(),
+        }),
+    }
+}
+
 /// The page of the endpoints of `view`, of which `targets` have been read for the strategy that serves.
 pub(super) fn page(view: &View, targets: &[Target], serving: &Serving) -> Value {
-    let plan = serving.scrape.as_deref();
+    let (now, plan) = (Instant::now(), serving.scrape.as_deref());
     let attributes = plan.map_or(&[][..], |plan| &plan.attributes);
     let endpoints = view.endpoints.iter().enumerate().map(|(i, endpoint)| {
         let number = |column: Column| {
@@ -32,6 +46,7 @@ pub(super) fn page(view: &View, targets: &[Target], serving: &Serving) -> Value 
             "slot": endpoint.slot,
             "labels": endpoint.labels,
             "inFlight": endpoint.live().in_flight(),
+            "health": health(endpoint, now),
             "waiting": number(Column::WAITING),
             "running": number(Column::RUNNING),
             "kvUsage": number(Column::KV_USAGE),

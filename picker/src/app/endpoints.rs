@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use picker_core::Hot;
 use tokio::sync::{Notify, watch};
 
 use super::tasks::Tasks;
@@ -13,6 +14,7 @@ use crate::scrape::job::{Defaults, Jobs};
 use crate::scrape::pace::Limits;
 use crate::scrape::place::Place;
 use crate::scrape::poll::Poll;
+use crate::scrape::reach::Reach;
 use crate::source::Installer;
 use crate::view::SharedView;
 use crate::watch::Wanted;
@@ -42,6 +44,7 @@ pub(super) struct Shared<'a> {
 pub(super) fn start(
     args: &ServeArgs,
     installer: &Installer,
+    hot: Arc<Hot>,
     metrics: &Metrics,
     shared: Shared<'_>,
     tasks: &mut Tasks,
@@ -69,6 +72,11 @@ pub(super) fn start(
         scraping: metrics.scraping.clone(),
         scraped: rung.clone(),
     };
+    let reach = Reach { jobs: jobs.subscribe(), targets: targets.subscribe(), hot };
+    tasks.spawn(async move {
+        reach.run().await;
+        "looking who listens"
+    });
     let follow_targets = targets.subscribe();
     tasks.spawn(async move {
         poll.run(follow_targets).await;

@@ -1,9 +1,11 @@
 //! The response to a routed request: its head, its pieces, its end.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use picker_core::Edits;
 use picker_core::Flight;
+use picker_core::health::Verdict;
 use picker_core::outcome::{ResponseHead, Usage};
 
 use super::usage::CountedAnswer;
@@ -36,6 +38,21 @@ impl Response {
     pub fn head(&mut self, head: &ResponseHead<'_>, encoded: bool) -> Edits {
         self.counted.head(head.status, encoded);
         self.flight.head(head)
+    }
+
+    /// The response says this about the endpoints that the request was sent to.
+    pub fn judge(&mut self, verdict: Verdict) {
+        self.flight.judge(verdict, Instant::now);
+    }
+
+    /// The gateway got the response from `served` after it had failed elsewhere.
+    pub fn judge_passed_over(&mut self, served: SocketAddr) {
+        self.flight.judge_passed_over(served, Instant::now());
+    }
+
+    /// Whether an error of the server would be a fast one now.
+    pub fn is_fast(&self) -> bool {
+        self.flight.is_fast(Instant::now())
     }
 
     /// A piece of the body has come.

@@ -8,6 +8,7 @@
 use std::net::SocketAddr;
 
 use futures::Stream;
+use picker_core::health::Verdict;
 use picker_core::outcome::ResponseHead;
 use picker_core::request::Headers;
 use picker_core::{Edits, Flight};
@@ -20,7 +21,7 @@ use super::body_mode::Modes;
 use super::reply::{self, NAMESPACE, Side};
 use super::request_body::{End, pieces};
 use super::wire::Wire;
-use crate::exchange::{Account, Response, SERVED};
+use crate::exchange::{ANSWERED_BY_GATEWAY, Account, Response, SERVED, verdict};
 
 /// What is left of an exchange whose request is decided.
 #[derive(Debug)]
@@ -31,12 +32,14 @@ pub(super) struct ResponsePhase {
     /// Whether the last of each body was seen. What comes after it is a repetition (envoyproxy/envoy#46237).
     request_ended: bool,
     response_ended: bool,
+    /// Whether the body may say that the gateway found no connection.
+    may_explain: bool,
 }
 
 impl ResponsePhase {
     /// After a request of which so much was read. If it was routed, its response is `response`.
     pub(super) fn new(modes: Modes, response: Option<Response>, read: End) -> Self {
-        Self { modes, response, request_ended: read != End::Open, response_ended: false }
+        Self { modes, response, request_ended: read != End::Open, response_ended: false, may_explain: false }
     }
 
     /// Answers `next`, if there is one, and every further message until the gateway has no more.
@@ -100,6 +103,10 @@ impl ResponsePhase {
             }
             Side::Response => {
                 if let Some(response) = &mut self.response {
+                    if self.may_explain && !body.body.is_empty() {
+                        self.may_explain = false;
+                        response.judge(explained(&body.body));
+                    }
                     response.chunk(&body.body);
                 }
                 if body.end_of_stream { self.ended() } else { Edits::default() }
@@ -128,6 +135,7 @@ impl ResponsePhase {
             return Edits::default();
         };
         let served = served(metadata, response.flight(), account);
+        self.may_explain = judge(response, status, served, headers);
         // Nobody but observers reads them.
         let all = if response.flight().is_watched() { copied(headers) } else { Headers::default() };
         response.head(&ResponseHead { status, headers: &all, served }, is_encoded(headers))
@@ -166,6 +174,45 @@ fn served(metadata: Option<&Metadata>, flight: &Flight, account: &Account<'_>) -
         account.served_elsewhere();
     }
     address
+}
+
+/// Says what the head of a response says about the endpoints that it was asked of. Whether the body may say more.
+fn judge(
+    response: &mut Response,
+    status: Option<u16>,
+    served: Option<SocketAddr>,
+    headers: &HttpHeaders,
+) -> bool {
+    if served.is_some_and(|served| served != response.flight().endpoint().address) {
+        // Nothing was heard of the endpoint that was picked: it may not have been asked.
+        let attempts = headers.get_str("x-envoy-attempt-count").and_then(|count| count.parse().ok());
+        if let Some(served) = served.filter(|_| attempts.unwrap_or(1) > 1) {
+            response.judge_passed_over(served);
+        }
+        return false;
+    }
+    let Some(status) = status else { return false };
+    // An answer of gRPC that is an error has no body, and the status 200.
+    let grpc = if status == 200 && headers.end_of_stream { headers.get_str("grpc-status") } else { None };
+    let grpc: Option<u32> = grpc.and_then(|status| status.parse().ok());
+    let failed = status >= 500 || grpc.is_some_and(|grpc| grpc != 0);
+    let overloaded = failed && headers.get_str("x-envoy-overloaded").is_some();
+    let verdict = verdict(status, grpc, overloaded);
+    // A gateway says so late that it found no connection: after its timeout for connections.
+    if verdict == Verdict::ServerError && status == 503 && !headers.end_of_stream && !response.is_fast() {
+        return true;
+    }
+    response.judge(verdict);
+    false
+}
+
+/// What the body of an error says that came late.
+fn explained(body: &[u8]) -> Verdict {
+    if ANSWERED_BY_GATEWAY.iter().any(|text| body.starts_with(text.as_bytes())) {
+        Verdict::Unreachable
+    } else {
+        Verdict::Nothing
+    }
 }
 
 /// The headers as plugins read them.

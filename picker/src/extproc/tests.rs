@@ -6,6 +6,7 @@ mod counts;
 mod edits;
 mod forms;
 mod frames;
+mod health;
 mod many;
 mod modes;
 mod refusals;

@@ -1,11 +1,14 @@
 //! The metrics of endpoints, read from the view.
 
 use std::fmt;
+use std::time::Instant;
 
 use picker_core::column::Column;
+use picker_core::health::{Phase, Reason};
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 
 use crate::view::SharedView;
@@ -31,6 +34,18 @@ impl Collector for Endpoints {
             count.metric_type(),
         )?)?;
 
+        let mut metric = encoder.encode_descriptor(
+            "ejections",
+            "Times that an endpoint was ejected because it failed",
+            None,
+            MetricType::Counter,
+        )?;
+        for reason in Reason::ALL {
+            let count = ConstCounter::new(view.health.ejections(reason));
+            count.encode(metric.encode_family(&[("reason", reason.name())])?)?;
+        }
+
+        let now = Instant::now();
         let mut column = |name: &str, help: &str, figure: &dyn Fn(usize) -> Option<f64>| {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;
             for (i, endpoint) in view.endpoints.iter().enumerate() {
@@ -45,6 +60,17 @@ impl Collector for Endpoints {
         column("in_flight", "Requests sent to the endpoint that have not ended", &|i| {
             Some(f64::from(view.endpoints[i].live().in_flight()))
         })?;
+        column(
+            "endpoint_health",
+            "Whether the endpoint gets requests: 1, 0.5 one at a time as a trial, 0 none because it fails",
+            &|i| {
+                Some(match view.endpoints[i].health().status(now).phase {
+                    Phase::Healthy => 1.0,
+                    Phase::Due | Phase::Trial => 0.5,
+                    Phase::Ejected => 0.0,
+                })
+            },
+        )?;
         column("endpoint_waiting", "Requests waiting at the endpoint, as last scraped", &|i| {
             known(view.column(Column::WAITING)[i])
         })?;

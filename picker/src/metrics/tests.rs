@@ -246,6 +246,7 @@ fn endpoints_come_and_go_with_the_view() {
     insta::assert_snapshot!(lines(&metrics, &names), @r#"
         waypost_picker_endpoints 1
         waypost_picker_in_flight{endpoint="a-rank-0",address="[fd00::1]:8000"} 0.0
+        waypost_picker_endpoint_health{endpoint="a-rank-0",address="[fd00::1]:8000"} 1.0
         waypost_picker_endpoint_waiting{endpoint="a-rank-0",address="[fd00::1]:8000"} 3.0
         waypost_picker_endpoint_kv_usage{endpoint="a-rank-0",address="[fd00::1]:8000"} 0.5
     "#);

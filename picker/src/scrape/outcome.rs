@@ -44,6 +44,12 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// Whether it says that nobody is there.
+    pub fn is_refusal(&self) -> bool {
+        use io::ErrorKind::{ConnectionRefused, HostUnreachable};
+        matches!(self, Self::Connect(error) if matches!(error.kind(), ConnectionRefused | HostUnreachable))
+    }
+
     /// The failure in a word, as a label.
     pub fn name(&self) -> &'static str {
         match self {

@@ -1,5 +1,6 @@
 //! The place of the metrics of model servers: paths, port and protocol.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use http::uri::PathAndQuery;
@@ -55,6 +56,11 @@ impl Place {
     pub fn new(path: Option<PathAndQuery>, port: Option<u16>) -> Self {
         let paths = path.map_or_else(|| Self::default().paths, |path| Arc::from([path]));
         Self { paths, port, wire: Wire::Plain }
+    }
+
+    /// Whether it is the port at which the server with this address serves requests.
+    pub fn is_served_at(&self, address: SocketAddr) -> bool {
+        self.port.is_none_or(|port| port == address.port())
     }
 
     /// Where `source` says, and where it says nothing here; by `wire`.

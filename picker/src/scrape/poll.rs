@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use picker_core::Endpoint;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
@@ -114,6 +115,7 @@ impl Poll {
                 started + second.take().map_or(pause, |second| second.max(pace.interval(&job.limits, false)));
             // Until the next one may be over.
             let good_for = next.saturating_duration_since(ended) + self.deadline;
+            note_health(&target.endpoint, &job, outcome.as_ref().err());
             self.note(&target, outcome, (started, ended), good_for, &mut told);
             self.rest(started, next, &job, &pace, backoff, target.endpoint.key).await;
             let new = self.jobs.borrow().clone().filter(|new| !Arc::ptr_eq(new, &job));
@@ -193,6 +195,22 @@ impl Poll {
                 }
             }
         }
+    }
+}
+
+/// Notes for the health of `endpoint` that a scrape of it went well, or its `failure`. A server of metrics of its own says
+/// nothing of the one that serves requests.
+fn note_health(endpoint: &Endpoint, job: &Job, failure: Option<&Failure>) {
+    let settings = &job.table.plan().health;
+    if !settings.enabled || !job.place.is_served_at(endpoint.address) {
+        return;
+    }
+    match failure {
+        None => endpoint.health().connected(Instant::now().into_std()),
+        Some(failure) if failure.is_refusal() => {
+            endpoint.health().refused(Instant::now().into_std(), settings);
+        }
+        Some(_) => {}
     }
 }
 

@@ -13,6 +13,7 @@ use crate::needs::Needs;
 use crate::plugin::{Role, parameter_path};
 use crate::plugins;
 use crate::role::{BoundHandler, ProfileHandler};
+use crate::scrape::ScrapePlan;
 use crate::strategy::{Named, NeededFile, Producing, Profile, Strategy};
 
 impl Compiler<'_> {
@@ -32,7 +33,8 @@ impl Compiler<'_> {
         instances.spread_use();
         let producers = self.producers(instances)?;
         let (columns, needs) = columns_and_needs(instances);
-        let scrape = self.scrape(metrics, &columns, instances);
+        let health = body.health;
+        let scrape = self.scrape(metrics, &columns, instances).map(|plan| ScrapePlan { health, ..plan });
         Some(Strategy {
             revision,
             needs,
@@ -41,6 +43,7 @@ impl Compiler<'_> {
             discovery,
             files: files(instances),
             warnings: Box::default(),
+            health,
             layout,
             handler: handler?,
             profiles: profiles.into(),

@@ -144,7 +144,7 @@ impl Compiler<'_> {
         let mut attributes: Vec<_> = own.map(|read| (name(read), read.column)).collect();
         attributes.sort_unstable();
         attributes.dedup();
-        Some(ScrapePlan { source: metrics.source, extractors, attributes })
+        Some(ScrapePlan { source: metrics.source, extractors, attributes, ..ScrapePlan::default() })
     }
 
     /// Tells an attribute that nothing sets.

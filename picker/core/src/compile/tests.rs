@@ -79,7 +79,11 @@ schedulingProfiles:
     assert_eq!(
         errors(&routing, Scope::Resource),
         [
-            error("kinds", ErrorKind::UnknownField, "unknown field; known here: plugins, schedulingProfiles"),
+            error(
+                "kinds",
+                ErrorKind::UnknownField,
+                "unknown field; known here: plugins, schedulingProfiles, health"
+            ),
             error(
                 "plugins[0].wieght",
                 ErrorKind::UnknownField,
@@ -212,7 +216,7 @@ fn null_is_absent() {
 fn what_only_a_file_may_say_is_unknown_in_a_resource() {
     let routing = json!({"featureGates": [], "dataLayer": {}});
     compiled(&routing);
-    let message = "unknown field; known here: plugins, schedulingProfiles";
+    let message = "unknown field; known here: plugins, schedulingProfiles, health";
     assert_eq!(
         errors(&routing, Scope::Resource),
         [

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value};
 
+use super::health::HealthSpec;
 use super::{ConfigError, ErrorKind, PluginRef, PluginSpec, ProfileSpec, Routing, gates};
+use crate::duration;
+use crate::health::Settings;
 
 /// Where a routing body comes from, which decides what it may say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +21,7 @@ pub enum Scope {
 pub(crate) struct Body {
     pub routing: Routing,
     pub data_layer: DataLayer,
+    pub health: Settings,
 }
 
 /// Where a picker's knowledge of endpoints comes from.
@@ -52,6 +56,11 @@ pub(crate) fn read(
     let Some(mut fields) = Fields::open("", value, errors) else { return body };
     body.routing.plugins = fields.list("plugins", errors, plugin);
     body.routing.scheduling_profiles = fields.list("schedulingProfiles", errors, profile);
+    if let Some(section) = fields.take("health").filter(|section| !section.is_null()) {
+        let spec = health(section, errors);
+        body.health = spec.settings(errors);
+        body.routing.health = Some(spec);
+    }
     if scope == Scope::File {
         fields.list("featureGates", errors, |path, gate, errors| gates::read(path, gate, errors, warnings));
         let layer = fields.take("dataLayer");
@@ -71,6 +80,20 @@ pub(crate) fn read(
     body
 }
 
+fn health(value: &Value, errors: &mut Vec<ConfigError>) -> HealthSpec {
+    let Some(mut fields) = Fields::open("health", value, errors) else { return HealthSpec::default() };
+    let spec = HealthSpec {
+        enabled: fields.flag("enabled", errors),
+        base_ejection_time: fields.duration("baseEjectionTime", errors),
+        max_ejection_time: fields.duration("maxEjectionTime", errors),
+        ejection_multiplier: fields.integer("ejectionMultiplier", errors),
+        max_ejection_percent: fields.integer("maxEjectionPercent", errors),
+        fast_failure: fields.duration("fastFailure", errors),
+    };
+    fields.close(errors);
+    spec
+}
+
 fn data_layer(path: &str, value: &Value, errors: &mut Vec<ConfigError>) -> DataLayer {
     let mut layer = DataLayer::default();
     let Some(mut fields) = Fields::open(path, value, errors) else { return layer };
@@ -80,14 +103,7 @@ fn data_layer(path: &str, value: &Value, errors: &mut Vec<ConfigError>) -> DataL
         layer.discovery = discovery.required("pluginRef", errors);
         discovery.close(errors);
     }
-    layer.inject_defaults = match fields.take("injectDefaults") {
-        None | Some(Value::Null) => None,
-        Some(Value::Bool(inject)) => Some(*inject),
-        Some(other) => {
-            errors.push(wrong_type(&fields.at("injectDefaults"), "true or false", other));
-            None
-        }
-    };
+    layer.inject_defaults = fields.flag("injectDefaults", errors);
     layer.sources = fields.list("sources", errors, source);
     fields.close(errors);
     layer
@@ -197,6 +213,44 @@ impl<'a> Fields<'a> {
             }
             other => {
                 errors.push(wrong_type(&self.at(name), "a string", other));
+                None
+            }
+        }
+    }
+
+    fn flag(&mut self, name: &'static str, errors: &mut Vec<ConfigError>) -> Option<bool> {
+        match self.take(name)? {
+            Value::Null => None,
+            Value::Bool(flag) => Some(*flag),
+            other => {
+                errors.push(wrong_type(&self.at(name), "true or false", other));
+                None
+            }
+        }
+    }
+
+    /// A whole number of any size; what is too large for `u32` is as good as its largest.
+    fn integer(&mut self, name: &'static str, errors: &mut Vec<ConfigError>) -> Option<u32> {
+        match self.take(name)? {
+            Value::Null => None,
+            // The API server may store 5.0 for 5.
+            Value::Number(n) if n.as_f64().is_some_and(|n| n >= 0.0 && n.fract() == 0.0) => {
+                n.as_f64().map(|n| n as u32)
+            }
+            other => {
+                errors.push(wrong_type(&self.at(name), "a whole number from 0", other));
+                None
+            }
+        }
+    }
+
+    /// A text that is a duration.
+    fn duration(&mut self, name: &'static str, errors: &mut Vec<ConfigError>) -> Option<String> {
+        let text = self.string(name, errors)?;
+        match duration::parse(&text) {
+            Ok(_) => Some(text),
+            Err(message) => {
+                errors.push(ConfigError::new(self.at(name), ErrorKind::Invalid, message));
                 None
             }
         }

@@ -24,6 +24,12 @@ pub trait Producer: Send + Sync {
 pub trait Filter: Send + Sync {
     /// Removes from `keep` what must not serve the request.
     fn filter(&self, ask: &Ask<'_>, cx: &mut Cx, keep: &mut Candidates);
+
+    /// Whether it judges endpoints by their labels alone, so that what it keeps is what the profile is for: of these a
+    /// share is left alone when it [fails](crate::health).
+    fn is_by_labels(&self) -> bool {
+        false
+    }
 }
 
 /// Judges every candidate at once.

@@ -20,6 +20,7 @@ use crate::strategy::{Producing, named};
 use crate::testing::unknown;
 use crate::trace::{Explain, Step};
 
+mod health;
 mod roles;
 
 /// Keeps the positions that it names.
@@ -153,6 +154,7 @@ fn strategy(profiles: Vec<Profile>) -> Strategy {
         discovery: None,
         files: Box::default(),
         warnings: Box::default(),
+        health: Settings::default(),
         layout: Layout::default(),
         handler: profile::default().bind(&["p"]).unwrap(),
         profiles: profiles.into(),

@@ -45,4 +45,8 @@ impl Filter for DecodeFilter {
     fn filter(&self, ask: &Ask<'_>, _: &mut Cx, keep: &mut Candidates) {
         self.0.retain(ask.view, keep);
     }
+
+    fn is_by_labels(&self) -> bool {
+        true
+    }
 }

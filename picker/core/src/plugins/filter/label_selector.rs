@@ -133,4 +133,8 @@ impl Filter for LabelSelectorFilter {
     fn filter(&self, ask: &Ask<'_>, _: &mut Cx, keep: &mut Candidates) {
         self.by_labels.retain(ask.view, keep, |labels| self.selector.matches(labels));
     }
+
+    fn is_by_labels(&self) -> bool {
+        true
+    }
 }

@@ -9,6 +9,7 @@ use crate::config::Scope;
 use crate::cx::Cx;
 use crate::endpoint::Live;
 use crate::flight::Flight;
+use crate::health::Settings;
 use crate::request::Request;
 use crate::store::StateStore;
 use crate::testing::{Instance, build, request, strategy, unknown};
@@ -121,7 +122,15 @@ fn launched(parameters: Value, view: &View) -> Flight {
     let ask = producer.ask(&request, view, &decision.results);
     producer.roles.pre_request.as_ref().unwrap().pre_request(&ask, &decision, &mut launch);
     let targets = smallvec::smallvec![view.endpoints[0].clone()];
-    Flight::new("".into(), targets, launch.bookings, launch.edits, Vec::new(), Instant::now())
+    Flight::new(
+        "".into(),
+        targets,
+        launch.bookings,
+        launch.edits,
+        Vec::new(),
+        Instant::now(),
+        &Settings::default(),
+    )
 }
 
 #[rstest]

@@ -1,0 +1,184 @@
+//! The health of one endpoint: an atomic [`State`], and the lines of the log about it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::pool_health::PoolHealth;
+use super::settings::Settings;
+use super::state::{Phase, Reason, Standing, State, Tick};
+use crate::cx::Cx;
+
+/// What the response to a request says about the endpoint that it was sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The server does what it is asked (status 1xx to 3xx).
+    Succeeded,
+    /// The server answers, and it is not its fault that it does no more (4xx, 501, 505).
+    Answered,
+    /// An error of the server (5xx). It counts when it came fast.
+    ServerError,
+    /// No connection, or one that broke off before the response began.
+    Unreachable,
+    /// Nothing.
+    Nothing,
+}
+
+/// The health of one endpoint.
+#[derive(Debug)]
+pub struct Health {
+    /// Name of the endpoint, for the log.
+    name: Box<str>,
+    /// A [`State`].
+    state: AtomicU64,
+    pool: Arc<PoolHealth>,
+}
+
+impl Health {
+    /// The health of the new endpoint `name`, which nothing is said against.
+    pub fn new(name: &str, pool: Arc<PoolHealth>) -> Self {
+        Self { name: name.into(), state: AtomicU64::new(State::default().pack()), pool }
+    }
+
+    /// The pool's.
+    pub fn pool(&self) -> &Arc<PoolHealth> {
+        &self.pool
+    }
+
+    /// Whether a success would change nothing.
+    #[inline]
+    pub fn is_clean(&self) -> bool {
+        State::is_clean(self.state.load(Ordering::Relaxed))
+    }
+
+    /// What is known of it, with the time since when at `now`.
+    pub fn status(&self, now: Instant) -> Status {
+        let state = self.state();
+        let since = self.pool.tick(now).saturating_sub(state.at);
+        Status { phase: state.phase, reason: state.reason, since: Duration::from_millis(since) }
+    }
+
+    /// Whether a request may be sent to it at `now`.
+    pub fn standing(&self, now: Instant, settings: &Settings, cx: &mut Cx) -> Standing {
+        if self.state().phase == Phase::Healthy {
+            return Standing::Healthy;
+        }
+        let now = self.pool.tick(now);
+        let jitter = cx.below(255) as u8 + 1;
+        let (_, state) = self.update(|state| state.drawn(jitter).outlived(now, settings));
+        state.standing(now, settings)
+    }
+
+    /// A request that was sent to it at `launched`, no trial, has come to `verdict`. Errors of the server count when it
+    /// was `fast`.
+    pub fn report(&self, verdict: Verdict, launched: Instant, fast: bool, now: Instant) {
+        self.judge(verdict, self.pool.tick(launched), None, fast, now);
+    }
+
+    /// The same; `trial` is when the trial began that the request is.
+    pub(super) fn judge(
+        &self,
+        verdict: Verdict,
+        launched: Tick,
+        trial: Option<Tick>,
+        fast: bool,
+        now: Instant,
+    ) {
+        let now = self.pool.tick(now);
+        self.update(|state| match verdict {
+            Verdict::Succeeded => state.succeeded(launched, trial, now),
+            Verdict::Answered => state.answered(launched, trial, now),
+            Verdict::ServerError if fast => state.failed(Reason::ServerError, launched, trial, now),
+            Verdict::Unreachable => state.failed(Reason::Unreachable, launched, trial, now),
+            Verdict::ServerError | Verdict::Nothing => state.given_back(trial),
+        });
+    }
+
+    /// A connection of the picker itself to the port that serves requests was refused.
+    pub fn refused(&self, now: Instant, settings: &Settings) {
+        let now = self.pool.tick(now);
+        self.update(|state| state.refused(now, settings));
+    }
+
+    /// A connection of the picker itself to the port that serves requests was made.
+    pub fn connected(&self, now: Instant) {
+        if !State::heeds_connections(self.state.load(Ordering::Relaxed)) {
+            return;
+        }
+        let now = self.pool.tick(now);
+        self.update(|state| state.connected(now));
+    }
+
+    /// Forgets all that was said against it.
+    pub fn forget(&self) {
+        self.update(|_| State::default());
+    }
+
+    fn state(&self) -> State {
+        State::unpack(self.state.load(Ordering::Relaxed))
+    }
+
+    /// Changes the state, and returns it as it was and as it is.
+    pub(super) fn update(&self, change: impl Fn(State) -> State) -> (State, State) {
+        let mut word = self.state.load(Ordering::Relaxed);
+        loop {
+            let (old, new) = (State::unpack(word), change(State::unpack(word)));
+            if old == new {
+                return (old, new);
+            }
+            match self.state.compare_exchange_weak(word, new.pack(), Ordering::Relaxed, Ordering::Relaxed) {
+                Ok(_) => {
+                    self.changed(old, new);
+                    return (old, new);
+                }
+                Err(other) => word = other,
+            }
+        }
+    }
+
+    fn changed(&self, old: State, new: State) {
+        match (old.phase == Phase::Healthy, new.phase == Phase::Healthy) {
+            (true, false) => self.pool.add(),
+            (false, true) => self.pool.take_back(),
+            _ => {}
+        }
+        let (endpoint, reason) = (&*self.name, new.reason.name());
+        match (old.phase, new.phase) {
+            (Phase::Healthy, Phase::Ejected) => {
+                self.pool.count(new.reason);
+                tracing::warn!(endpoint, reason, "the endpoint fails and is ejected for a while");
+            }
+            (Phase::Trial, Phase::Ejected) => {
+                self.pool.count(new.reason);
+                tracing::info!(endpoint, reason, "the endpoint fails still: its trial failed");
+            }
+            (Phase::Ejected | Phase::Due, Phase::Ejected) if old.at != new.at => {
+                self.pool.count(new.reason);
+                tracing::debug!(endpoint, reason, "the endpoint fails still");
+            }
+            (Phase::Ejected | Phase::Due | Phase::Trial, Phase::Healthy) => {
+                tracing::info!(endpoint, "the endpoint is readmitted");
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Drop for Health {
+    fn drop(&mut self) {
+        if self.state().phase != Phase::Healthy {
+            self.pool.take_back();
+        }
+    }
+}
+
+/// What is known of an endpoint's health.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// Where it stands.
+    pub phase: Phase,
+    /// What was said against it last; of no meaning while nothing is.
+    pub reason: Reason,
+    /// For how long it has been in this phase.
+    pub since: Duration,
+}

@@ -1,0 +1,409 @@
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::state::State;
+use super::*;
+use crate::cx::Cx;
+
+const SETTINGS: Settings = Settings {
+    enabled: true,
+    base_ejection_time: Duration::from_secs(1),
+    max_ejection_time: Duration::from_secs(30),
+    ejection_multiplier: 5,
+    max_ejection_percent: 50,
+    fast_failure: Duration::from_secs(1),
+};
+
+/// One endpoint and a clock that stands still until it is moved.
+struct Stage {
+    health: Arc<Health>,
+    now: Instant,
+    cx: Cx,
+}
+
+impl Stage {
+    fn new() -> Self {
+        let (now, pool) = (Instant::now(), Arc::<PoolHealth>::default());
+        let stage = Self { health: Arc::new(Health::new("a", pool)), now, cx: Cx::new(now, 1) };
+        // Time counts from here.
+        stage.health.status(now);
+        stage
+    }
+
+    fn wait(&mut self, millis: u64) {
+        self.now += Duration::from_millis(millis);
+    }
+
+    /// A request that is sent and answered now.
+    fn report(&mut self, verdict: Verdict) {
+        self.wait(1);
+        self.health.report(verdict, self.now, true, self.now);
+    }
+
+    fn standing(&mut self) -> Standing {
+        self.health.standing(self.now, &SETTINGS, &mut self.cx)
+    }
+
+    fn begin(&self) -> Option<Trial> {
+        Trial::begin(&self.health, self.now, &SETTINGS)
+    }
+
+    fn phase(&self) -> Phase {
+        self.health.status(self.now).phase
+    }
+
+    /// Milliseconds until it is due for a trial.
+    fn until_due(&mut self) -> u64 {
+        let mut waited = 0;
+        while self.standing() == Standing::Out {
+            assert!(waited < 100_000, "ejected for ever");
+            self.wait(10);
+            waited += 10;
+        }
+        assert_eq!(self.standing(), Standing::Due);
+        waited
+    }
+
+    fn refused(&self) {
+        self.health.refused(self.now, &SETTINGS);
+    }
+
+    fn connected(&self) {
+        self.health.connected(self.now);
+    }
+
+    fn any(&self) -> bool {
+        self.health.pool().any()
+    }
+}
+
+#[test]
+fn one_fast_error_ejects_and_a_trial_that_succeeds_readmits() {
+    let mut stage = Stage::new();
+    assert_eq!((stage.standing(), stage.any(), stage.health.is_clean()), (Standing::Healthy, false, true));
+    stage.report(Verdict::ServerError);
+    assert_eq!((stage.standing(), stage.any(), stage.health.is_clean()), (Standing::Out, true, false));
+    stage.until_due();
+    let trial = stage.begin().unwrap();
+    assert_eq!(stage.standing(), Standing::Out);
+    assert!(stage.begin().is_none(), "one at a time");
+    trial.end(Verdict::Succeeded, true, stage.now);
+    assert_eq!((stage.standing(), stage.any()), (Standing::Healthy, false));
+    assert_eq!(Reason::ALL.map(|reason| stage.health.pool().ejections(reason)), [0, 0, 1]);
+}
+
+#[test]
+fn ejections_grow_up_to_the_longest_and_are_a_little_longer_at_random() {
+    let mut stage = Stage::new();
+    stage.report(Verdict::ServerError);
+    let mut times = Vec::new();
+    for _ in 0..6 {
+        times.push(stage.until_due());
+        let trial = stage.begin().unwrap();
+        trial.end(Verdict::ServerError, true, stage.now);
+    }
+    for (time, base) in times.iter().zip([1_000, 5_000, 25_000, 30_000, 30_000, 30_000]) {
+        assert!((base..=base * 6 / 5 + 10).contains(time), "{times:?}");
+    }
+    assert!(times[3] != times[4] || times[4] != times[5], "{times:?}");
+    assert_eq!(stage.health.pool().ejections(Reason::ServerError), 7);
+}
+
+#[test]
+fn what_is_not_the_servers_fault_changes_nothing() {
+    let mut stage = Stage::new();
+    for verdict in [Verdict::Answered, Verdict::Nothing, Verdict::Succeeded] {
+        stage.report(verdict);
+    }
+    let now = stage.now;
+    stage.health.report(Verdict::ServerError, now, false, now);
+    assert_eq!((stage.phase(), stage.health.is_clean()), (Phase::Healthy, true));
+}
+
+#[test]
+fn a_trial_without_a_verdict_is_given_back_and_one_that_is_none_changes_nothing() {
+    for verdict in [None, Some(Verdict::Nothing), Some(Verdict::Answered)] {
+        let mut stage = Stage::new();
+        stage.report(Verdict::ServerError);
+        stage.until_due();
+        let trial = stage.begin().unwrap();
+        match verdict {
+            None => drop(trial),
+            Some(verdict) => trial.end(verdict, true, stage.now),
+        }
+        assert_eq!((stage.phase(), stage.standing()), (Phase::Due, Standing::Due), "{verdict:?}");
+        assert!(stage.begin().is_some());
+    }
+}
+
+#[test]
+fn a_trial_that_is_dropped_late_gives_no_later_one_back() {
+    let mut stage = Stage::new();
+    stage.report(Verdict::ServerError);
+    stage.until_due();
+    let late = stage.begin().unwrap();
+    // It has not failed fast.
+    stage.wait(1_000);
+    assert_eq!(stage.standing(), Standing::Healthy);
+    stage.report(Verdict::ServerError);
+    stage.until_due();
+    let now = stage.begin().unwrap();
+    drop(late);
+    assert_eq!(stage.phase(), Phase::Trial);
+    drop(now);
+    assert_eq!(stage.phase(), Phase::Due);
+}
+
+#[test]
+fn a_trial_of_an_unreachable_server_outlives_the_patience_of_gateways() {
+    let mut stage = Stage::new();
+    stage.report(Verdict::Unreachable);
+    stage.until_due();
+    let _trial = stage.begin().unwrap();
+    stage.wait(14_999);
+    assert_eq!(stage.standing(), Standing::Out);
+    stage.wait(1);
+    assert_eq!(stage.standing(), Standing::Healthy);
+}
+
+#[test]
+fn requests_from_before_say_nothing_of_now() {
+    let mut stage = Stage::new();
+    let before = stage.now;
+    stage.wait(5);
+    stage.report(Verdict::ServerError);
+    stage.wait(5);
+    // Sent before it failed.
+    stage.health.report(Verdict::Succeeded, before, true, stage.now);
+    assert_eq!(stage.phase(), Phase::Ejected);
+    let failing = stage.now;
+    stage.until_due();
+    stage.begin().unwrap().end(Verdict::Succeeded, true, stage.now);
+    // Sent before it was well again.
+    stage.health.report(Verdict::ServerError, failing, true, stage.now);
+    assert_eq!(stage.phase(), Phase::Healthy);
+}
+
+#[test]
+fn many_failures_at_once_are_one_ejection() {
+    let mut stage = Stage::new();
+    for _ in 0..20 {
+        stage.report(Verdict::ServerError);
+    }
+    assert!(stage.until_due() <= 1_200);
+}
+
+#[test]
+fn a_success_beside_the_trial_readmits_too() {
+    // Requests go to endpoints that fail when too many do.
+    let mut stage = Stage::new();
+    stage.report(Verdict::ServerError);
+    stage.report(Verdict::Succeeded);
+    assert_eq!((stage.phase(), stage.any()), (Phase::Healthy, false));
+}
+
+#[test]
+fn an_endpoint_that_was_ejected_rashly_is_borne_with() {
+    let mut stage = Stage::new();
+    // How many errors in a row eject it, after each time that the trial succeeded at once.
+    let mut borne = Vec::new();
+    for _ in 0..4 {
+        let mut failures = 0;
+        while stage.phase() == Phase::Healthy {
+            stage.report(Verdict::Succeeded);
+            (0..=failures).for_each(|_| stage.report(Verdict::ServerError));
+            failures += 1;
+        }
+        borne.push(failures);
+        stage.until_due();
+        stage.begin().unwrap().end(Verdict::Succeeded, true, stage.now);
+    }
+    assert_eq!(borne, [1, 2, 3, 3]);
+    // A trial that fails ends that; a connection that fails is never borne with.
+    stage.report(Verdict::Unreachable);
+    assert_eq!(stage.phase(), Phase::Ejected);
+    stage.until_due();
+    stage.begin().unwrap().end(Verdict::ServerError, true, stage.now);
+    stage.until_due();
+    stage.begin().unwrap().end(Verdict::Succeeded, true, stage.now);
+    stage.report(Verdict::ServerError);
+    assert_eq!(stage.phase(), Phase::Ejected);
+}
+
+#[test]
+fn an_ejection_that_follows_soon_is_longer_and_successes_make_up_for_it() {
+    let mut stage = Stage::new();
+    let fail = |stage: &mut Stage| {
+        stage.until_due();
+        stage.begin().unwrap().end(Verdict::ServerError, true, stage.now);
+    };
+    let readmit = |stage: &mut Stage| {
+        let waited = stage.until_due();
+        stage.begin().unwrap().end(Verdict::Succeeded, true, stage.now);
+        waited
+    };
+    stage.report(Verdict::ServerError);
+    fail(&mut stage);
+    fail(&mut stage);
+    assert!(readmit(&mut stage) >= 25_000);
+    stage.report(Verdict::ServerError);
+    assert!(readmit(&mut stage) >= 25_000);
+    (0..3).for_each(|_| stage.report(Verdict::Succeeded));
+    stage.report(Verdict::ServerError);
+    assert!(readmit(&mut stage) < 1_500);
+}
+
+#[test]
+fn a_scrape_readmits_what_was_unreachable_and_not_what_answers_errors() {
+    let mut stage = Stage::new();
+    stage.refused();
+    assert_eq!(stage.phase(), Phase::Ejected);
+    stage.connected();
+    assert_eq!(stage.phase(), Phase::Healthy);
+    stage.report(Verdict::Unreachable);
+    stage.connected();
+    assert_eq!(stage.phase(), Phase::Healthy);
+    stage.report(Verdict::ServerError);
+    stage.connected();
+    assert_eq!(stage.phase(), Phase::Ejected);
+    // It answered errors because it was going, and now it is another.
+    stage.refused();
+    stage.connected();
+    assert_eq!((stage.phase(), stage.any()), (Phase::Healthy, false));
+}
+
+#[test]
+fn refused_scrapes_take_the_place_of_trials_until_the_longest_ejection() {
+    let mut stage = Stage::new();
+    let mut out = 0_u64;
+    stage.refused();
+    while stage.standing() == Standing::Out {
+        stage.wait(50);
+        out += 50;
+        stage.refused();
+        assert!(out < 100_000, "ejected for ever");
+    }
+    // 1, 5, and 25 seconds are not waited for to their end, 30 are; each is up to a fifth longer.
+    assert!((56_000..69_000).contains(&out), "{out}");
+    // Requests fare well all the same: scrapes say nothing then, until they succeed once.
+    stage.begin().unwrap().end(Verdict::Succeeded, true, stage.now);
+    stage.refused();
+    assert_eq!(stage.phase(), Phase::Healthy);
+    stage.connected();
+    stage.refused();
+    assert_eq!(stage.phase(), Phase::Ejected);
+}
+
+#[test]
+fn any_answer_shows_that_a_server_can_be_reached() {
+    let mut stage = Stage::new();
+    stage.refused();
+    stage.until_due();
+    stage.begin().unwrap().end(Verdict::Answered, true, stage.now);
+    assert_eq!(stage.phase(), Phase::Healthy);
+}
+
+#[test]
+fn what_was_said_is_forgotten_and_goes_with_the_endpoint() {
+    let mut stage = Stage::new();
+    let pool = stage.health.pool().clone();
+    stage.report(Verdict::ServerError);
+    stage.health.forget();
+    assert_eq!((stage.phase(), stage.any()), (Phase::Healthy, false));
+    stage.report(Verdict::ServerError);
+    assert!(pool.any());
+    drop(stage);
+    assert!(!pool.any());
+}
+
+/// What may happen to an endpoint.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    Wait(u64),
+    Report(Verdict, bool),
+    Begin,
+    End(Verdict, bool),
+    Drop,
+    Refused,
+    Connected,
+    Look,
+}
+
+fn verdict() -> impl Strategy<Value = Verdict> {
+    prop_oneof![
+        Just(Verdict::Succeeded),
+        Just(Verdict::Answered),
+        Just(Verdict::ServerError),
+        Just(Verdict::Unreachable),
+        Just(Verdict::Nothing),
+    ]
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        (0..3_000_u64).prop_map(Event::Wait),
+        (30_000..60_000_u64).prop_map(Event::Wait),
+        (verdict(), any::<bool>()).prop_map(|(verdict, fast)| Event::Report(verdict, fast)),
+        Just(Event::Begin),
+        (verdict(), any::<bool>()).prop_map(|(verdict, fast)| Event::End(verdict, fast)),
+        Just(Event::Drop),
+        Just(Event::Refused),
+        Just(Event::Connected),
+        Just(Event::Look),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_there_is_one_trial_at_most_and_a_way_back(events in prop::collection::vec(event(), 0..80)) {
+        let mut stage = Stage::new();
+        let mut trial = None;
+        for event in events {
+            match event {
+                Event::Wait(millis) => stage.wait(millis),
+                Event::Report(verdict, fast) => {
+                    let now = stage.now;
+                    stage.health.report(verdict, now, fast, now);
+                }
+                Event::Begin => {
+                    let was = stage.phase();
+                    let begun = stage.begin();
+                    prop_assert!(begun.is_none() || was != Phase::Trial);
+                    // An earlier one that outlived is dropped late.
+                    trial = begun.or(trial);
+                }
+                Event::End(verdict, fast) => {
+                    if let Some(trial) = trial.take() {
+                        Trial::end(trial, verdict, fast, stage.now);
+                    }
+                }
+                Event::Drop => trial = None,
+                Event::Refused => stage.refused(),
+                Event::Connected => stage.connected(),
+                Event::Look => {
+                    stage.standing();
+                }
+            }
+            prop_assert_eq!(stage.any(), stage.phase() != Phase::Healthy);
+        }
+        drop(trial);
+        // Whatever was, after the longest ejection it is tried, and well when the trial is.
+        stage.wait(36_000);
+        if stage.standing() != Standing::Healthy {
+            prop_assert_eq!(stage.standing(), Standing::Due);
+            stage.begin().unwrap().end(Verdict::Succeeded, true, stage.now);
+        }
+        prop_assert_eq!((stage.standing(), stage.any()), (Standing::Healthy, false));
+    }
+
+    #[test]
+    fn a_state_is_what_it_was_when_it_is_unpacked(
+        phase in 0..4_u64, reason in 0..3_u64, rest in 0..1_u64 << 60,
+    ) {
+        let word = phase | reason << 2 | rest << 4;
+        prop_assert_eq!(State::unpack(word).pack(), word);
+        prop_assert_eq!(State::unpack(State::unpack(word).pack()), State::unpack(word));
+    }
+}
