@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(own(&a, &[b.clone(), elsewhere.clone()]), (vec![8000], false));
         assert_eq!(own(&b, &[a.clone(), elsewhere.clone()]), (vec![8001], false));
         // What is left over belongs to the one that says nothing.
-        assert_eq!(own(&silent, &[a.clone()]), (vec![8001], false));
+        assert_eq!(own(&silent, std::slice::from_ref(&a)), (vec![8001], false));
         assert_eq!(own(&silent, &[a.clone(), b.clone()]), (vec![], false));
         // Several ranks in one pod need not be declared.
         assert_eq!(own(&a, &[elsewhere]), (vec![8000, 8001], false));
@@ -132,7 +132,7 @@ mod tests {
     #[test]
     fn where_nobody_says_anything_it_is_unclear() {
         let (a, silent) = (pod("10.0.0.1", &[8000]), pod("10.0.0.1", &[]));
-        assert_eq!(own(&silent, &[silent.clone()]), (vec![8000, 8001], true));
+        assert_eq!(own(&silent, std::slice::from_ref(&silent)), (vec![8000, 8001], true));
         assert_eq!(own(&silent, &[a, silent.clone()]), (vec![8001], true));
     }
 

@@ -106,6 +106,9 @@ fn the_arguments_of_kserve() {
     );
 }
 
+/// Whether certificates are checked, the authorities, certificate and key.
+type TlsFlags = (bool, Option<&'static str>, Option<(&'static str, &'static str)>);
+
 #[rstest]
 #[case::http(&["--model-server-metrics-ca-cert-path=/ca"], None)]
 #[case::nothing_is_checked(&["--model-server-metrics-scheme", "https"], Some((false, None, None)))]
@@ -137,10 +140,7 @@ fn the_arguments_of_kserve() {
     ],
     Some((false, None, Some(("/c", "/k"))))
 )]
-fn metrics_by_tls(
-    #[case] flags: &[&str],
-    #[case] wanted: Option<(bool, Option<&str>, Option<(&str, &str)>)>,
-) {
+fn metrics_by_tls(#[case] flags: &[&str], #[case] wanted: Option<TlsFlags>) {
     let wanted = wanted.map(|(verify, ca, client)| Tls {
         verify,
         ca: ca.map(str::to_owned),

@@ -52,7 +52,7 @@ impl Reach {
                     let Target { endpoint, .. } = target;
                     let scraped = job.as_ref().is_some_and(|job| job.place.is_served_at(endpoint.address));
                     let healthy = endpoint.health().status(now).phase == Phase::Healthy;
-                    !scraped && !(healthy && known.contains(&key(target)))
+                    !(scraped || healthy && known.contains(&key(target)))
                 };
                 let looks = targets.iter().filter(unknown).map(|target| look(target, &settings));
                 futures::stream::iter(looks).for_each_concurrent(AT_ONCE, |look| look).await;

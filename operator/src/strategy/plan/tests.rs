@@ -56,7 +56,7 @@ fn slot(index: usize, number: i64, world: &Snapshot) -> DynamicObject {
             "labels": {"waypost.dev/revision": picker_core::config::revision(routing)},
             "ownerReferences": [owner("chat", "uid-chat")],
         },
-        "revision": number, "data": crate::cache::revision_in_cache(&routing),
+        "revision": number, "data": crate::cache::revision_in_cache(routing),
     }))
     .unwrap()
 }

@@ -164,7 +164,7 @@ mod tests {
             ("health.enabled", "must be true or false, is \"yes\""),
             (
                 "health.fast",
-                "unknown field; known here: enabled, baseEjectionTime, maxEjectionTime, ejectionMultiplier, \
+                "unknown field; the nearest is \"fastFailure\"; known here: enabled, baseEjectionTime, maxEjectionTime, ejectionMultiplier, \
                  maxEjectionPercent, fastFailure",
             ),
             ("health.fastFailure", "must be a string, is 5"),

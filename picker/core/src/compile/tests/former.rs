@@ -156,7 +156,7 @@ fn retired_filters_are_passed_over_where_no_profile_uses_them() {
         ]
     );
     let used = error("plugins[1].type", ErrorKind::UnknownPlugin, &gone("decision-tree-filter", instead));
-    assert_eq!(errors(&routing("low-latency-filter"), Scope::File), [used.clone()]);
+    assert_eq!(errors(&routing("low-latency-filter"), Scope::File), std::slice::from_ref(&used));
     // Without profiles every plugin is used.
     let first = error("plugins[0].type", ErrorKind::UnknownPlugin, &gone("low-queue-filter", instead));
     assert_eq!(errors(&json!({"plugins": plugins}), Scope::File), [first, used]);
@@ -193,6 +193,6 @@ fn the_data_layer_has_its_former_name_and_gate() {
     assert_eq!(former.scrape, new.scrape);
     assert!(former.scrape.is_some());
     let both = json!({"data": {}, "dataLayer": {}});
-    let known = "unknown field; the nearest is \"dataLayer\"; known here: plugins, schedulingProfiles, featureGates, dataLayer";
+    let known = "unknown field; the nearest is \"dataLayer\"; known here: plugins, schedulingProfiles, health, featureGates, dataLayer";
     assert_eq!(errors(&both, Scope::File), [error("data", ErrorKind::UnknownField, known)]);
 }

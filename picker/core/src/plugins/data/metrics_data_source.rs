@@ -10,7 +10,7 @@ use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
 use crate::scrape::{MetricsSource, ServerShare, Tls};
 
 /// Parameters of `metrics-data-source`.
-#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Default)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub struct Params {
     /// `http` or `https`. Without it, the one that the picker is started with, by default `http`.
@@ -59,24 +59,6 @@ enum Scheme {
     Http,
     /// By TLS.
     Https,
-}
-
-impl Default for Params {
-    fn default() -> Self {
-        Self {
-            scheme: None,
-            path: None,
-            port: None,
-            insecure_skip_verify: None,
-            ca_cert_path: String::new(),
-            client_cert_path: String::new(),
-            client_key_path: String::new(),
-            interval: String::new(),
-            rest_interval: String::new(),
-            max_server_share: None,
-            doubt_after: String::new(),
-        }
-    }
 }
 
 impl Params {

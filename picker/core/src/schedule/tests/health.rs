@@ -82,8 +82,7 @@ fn the_only_one_that_the_gateway_allows_is_named_although_it_fails() {
 #[test]
 fn the_share_is_that_of_the_endpoints_that_a_profile_is_for() {
     let strategy = of_plugins("plugins: [{type: decode-filter}, {type: random-picker}]");
-    let (decode, prefill): ([(&str, &str); 1], [(&str, &str); 1]) =
-        ([("llm-d.ai/role", "decode")], [("llm-d.ai/role", "prefill")]);
+    let [decode, prefill] = ["decode", "prefill"].map(|role| [("llm-d.ai/role", role)]);
     let view =
         labelled([&decode[..], &decode, &decode, &prefill, &prefill, &prefill, &prefill, &prefill, &prefill]);
     let now = Instant::now();
