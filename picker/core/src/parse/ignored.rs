@@ -29,8 +29,7 @@ const FIELDS: [&[u8]; 1] = [b"\"cache_control\""];
 
 static TEXT_FINDERS: LazyLock<[Finder<'static>; SYSTEM_TEXTS.len()]> =
     LazyLock::new(|| SYSTEM_TEXTS.map(Finder::new));
-static FIELD_FINDERS: LazyLock<[Finder<'static>; FIELDS.len()]> =
-    LazyLock::new(|| FIELDS.map(Finder::new));
+static FIELD_FINDERS: LazyLock<[Finder<'static>; FIELDS.len()]> = LazyLock::new(|| FIELDS.map(Finder::new));
 
 /// The most parts that are left out of a field of a request; there are a few in requests of honest clients.
 const MOST: usize = 64;
