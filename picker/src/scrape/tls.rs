@@ -49,8 +49,10 @@ impl Files {
     /// # Errors
     /// When one can't be read.
     pub fn read(tls: &Tls) -> Result<Self, TlsError> {
-        let read =
-            |path: &String| regular_file::read(Path::new(path)).map_err(|source| TlsError::Read { path: path.clone(), source });
+        let read = |path: &String| {
+            regular_file::read(Path::new(path))
+                .map_err(|source| TlsError::Read { path: path.clone(), source })
+        };
         let ca = tls.ca.as_ref().filter(|_| tls.verify).map(read).transpose()?;
         let client = tls.client.as_ref();
         let client = client.map(|(certificate, key)| Ok::<_, TlsError>((read(certificate)?, read(key)?)));

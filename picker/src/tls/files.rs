@@ -103,7 +103,8 @@ impl Files {
 impl Pair {
     fn read(dir: &Path) -> Result<Self, TlsError> {
         let read = |path: PathBuf| {
-            regular_file::read(&path).map_err(|source| TlsError::Read { path: path.display().to_string(), source })
+            regular_file::read(&path)
+                .map_err(|source| TlsError::Read { path: path.display().to_string(), source })
         };
         Ok(Self { chain: read(chain_path(dir))?, key: read(key_path(dir))? })
     }

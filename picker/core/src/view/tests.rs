@@ -99,7 +99,8 @@ fn an_address_names_an_endpoint_by_ip_and_by_port_if_it_has_one() {
         ("[fd00::1]:1", false, false),
     ] {
         let address = Address::parse(text).unwrap_or_else(|| panic!("{text}"));
-        let names = |endpoint: SocketAddr| address == Address::at(endpoint.ip()) || address == endpoint.into();
+        let names =
+            |endpoint: SocketAddr| address == Address::at(endpoint.ip()) || address == endpoint.into();
         assert_eq!((names(v4), names(v6)), (names_v4, names_v6), "{text}");
     }
     for text in ["", "localhost", "10.0.0.1:", "10.0.0.1:http", "256.256.256.256", "[10.0.0.1", "::1]"] {
