@@ -112,6 +112,7 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
 
     let limits = Limits {
         max_body: args.max_request_body,
+        refuse_longer: args.refuse_longer_bodies,
         body_timeout: args.body_timeout,
         subset_filter: !args.disable_endpoint_subset_filter,
         budget: BodyBudget::new(args.max_held_bytes),

@@ -168,15 +168,20 @@ pub struct ServeArgs {
     /// The oldest version of TLS that is taken
     #[arg(long, value_name = "VERSION", help_heading = "Serving", default_value = "1.2")]
     pub tls_min_version: TlsVersion,
-    /// Longest request body that a decision waits for; a longer one is refused with status 413
+    /// Most bytes of a request body that a decision waits for and reads; the rest of a longer one goes on unread
     #[arg(long, value_name = "BYTES", help_heading = "Serving", default_value_t = 16 << 20)]
     pub max_request_body: usize,
-    /// How long a request body that a decision waits for may take for each 16 KiB of it; a slower one is
-    /// refused with status 408
+    /// Whether a request body that a decision waits for is refused with status 413 if it is longer than
+    /// --max-request-body
+    #[arg(long, value_name = "BOOL", help_heading = "Serving", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::boolean)]
+    pub refuse_longer_bodies: bool,
+    /// How long a request body that a decision waits for may take for each 16 KiB of it. A slower one is
+    /// refused with status 408 if its length was announced, else the decision is made by what is there of it
     #[arg(long, value_name = "DURATION", help_heading = "Serving", default_value = "30s", value_parser = value::duration)]
     pub body_timeout: Duration,
-    /// Most bytes that all requests take, headers and bodies, while they wait for bodies and decisions; one for
-    /// which there is no room is refused with status 503. An eighth is kept for those of up to 256 KiB
+    /// Most bytes that all requests take, headers and bodies, while they wait for bodies and decisions; one whose
+    /// body finds no room is refused with status 503. An eighth is kept for those of up to 256 KiB. Headers take
+    /// a quarter at most: beyond it decisions are made without waiting for bodies
     #[arg(long, value_name = "BYTES", help_heading = "Serving", default_value_t = 256 << 20)]
     pub max_held_bytes: usize,
     /// How long requests are taken after SIGTERM, while gateways learn that this picker goes

@@ -12,7 +12,7 @@ use std::time::Instant;
 
 use futures::future::BoxFuture;
 use picker_core::prepare::Prepared;
-use picker_core::request::{Content, Headers, Request};
+use picker_core::request::{Headers, Request};
 use picker_core::trace::NoTrace;
 use picker_core::view::Address;
 use picker_core::{Cx, Refusal, RefusalKind, Strategy, View, parse};
@@ -20,6 +20,7 @@ use picker_core::{Cx, Refusal, RefusalKind, Strategy, View, parse};
 use crate::pool::Pool;
 
 mod account;
+mod awaited;
 mod body_budget;
 mod body_buffer;
 pub mod decode;
@@ -30,8 +31,9 @@ mod usage;
 mod verdict;
 
 pub use account::Account;
+pub use awaited::is_awaited;
 pub use body_budget::{BodyBudget, BodyShare};
-pub use request_body::{RequestBody, TooMuch};
+pub use request_body::{Cut, RequestBody};
 pub use response::Response;
 pub use untrusted::{SERVED, SUBSET, untrusted};
 pub use verdict::{ANSWERED_BY_GATEWAY, verdict};
@@ -53,8 +55,7 @@ pub struct Incoming<'a> {
     pub body: bytes::Bytes,
     /// Whether it is such a text. It may be empty, when there is none.
     pub decoded: bool,
-    /// Whether a part of the body was not read. Its beginning may be broken off anywhere; such a request is routed by
-    /// load.
+    /// Whether a part of the body was not read. What its beginning says counts; it may be broken off anywhere.
     pub partial: bool,
     /// The endpoints that may be chosen, if the gateway restricts them.
     pub subset: Option<&'a [Address]>,
@@ -113,17 +114,17 @@ impl<'a> Exchange<'a> {
     /// What a request says, and the endpoints that may be chosen for it.
     fn read<'s>(&mut self, incoming: Incoming<'s>) -> Result<(Request, Option<&'s [Address]>), Refusal> {
         let Incoming { headers, body, decoded, partial, subset } = incoming;
-        let read =
-            if decoded { Ok(parse::parse_text(&headers, &body)) } else { parse::parse(&headers, &body) };
-        let content = match read {
-            Ok(content) => content,
-            Err(_) if partial => Content::default(),
-            Err(bad) => {
-                let refusal = Refusal::with(RefusalKind::BadBody, bad.to_string());
-                self.account.refused(None, &refusal);
-                return Err(refusal);
-            }
+        let parsed = match (decoded, partial) {
+            (false, false) => parse::parse(&headers, &body),
+            (false, true) => Ok(parse::parse_beginning(&headers, &body)),
+            (true, false) => Ok(parse::parse_text(&headers, &body)),
+            (true, true) => Ok(parse::parse_beginning_of_text(&headers, &body)),
         };
+        let content = parsed.map_err(|bad| {
+            let refusal = Refusal::with(RefusalKind::BadBody, bad.to_string());
+            self.account.refused(None, &refusal);
+            refusal
+        })?;
         self.pool.activity.request();
         let priority = self.pool.priorities.load().of(&headers);
         let request = Request { headers, body, content, priority };

@@ -6,6 +6,7 @@
 mod body_mode;
 mod grpc;
 mod immediate_reply;
+mod patience;
 mod reply;
 mod request_body;
 mod request_head;

@@ -6,8 +6,9 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use prometheus_client::encoding::text;
+use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
@@ -20,12 +21,14 @@ mod strategy;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod waiting;
 
 pub use histogram::Histogram;
 pub use requests::{Model, Reason, Requests};
 pub use scraping::{Failure, Scraping, Watch};
 pub use strategy::StrategyMetrics;
 pub use tokens::Tokens;
+pub use waiting::{Waiter, Waiting};
 
 use crate::view::SharedView;
 
@@ -59,6 +62,17 @@ pub struct Traffic {
     pub served_mismatches: Counter,
     /// Requests refused because the filters left no endpoint, or because an admitter shed them.
     pub sheds: Counter,
+    /// Requests that wait for their bodies.
+    pub waiting: Waiting,
+    /// Requests that were decided without the whole of a body that would have been read.
+    pub cut_bodies: Family<CutBody, Counter>,
+}
+
+/// The label of why a body was not read to its end.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct CutBody {
+    /// `too-long`, `no-room` or `too-slow`.
+    pub reason: &'static str,
 }
 
 impl Metrics {
@@ -82,6 +96,8 @@ impl Metrics {
             streams: Gauge::default(),
             served_mismatches: Counter::default(),
             sheds: Counter::default(),
+            waiting: Waiting::default(),
+            cut_bodies: Family::default(),
         };
         let scraping = Scraping::default();
         let strategy = StrategyMetrics::default();
@@ -104,6 +120,12 @@ impl Metrics {
             "sheds",
             "Requests refused because every endpoint was filtered out",
             traffic.sheds.clone(),
+        );
+        picker.register_collector(Box::new(traffic.waiting.clone()));
+        picker.register(
+            "cut_bodies",
+            "Requests decided without the whole of a body that would have been read, by reason",
+            traffic.cut_bodies.clone(),
         );
         scraping.register(picker);
         picker.register_collector(Box::new(endpoints::Endpoints::new(view)));

@@ -35,14 +35,17 @@ pub struct Pool {
 /// Limits of a process.
 #[derive(Debug)]
 pub struct Limits {
-    /// The longest request body that is held for a decision, in bytes; a longer one is refused with 413. A
+    /// How much of a request body is read and held for a decision, in bytes; the rest of a longer one goes on unread. A
     /// body that no plugin reads is not held, and not limited.
     pub max_body: usize,
-    /// How long a body that is held may take for each 16 KiB of it; a slower one is refused with 408.
+    /// Whether a longer body is refused with 413 instead.
+    pub refuse_longer: bool,
+    /// How long a body that is held may take for each 16 KiB of it. A slower one of an announced length is refused with
+    /// 408; one of unknown length is decided by what is there of it.
     pub body_timeout: Duration,
     /// Whether only endpoints are chosen that the gateway's subset hint names, where it has one.
     pub subset_filter: bool,
-    /// The memory that all bodies that are held may take together. A request whose body finds no room is refused with
-    /// 503.
+    /// The memory that all requests may take together while they wait for their bodies. One whose headers find no room
+    /// is decided without its body; one whose body finds none is refused with 503, unless the gateway has the body.
     pub budget: BodyBudget,
 }

@@ -102,6 +102,7 @@ fn pool() -> Arc<Pool> {
     hot.offer(&default_routing(), Scope::Resource);
     let limits = Limits {
         max_body: 1 << 20,
+        refuse_longer: false,
         body_timeout: Duration::from_secs(30),
         subset_filter: true,
         budget: BodyBudget::new(16 << 20),

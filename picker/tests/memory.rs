@@ -13,6 +13,7 @@ use picker_proto::build::first;
 use picker_proto::external_processor_client::ExternalProcessorClient;
 use picker_proto::processing_mode::BodySendMode::FullDuplexStreamed;
 use picker_proto::processing_request::Request;
+use picker_proto::processing_response::Response;
 use picker_proto::{HeaderMap, HttpBody, ProcessingRequest, ProcessingResponse};
 use rstest::rstest;
 use tokio::sync::mpsc;
@@ -154,6 +155,31 @@ async fn nothing_takes_more_than_the_budget(
     let (most, bound) = (picker.status("VmHWM"), base + BUDGET + BUDGET / 5);
     assert!(most <= bound, "{most} KiB at most, and {base} at rest: more than {bound}");
     assert_eq!(held.len(), streams);
+}
+
+/// The place of all requests may be taken by headers whose bodies never come: those whose bodies come go on.
+#[tokio::test(flavor = "multi_thread")]
+async fn headers_without_bodies_refuse_nobody() {
+    let picker = Picker::start().await;
+    let mut clients = Vec::new();
+    for _ in 0..CONNECTIONS {
+        clients.push(picker.connect().await.unwrap());
+    }
+    let long = "c".repeat(50_000);
+    let mut held = Vec::new();
+    for at in 0..2000 {
+        held.push(send(&mut clients[at % CONNECTIONS], &[("cookie", &*long)], &[], false).await);
+    }
+    let pieces = vec![Bytes::from(vec![b' '; 16_000]); 20];
+    for client in &mut clients {
+        for pieces in [&[][..], &pieces] {
+            let pieces: Vec<_> = pieces.iter().cloned().chain([Bytes::from_static(b"{}")]).collect();
+            let mut stream = send(client, &[], &pieces, true).await;
+            let answer =
+                tokio::time::timeout(PATIENCE, stream.answers.message()).await.unwrap().unwrap().unwrap();
+            assert!(matches!(answer.response, Some(Response::RequestHeaders(_))), "{answer:?}");
+        }
+    }
 }
 
 /// With huge pages, memory would be taken that nobody wrote to.

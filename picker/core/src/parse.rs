@@ -17,6 +17,7 @@ use crate::request::{Content, Headers, Request, Text};
 pub use bad_body::BadBody;
 use format::{Field, Format, OTHER, claimed};
 use ignored::Place;
+pub use readable::is_readable;
 use scan::{Kind, Value};
 use wide::Wide;
 
@@ -25,6 +26,7 @@ pub mod coding;
 mod format;
 mod ignored;
 mod open;
+mod readable;
 mod scan;
 #[cfg(test)]
 mod tests;
@@ -53,6 +55,25 @@ pub fn parse_text(headers: &Headers, text: &[u8]) -> Content {
     content(text, claimed(headers.path()).unwrap_or(&OTHER)).unwrap_or_default()
 }
 
+/// Reads what the beginning of a body says, which may be cut off anywhere: of fields that are whole as [`parse`] does, and
+/// of a prompt that is cut what is there of it. Nothing is refused: what is missing may make it right.
+pub fn parse_beginning(headers: &Headers, beginning: &[u8]) -> Content {
+    if is_compressed(headers) { Content::default() } else { parse_beginning_of_text(headers, beginning) }
+}
+
+/// The same of the beginning of a text, as [`parse_text`] of all of it.
+pub fn parse_beginning_of_text(headers: &Headers, beginning: &[u8]) -> Content {
+    let format = claimed(headers.path()).unwrap_or(&OTHER);
+    let mut found: Found = Default::default();
+    scan::beginning(beginning, |name, escapes, value, is_whole| {
+        let field = field(name, escapes);
+        if let Some(field) = field.filter(|field| is_whole || format.prompt.contains(field)) {
+            found[field as usize] = Some(value);
+        }
+    });
+    read(beginning, format, &found).unwrap_or_default()
+}
+
 impl Request {
     /// A request with what its body says.
     ///
@@ -76,15 +97,26 @@ fn is_compressed(headers: &Headers) -> bool {
     coding::codings(headers).is_none_or(|codings| !codings.is_empty())
 }
 
+/// The values of the fields that are read, in the order of [`Field`].
+type Found = [Option<Value>; Field::COUNT];
+
 fn content(body: &[u8], format: &Format) -> Result<Content, BadBody> {
-    let mut found: [Option<Value>; Field::COUNT] = Default::default();
+    let mut found: Found = Default::default();
     scan::object(body, |name, escapes, value| {
-        let field =
-            if escapes { unescape(name).and_then(|n| Field::of(n.as_bytes())) } else { Field::of(name) };
-        if let Some(field) = field {
+        if let Some(field) = field(name, escapes) {
             found[field as usize] = Some(value);
         }
     })?;
+    read(body, format, &found)
+}
+
+/// The field called `name`, as it stands there.
+fn field(name: &[u8], escapes: bool) -> Option<Field> {
+    if escapes { unescape(name).and_then(|n| Field::of(n.as_bytes())) } else { Field::of(name) }
+}
+
+/// What the fields that were found say.
+fn read(body: &[u8], format: &Format, found: &Found) -> Result<Content, BadBody> {
     let get = |field: Field| found[field as usize].as_ref();
     let model = match get(Field::Model) {
         None => None,

@@ -17,9 +17,9 @@ pub enum RefusalKind {
     UnknownProfile,
     /// The body is not what path and content type claim.
     BadBody,
-    /// The body is longer than the limit.
+    /// The body is longer than the limit, and such bodies are to be refused.
     TooLarge,
-    /// The rest of a body that is held doesn't come.
+    /// The rest of a body that is waited for doesn't come.
     TooSlow,
     /// Headers and bodies of the requests that wait for their body or a decision have used up the budget for them
     /// (`--max-held-bytes`).
@@ -112,7 +112,7 @@ pub static TABLE: [Row; 9] = [
         retry_after: None,
         error: CLIENT,
         message: "the request body is too long; send a shorter one",
-        when: "the body is longer than the limit",
+        when: "the body is longer than the limit, and such bodies are to be refused",
     },
     Row {
         kind: RefusalKind::TooSlow,
@@ -122,7 +122,7 @@ pub static TABLE: [Row; 9] = [
         retry_after: None,
         error: CLIENT,
         message: "the rest of the request body did not come in time; send it faster",
-        when: "a part of the body is held for a decision, and the rest doesn't come in time",
+        when: "a decision waits for the body, and the rest of it doesn't come in time",
     },
     Row {
         kind: RefusalKind::Overloaded,

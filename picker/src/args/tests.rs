@@ -36,6 +36,7 @@ fn defaults() -> ServeArgs {
         cert_path: None,
         tls_min_version: TlsVersion::V12,
         max_request_body: 16 << 20,
+        refuse_longer_bodies: false,
         body_timeout: Duration::from_secs(30),
         max_held_bytes: 256 << 20,
         drain_timeout: Duration::from_secs(30),

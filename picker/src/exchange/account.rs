@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use picker_core::{Refusal, RefusalKind};
 
-use crate::metrics::{Model, Reason, Traffic};
+use super::request_body::Cut;
+use crate::metrics::{CutBody, Model, Reason, Traffic};
 
 /// An exchange that is open. If it ends before its request was counted, the client has gone.
 #[derive(Debug)]
@@ -42,6 +43,11 @@ impl<'a> Account<'a> {
         self.traffic.overhead.observe(now.duration_since(asked));
         self.counted = true;
         self.traffic.requests.routed(model)
+    }
+
+    /// The request is decided without the whole of its body.
+    pub fn cut(&self, why: Cut) {
+        self.traffic.cut_bodies.get_or_create(&CutBody { reason: why.name() }).inc();
     }
 
     /// A request for `model` is refused.

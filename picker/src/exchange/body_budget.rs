@@ -6,25 +6,34 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 const SMALL: usize = 256 << 10;
 /// One part in this many of a budget is kept for small requests.
 const KEPT_DIVISOR: usize = 8;
+/// Headers take one part in this many of a budget at most.
+const HEADS_DIVISOR: usize = 4;
 
 /// Bytes that all exchanges share. An eighth of them is kept for small requests, so that a few long uploads
-/// that get stuck refuse nobody but each other.
+/// that get stuck refuse nobody but each other; and headers take a quarter at most, so that those whose bodies never come
+/// leave room for bodies.
 #[derive(Debug)]
 pub struct BodyBudget {
     common: AtomicUsize,
     kept: AtomicUsize,
+    /// How much more of both headers may take.
+    heads: AtomicUsize,
 }
 
 impl BodyBudget {
     /// A budget of so many bytes.
     pub fn new(bytes: usize) -> Self {
         let kept = bytes / KEPT_DIVISOR;
-        Self { common: AtomicUsize::new(bytes - kept), kept: AtomicUsize::new(kept) }
+        Self {
+            common: AtomicUsize::new(bytes - kept),
+            kept: AtomicUsize::new(kept),
+            heads: AtomicUsize::new(bytes / HEADS_DIVISOR),
+        }
     }
 
     /// A share that has nothing yet.
     pub fn share(&self) -> BodyShare<'_> {
-        BodyShare { budget: self, common: 0, kept: 0 }
+        BodyShare { budget: self, common: 0, kept: 0, heads: 0 }
     }
 }
 
@@ -33,14 +42,29 @@ impl BodyBudget {
 pub struct BodyShare<'a> {
     budget: &'a BodyBudget,
     common: usize,
-    kept: usize,
+    /// Small: there are as many of these as there are requests that wait.
+    kept: u32,
+    heads: u32,
 }
 
 impl BodyShare<'_> {
     /// The bytes that it has.
     #[cfg(test)]
     pub fn taken(&self) -> usize {
-        self.common + self.kept
+        self.common + self.kept as usize
+    }
+
+    /// Takes so many bytes for headers, or none and returns false when there are not enough.
+    pub fn take_head(&mut self, bytes: usize) -> bool {
+        let Some(heads) = u32::try_from(bytes).ok().and_then(|bytes| self.heads.checked_add(bytes)) else {
+            return false;
+        };
+        if !take(&self.budget.heads, bytes) {
+            return false;
+        }
+        // Given back with the rest, whether there is room or not.
+        self.heads = heads;
+        self.take(bytes)
     }
 
     /// Takes so many more bytes, or none and returns false when there are not enough.
@@ -49,10 +73,10 @@ impl BodyShare<'_> {
             self.common += bytes;
             return true;
         }
-        let small = self.common + self.kept + bytes <= SMALL;
-        let taken = small && take(&self.budget.kept, bytes);
+        let kept = self.kept as usize + bytes;
+        let taken = self.common + kept <= SMALL && take(&self.budget.kept, bytes);
         if taken {
-            self.kept += bytes;
+            self.kept = kept as u32;
         }
         taken
     }
@@ -66,7 +90,8 @@ fn take(free: &AtomicUsize, bytes: usize) -> bool {
 impl Drop for BodyShare<'_> {
     fn drop(&mut self) {
         self.budget.common.fetch_add(self.common, Ordering::Relaxed);
-        self.budget.kept.fetch_add(self.kept, Ordering::Relaxed);
+        self.budget.kept.fetch_add(self.kept as usize, Ordering::Relaxed);
+        self.budget.heads.fetch_add(self.heads as usize, Ordering::Relaxed);
     }
 }
 
@@ -85,6 +110,24 @@ mod tests {
         assert_eq!([two.take(14), two.take(13), two.take(2)], [false, true, true]);
         drop(two);
         assert_eq!([budget.common.into_inner(), budget.kept.into_inner()], [14, 2]);
+    }
+
+    #[test]
+    fn headers_leave_room_for_bodies() {
+        let budget = BodyBudget::new(800);
+        let (mut one, mut two, mut three) = (budget.share(), budget.share(), budget.share());
+        assert_eq!([one.take_head(150), two.take_head(51), two.take_head(50)], [true, false, true]);
+        assert_eq!(
+            [three.take(501), three.take(500), three.take(100), three.take(1)],
+            [false, true, true, false]
+        );
+        drop(one);
+        // As much as they may, and no room.
+        assert_eq!([three.take(150), two.take_head(1)], [true, false]);
+        drop(two);
+        drop(three);
+        let budget = [budget.common, budget.kept, budget.heads].map(AtomicUsize::into_inner);
+        assert_eq!(budget, [700, 100, 200]);
     }
 
     #[test]

@@ -23,9 +23,9 @@ impl BodyBuffer {
         Self { announced: announced.unwrap_or_default().min(limit), limit, ..Self::default() }
     }
 
-    /// Adds a chunk if `take` grants the bytes of memory that it takes in addition, with the room that is made for
-    /// later ones; else returns false.
-    pub(super) fn push(&mut self, chunk: Bytes, mut take: impl FnMut(usize) -> bool) -> bool {
+    /// Takes a chunk if `take` grants the bytes of memory that it takes in addition, with the room that is made for
+    /// later ones; else leaves it and returns false.
+    pub(super) fn push(&mut self, chunk: &mut Bytes, mut take: impl FnMut(usize) -> bool) -> bool {
         let length = self.len() + chunk.len();
         let is_first = self.len() == 0;
         let room = if is_first || length <= self.copy.capacity() {
@@ -41,6 +41,7 @@ impl BodyBuffer {
             granted
         });
         let Some(room) = granted else { return false };
+        let chunk = std::mem::take(chunk);
         if is_first {
             self.only = chunk;
             return true;
@@ -88,7 +89,7 @@ mod tests {
 
     fn gathered(chunks: &[Bytes]) -> BodyBuffer {
         let mut gathered = BodyBuffer::expecting(None, LIMIT);
-        chunks.iter().for_each(|chunk| assert!(gathered.push(chunk.clone(), |_| true)));
+        chunks.iter().for_each(|chunk| assert!(gathered.push(&mut chunk.clone(), |_| true)));
         gathered
     }
 
@@ -106,7 +107,7 @@ mod tests {
     fn an_announced_body_is_copied_once() {
         let chunk = Bytes::from(vec![7; 1000]);
         let mut gathered = BodyBuffer::expecting(Some(AHEAD), LIMIT);
-        let mut push = || gathered.push(chunk.clone(), |_| true).then_some(gathered.copy.as_ptr());
+        let mut push = || gathered.push(&mut chunk.clone(), |_| true).then_some(gathered.copy.as_ptr());
         push();
         let before = push();
         (0..63).for_each(|_| assert_eq!(push(), before));
@@ -117,7 +118,7 @@ mod tests {
     fn what_is_announced_is_not_believed() {
         for announced in [AHEAD + 1, LIMIT, usize::MAX] {
             let mut gathered = BodyBuffer::expecting(Some(announced), usize::MAX);
-            assert!((0..2).all(|_| gathered.push(Bytes::from_static(b"x"), |_| true)));
+            assert!((0..2).all(|_| gathered.push(&mut Bytes::from_static(b"x"), |_| true)));
             assert_eq!((gathered.copy.capacity(), gathered.charged), (AHEAD, 2));
         }
     }
@@ -128,7 +129,7 @@ mod tests {
         let mut gathered = BodyBuffer::expecting(Some(4 * AHEAD), LIMIT);
         let mut left = 3 * AHEAD;
         let mut push = |gathered: &mut BodyBuffer| {
-            gathered.push(chunk.clone(), |more| {
+            gathered.push(&mut chunk.clone(), |more| {
                 let left_then = left.checked_sub(more);
                 left = left_then.unwrap_or(left);
                 left_then.is_some()
@@ -159,7 +160,7 @@ mod tests {
             let mut gathered = BodyBuffer::expecting(announced, LIMIT);
             let mut counted = 0;
             for length in chunks {
-                let pushed = gathered.push(vec![7; length].into(), |more| {
+                let pushed = gathered.push(&mut vec![7; length].into(), |more| {
                     counted += more;
                     true
                 });

@@ -41,11 +41,6 @@ pub struct Decoded {
     pub partial: bool,
 }
 
-/// Whether a body after `headers` can be read, as far as its content codings say: there are none, or known ones.
-pub fn is_readable(headers: &Headers) -> bool {
-    codings(headers).is_some()
-}
-
 /// Whether plugins can't read `body` as it came, and [`decode`] may make a text of it.
 pub fn is_needed(headers: &Headers, body: &[u8]) -> bool {
     let encoded = headers.get("content-encoding").is_some() && !body.is_empty();

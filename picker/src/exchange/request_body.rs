@@ -1,4 +1,4 @@
-//! A request's body that is held for a decision: how long it may be, what memory it may take, and how slow it may come.
+//! A request's body that is held for a decision: how much of it is read, what memory it may take, and how slow it may come.
 
 use bytes::Bytes;
 use picker_core::{Refusal, RefusalKind};
@@ -18,82 +18,108 @@ pub struct RequestBody<'a> {
     limits: &'a Limits,
     buffer: BodyBuffer,
     share: BodyShare<'a>,
-    /// The length at which the clock is set again.
+    announced: Option<usize>,
+    /// The length at which there is time again.
     pace: usize,
     due: Option<Instant>,
-    /// Whether it may be as long as it likes, because only its beginning is read.
-    beginning: bool,
 }
 
-/// Why a body is not read on.
+/// Why a body is not read to its end. What was read of it is its beginning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TooMuch {
-    /// It is longer than the limit.
-    TooLarge,
+pub enum Cut {
+    /// It is longer than [`Limits::max_body`].
+    TooLong,
     /// The bodies of all requests together take what they may.
-    Overloaded,
+    NoRoom,
+    /// The rest of it does not come in time.
+    TooSlow,
 }
 
-impl TooMuch {
-    /// The refusal of its request.
+impl Cut {
+    /// The reason in a word, as the label of metrics carries it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TooLong => "too-long",
+            Self::NoRoom => "no-room",
+            Self::TooSlow => "too-slow",
+        }
+    }
+
+    /// The refusal of a request that is not decided by the beginning of its body.
     pub fn refusal(self, limits: &Limits) -> Refusal {
         match self {
-            Self::TooLarge => {
+            Self::TooLong => {
                 let limit = limits.max_body;
                 let message = format!("the request body is longer than {limit} bytes; send a shorter one");
                 Refusal::with(RefusalKind::TooLarge, message)
             }
-            Self::Overloaded => RefusalKind::Overloaded.into(),
+            Self::NoRoom => RefusalKind::Overloaded.into(),
+            Self::TooSlow => RefusalKind::TooSlow.into(),
         }
     }
 }
 
 impl<'a> RequestBody<'a> {
-    /// A body after headers of about `headers` bytes, with its announced length. Of one whose `beginning` is read no
-    /// more is wanted than what is pushed.
+    /// A body after headers of about `headers` bytes, with its announced length.
     ///
     /// # Errors
-    /// When it is announced to be too long, or there is no room even for the headers.
-    pub fn expect(
-        limits: &'a Limits,
-        headers: usize,
-        announced: Option<usize>,
-        beginning: bool,
-    ) -> Result<Self, TooMuch> {
-        if !beginning && announced.is_some_and(|length| length > limits.max_body) {
-            return Err(TooMuch::TooLarge);
-        }
+    /// When there is no room even for the headers.
+    pub fn expect(limits: &'a Limits, headers: usize, announced: Option<usize>) -> Result<Self, Cut> {
         let mut share = limits.budget.share();
-        if !share.take(headers) {
-            return Err(TooMuch::Overloaded);
+        if !share.take_head(headers) {
+            return Err(Cut::NoRoom);
         }
         let buffer = BodyBuffer::expecting(announced, limits.max_body);
-        // Nothing is held yet, so there is no hurry; and a body of a single chunk needs no clock.
-        Ok(Self { limits, buffer, share, pace: 1, due: None, beginning })
+        Ok(Self { limits, buffer, share, announced, pace: 1, due: None })
     }
 
-    /// When the next chunk has to be here; `None` while there is no hurry.
-    pub fn due(&self) -> Option<Instant> {
-        self.due
+    /// The length that the client announced.
+    pub fn announced(&self) -> Option<usize> {
+        self.announced
     }
 
-    /// Adds a chunk.
+    /// When more of it has to be here, if it is waited for from now on: what is there at once needs no clock.
+    pub fn due(&mut self) -> Instant {
+        *self.due.get_or_insert_with(|| Instant::now() + self.limits.body_timeout)
+    }
+
+    /// When all of it has to be here, if it is waited for from now on and comes as one: as long as it may take in chunks.
+    pub fn due_as_one(&mut self) -> Instant {
+        let pieces = self.announced.unwrap_or(self.limits.max_body) / PACE + 1;
+        let longest = self.limits.body_timeout.saturating_mul(u32::try_from(pieces).unwrap_or(u32::MAX));
+        *self.due.get_or_insert_with(|| Instant::now() + longest)
+    }
+
+    /// Takes a chunk, or as much of it as is read.
     ///
     /// # Errors
-    /// When it becomes too long, or there is no room for it.
-    pub fn push(&mut self, chunk: Bytes) -> Result<(), TooMuch> {
-        if !self.beginning && self.buffer.len() + chunk.len() > self.limits.max_body {
-            return Err(TooMuch::TooLarge);
+    /// When it becomes too long, or there is no room for the chunk. What was not taken is left in it.
+    pub fn push(&mut self, chunk: &mut Bytes) -> Result<(), Cut> {
+        let most = self.limits.max_body.saturating_sub(self.buffer.len());
+        if chunk.len() > most {
+            let whole = chunk.clone();
+            let mut taken = chunk.split_to(most);
+            self.hold(&mut taken).inspect_err(|_| *chunk = whole)?;
+            return Err(Cut::TooLong);
         }
+        self.hold(chunk)
+    }
+
+    fn hold(&mut self, chunk: &mut Bytes) -> Result<(), Cut> {
         let share = &mut self.share;
         if !self.buffer.push(chunk, |bytes| share.take(bytes)) {
-            return Err(TooMuch::Overloaded);
+            return Err(Cut::NoRoom);
         }
         if self.buffer.len() >= self.pace {
             self.pace = self.buffer.len() + PACE;
-            self.due = Some(Instant::now() + self.limits.body_timeout);
+            self.due = None;
         }
         Ok(())
+    }
+
+    /// Takes a place in the budget for so many more bytes, which go on unread; returns false when there is none.
+    pub fn charge(&mut self, bytes: usize) -> bool {
+        self.share.take(bytes)
     }
 
     /// Its length so far.

@@ -4,14 +4,16 @@
 //!
 //! | mode | Envoy | the destination is in |
 //! |---|---|---|
-//! | `FULL_DUPLEX_STREAMED` | sends the body while it waits; nothing goes on but what it gets back | the reply to the headers, held until the body is here |
-//! | `BUFFERED` | waits for the reply to the headers, then sends the whole body; the headers wait too | the reply to the body |
-//! | `BUFFERED_PARTIAL` | the same with the beginning of the body, up to its buffer limit | the reply to the body |
+//! | `FULL_DUPLEX_STREAMED` | sends the body while it waits; nothing goes on but what it gets back | the reply to the headers, held until the body is here, or as much of it as is read |
+//! | `BUFFERED` | waits for the reply to the headers, then holds them and sends the whole body; unless the reply says `CONTINUE_AND_REPLACE`: then headers and body go on, and nothing more of the request is sent | the reply to the body, or one to the headers that says so |
+//! | `BUFFERED_PARTIAL` | the same with the beginning of the body, up to its buffer limit | the same |
 //! | `STREAMED` | waits for the reply to the headers, and sends them on at once: a later change is lost | the reply to the headers, decided without the body |
 //! | `STREAMED` with `send_body_without_waiting_for_header_response` | sends the body while it waits, and stops reading at its buffer limit | the reply to the headers, held until the body is here or [`EARLY`] bytes of it |
 //! | `NONE` | waits for the reply to the headers | the reply to the headers, decided without the body |
+//!
+//! Whatever the mode, a body that may follow the answer, or that nothing could be read of, is not waited for
+//! ([`is_awaited`](crate::exchange::is_awaited)).
 
-use picker_core::Needs;
 use picker_proto::ProcessingRequest;
 use picker_proto::processing_mode::BodySendMode;
 
@@ -65,9 +67,9 @@ impl Modes {
         )
     }
 
-    /// What to read of a request that has a body, for a strategy with these needs.
-    pub(super) fn wait(self, needs: Needs) -> Wait {
-        if !needs.has(Needs::BODY) {
+    /// What to read of a request that has a body, if one is `awaited`.
+    pub(super) fn wait(self, awaited: bool) -> Wait {
+        if !awaited {
             return Wait::No;
         }
         match self.request {
@@ -78,5 +80,10 @@ impl Modes {
             BodySendMode::BufferedPartial => Wait::Message { partial: true },
             BodySendMode::FullDuplexStreamed => Wait::Chunks,
         }
+    }
+
+    /// Whether the gateway would hold a request until it has read its body, though the reply to the headers is the route.
+    pub(super) fn holds_back(self) -> bool {
+        matches!(self.request, BodySendMode::Buffered | BodySendMode::BufferedPartial)
     }
 }

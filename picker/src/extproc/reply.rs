@@ -6,6 +6,7 @@ use picker_core::request::Headers;
 use picker_core::{Edits, Flight, Hot};
 use picker_proto::body_mutation::Mutation;
 use picker_proto::build::{metadata, text as value, within};
+use picker_proto::common_response::ResponseStatus;
 use picker_proto::field_value::Kind as FieldKind;
 use picker_proto::header_value_option::HeaderAppendAction;
 use picker_proto::processing_response::Response;
@@ -66,6 +67,14 @@ impl Route {
     /// In answer to the headers.
     pub(super) fn in_headers(mut self) -> ProcessingResponse {
         let response = self.common(None);
+        with(Response::RequestHeaders(HeadersResponse { response }), self.metadata)
+    }
+
+    /// In answer to headers that would wait for the body: they and the body go on, and the gateway shows no more of the
+    /// request. Without a body in its answer nothing is replaced.
+    pub(super) fn letting_go(mut self) -> ProcessingResponse {
+        let status = ResponseStatus::ContinueAndReplace.into();
+        let response = self.common(None).map(|common| CommonResponse { status, ..common });
         with(Response::RequestHeaders(HeadersResponse { response }), self.metadata)
     }
 

@@ -1,20 +1,25 @@
 //! Reading a request's body before the decision, and sending bodies on.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures::Stream;
+use picker_core::Refusal;
 use picker_core::edits::Splice;
-use picker_core::{Refusal, RefusalKind};
 use picker_proto::processing_request::Request;
 use picker_proto::{ProcessingRequest, StreamedBodyResponse};
-use tokio::time::timeout_at;
 use tonic::{Code, Status};
 
 use super::body_mode::{EARLY, Wait};
+use super::patience::Patience;
 use super::reply;
 use super::request_head::RequestHead;
 use super::wire::Wire;
-use crate::exchange::{BodyShare, RequestBody, TooMuch};
-use crate::pool::Pool;
+use crate::exchange::{BodyShare, Cut, RequestBody};
+use crate::pool::{Limits, Pool};
 
 /// The most bytes of a body in one message of full duplex: every gateway takes them.
 const PIECE: usize = 62_000;
@@ -23,12 +28,23 @@ const PIECE: usize = 62_000;
 #[derive(Debug, Default)]
 pub(super) struct Body<'a> {
     pub bytes: Bytes,
+    /// What came after them and was not read. Rare, and the less room for it the more requests may wait.
+    pub rest: Option<Box<Bytes>>,
     /// The bytes' place in the budget, kept until they have gone on.
     pub held: Option<BodyShare<'a>>,
-    /// Whether a part of it was not shown.
+    /// Whether a part of it was not shown, or not read.
     pub partial: bool,
+    /// Why it was not read to its end, if not because of the gateway.
+    pub cut: Option<Cut>,
     pub end: End,
     pub shown: Shown,
+}
+
+impl Body<'_> {
+    /// Nothing of a body that would have been read.
+    fn unread(cut: Cut) -> Self {
+        Self { partial: true, cut: Some(cut), ..Self::default() }
+    }
 }
 
 /// What the gateway showed beyond the headers, and so waits to be answered for.
@@ -85,43 +101,77 @@ where
     if head.ends {
         return Ok(Body { end: End::Body, ..Body::default() });
     }
-    let (partial, enough) = match wait {
+    let limits: &Limits = &pool.limits;
+    let (as_one, partial, enough) = match wait {
         Wait::No => return Ok(Body::default()),
-        Wait::Message { partial } => (partial, 0),
-        Wait::Chunks => (false, usize::MAX),
-        Wait::EarlyChunks => (true, EARLY),
+        Wait::Message { partial } => (true, partial, 0),
+        Wait::Chunks => (false, false, usize::MAX),
+        Wait::EarlyChunks => (false, true, EARLY),
     };
-    let limits = &*pool.limits;
-    let refused = |much: TooMuch| Unread::Refused(much.refusal(limits));
+    let refused = |cut: Cut| Unread::Refused(cut.refusal(limits));
     // A message over the limit of messages can only be a body.
     let failed = |status: Status| match status.code() {
-        Code::OutOfRange => refused(TooMuch::TooLarge),
+        Code::OutOfRange => refused(Cut::TooLong),
         _ => Unread::Failed(status),
     };
+    let announced = head.content_length();
     // Only the beginning of a long body may be shown.
-    let mut body =
-        RequestBody::expect(limits, head.size(), head.content_length(), partial).map_err(refused)?;
-    if enough == 0 {
+    if !partial && announced.is_some_and(|length| length > limits.max_body) {
+        if limits.refuse_longer {
+            return Err(refused(Cut::TooLong));
+        }
+        // A gateway that holds bodies would have to hold all of this one.
+        if as_one {
+            return Ok(Body::unread(Cut::TooLong));
+        }
+    }
+    let mut body = match RequestBody::expect(limits, head.size(), announced) {
+        Ok(body) => body,
+        Err(cut) => return Ok(Body::unread(cut)),
+    };
+    if as_one {
         wire.send(reply::headers_before_body(&pool.hot, &head.headers)).await;
     }
-    let mut messages = 0;
+    let timer = pin!(None);
+    let mut patience = Patience::new(&pool.traffic.waiting, timer);
+    let (mut messages, mut rest, mut cut) = (0, None, None);
     let end = loop {
-        let next = match body.due() {
-            None => wire.next().await,
-            Some(due) => timeout_at(due, wire.next())
-                .await
-                .map_err(|_| Unread::Refused(RefusalKind::TooSlow.into()))?,
+        let next = poll_fn(|cx| {
+            if let Poll::Ready(next) = wire.poll_next(cx) {
+                return Poll::Ready(Some(next));
+            }
+            let due = if as_one { body.due_as_one() } else { body.due() };
+            let tell = |now| tell(head, &body, due.saturating_duration_since(now));
+            patience.poll(cx, due, tell).map(|()| None)
+        });
+        let Some(next) = next.await else {
+            // What was announced does not come any more. Else the client may wait for an answer before it goes on.
+            if as_one || body.announced().is_some() {
+                return Err(refused(Cut::TooSlow));
+            }
+            cut = Some(Cut::TooSlow);
+            break End::Open;
         };
         let Some(message) = next.map_err(failed)? else { return Err(Unread::Gone) };
         head.learn(message.metadata_context.as_ref());
         match message.request {
-            Some(Request::RequestBody(chunk)) => {
-                body.push(chunk.body).map_err(refused)?;
+            Some(Request::RequestBody(mut chunk)) => {
                 messages += 1;
+                cut = body.push(&mut chunk.body).err();
+                if cut == Some(Cut::TooLong) && limits.refuse_longer && !partial {
+                    return Err(refused(Cut::TooLong));
+                }
+                // The other gateways have what they showed, and need nothing back.
+                if let Some(cut) = cut.filter(|_| wait == Wait::Chunks) {
+                    if cut == Cut::NoRoom || !body.charge(chunk.body.len()) {
+                        return Err(refused(Cut::NoRoom));
+                    }
+                    rest = Some(Box::new(chunk.body));
+                }
                 if chunk.end_of_stream {
                     break End::Body;
                 }
-                if body.len() >= enough {
+                if cut.is_some() || body.len() >= enough {
                     break End::Open;
                 }
             }
@@ -138,9 +188,26 @@ where
         Wait::Chunks => Shown::Duplex,
         Wait::EarlyChunks => Shown::Chunks(messages),
     };
-    let partial = partial && end == End::Open;
+    let partial = cut.is_some() || partial && end == End::Open;
     let (bytes, held) = body.finish();
-    Ok(Body { bytes, held: Some(held), partial, end, shown })
+    Ok(Body { bytes, rest, held: Some(held), partial, cut, end, shown })
+}
+
+/// Says in the log what a request waits for, if it does so for `left` more at most.
+fn tell(head: &RequestHead, body: &RequestBody<'_>, left: Duration) {
+    // A client chose them: without its queries, which may hold secrets, and of a bounded length.
+    let short = |text: &str| text[..text.floor_char_boundary(100)].to_owned();
+    let header = |name| short(head.headers.text(name).unwrap_or_default());
+    tracing::warn!(
+        method = header(":method"),
+        path = short(head.headers.path()),
+        content_type = header("content-type"),
+        request_id = header("x-request-id"),
+        announced = body.announced(),
+        came = body.len(),
+        seconds_left = left.as_secs(),
+        "a request has waited for 5 seconds for the rest of its body"
+    );
 }
 
 /// Pieces of `body` to send on, the last of which says whether the body ends. They are slices of it.

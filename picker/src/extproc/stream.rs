@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
-use picker_core::Refusal;
 use picker_core::edits::Splice;
+use picker_core::{Needs, Refusal};
 use picker_proto::ProcessingRequest;
+use picker_proto::processing_mode::BodySendMode;
 use picker_proto::processing_request::Request as Part;
 use tokio::time::timeout;
 use tonic::Status;
@@ -18,7 +19,7 @@ use super::request_body::{self, Body, End, Shown, Unread};
 use super::request_head::RequestHead;
 use super::response_phase::ResponsePhase;
 use super::wire::Wire;
-use crate::exchange::{Exchange, Incoming, decode};
+use crate::exchange::{Cut, Exchange, Incoming, decode, is_awaited};
 use crate::pool::Pool;
 
 /// How long what is left of a refused request is read.
@@ -35,7 +36,7 @@ where
         exchange.account.nothing();
         return Ok(());
     };
-    let modes = Modes::of(&first);
+    let mut modes = Modes::of(&first);
     if first.observability_mode {
         exchange.account.nothing();
         while wire.next().await?.is_some() {}
@@ -61,7 +62,7 @@ where
             return refuse(&mut wire, &refusal).await;
         }
     };
-    let wait = modes.wait(strategy.needs);
+    let wait = modes.wait(strategy.needs.has(Needs::BODY) && is_awaited(&head.headers));
     let mut body = match request_body::read(&mut wire, &mut head, wait, &pool).await {
         Ok(body) => body,
         Err(unread) => {
@@ -97,7 +98,11 @@ where
         partial: body.partial || decoded.as_ref().is_some_and(|decoded| decoded.partial),
         subset: head.subset.as_deref(),
     };
-    let decided = if strategy.prepares() {
+    if let Some(cut) = body.cut {
+        exchange.account.cut(cut);
+    }
+    // What there is no room for waits for nothing.
+    let decided = if strategy.prepares() && body.cut != Some(Cut::NoRoom) {
         exchange.decide_prepared(strategy, incoming).await
     } else {
         exchange.decide(strategy, incoming)
@@ -126,7 +131,12 @@ where
             route.remove("content-encoding");
         }
     }
-    answer(&mut wire, route, body, splices).await;
+    if body.shown == Shown::Nothing && end == End::Open && modes.holds_back() {
+        modes.request = BodySendMode::None;
+        wire.send(route.letting_go()).await;
+    } else {
+        answer(&mut wire, route, body, splices).await;
+    }
     let mut phase = ResponsePhase::new(modes, Some(response), end);
     phase.run(&mut wire, None, &mut exchange.account).await
 }
@@ -137,11 +147,11 @@ where
     S: Stream<Item = Result<ProcessingRequest, Status>> + Unpin,
 {
     // The bytes' place in the budget is free again when the last of them has gone on.
-    let Body { bytes, held: _held, end, shown, .. } = body;
-    let trailers = end == End::Trailers;
+    let Body { bytes, rest, held: _held, end, shown, partial, .. } = body;
+    let (trailers, ends) = (end == End::Trailers, end == End::Body);
     match shown {
         Shown::Nothing => wire.send(route.in_headers()).await,
-        Shown::Message if splices.is_empty() || body.partial => return wire.send(route.in_body(None)).await,
+        Shown::Message if splices.is_empty() || partial => return wire.send(route.in_body(None)).await,
         Shown::Message => {
             let new: Vec<u8> = request_body::spliced(&bytes, splices).flatten().collect();
             return wire.send(route.in_body(Some(new.into()))).await;
@@ -155,18 +165,22 @@ where
                 wire.send(reply::body(Side::Request)).await;
             }
         }
-        Shown::Duplex if splices.is_empty() => {
+        Shown::Duplex => {
             wire.send(route.in_headers()).await;
-            if !(trailers && bytes.is_empty()) {
-                for piece in request_body::pieces(bytes, !trailers) {
+            let last = ends && rest.is_none();
+            if !splices.is_empty() {
+                for piece in request_body::spliced_pieces(&bytes, splices, last) {
+                    wire.send(reply::piece(Side::Request, piece)).await;
+                }
+            } else if last || !bytes.is_empty() {
+                for piece in request_body::pieces(bytes, last) {
                     wire.send(reply::piece(Side::Request, piece)).await;
                 }
             }
-        }
-        Shown::Duplex => {
-            wire.send(route.in_headers()).await;
-            for piece in request_body::spliced_pieces(&bytes, splices, !trailers) {
-                wire.send(reply::piece(Side::Request, piece)).await;
+            if let Some(rest) = rest {
+                for piece in request_body::pieces(*rest, ends) {
+                    wire.send(reply::piece(Side::Request, piece)).await;
+                }
             }
         }
     }

@@ -12,6 +12,7 @@ mod modes;
 mod refusals;
 mod swaps;
 mod usage;
+mod waits;
 mod words;
 
 use std::net::SocketAddr;
@@ -84,6 +85,7 @@ impl Fixture {
         let metrics = Metrics::new(shared.clone());
         let limits = Limits {
             max_body: MAX_BODY,
+            refuse_longer: false,
             body_timeout: BODY_TIMEOUT,
             subset_filter: true,
             budget: BodyBudget::new(MAX_HELD),
@@ -99,6 +101,13 @@ impl Fixture {
             limits,
         };
         Self { pool: Arc::new(pool), metrics }
+    }
+
+    /// The same with other limits.
+    fn limited(mut self, change: impl FnOnce(&mut Limits)) -> Self {
+        let pool = Arc::get_mut(&mut self.pool).unwrap();
+        change(Arc::get_mut(&mut pool.limits).unwrap());
+        self
     }
 
     fn revision(&self) -> String {

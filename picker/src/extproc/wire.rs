@@ -41,6 +41,14 @@ impl<S: Stream<Item = Result<ProcessingRequest, Status>> + Unpin> Wire<S> {
         self.requests.next().await.transpose()
     }
 
+    /// The same for who waits for something else, too.
+    pub(super) fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<ProcessingRequest>, Status>> {
+        self.requests.poll_next_unpin(cx).map(Option::transpose)
+    }
+
     /// Answers, and waits until there is room for another answer. The answer is in the outbox before anything is
     /// awaited, so that exchanges keep no room for it.
     pub(super) fn send(&mut self, answer: impl Into<ProcessingResponse>) -> impl Future<Output = ()> {

@@ -10,7 +10,7 @@ use picker_core::view::Reading;
 use serde_json::json;
 
 use super::*;
-use crate::exchange::{Exchange, Incoming, RequestBody, TooMuch};
+use crate::exchange::{Cut, Exchange, Incoming, RequestBody};
 use crate::metrics::{self, Metrics};
 use crate::view;
 
@@ -19,6 +19,7 @@ const POOLS: usize = 8;
 fn pools(budget: usize) -> (Vec<Pool>, Vec<Metrics>) {
     let limits = Arc::new(Limits {
         max_body: 1 << 20,
+        refuse_longer: false,
         body_timeout: Duration::from_secs(30),
         subset_filter: true,
         budget: BodyBudget::new(budget),
@@ -125,11 +126,13 @@ async fn a_request_wakes_its_pool_and_no_other() {
 #[test]
 fn the_memory_for_bodies_is_that_of_the_process() {
     let (pools, _) = pools(400_000);
-    let body = |pool: usize| RequestBody::expect(&pools[pool].limits, 100, None, false);
+    let body = |pool: usize| RequestBody::expect(&pools[pool].limits, 100, None);
     let mut first = body(0).unwrap();
-    first.push(Bytes::from(vec![0; 349_000])).unwrap();
+    first.push(&mut Bytes::from(vec![0; 349_000])).unwrap();
     let mut second = body(7).unwrap();
-    assert_eq!(second.push(Bytes::from(vec![0; 300_000])), Err(TooMuch::Overloaded));
+    let mut chunk = Bytes::from(vec![0; 300_000]);
+    assert_eq!(second.push(&mut chunk), Err(Cut::NoRoom));
+    assert_eq!(chunk.len(), 300_000);
     drop(first);
-    assert_eq!(second.push(Bytes::from(vec![0; 300_000])), Ok(()));
+    assert_eq!(second.push(&mut chunk), Ok(()));
 }

@@ -116,6 +116,40 @@ fn text_with_halves(bytes: &[u8], mut at: usize) -> Result<(), BadBody> {
 }
 
 const INFINITY: &[u8] = b"Infinity";
+
+/// Calls `field` for each field of the JSON object that begins in `bytes`, as [`object`] does, and whether its value is
+/// whole; up to the first thing that is wrong, or the end. Of a string or an array that is cut off there is what is left.
+pub(super) fn beginning(bytes: &[u8], mut field: impl FnMut(&[u8], bool, Value, bool)) {
+    // A character may be cut, too.
+    let text = simdutf8::compat::from_utf8(bytes).map_or_else(|e| &bytes[..e.valid_up_to()], str::as_bytes);
+    let pos = if text.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let controls = text.iter().fold(u8::MAX, |least, b| least.min(*b)) < b' ';
+    let mut scan = Scan { bytes: text, pos, controls, media: false };
+    scan.space();
+    if !scan.eat(b'{') {
+        return;
+    }
+    scan.space();
+    while let Ok((name, escapes)) = scan.key() {
+        let start = scan.pos;
+        match scan.value() {
+            // A number at the end may go on.
+            Ok(value) if value.kind == Kind::Number && scan.pos == text.len() => return,
+            Ok(value) => field(&text[name], escapes, value, true),
+            Err(_) => {
+                if let Some(value) = scan.cut(start) {
+                    field(&text[name], escapes, value, false);
+                }
+                return;
+            }
+        }
+        scan.space();
+        if scan.comma(Bracket::Curly).is_err() {
+            return;
+        }
+    }
+}
+
 const CONTROL: &str = "a control character in a string must be escaped";
 
 struct Scan<'a> {
@@ -169,6 +203,18 @@ impl Scan<'_> {
             _ => self.plain_value()?,
         };
         Ok(Value { kind, inner: start..self.pos, media: self.media })
+    }
+
+    /// What there is of a string or array that begins at `start` and was cut off where the bytes end.
+    fn cut(&self, start: usize) -> Option<Value> {
+        let end = self.bytes.len();
+        let rest = self.bytes.get(start + 1..).filter(|_| self.pos >= end)?;
+        let (kind, skipped) = match self.bytes[start] {
+            b'"' => (Kind::String { escapes: memchr::memchr(b'\\', rest).is_some() }, 0),
+            b'[' => (Kind::Array, rest.iter().take_while(|b| b" \n\r\t".contains(b)).count()),
+            _ => return None,
+        };
+        Some(Value { kind, inner: start + 1 + skipped..end, media: self.media })
     }
 
     /// An array or object with all that is in it, from its bracket on. Returns where its first element

@@ -128,6 +128,49 @@ fn content_parts_with_media_are_seen(#[case] path: &str, #[case] body: &str, #[c
     assert_eq!(request(path, body).unwrap().content.multimodal, multimodal);
 }
 
+/// What plugins see of a request of which only the beginning is there.
+fn see_beginning(path: &str, body: &str) -> Seen {
+    let headers = headers(path, "application/json");
+    let content = parse_beginning(&headers, body.as_bytes());
+    let body = Bytes::copy_from_slice(body.as_bytes());
+    seen(&Request { headers, body, content, priority: 0 })
+}
+
+#[rstest]
+#[case::whole(r#"{"model":"m","messages":[1,2],"stream":true}"#, Some("m"), &["1,2"], true)]
+#[case::after_a_field(r#"{"model":"m","messages":[1,2],"str"#, Some("m"), &["1,2"], false)]
+#[case::after_a_comma(r#"{"model":"m","messages":[1,2],"#, Some("m"), &["1,2"], false)]
+#[case::in_messages(r#"{"model":"m","messages":[ {"role":"user","content":"Hel"#, Some("m"), &[r#"{"role":"user","content":"Hel"#], false)]
+#[case::in_an_escape(r#"{"messages":["a\u00"#, None, &[r#""a\u00"#], false)]
+#[case::at_a_bracket(r#"{"model":"m","messages":["#, Some("m"), &[], false)]
+#[case::in_the_model(r#"{"messages":[1],"model":"llam"#, None, &["1"], false)]
+#[case::in_a_flag(r#"{"messages":[1],"stream":tru"#, None, &["1"], false)]
+#[case::at_the_end_of_a_flag(r#"{"messages":[1],"stream":true"#, None, &["1"], true)]
+#[case::at_the_end_of_an_array(r#"{"messages":[1,2]"#, None, &["1,2"], false)]
+#[case::in_an_object(r#"{"messages":[1],"metadata":{"messages":[2"#, None, &["1"], false)]
+#[case::in_a_name(r#"{"mess"#, None, &[], false)]
+#[case::broken(r#"{"model":"m","messages":[1,]}"#, Some("m"), &[], false)]
+#[case::no_text(r#"{"model":7,"messages":[1"#, None, &[], false)]
+#[case::no_object("[1", None, &[], false)]
+fn of_a_beginning_what_is_there_counts(
+    #[case] body: &str,
+    #[case] model: Option<&str>,
+    #[case] prompt: &[&str],
+    #[case] stream: bool,
+) {
+    assert_eq!(see_beginning(CHAT, body), (model.map(Into::into), None, strings(prompt), stream, None));
+}
+
+#[test]
+fn a_beginning_may_end_within_a_character_or_the_text_of_a_prompt() {
+    let headers = headers("/v1/completions", "application/json");
+    let whole = "{\"model\":\"m\",\"prompt\":\"caf\u{e9}".as_bytes();
+    let cut = &whole[..whole.len() - 1];
+    let content = parse_beginning(&headers, cut);
+    let request = Request { headers, body: Bytes::copy_from_slice(cut), content, priority: 0 };
+    assert_eq!((request.model(), request.prompt().collect::<Vec<_>>()), (Some("m"), vec![&b"caf"[..]]));
+}
+
 #[test]
 fn escapes_are_resolved_in_names_and_in_text() {
     let body = r#"{"mod\u0065l":"a\/b\ud83d\ude00","cache_salt":"\"","\u0073tream":true}"#;
@@ -500,6 +543,21 @@ proptest! {
     fn reads_what_a_tree_reader_reads(body in any_object(), pretty: bool) {
         let text = if pretty { serde_json::to_string_pretty(&body) } else { serde_json::to_string(&body) };
         check_against_tree(&body, &text.unwrap())?;
+    }
+
+    /// A prefix is enough for a prefix: the prompt of a beginning is the beginning of the prompt.
+    #[test]
+    fn of_a_beginning_as_much_as_of_the_whole(body in any_object(), at in any::<prop::sample::Index>()) {
+        let whole = serde_json::to_string(&body).unwrap();
+        let at = whole.floor_char_boundary(at.index(whole.len() + 1));
+        for path in [CHAT, "/v1/completions", "/generate"] {
+            let Ok(all) = request(path, &whole) else { continue };
+            let (model, salt, prompt, _, _) = see_beginning(path, &whole[..at]);
+            prop_assert!(model.is_none() || model == seen(&all).0);
+            prop_assert!(salt.is_none() || salt == seen(&all).1);
+            let parts = seen(&all).2;
+            prop_assert!(prompt.iter().all(|part| parts.iter().any(|all| all.starts_with(&**part))));
+        }
     }
 
     #[test]

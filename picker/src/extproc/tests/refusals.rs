@@ -17,7 +17,7 @@ use tonic::Code;
 use super::client::Picker;
 use super::client::Step::{Get, Send};
 use super::words::*;
-use super::{BODY_TIMEOUT, Fixture, MAX_BODY, MAX_HELD, at_random, by_adapter};
+use super::{BODY_TIMEOUT, Fixture, MAX_BODY, at_random, by_adapter};
 use crate::extproc::grpc::process;
 
 const RED: &str = "10.0.0.1:8000";
@@ -93,9 +93,7 @@ async fn a_subset_that_allows_nobody() {
 
 #[tokio::test]
 async fn a_subset_that_is_not_looked_at() {
-    let mut fixture = Fixture::new(Some(at_random()), &[RED]);
-    let pool = std::sync::Arc::get_mut(&mut fixture.pool).unwrap();
-    std::sync::Arc::get_mut(&mut pool.limits).unwrap().subset_filter = false;
+    let fixture = Fixture::new(Some(at_random()), &[RED]).limited(|limits| limits.subset_filter = false);
     let only = Routed { destination: RED, revision: fixture.revision(), removed: Vec::new() };
     let headers = with_metadata(
         first(chat(), true, NoBody, NoBody),
@@ -189,8 +187,9 @@ async fn what_claims_nothing_is_routed_whatever_it_is() {
 }
 
 #[tokio::test]
-async fn bodies_over_the_limit() {
-    let picker = picker(&[RED]).await;
+async fn bodies_over_the_limit_where_they_are_refused() {
+    let fixture = Fixture::new(Some(by_adapter()), &[RED]).limited(|limits| limits.refuse_longer = true);
+    let picker = Picker::start(fixture).await;
     let half = Bytes::from(vec![b' '; MAX_BODY / 2 + 1]);
     // As they come in.
     picker
@@ -243,13 +242,14 @@ async fn bodies_over_the_limit() {
     let only = Routed { destination: RED, revision: fixture.revision(), removed: Vec::new() };
     Picker::start(fixture)
         .await
-        .play(vec![Send(first(announced, false, Buffered, NoBody)), Get(only.in_headers())])
+        .play(vec![Send(first(announced, false, Buffered, NoBody)), Get(only.letting_go())])
         .await;
 }
 
 #[tokio::test]
 async fn bodies_that_are_held_at_once() {
     let fixture = Fixture::new(Some(by_adapter()), &[RED]);
+    let only = Routed { destination: RED, revision: fixture.revision(), removed: Vec::new() };
     let message = "too many large requests are being read; try again later";
     let error = json!({"error": {"message": message, "type": "server_error", "code": "overloaded"}});
     let overloaded = refusal(503, "rejected-overloaded", error, "waypost_overloaded");
@@ -259,13 +259,6 @@ async fn bodies_that_are_held_at_once() {
         tx.unbounded_send(Ok(body(vec![b' '; MAX_BODY], false))).unwrap();
         (tx, process(fixture.pool.clone(), rx))
     };
-    // Headers that wait for a body are held, too.
-    let mut long = chat();
-    long.headers.extend(HeaderMap::from_iter([("cookie", "c".repeat(MAX_HELD))]).headers);
-    let (tx, rx) = futures::channel::mpsc::unbounded();
-    tx.unbounded_send(Ok(first(long, false, FullDuplexStreamed, FullDuplexStreamed))).unwrap();
-    let mut answers = process(fixture.pool.clone(), rx);
-    assert!(matches!(poll!(answers.next()), Poll::Ready(Some(Ok(answer))) if answer == overloaded));
     let (_waits, mut waiting) = begin();
     let (asks, mut asking) = begin();
     assert!(poll!(waiting.next()).is_pending());
@@ -287,57 +280,136 @@ async fn bodies_that_are_held_at_once() {
     assert!(poll!(fourth.next()).is_pending());
     let (_refused, mut fifth) = begin();
     assert!(matches!(poll!(fifth.next()), Poll::Ready(Some(Ok(answer))) if answer == overloaded));
+    // A gateway that has the body goes on with it: it is not read.
+    let (tx, rx) = futures::channel::mpsc::unbounded();
+    tx.unbounded_send(Ok(first(chat(), false, Buffered, FullDuplexStreamed))).unwrap();
+    tx.unbounded_send(Ok(body(vec![b' '; MAX_BODY], true))).unwrap();
+    let mut unread = process(fixture.pool.clone(), rx);
+    assert_eq!(unread.next().await.unwrap().unwrap(), go_on_headers());
+    assert_eq!(unread.next().await.unwrap().unwrap(), only.in_body());
+    assert_eq!(
+        fixture.lines("waypost_picker_cut_bodies_total"),
+        [r#"waypost_picker_cut_bodies_total{reason="no-room"} 1"#]
+    );
 }
 
-#[tokio::test(start_paused = true)]
-async fn bodies_that_get_stuck_while_they_are_held() {
+#[tokio::test]
+async fn headers_without_a_body_hold_no_place_for_ever_and_refuse_nobody() {
     let fixture = Fixture::new(Some(by_adapter()), &[RED]);
+    let only = Routed { destination: RED, revision: fixture.revision(), removed: Vec::new() };
+    let begin = |mode: BodySendMode, cookie: usize| {
+        let headers = with_header(chat(), "cookie", &"c".repeat(cookie));
+        let (tx, rx) = futures::channel::mpsc::unbounded();
+        tx.unbounded_send(Ok(first(headers, false, mode, FullDuplexStreamed))).unwrap();
+        (tx, process(fixture.pool.clone(), rx))
+    };
+    // As many as there is room for wait, with a byte or without.
+    let mut held = Vec::new();
+    loop {
+        let (tx, mut answers) = begin(FullDuplexStreamed, 40_000);
+        match poll!(answers.next()) {
+            Poll::Pending => held.push((tx, answers)),
+            Poll::Ready(answer) => {
+                assert_eq!(answer.unwrap().unwrap(), only.in_headers());
+                break;
+            }
+        }
+    }
+    assert_eq!(held.len(), 2);
+    // There is room for bodies, and one whose headers find none is not refused, whatever gateway brings it.
+    let (tx, mut answers) = begin(FullDuplexStreamed, 0);
+    tx.unbounded_send(Ok(body(vec![b' '; MAX_BODY - 2], false))).unwrap();
+    tx.unbounded_send(Ok(body("{}", true))).unwrap();
+    assert_eq!(answers.next().await.unwrap().unwrap(), only.in_headers());
+    drop(answers);
+    let (tx, mut answers) = begin(FullDuplexStreamed, 40_000);
+    tx.unbounded_send(Ok(body(ask("blue"), true))).unwrap();
+    assert_eq!(answers.next().await.unwrap().unwrap(), only.in_headers());
+    assert_eq!(answers.next().await.unwrap().unwrap(), echo(ask("blue"), true));
+    let (_tx, mut answers) = begin(Buffered, 40_000);
+    assert_eq!(answers.next().await.unwrap().unwrap(), only.letting_go());
+    // Those that wait give their place back.
+    held.clear();
+    let (_tx, mut answers) = begin(FullDuplexStreamed, 40_000);
+    assert!(poll!(answers.next()).is_pending());
+}
+
+fn too_slow() -> ProcessingResponse {
     let message = "the rest of the request body did not come in time; send it faster";
     let error =
         json!({"error": {"message": message, "type": "invalid_request_error", "code": "body-too-slow"}});
-    let too_slow = refusal(408, "rejected-body-too-slow", error, "waypost_body-too-slow");
-    let begin = || {
+    refusal(408, "rejected-body-too-slow", error, "waypost_body-too-slow")
+}
+
+#[tokio::test(start_paused = true)]
+async fn bodies_that_get_stuck_while_they_are_waited_for() {
+    let fixture = Fixture::new(Some(by_adapter()), &[RED]);
+    let only = Routed { destination: RED, revision: fixture.revision(), removed: Vec::new() };
+    let begin = |mode: BodySendMode, announced: Option<&str>| {
+        let headers = announced.map_or_else(chat, |length| with_header(chat(), "content-length", length));
         let (tx, rx) = futures::channel::mpsc::unbounded();
-        tx.unbounded_send(Ok(first(chat(), false, FullDuplexStreamed, FullDuplexStreamed))).unwrap();
+        tx.unbounded_send(Ok(first(headers, false, mode, FullDuplexStreamed))).unwrap();
         (tx, process(fixture.pool.clone(), rx))
     };
-    // Nothing is held: it may take its time.
-    let (silent, mut waiting) = begin();
-    assert!(timeout(10 * BODY_TIMEOUT, waiting.next()).await.is_err());
-    // A chunk now and then is not enough.
-    let began = Instant::now();
-    let drip = async {
-        loop {
-            silent.unbounded_send(Ok(body(" ", false))).unwrap();
-            tokio::time::sleep(BODY_TIMEOUT / 3 * 2).await;
+    for (announced, answer) in [(Some("1000"), too_slow()), (Option::None, only.in_headers())] {
+        // Nothing comes at all.
+        let (_silent, mut waiting) = begin(FullDuplexStreamed, announced);
+        let began = Instant::now();
+        assert_eq!(waiting.next().await.unwrap().unwrap(), answer);
+        assert_eq!(began.elapsed(), BODY_TIMEOUT);
+        // A chunk now and then is not enough.
+        let (silent, mut waiting) = begin(FullDuplexStreamed, announced);
+        let began = Instant::now();
+        let drip = async {
+            loop {
+                silent.unbounded_send(Ok(body(" ", false))).unwrap();
+                tokio::time::sleep(BODY_TIMEOUT / 3 * 2).await;
+            }
+        };
+        tokio::select! {
+            () = drip => unreachable!("it never ends"),
+            next = waiting.next() => assert_eq!(next.unwrap().unwrap(), answer),
         }
-    };
-    tokio::select! {
-        () = drip => unreachable!("it never ends"),
-        answer = waiting.next() => assert_eq!(answer.unwrap().unwrap(), too_slow),
+        assert_eq!(began.elapsed(), BODY_TIMEOUT);
+        if announced.is_none() {
+            // It goes on, and so does what comes later.
+            assert_eq!(waiting.next().await.unwrap().unwrap(), echo("  ", false));
+            silent.unbounded_send(Ok(body("{}", true))).unwrap();
+            assert_eq!(waiting.next().await.unwrap().unwrap(), echo("{}", true));
+        }
+        drop(silent);
+        assert!(waiting.next().await.is_none());
     }
-    assert_eq!(began.elapsed(), BODY_TIMEOUT);
-    drop(silent);
-    assert!(waiting.next().await.is_none());
     // 16 KiB each time are.
-    let (steady, mut waiting) = begin();
+    let (steady, mut waiting) = begin(FullDuplexStreamed, Some("200000"));
     for _ in 0..10 {
         steady.unbounded_send(Ok(body(vec![b' '; 16 << 10], false))).unwrap();
         assert!(timeout(BODY_TIMEOUT / 3 * 2, waiting.next()).await.is_err());
     }
     drop(waiting);
+    // A gateway that buffers shows nothing of a body before its end, so it has the time of all of it.
+    let (_silent, mut waiting) = begin(Buffered, Some("100000"));
+    assert_eq!(waiting.next().await.unwrap().unwrap(), go_on_headers());
+    let began = Instant::now();
+    assert_eq!(waiting.next().await.unwrap().unwrap(), too_slow());
+    assert_eq!(began.elapsed(), 7 * BODY_TIMEOUT);
     assert_eq!(
         fixture.lines("waypost_picker_requests_total"),
         [
-            r#"waypost_picker_requests_total{model="unknown",status="408",reason="body-too-slow"} 1"#,
+            r#"waypost_picker_requests_total{model="unknown",status="none",reason="routed"} 2"#,
+            r#"waypost_picker_requests_total{model="unknown",status="408",reason="body-too-slow"} 3"#,
             r#"waypost_picker_requests_total{model="unknown",status="499",reason="client-closed"} 1"#,
         ]
+    );
+    assert_eq!(
+        fixture.lines("waypost_picker_cut_bodies_total"),
+        [r#"waypost_picker_cut_bodies_total{reason="too-slow"} 2"#]
     );
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_is_left_of_a_refused_request_is_read_for_a_while() {
-    let fixture = Fixture::new(Some(by_adapter()), &[RED]);
+    let fixture = Fixture::new(Some(by_adapter()), &[RED]).limited(|limits| limits.refuse_longer = true);
     let refused = || {
         let (tx, rx) = futures::channel::mpsc::unbounded();
         tx.unbounded_send(Ok(first(chat(), false, FullDuplexStreamed, FullDuplexStreamed))).unwrap();

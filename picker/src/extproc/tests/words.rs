@@ -96,6 +96,13 @@ impl Routed {
         self.with(Response::RequestHeaders(HeadersResponse { response: Some(self.common()) }))
     }
 
+    /// The same, with which a gateway that buffers lets headers and body go on.
+    pub fn letting_go(&self) -> ProcessingResponse {
+        let status = common_response::ResponseStatus::ContinueAndReplace.into();
+        let common = CommonResponse { status, ..self.common() };
+        self.with(Response::RequestHeaders(HeadersResponse { response: Some(common) }))
+    }
+
     pub fn in_body(&self) -> ProcessingResponse {
         self.with(Response::RequestBody(BodyResponse { response: Some(self.common()) }))
     }
@@ -152,6 +159,12 @@ pub fn echo(bytes: impl Into<Bytes>, end: bool) -> ProcessingResponse {
 
 pub fn echo_response(bytes: impl Into<Bytes>, end: bool) -> ProcessingResponse {
     Response::ResponseBody(streamed(bytes.into(), end)).into()
+}
+
+/// The headers with one more.
+pub fn with_header(mut headers: HeaderMap, name: &str, value: &str) -> HeaderMap {
+    headers.headers.extend(HeaderMap::from_iter([(name.to_owned(), value.to_owned())]).headers);
+    headers
 }
 
 /// The bytes and the end of an echoed piece of a request's body.

@@ -1,0 +1,295 @@
+//! Bodies that come only after the answer, and bodies that are too long to be held, through a real Envoy: nobody waits for
+//! each other, in whichever way Envoy sends bodies.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use e2e::tools::{cargo, envoy};
+use e2e::{Progress, paths, until};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+/// Nothing here takes longer on a machine that is not stuck; a deadlock takes for ever.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+#[ignore = "needs Envoy, which `cargo xtask test` brings"]
+async fn nobody_waits_for_a_body_that_comes_after_the_answer() {
+    let outcome = story().await;
+    assert!(outcome.is_ok(), "{:#}", outcome.unwrap_err());
+}
+
+async fn story() -> Result<()> {
+    let progress = Progress::stdout();
+    let cache = paths::cache()?;
+    let envoy = envoy::ready(&cache, &progress).await?;
+    let picker = progress.step("building picker", built()).await?;
+    for mode in ["FULL_DUPLEX_STREAMED", "BUFFERED", "BUFFERED_PARTIAL", "STREAMED", "NONE"] {
+        let gateway = Gateway::start(&envoy, &picker, mode).await?;
+        let exchanges = async {
+            gateway.chat().await.context("a chat")?;
+            gateway.websocket().await.context("a WebSocket")?;
+            gateway.expectation().await.context("Expect: 100-continue")?;
+            gateway.dialogue().await.context("a stream in both directions")?;
+            gateway.upload("multipart/form-data; boundary=x").await.context("an upload")?;
+            gateway.upload("application/json").await.context("a long JSON body")
+        };
+        exchanges.await.with_context(|| format!("bodies in mode {mode}"))?;
+    }
+    Ok(())
+}
+
+/// An Envoy, a picker whose strategy reads bodies, and a model server.
+struct Gateway {
+    address: SocketAddr,
+    _server: JoinSet<()>,
+    _picker: Child,
+    _envoy: Child,
+    _folder: tempfile::TempDir,
+}
+
+impl Gateway {
+    async fn start(envoy: &Path, picker: &Path, mode: &str) -> Result<Self> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        let port = listener.local_addr()?.port();
+        let mut server = JoinSet::new();
+        server.spawn(serve(listener));
+        let [http, admin, grpc, health, pages] = free_ports()?;
+        let folder = tempfile::tempdir()?;
+        let write = |name: &str, text: String| -> Result<String> {
+            let path = folder.path().join(name);
+            fs::write(&path, text)?;
+            Ok(path.display().to_string())
+        };
+        let endpoints =
+            write("endpoints.yaml", format!("endpoints: [{{name: a, address: 127.0.0.1, port: {port}}}]"))?;
+        let sample = fs::read_to_string(paths::checkout().join("config/samples/file-discovery.yaml"))?;
+        let config = write("config.yaml", sample.replace("config/samples/endpoints.yaml", &endpoints))?;
+        let sample = fs::read_to_string(paths::checkout().join("config/envoy/local.yaml"))?;
+        let bootstrap = sample
+            .replace("request_body_mode: FULL_DUPLEX_STREAMED", &format!("request_body_mode: {mode}"))
+            .replace("stat_prefix: inference", "stat_prefix: inference\n          proxy_100_continue: true")
+            .replace("8081", &http.to_string())
+            .replace("9901", &admin.to_string())
+            .replace("9002", &grpc.to_string());
+        let bootstrap = write("envoy.yaml", bootstrap)?;
+        let picker = started(
+            picker,
+            &[
+                format!("--config-file={config}"),
+                format!("--grpc-port={grpc}"),
+                format!("--grpc-health-port={health}"),
+                format!("--metrics-port={pages}"),
+            ],
+        )?;
+        let args = ["-c", &bootstrap, "--log-level", "error", "--use-dynamic-base-id"];
+        let envoy = started(envoy, &args.map(str::to_owned))?;
+        let address = SocketAddr::from(([127, 0, 0, 1], http));
+        let gateway = Self { address, _server: server, _picker: picker, _envoy: envoy, _folder: folder };
+        until("the first answer", PATIENCE, || gateway.chat()).await?;
+        Ok(gateway)
+    }
+
+    async fn send(&self, request: &str) -> Result<BufReader<TcpStream>> {
+        let mut stream = TcpStream::connect(self.address).await?;
+        stream.write_all(request.as_bytes()).await?;
+        Ok(BufReader::new(stream))
+    }
+
+    /// A short request with its body, which is waited for.
+    async fn chat(&self) -> Result<()> {
+        let body = r#"{"model":"m","messages":[{"role":"user","content":"Hello"}]}"#;
+        let mut stream = self.send(&(post("application/json", body.len()) + "\r\n" + body)).await?;
+        answered(&mut stream, body.len()).await
+    }
+
+    async fn websocket(&self) -> Result<()> {
+        let request = "GET /v1/realtime HTTP/1.1\r\nhost: models\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\
+            sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        let mut stream = self.send(request).await?;
+        let head = head(&mut stream).await?;
+        ensure!(head.starts_with("HTTP/1.1 101"), "{head}");
+        for frame in ["first", "second"] {
+            stream.write_all(frame.as_bytes()).await?;
+            expect(&mut stream, frame).await?;
+        }
+        Ok(())
+    }
+
+    async fn expectation(&self) -> Result<()> {
+        const LENGTH: usize = 2_200_000;
+        let request = post("application/json", LENGTH) + "expect: 100-continue\r\n\r\n";
+        let mut stream = self.send(&request).await?;
+        let first = head(&mut stream).await?;
+        ensure!(first.starts_with("HTTP/1.1 100"), "{first}");
+        stream.write_all(&vec![b' '; LENGTH]).await?;
+        answered(&mut stream, LENGTH).await
+    }
+
+    async fn dialogue(&self) -> Result<()> {
+        let request = "POST /inference.GRPCInferenceService/ModelStreamInfer HTTP/1.1\r\nhost: models\r\n\
+            content-type: application/grpc\r\ntransfer-encoding: chunked\r\n\r\n5\r\nfirst\r\n";
+        let mut stream = self.send(request).await?;
+        let head = head(&mut stream).await?;
+        ensure!(head.starts_with("HTTP/1.1 200"), "{head}");
+        expect(&mut stream, "5\r\nfirst\r\n").await?;
+        stream.write_all(b"6\r\nsecond\r\n").await?;
+        expect(&mut stream, "6\r\nsecond\r\n").await?;
+        stream.write_all(b"0\r\n\r\n").await?;
+        expect(&mut stream, "0\r\n\r\n").await
+    }
+
+    /// More than the picker holds of a body, and than Envoy does.
+    async fn upload(&self, kind: &str) -> Result<()> {
+        const LENGTH: usize = 20_000_000;
+        let stream = self.send(&(post(kind, LENGTH) + "\r\n")).await?;
+        let (reader, mut writer) = tokio::io::split(stream);
+        let send = async {
+            writer.write_all(&vec![b' '; LENGTH]).await?;
+            Ok::<_, anyhow::Error>(())
+        };
+        let mut reader = BufReader::new(reader);
+        tokio::try_join!(send, answered(&mut reader, LENGTH))?;
+        Ok(())
+    }
+}
+
+fn post(kind: &str, length: usize) -> String {
+    format!(
+        "POST /v1/chat/completions HTTP/1.1\r\nhost: models\r\ncontent-type: {kind}\r\ncontent-length: {length}\r\n"
+    )
+}
+
+/// The next head of a message, with its empty line.
+async fn head(stream: &mut (impl AsyncBufReadExt + Unpin)) -> Result<String> {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        let line = timeout(PATIENCE, stream.read_line(&mut head)).await.context("no head came")??;
+        ensure!(line > 0, "the connection ended after {head:?}");
+    }
+    Ok(head)
+}
+
+/// Reads `text` and nothing beyond.
+async fn expect(stream: &mut (impl AsyncBufReadExt + Unpin), text: &str) -> Result<()> {
+    let mut came = vec![0; text.len()];
+    let read = timeout(PATIENCE, stream.read_exact(&mut came)).await;
+    read.with_context(|| format!("{text:?} did not come"))??;
+    ensure!(came == text.as_bytes(), "{:?} instead of {text:?}", String::from_utf8_lossy(&came));
+    Ok(())
+}
+
+/// Reads an answer of the model server that it got a body of so many bytes.
+async fn answered(stream: &mut (impl AsyncBufReadExt + Unpin), length: usize) -> Result<()> {
+    let head = head(stream).await?;
+    ensure!(head.starts_with("HTTP/1.1 200"), "{head}");
+    ensure!(head.contains(&format!("x-length: {length}\r\n")), "of {length} bytes: {head}");
+    Ok(())
+}
+
+/// A model server: takes up protocols, asks for bodies that announce themselves, echoes streams, and counts the bytes of
+/// all other bodies.
+async fn serve(listener: TcpListener) {
+    let mut connections = JoinSet::new();
+    while let Ok((stream, _)) = listener.accept().await {
+        // One that breaks off is the gateway's, or ends with the test.
+        connections.spawn(async { drop(answer(stream).await) });
+    }
+}
+
+async fn answer(stream: TcpStream) -> Result<()> {
+    let mut stream = BufReader::new(stream);
+    let head = head(&mut stream).await?.to_ascii_lowercase();
+    if head.contains("upgrade: websocket") {
+        let accepted =
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n";
+        stream.write_all(accepted.as_bytes()).await?;
+        return echo(stream).await;
+    }
+    if head.contains("content-type: application/grpc") {
+        let accepted = "HTTP/1.1 200 OK\r\ncontent-type: application/grpc\r\nconnection: close\r\n\
+            transfer-encoding: chunked\r\n\r\n";
+        stream.write_all(accepted.as_bytes()).await?;
+        return echo(stream).await;
+    }
+    if head.contains("expect: 100-continue") {
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
+    }
+    let length = length(&mut stream, &head).await?;
+    let answer =
+        format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nx-length: {length}\r\nconnection: close\r\n\r\n");
+    stream.write_all(answer.as_bytes()).await?;
+    Ok(())
+}
+
+/// Sends back what comes, frames and all.
+async fn echo(mut stream: BufReader<TcpStream>) -> Result<()> {
+    loop {
+        let came = stream.fill_buf().await?.to_vec();
+        if came.is_empty() {
+            return Ok(());
+        }
+        stream.consume(came.len());
+        stream.write_all(&came).await?;
+    }
+}
+
+/// Reads a body, and counts its bytes.
+async fn length(stream: &mut BufReader<TcpStream>, head: &str) -> Result<usize> {
+    let announced = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+    if let Some(length) = announced {
+        let length = length.parse()?;
+        stream.read_exact(&mut vec![0; length]).await?;
+        return Ok(length);
+    }
+    if !head.contains("transfer-encoding: chunked") {
+        bail!("a request without a body: {head}");
+    }
+    let mut length = 0;
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line).await?;
+        let chunk = usize::from_str_radix(line.trim(), 16)?;
+        stream.read_exact(&mut vec![0; chunk + 2]).await?;
+        length += chunk;
+        if chunk == 0 {
+            return Ok(length);
+        }
+    }
+}
+
+fn free_ports() -> Result<[u16; 5]> {
+    let mut ports = [0; 5];
+    // All at once, so that they differ.
+    let mut listeners = Vec::new();
+    for port in &mut ports {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        *port = listener.local_addr()?.port();
+        listeners.push(listener);
+    }
+    Ok(ports)
+}
+
+/// Builds the picker as the tests are built.
+async fn built() -> Result<PathBuf> {
+    // The test itself lies in `deps`, one folder below the programs.
+    let here = std::env::current_exe()?;
+    let folder = here.parent().and_then(Path::parent).context("a test lies in a folder")?;
+    let profile = if folder.ends_with("debug") { "dev" } else { "e2e" };
+    cargo(&["build", "--profile", profile, "--locked", "-p", "picker", "--bin", "picker"]).done().await?;
+    Ok(folder.join("picker"))
+}
+
+fn started(program: &Path, args: &[String]) -> Result<Child> {
+    let mut command = Command::new(program);
+    command.args(args).current_dir(paths::checkout()).stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    command.spawn().with_context(|| format!("starting {}", program.display()))
+}
