@@ -61,7 +61,7 @@ pub async fn are_counted_as_vllm_counts_them(
         }
         let before = (vllm(gateway, servers).await?, picker(gateway).await?);
         let (status, answer) = gateway.post(path, &body).await?;
-        ensure!(status == 200, "{path} {body}: {status}: {answer}");
+        ensure!(status == 200, "{path}: {status}: {answer}");
         // vLLM counts a request after it has answered.
         let counted = until("vLLM to count the request", PATIENCE, || async {
             let counted = more(vllm(gateway, servers).await?, before.0);
@@ -72,12 +72,13 @@ pub async fn are_counted_as_vllm_counts_them(
         let wanted = if said { counted } else { [0; 3] };
         let same = until("the same counts", std::time::Duration::from_secs(2), || async {
             let ours = more(picker(gateway).await?, before.1);
-            ensure!(ours == wanted, "{path} {body}: the picker counts {ours:?}, vLLM {counted:?}");
+            let streamed = if body["stream"] == true { ", streamed" } else { "" };
+            ensure!(ours == wanted, "{path}{streamed}: the picker counts {ours:?}, vLLM {counted:?}");
             Ok(())
         });
         match same.await {
             Ok(()) => equal += 1,
-            Err(error) => checks.check(false, format!("{error:#}")),
+            Err(error) => checks.check(false, error.root_cause().to_string()),
         }
     }
     checks.measured(format!("tokens of {equal} of {} requests counted as vLLM counts them", all.len()));
