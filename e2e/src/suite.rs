@@ -44,6 +44,8 @@ pub enum Part {
     E2e,
     /// The demo, with a cluster of its own
     Demo,
+    /// A real vLLM behind a picker and an Envoy on this machine
+    Engines,
 }
 
 impl Suite {
@@ -82,6 +84,9 @@ impl Suite {
         // One cluster a machine: a kept one leaves no place for the demo's.
         if self.wants(Part::Demo) && !self.keep && !self.reuse {
             demo::run(progress, &mut tally).await;
+        }
+        if self.wants(Part::Engines) {
+            stories::engines(progress, &self.names, &mut tally).await?;
         }
         Ok(tally)
     }

