@@ -56,7 +56,7 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Finds every program, and installs or builds what is missing. The first time takes about eight minutes on two
+    /// Finds every program, and installs or builds what is missing. The first time takes about twelve minutes on two
     /// cores, afterwards nothing.
     ///
     /// # Errors
