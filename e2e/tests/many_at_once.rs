@@ -52,7 +52,7 @@ async fn story() -> Result<()> {
     for (name, envoy_config) in [("the sample", shipped.clone()), ("limits by runtime", by_runtime(shipped))]
     {
         fs::write(&file, envoy_config.to_string())?;
-        let _envoy = started(
+        let mut proxy = started(
             &envoy,
             &["-c", &file.display().to_string(), "--concurrency", "2", "--log-level", "error"],
         )?;
@@ -86,6 +86,8 @@ async fn story() -> Result<()> {
         let refused = others.len();
         others.dedup();
         ensure!(refused == 0, "{name}: {refused} of {REQUESTS} were not answered: {others:?}");
+        // The next one needs its ports.
+        proxy.kill().await?;
     }
     Ok(())
 }

@@ -69,8 +69,14 @@ pub(super) fn append_rest(
     }
     if value.kind == Kind::Array {
         for finder in FIELD_FINDERS.iter() {
-            for at in finder.find_iter(inner).take(MOST) {
-                holes.extend(field(bytes, &value.inner, value.inner.start + at, finder.needle().len()));
+            // One within another goes with it, and is not looked at again.
+            let mut done = value.inner.start;
+            for at in finder.find_iter(inner).take(MOST).map(|at| value.inner.start + at) {
+                if at >= done {
+                    let hole = field(bytes, &value.inner, at, finder.needle().len());
+                    done = hole.as_ref().map_or(at, |hole| hole.end);
+                    holes.extend(hole);
+                }
             }
         }
     }
@@ -121,7 +127,8 @@ fn is_ignored(text: &[u8]) -> bool {
 /// The position behind the first escaped line break of a string's inside, or its end.
 fn end_of_line(bytes: &[u8], inner: Range<usize>) -> usize {
     let mut at = inner.start;
-    while let Some(escape) = memchr(b'\\', &bytes[at..inner.end]) {
+    // The text may end behind a backslash where its rest was not read.
+    while let Some(escape) = bytes.get(at..inner.end).and_then(|rest| memchr(b'\\', rest)) {
         at += escape + 2;
         match bytes.get(at - 1) {
             Some(b'n') => return at,
@@ -175,7 +182,11 @@ fn field(bytes: &[u8], inner: &Range<usize>, at: usize, length: usize) -> Option
     if bytes.get(colon) != Some(&b':') {
         return None;
     }
-    let end = end_of_value(bytes, colon + 1).filter(|end| *end <= inner.end)?;
+    // Of a body of which the end was not read, all the rest may be its value.
+    let end = end_of_value(bytes, colon + 1).unwrap_or(inner.end);
+    if end > inner.end {
+        return None;
+    }
     let before = bytes[inner.start..at].trim_ascii_end();
     if before.ends_with(b",") {
         return Some(inner.start + before.len() - 1..end);

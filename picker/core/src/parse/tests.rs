@@ -618,3 +618,15 @@ proptest! {
         }
     }
 }
+
+/// Wherever a body is cut, its beginning is read: also behind a backslash, and within fields that are left out.
+#[test]
+fn every_beginning_of_a_request_with_parts_that_are_left_out_is_read() {
+    let nested = format!("{}[0]{}", "{\"cache_control\":".repeat(9), "}".repeat(9));
+    let system = r#""system":"x-anthropic-billing-header: a\\b\u000ac","#;
+    let body = format!("{{\"model\":\"m\",{system}\"messages\":[{{\"role\":\"user\",\"x\":{nested}}}]}}");
+    for end in 0..=body.len() {
+        let (model, ..) = see_beginning("/v1/messages", &body[..end]);
+        assert_eq!(model.is_some(), end > r#"{"model":"m""#.len() - 1, "{end}");
+    }
+}
