@@ -144,7 +144,8 @@ fn read(body: &[u8], format: &Format, found: &Found) -> Result<Content, BadBody>
 fn model(body: &[u8], value: &Value) -> Result<Text, BadBody> {
     let message = match (value.kind, text(body, value)) {
         (Kind::String { .. }, Some(Text::Plain(range)))
-            if std::str::from_utf8(&body[range.clone()]).is_err() =>
+            // Half a pair begins with this byte, and all else was found to be UTF-8.
+            if body[range.clone()].contains(&0xed) && std::str::from_utf8(&body[range.clone()]).is_err() =>
         {
             HALF_A_PAIR
         }
@@ -204,10 +205,18 @@ fn count(body: &[u8], value: &Value) -> Option<u64> {
     if value.kind != Kind::Number {
         return None;
     }
-    let number = std::str::from_utf8(&body[value.inner.clone()]).ok()?;
-    number.parse().ok().or_else(|| {
+    let number = &body[value.inner.clone()];
+    digits(number).or_else(|| {
         // Model servers take 16.0 and 1e3 for whole numbers.
-        let float: f64 = number.parse().ok()?;
+        let float: f64 = std::str::from_utf8(number).ok()?.parse().ok()?;
         (float.fract() == 0.0 && (0.0..9e15).contains(&float)).then_some(float as u64)
+    })
+}
+
+/// A number of digits alone that is not beyond `u64`.
+fn digits(number: &[u8]) -> Option<u64> {
+    number.iter().try_fold(0_u64, |sum, byte| {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 { None } else { sum.checked_mul(10)?.checked_add(u64::from(digit)) }
     })
 }
