@@ -73,7 +73,14 @@ impl Gateway {
         let sample = fs::read_to_string(paths::checkout().join("config/samples/file-discovery.yaml"))?;
         let config = write("config.yaml", sample.replace("config/samples/endpoints.yaml", &endpoints))?;
         let sample = fs::read_to_string(paths::checkout().join("config/envoy/local.yaml"))?;
+        // Envoy refuses what comes above its own limit before a picker's answer does, with this mode alone.
+        let buffer = match mode {
+            "BUFFERED" => "per_connection_buffer_limit_bytes: 33554432\n    ",
+            _ => "",
+        };
+        ensure!(sample.contains("    filter_chains:\n"), "where a listener's buffer is said");
         let bootstrap = sample
+            .replace("filter_chains:\n", &format!("{buffer}filter_chains:\n"))
             .replace("request_body_mode: FULL_DUPLEX_STREAMED", &format!("request_body_mode: {mode}"))
             .replace("stat_prefix: inference", "stat_prefix: inference\n          proxy_100_continue: true")
             .replace("8081", &http.to_string())
