@@ -9,17 +9,15 @@ use tokio::process::{Child, Command};
 use crate::paths;
 use crate::tools::cargo;
 
-/// Builds `packages` as the tests are built, and gives back the folder of their programs.
+/// Builds the programs as the tests are built, and gives back their folder.
 ///
 /// # Errors
 /// When they do not compile.
-pub async fn built(packages: &[&str]) -> Result<PathBuf> {
-    let mut args = vec!["build", "--profile", "e2e", "--locked", "--bins"];
-    args.extend(packages.iter().flat_map(|package| ["-p", package]));
-    cargo(&args).done().await?;
-    // The test itself lies in `deps`, one folder below the programs.
-    let here = std::env::current_exe()?;
-    here.parent().and_then(Path::parent).map(Path::to_owned).context("a test lies in a folder")
+pub async fn built() -> Result<PathBuf> {
+    let programs = cargo::all(|message| message["target"]["name"] == "picker").await?;
+    let program =
+        programs.iter().find(|program| program.ends_with("picker")).context("cargo names no picker")?;
+    program.parent().map(Path::to_owned).context("a program lies in a folder")
 }
 
 /// Runs `program` at the root of the checkout until the value is dropped.

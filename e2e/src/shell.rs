@@ -45,6 +45,12 @@ impl Run {
         self
     }
 
+    /// Takes an environment variable away.
+    pub fn without_env(mut self, name: &str) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
     /// Runs in `dir`.
     pub fn current_dir(mut self, dir: impl Into<PathBuf>) -> Self {
         self.command.current_dir(dir.into());

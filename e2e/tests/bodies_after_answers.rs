@@ -3,12 +3,13 @@
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use e2e::tools::{cargo, envoy};
+use e2e::local::built;
+use e2e::tools::envoy;
 use e2e::{Progress, paths, until};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -30,7 +31,7 @@ async fn story() -> Result<()> {
     let progress = Progress::stdout();
     let cache = paths::cache()?;
     let envoy = envoy::ready(&cache, &progress).await?;
-    let picker = progress.step("building picker", built()).await?;
+    let picker = progress.step("building picker", built()).await?.join("picker");
     for mode in ["FULL_DUPLEX_STREAMED", "BUFFERED", "BUFFERED_PARTIAL", "STREAMED", "NONE"] {
         let gateway = Gateway::start(&envoy, &picker, mode).await?;
         let exchanges = async {
@@ -282,16 +283,6 @@ fn free_ports() -> Result<[u16; 5]> {
         listeners.push(listener);
     }
     Ok(ports)
-}
-
-/// Builds the picker as the tests are built.
-async fn built() -> Result<PathBuf> {
-    // The test itself lies in `deps`, one folder below the programs.
-    let here = std::env::current_exe()?;
-    let folder = here.parent().and_then(Path::parent).context("a test lies in a folder")?;
-    let profile = if folder.ends_with("debug") { "dev" } else { "e2e" };
-    cargo(&["build", "--profile", profile, "--locked", "-p", "picker", "--bin", "picker"]).done().await?;
-    Ok(folder.join("picker"))
 }
 
 fn started(program: &Path, args: &[String]) -> Result<Child> {

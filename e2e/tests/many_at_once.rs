@@ -33,7 +33,7 @@ async fn five_thousand_requests_at_once_are_answered() {
 async fn story() -> Result<()> {
     let progress = Progress::stdout();
     let envoy = envoy::ready(&paths::cache()?, &progress).await?;
-    let programs = progress.step("building picker", built(&["picker"])).await?;
+    let programs = progress.step("building picker", built()).await?;
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("try.yaml");
     let (endpoints, file) = (folder.path().join("endpoints.yaml"), folder.path().join("envoy.yaml"));

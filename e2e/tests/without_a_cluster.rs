@@ -24,7 +24,7 @@ async fn the_first_minute_of_the_readme() {
 async fn story() -> Result<()> {
     let progress = Progress::stdout();
     let tools = Tools::ready(&progress).await?;
-    let programs = progress.step("building sim and picker", built(&["sim", "picker"])).await?;
+    let programs = progress.step("building sim and picker", built()).await?;
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("try.yaml");
     let sample = fs::read_to_string(paths::checkout().join("config/samples/file-discovery.yaml"))?;

@@ -2,22 +2,19 @@
 
 use std::path::Path;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::tally::Tally;
 use crate::shell::{Run, run};
 use crate::tools::cargo;
 use crate::{Progress, paths};
 
-/// As this program itself was built, so that nothing is compiled twice.
-const PROFILE: &str = "--profile=e2e";
-
 /// The fuzz targets are a workspace of their own, with a lock file of its own.
 const FUZZ: &str = "--manifest-path=fuzz/Cargo.toml";
 
 /// Formatting, lints and generated files.
 pub async fn lint(progress: &Progress, tally: &mut Tally) {
-    let checks: [(&str, &[&str]); 3] = [
+    let checks: [(&str, &[&str]); 2] = [
         (
             "cargo clippy",
             &["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"],
@@ -36,15 +33,20 @@ pub async fn lint(progress: &Progress, tally: &mut Tally) {
                 "warnings",
             ],
         ),
-        (
-            "crdgen --check",
-            &["run", PROFILE, "--locked", "--quiet", "-p", "crds", "--bin", "crdgen", "--", "--check"],
-        ),
     ];
     step(progress, "rustfmt --check", formatting(), tally).await;
     for (label, args) in checks {
         step(progress, label, cargo(args).done(), tally).await;
     }
+    step(progress, "crdgen --check", definitions(), tally).await;
+}
+
+/// Generated files, held against what would be generated.
+async fn definitions() -> Result<()> {
+    let programs = cargo::all(|message| message["target"]["name"] == "crdgen").await?;
+    let crdgen =
+        programs.iter().find(|program| program.ends_with("crdgen")).context("cargo names no crdgen")?;
+    run(crdgen).arg("--check").current_dir(paths::checkout()).done().await
 }
 
 /// Counts a check, and prints why it failed.
@@ -67,15 +69,26 @@ async fn formatting() -> Result<()> {
 
 /// Every test of the workspace that needs no cluster, or those with a name that contains one of `names`.
 pub async fn unit(progress: &Progress, names: &[String], tally: &mut Tally) {
-    let mut args = vec!["test", PROFILE, "--workspace", "--locked", "--no-fail-fast", "--"];
-    args.extend(names.iter().map(String::as_str));
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let args = [&["test", "--no-fail-fast"][..], &cargo::ALL, &["--"], &names].concat();
     tests(progress, "cargo test --workspace", cargo(&args), tally).await;
 }
 
 /// What an API server makes of the RoutingStrategy definition: defaults, rules, the largest legal object.
 pub async fn definition(progress: &Progress, kubeconfig: &Path, tally: &mut Tally) {
-    let args = ["test", PROFILE, "--locked", "-p", "crds", "--test", "apiserver", "--", "--ignored"];
-    let run = cargo(&args).env("KUBECONFIG", kubeconfig);
+    let programs = cargo::all(|message| message["target"]["name"] == "apiserver").await;
+    let program = match programs.map(|programs| programs.into_iter().next()) {
+        Ok(Some(program)) => program,
+        Ok(None) => return tally.failed("cargo names no tests of the definition"),
+        Err(error) => {
+            println!("{error:#}");
+            return tally.failed("tests of the definition (does it build?)");
+        }
+    };
+    let run = run(program)
+        .arg("--ignored")
+        .current_dir(paths::checkout().join("crds"))
+        .env("KUBECONFIG", kubeconfig);
     tests(progress, "tests of the RoutingStrategy definition", run, tally).await;
 }
 

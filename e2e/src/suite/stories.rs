@@ -5,6 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use serde_json::Value;
 use tokio::process::Command;
 use tokio::time::timeout;
 
@@ -77,8 +78,11 @@ async fn play(
 
 /// The programs that hold stories, and other tests that need the cluster or its tools.
 async fn built() -> Result<Vec<PathBuf>> {
-    let args = ["test", "--profile", "e2e", "--locked", "-p", "e2e", "--lib", "--tests", "--no-run"];
-    let mut programs = cargo::programs(&args, |message| message["profile"]["test"] == true).await?;
+    let is_ours = |message: &Value| {
+        message["profile"]["test"] == true
+            && message["manifest_path"].as_str() == Some(env!("CARGO_MANIFEST_PATH"))
+    };
+    let mut programs = cargo::all(is_ours).await?;
     // What the stories stand on is tried before them.
     programs.sort_by_key(|program| is_of(program, "cluster"));
     Ok(programs)

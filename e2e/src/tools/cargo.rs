@@ -14,9 +14,29 @@ pub fn program() -> OsString {
     std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
 }
 
+/// The whole workspace, as tests are built. Whoever needs a program or a test of it builds all: features are chosen for
+/// what is built together, so a part alone would have everything below it compiled once more.
+pub const ALL: [&str; 4] = ["--profile", "e2e", "--locked", "--workspace"];
+
 /// `cargo` with `args`, at the root of the checkout.
 pub fn cargo(args: &[&str]) -> Run {
-    run(program()).args(args).current_dir(paths::checkout())
+    // What the cargo that runs this program says of its package: build scripts that read it would run again, and what
+    // is built on them with it.
+    let of_package = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let of_package =
+        of_package.filter(|name| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"));
+    of_package
+        .fold(run(program()), |run, name| run.without_env(&name))
+        .args(args)
+        .current_dir(paths::checkout())
+}
+
+/// Builds everything as tests are built, and gives back those programs whose message of cargo `wanted` takes.
+///
+/// # Errors
+/// When something does not compile.
+pub async fn all(wanted: impl Fn(&Value) -> bool) -> Result<Vec<PathBuf>> {
+    programs(&[&["build", "--lib", "--bins", "--tests"][..], &ALL].concat(), wanted).await
 }
 
 /// Builds what `args` name, and gives back the programs of those messages of cargo that `wanted` takes.

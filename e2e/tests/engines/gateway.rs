@@ -7,9 +7,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::load::Client;
+use e2e::local::built;
 use e2e::test_env::Metrics;
+use e2e::tools::Tools;
 use e2e::tools::vllm::MODEL;
-use e2e::tools::{Tools, cargo};
 use e2e::{paths, until};
 use http::Request;
 use http_body_util::{BodyExt, Full};
@@ -73,7 +74,10 @@ impl Gateway {
         fs::write(&config, CONFIG.replace("ENDPOINTS", &endpoints.display().to_string()))?;
         let gateway = Self {
             client: client.clone(),
-            _picker: started(&picker().await?, &["--config-file", &config.display().to_string()])?,
+            _picker: started(
+                &built().await?.join("picker"),
+                &["--config-file", &config.display().to_string()],
+            )?,
             _envoy: started(&tools.envoy, &["-c", "config/envoy/local.yaml", "--log-level", "error"])?,
             _folder: folder,
         };
@@ -142,15 +146,6 @@ impl Gateway {
 pub fn words(number: usize, count: usize) -> String {
     let words = (0..count).map(|at| format!("w{}", (number * 7919 + at * 104_729) % 9973));
     words.collect::<Vec<_>>().join(" ")
-}
-
-/// Builds the picker as the tests are built.
-async fn picker() -> Result<std::path::PathBuf> {
-    cargo(&["build", "--profile", "e2e", "--locked", "--bins", "-p", "sim", "-p", "picker"]).done().await?;
-    // The test itself lies in `deps`, one folder below the programs.
-    let here = std::env::current_exe()?;
-    let folder = here.parent().and_then(Path::parent).context("a test lies in a folder")?;
-    Ok(folder.join("picker"))
 }
 
 fn started(program: &Path, args: &[&str]) -> Result<Child> {
