@@ -222,8 +222,8 @@ fn another_strategy_knows_what_failed_under_the_last() {
     assert!(view.health.any());
 }
 
-#[test]
-fn all_that_a_request_was_sent_to_are_judged() {
+/// A strategy with a prefill server for each request, and two endpoints for each part, those that decode first.
+fn disaggregated() -> (Arc<Strategy>, View) {
     let strategy = of_plugins(
         "
 plugins:
@@ -243,13 +243,42 @@ schedulingProfiles:
         &[("llm-d.ai/role", "prefill")],
         &[("llm-d.ai/role", "prefill")],
     ]);
+    (strategy, view)
+}
+
+#[test]
+fn of_several_endpoints_of_a_request_only_the_destination_is_judged() {
+    let (strategy, view) = disaggregated();
     let now = Instant::now();
     let (mut flight, _) = explained(&strategy, &view, now, 1);
     flight.judge(Verdict::ServerError, || now);
     let ejected: Vec<_> = (0..4).filter(|&i| phase(&view, i, now) == Phase::Ejected).collect();
-    assert!(matches!(ejected[..], [0 | 1, 2 | 3]), "{ejected:?}");
-    let (other, _) = explained(&strategy, &view, now, 2);
-    assert_ne!(pods(&other), pods(&flight));
+    let destination = view.endpoints.iter().position(|endpoint| Arc::ptr_eq(endpoint, flight.endpoint()));
+    assert_eq!(ejected, Vec::from_iter(destination));
+}
+
+#[test]
+fn an_error_of_a_request_that_tries_a_prefill_server_is_put_down_to_that() {
+    let (strategy, view) = disaggregated();
+    let start = Instant::now();
+    fail(&view, 2, start);
+    let now = later(start);
+    // Trials are of whoever is picked: both prefill servers are as likely.
+    let tries = |seed| {
+        let (flight, _) = explained(&strategy, &view, now, seed);
+        (phase(&view, 2, now) == Phase::Trial).then_some(flight)
+    };
+    let mut trial = (0..50).find_map(tries).unwrap();
+    trial.judge(Verdict::ServerError, || now);
+    let phases = [0, 1, 2, 3].map(|i| phase(&view, i, now));
+    assert_eq!(phases, [Phase::Healthy, Phase::Healthy, Phase::Ejected, Phase::Healthy]);
+    let now = now + Duration::from_secs(13);
+    let tries = |seed| {
+        let (flight, _) = explained(&strategy, &view, now, seed);
+        (phase(&view, 2, now) == Phase::Trial).then_some(flight)
+    };
+    (0..50).find_map(tries).unwrap().judge(Verdict::Succeeded, || now);
+    assert!(!view.health.any());
 }
 
 #[test]
