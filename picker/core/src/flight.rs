@@ -189,17 +189,18 @@ impl Flight {
         }
     }
 
-    /// The gateway sent the request to another target than the first, after it had failed at those before: of those
-    /// nothing else is known, so they count as unreachable.
+    /// The gateway sent the request to another target than the first, after it had failed at those before. Why it did, it
+    /// doesn't say: they may have answered an error to a request that is to blame itself.
     pub fn judge_passed_over(&mut self, served: SocketAddr, now: Instant) {
         let Some(position) = self.targets.iter().position(|target| target.address == served) else { return };
         if self.fast.is_none() {
             return;
         }
+        let fast = self.is_fast(now);
         for endpoint in &self.targets[..position] {
             match self.trial.take_if(|trial| trial.is_of(endpoint.health())) {
-                Some(trial) => trial.end(Verdict::Unreachable, true, now),
-                None => endpoint.health().report(Verdict::Unreachable, self.launched, true, now),
+                Some(trial) => trial.end(Verdict::PassedOver, fast, now),
+                None => endpoint.health().report(Verdict::PassedOver, self.launched, fast, now),
             }
         }
     }

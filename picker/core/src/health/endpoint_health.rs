@@ -20,6 +20,9 @@ pub enum Verdict {
     ServerError,
     /// No connection, or one that broke off before the response began.
     Unreachable,
+    /// The gateway turned to another endpoint after this one, and doesn't say why. It counts as an error of the server
+    /// does: when it came fast, and when there were more in a row than are borne.
+    PassedOver,
     /// Nothing.
     Nothing,
 }
@@ -89,8 +92,9 @@ impl Health {
             Verdict::Succeeded => state.succeeded(launched, trial, now),
             Verdict::Answered => state.answered(launched, trial, now),
             Verdict::ServerError if fast => state.failed(Reason::ServerError, launched, trial, now),
+            Verdict::PassedOver if fast => state.passed_over(launched, trial, now),
             Verdict::Unreachable => state.failed(Reason::Unreachable, launched, trial, now),
-            Verdict::ServerError | Verdict::Nothing => state.given_back(trial),
+            Verdict::ServerError | Verdict::PassedOver | Verdict::Nothing => state.given_back(trial),
         });
     }
 

@@ -192,6 +192,14 @@ impl State {
         Self { failures: self.failures + 1, ..self }
     }
 
+    /// The gateway turned to another endpoint. As an error of the server does, this ejects it where no more of them are
+    /// borne; as after any failure that leaves open whether it can be reached, an answer readmits it.
+    pub fn passed_over(self, launched: Tick, trial: Option<Tick>, now: Tick) -> Self {
+        let failed = self.failed(Reason::ServerError, launched, trial, now);
+        let ejected = failed.phase == Phase::Ejected && failed.at == now && failed != self;
+        if ejected { Self { reason: Reason::Unreachable, ..failed } } else { failed }
+    }
+
     /// A request succeeded.
     pub fn succeeded(self, launched: Tick, trial: Option<Tick>, now: Tick) -> Self {
         if self.phase == Phase::Healthy {

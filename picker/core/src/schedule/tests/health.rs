@@ -1,7 +1,7 @@
 //! Endpoints that fail, in the decision.
 
 use super::*;
-use crate::health::{Phase, Verdict};
+use crate::health::{Phase, Reason, Verdict};
 use crate::testing::{labelled, strategy as of_plugins};
 
 /// A decision at `now` with its steps.
@@ -282,7 +282,7 @@ fn an_error_of_a_request_that_tries_a_prefill_server_is_put_down_to_that() {
 }
 
 #[test]
-fn targets_that_the_gateway_passed_over_are_unreachable() {
+fn targets_that_the_gateway_passed_over_fail_as_with_an_error_of_theirs() {
     let (strategy, view, now) = (
         of_plugins("plugins: [{type: random-picker, parameters: {maxNumOfEndpoints: 3}}]"),
         unknown(4),
@@ -292,8 +292,35 @@ fn targets_that_the_gateway_passed_over_are_unreachable() {
     let targets: Vec<_> = flight.targets().to_vec();
     flight.judge_passed_over("10.9.9.9:1".parse().unwrap(), now);
     flight.judge_passed_over(targets[0].address, now);
+    // The first one may have been slow, and not failed.
+    flight.judge_passed_over(targets[1].address, now + Duration::from_secs(1));
     assert!(!view.health.any());
     flight.judge_passed_over(targets[1].address, now);
     let phases = targets.iter().map(|target| target.health().status(now).phase);
     assert_eq!(phases.collect::<Vec<_>>(), [Phase::Ejected, Phase::Healthy, Phase::Healthy]);
+    assert_eq!(targets[0].health().status(now).reason, Reason::Unreachable);
+}
+
+#[test]
+fn targets_are_passed_over_as_often_as_errors_are_borne() {
+    let (strategy, view, start) = (
+        of_plugins("plugins: [{type: random-picker, parameters: {maxNumOfEndpoints: 2}}]"),
+        unknown(2),
+        Instant::now(),
+    );
+    // An ejection that turned out to be rash.
+    fail(&view, 0, start);
+    let now = later(start);
+    (0..50).map(|seed| explained(&strategy, &view, now, seed).0).for_each(|mut flight| {
+        flight.judge(Verdict::Succeeded, || now);
+    });
+    assert!(!view.health.any());
+    let mut passed_over = || {
+        let first = |flight: &Flight| Arc::ptr_eq(flight.endpoint(), &view.endpoints[0]);
+        let mut flights = (0..50).map(|seed| explained(&strategy, &view, now, seed).0);
+        let mut flight = flights.find(first).unwrap();
+        flight.judge_passed_over(view.endpoints[1].address, now);
+        view.health.any()
+    };
+    assert_eq!([passed_over(), passed_over()], [false, true]);
 }
