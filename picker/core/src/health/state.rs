@@ -96,6 +96,8 @@ pub(super) struct State {
     pub failures: u8,
     /// Whether requests succeeded although the picker is refused: that doesn't count then.
     pub distrust: bool,
+    /// Whether a request failed, so that it takes one to readmit it: a connection shows no more than that somebody listens.
+    pub needs_trial: bool,
     /// By how many 1275ths the ejection is longer than said; 0 before it is drawn.
     pub jitter: u8,
     /// When the phase began.
@@ -103,12 +105,13 @@ pub(super) struct State {
 }
 
 // The layout of the packed form, from the lowest bit: phase 2, reason 2, level 3, tolerance 2, failures 2, distrust 1,
-// jitter 8, at 44.
+// needs_trial 1, jitter 8, at 43.
 const PHASE: u64 = 0b11;
 const LEVEL: u64 = 0b111 << 4;
 const FAILURES: u64 = 0b11 << 9;
 const DISTRUST: u64 = 1 << 11;
-const AT: u64 = (1 << 44) - 1;
+const NEEDS_TRIAL: u64 = 1 << 12;
+const AT: u64 = (1 << 43) - 1;
 
 impl State {
     pub fn pack(self) -> u64 {
@@ -118,8 +121,9 @@ impl State {
             | u64::from(self.tolerance) << 7
             | u64::from(self.failures) << 9
             | u64::from(self.distrust) << 11
-            | u64::from(self.jitter) << 12
-            | (self.at & AT) << 20
+            | u64::from(self.needs_trial) << 12
+            | u64::from(self.jitter) << 13
+            | (self.at & AT) << 21
     }
 
     pub fn unpack(word: u64) -> Self {
@@ -139,8 +143,9 @@ impl State {
             tolerance: ((word >> 7) & 0b11) as u8,
             failures: ((word >> 9) & 0b11) as u8,
             distrust: word & DISTRUST != 0,
-            jitter: (word >> 12) as u8,
-            at: word >> 20,
+            needs_trial: word & NEEDS_TRIAL != 0,
+            jitter: (word >> 13) as u8,
+            at: word >> 21,
         }
     }
 
@@ -161,7 +166,7 @@ impl State {
 
     fn readmitted(self, now: Tick) -> Self {
         let level = self.level.saturating_sub(1);
-        Self { phase: Phase::Healthy, level, failures: 0, jitter: 0, at: now, ..self }
+        Self { phase: Phase::Healthy, level, failures: 0, needs_trial: false, jitter: 0, at: now, ..self }
     }
 
     /// Whether the trial that began at `trial` is the one that is under way.
@@ -181,13 +186,13 @@ impl State {
     /// fail to eject any.
     pub fn failed(self, reason: Reason, launched: Tick, trial: Option<Tick>, now: Tick) -> Self {
         if self.is_trial(trial) {
-            return Self { tolerance: 0, ..self }.ejected(reason, now);
+            return Self { tolerance: 0, needs_trial: true, ..self }.ejected(reason, now);
         }
         if self.phase != Phase::Healthy || !self.counts(launched, None) {
             return self;
         }
         if reason != Reason::ServerError || self.failures >= self.tolerance {
-            return self.ejected(reason, now);
+            return Self { needs_trial: true, ..self }.ejected(reason, now);
         }
         Self { failures: self.failures + 1, ..self }
     }
@@ -255,13 +260,19 @@ impl State {
         }
     }
 
-    /// The picker was not refused.
+    /// The picker was not refused. That readmits an endpoint of which nothing else is known than that the picker was; one at
+    /// which requests failed may be tried at once instead, after its first failure or when nobody listened in between.
     pub fn connected(self, now: Tick) -> Self {
         let trusted = Self { distrust: false, ..self };
-        if self.phase != Phase::Healthy && self.reason != Reason::ServerError {
-            trusted.readmitted(now)
-        } else {
-            trusted
+        match (self.phase, self.reason) {
+            (Phase::Ejected | Phase::Due | Phase::Trial, Reason::Refused) if !self.needs_trial => {
+                trusted.readmitted(now)
+            }
+            (Phase::Ejected, Reason::Refused) => Self { phase: Phase::Due, at: now, ..trusted },
+            (Phase::Ejected, Reason::Unreachable) if self.level == 1 => {
+                Self { phase: Phase::Due, at: now, ..trusted }
+            }
+            _ => trusted,
         }
     }
 

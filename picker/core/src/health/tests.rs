@@ -256,22 +256,48 @@ fn an_ejection_that_follows_soon_is_longer_and_successes_make_up_for_it() {
 }
 
 #[test]
-fn a_scrape_readmits_what_was_unreachable_and_not_what_answers_errors() {
+fn a_connection_readmits_only_what_refused_connections_and_nothing_else() {
     let mut stage = Stage::new();
     stage.refused();
     assert_eq!(stage.phase(), Phase::Ejected);
     stage.connected();
     assert_eq!(stage.phase(), Phase::Healthy);
+    // A server may take connections and reset them: a request tells, and soon, since it may have been a moment.
     stage.report(Verdict::Unreachable);
     stage.connected();
-    assert_eq!(stage.phase(), Phase::Healthy);
+    assert_eq!((stage.phase(), stage.standing()), (Phase::Due, Standing::Due));
+    let trial = stage.begin().unwrap();
+    stage.connected();
+    assert_eq!(stage.phase(), Phase::Trial);
+    trial.end(Verdict::Unreachable, true, stage.now);
+    stage.connected();
+    assert_eq!(stage.phase(), Phase::Ejected, "it was no moment");
+    stage.until_due();
+    stage.begin().unwrap().end(Verdict::Succeeded, true, stage.now);
+    stage.report(Verdict::Succeeded);
+    // A server whose engine is dead has a page of metrics still.
     stage.report(Verdict::ServerError);
     stage.connected();
     assert_eq!(stage.phase(), Phase::Ejected);
-    // It answered errors because it was going, and now it is another.
+    // It was going, and now it is another.
     stage.refused();
     stage.connected();
+    assert_eq!((stage.phase(), stage.standing()), (Phase::Due, Standing::Due));
+    stage.begin().unwrap().end(Verdict::Succeeded, true, stage.now);
     assert_eq!((stage.phase(), stage.any()), (Phase::Healthy, false));
+}
+
+#[test]
+fn who_refused_connections_and_then_failed_its_trial_needs_another() {
+    let mut stage = Stage::new();
+    stage.refused();
+    stage.until_due();
+    stage.begin().unwrap().end(Verdict::ServerError, true, stage.now);
+    stage.connected();
+    assert_eq!(stage.phase(), Phase::Ejected);
+    stage.refused();
+    stage.connected();
+    assert_eq!(stage.phase(), Phase::Due);
 }
 
 #[test]
