@@ -204,32 +204,87 @@ fn a_success_beside_the_trial_readmits_too() {
     assert_eq!((stage.phase(), stage.any()), (Phase::Healthy, false));
 }
 
-#[test]
-fn an_endpoint_that_was_ejected_rashly_is_borne_with() {
-    let mut stage = Stage::new();
-    // How many errors in a row eject it, after each time that the trial succeeded at once.
-    let mut borne = Vec::new();
-    for _ in 0..4 {
-        let mut failures = 0;
-        while stage.phase() == Phase::Healthy {
-            stage.report(Verdict::Succeeded);
-            (0..=failures).for_each(|_| stage.report(Verdict::ServerError));
-            failures += 1;
-        }
-        borne.push(failures);
-        stage.until_due();
-        stage.begin().unwrap().end(Verdict::Succeeded, true, stage.now);
+/// How many errors in a row eject it.
+fn errors_until_ejected(stage: &mut Stage) -> u32 {
+    let mut errors = 0;
+    while stage.phase() == Phase::Healthy {
+        stage.report(Verdict::ServerError);
+        errors += 1;
     }
-    assert_eq!(borne, [1, 2, 3, 3]);
-    // A trial that fails ends that; a connection that fails is never borne with.
+    errors
+}
+
+/// A trial, as soon as one is due.
+fn try_once(stage: &mut Stage, verdict: Verdict) {
+    stage.until_due();
+    stage.begin().unwrap().end(verdict, true, stage.now);
+}
+
+#[test]
+fn errors_that_were_the_fault_of_requests_are_borne_with_for_a_while() {
+    let mut stage = Stage::new();
+    let borne = [(); 4].map(|()| {
+        let errors = errors_until_ejected(&mut stage);
+        try_once(&mut stage, Verdict::Succeeded);
+        errors
+    });
+    assert_eq!(borne, [1, 2, 4, 8]);
+    // Those too that ejected nobody.
+    (0..9).for_each(|_| stage.report(Verdict::ServerError));
+    stage.report(Verdict::Succeeded);
+    assert_eq!(errors_until_ejected(&mut stage), 15 + 9 + 1);
+    // A connection that fails is never borne with.
+    try_once(&mut stage, Verdict::Succeeded);
     stage.report(Verdict::Unreachable);
     assert_eq!(stage.phase(), Phase::Ejected);
-    stage.until_due();
-    stage.begin().unwrap().end(Verdict::ServerError, true, stage.now);
-    stage.until_due();
-    stage.begin().unwrap().end(Verdict::Succeeded, true, stage.now);
+    try_once(&mut stage, Verdict::Succeeded);
+    // They are forgotten.
+    stage.wait(180_000);
+    assert_eq!(errors_until_ejected(&mut stage), 1);
+}
+
+#[test]
+fn a_trial_that_fails_takes_no_tolerance_away_and_it_takes_many_to_make_an_ejection_longer() {
+    let mut stage = Stage::new();
+    errors_until_ejected(&mut stage);
+    try_once(&mut stage, Verdict::Succeeded);
+    assert_eq!(errors_until_ejected(&mut stage), 2);
+    // A request that the server is not to blame for was the trial.
+    try_once(&mut stage, Verdict::ServerError);
+    assert!(stage.until_due() <= 1_210, "as long as the first time");
+    try_once(&mut stage, Verdict::ServerError);
+    assert!(stage.until_due() >= 5_000, "four in a row");
+    try_once(&mut stage, Verdict::Succeeded);
+    stage.report(Verdict::Succeeded);
+    assert_eq!(errors_until_ejected(&mut stage), 3);
+}
+
+#[test]
+fn errors_of_several_endpoints_are_rather_the_fault_of_requests() {
+    let mut stage = Stage::new();
+    let other = Health::new("b", stage.health.pool().clone());
     stage.report(Verdict::ServerError);
-    assert_eq!(stage.phase(), Phase::Ejected);
+    assert_eq!(stage.standing(), Standing::Out);
+    let mut stray = |stage: &mut Stage, count| {
+        (0..count).for_each(|_| {
+            stage.wait(1);
+            other.report(Verdict::ServerError, stage.now, true, stage.now);
+        });
+        stage.wait(1);
+        other.report(Verdict::Succeeded, stage.now, true, stage.now);
+    };
+    stray(&mut stage, 1);
+    stray(&mut stage, 2);
+    assert_eq!(stage.standing(), Standing::Out);
+    // With the fourth one error more is borne, and its was one.
+    stray(&mut stage, 1);
+    assert_eq!(stage.standing(), Standing::Healthy);
+    assert_eq!(errors_until_ejected(&mut stage), 1);
+    // A server that fails is not borne with for long beside them.
+    (0..9).for_each(|_| stray(&mut stage, 5));
+    assert_eq!(stage.standing(), Standing::Healthy);
+    assert_eq!(errors_until_ejected(&mut stage), 6);
+    assert!(stage.any());
 }
 
 #[test]

@@ -324,3 +324,52 @@ fn targets_are_passed_over_as_often_as_errors_are_borne() {
     };
     assert_eq!([passed_over(), passed_over()], [false, true]);
 }
+
+/// What ten minutes of a pool come to in which a client sends requests that every server answers an error to at once.
+#[derive(Debug, Default)]
+struct Minutes {
+    /// Of eight endpoints that work, how many are left alone, on average.
+    left_alone: f64,
+    /// Errors to requests that are not to blame themselves.
+    failed: usize,
+}
+
+/// So many of a hundred requests are `bad`, of ten a second; the last endpoint fails all of them where one `broken` is.
+fn ten_minutes(bad: usize, broken: bool) -> Minutes {
+    let (strategy, view, start) = (at_random(), unknown(8 + usize::from(broken)), Instant::now());
+    let mut lots = Cx::new(start, 7);
+    let mut minutes = Minutes::default();
+    let decisions = 6_000;
+    for n in 0..decisions {
+        let now = start + Duration::from_millis(100 * n);
+        let (mut flight, steps) = explained(&strategy, &view, now, n);
+        let avoided = steps.iter().find_map(|step| match step {
+            Step::Avoided { endpoints, applied: true } => Some(endpoints.iter().filter(|i| **i < 8).count()),
+            _ => None,
+        });
+        minutes.left_alone += avoided.unwrap_or(0) as f64 / decisions as f64;
+        let at_fault = broken && Arc::ptr_eq(flight.endpoint(), &view.endpoints[8]);
+        let (is_bad, then) = (lots.below(100) < bad, now + Duration::from_millis(5));
+        minutes.failed += usize::from(at_fault && !is_bad);
+        flight.judge(if is_bad || at_fault { Verdict::ServerError } else { Verdict::Succeeded }, || then);
+    }
+    minutes
+}
+
+#[test]
+fn requests_that_fail_everywhere_keep_no_part_of_a_pool_ejected() {
+    for bad in [1, 5, 20, 50, 80, 95] {
+        let minutes = ten_minutes(bad, false);
+        assert!(minutes.left_alone < 0.4, "{bad} %: {minutes:?}");
+    }
+    assert_eq!(ten_minutes(0, false).left_alone, 0.0);
+}
+
+#[test]
+fn a_server_that_fails_is_found_among_requests_that_fail_everywhere() {
+    // About a trial in half a minute, and what is borne before it is ejected.
+    for bad in [0, 1, 5, 20, 50] {
+        let minutes = ten_minutes(bad, true);
+        assert!(minutes.failed < 100, "{bad} %: {minutes:?}");
+    }
+}
