@@ -176,17 +176,22 @@ impl Flight {
         }
         let now = now();
         let fast = self.is_fast(now);
-        let health = self.targets[0].health();
         match self.trial.take() {
-            Some(trial) if trial.is_of(health) => trial.end(verdict, fast, now),
+            Some(trial) if trial.is_of(self.targets[0].health()) => trial.end(verdict, fast, now),
             Some(trial) => {
                 trial.end(verdict, fast, now);
                 if verdict == Verdict::Succeeded {
-                    health.report(verdict, self.launched, fast, now);
+                    self.report(0, verdict, fast, now);
                 }
             }
-            None => health.report(verdict, self.launched, fast, now),
+            None => self.report(0, verdict, fast, now),
         }
+    }
+
+    /// Says of a target what it came to there, which was no trial.
+    fn report(&self, target: usize, verdict: Verdict, fast: bool, now: Instant) {
+        let endpoint = &self.targets[target];
+        endpoint.health().report(verdict, self.launched, fast, endpoint.live().in_flight(), now);
     }
 
     /// The gateway sent the request to another target than the first, after it had failed at those before. Why it did, it
@@ -197,10 +202,11 @@ impl Flight {
             return;
         }
         let fast = self.is_fast(now);
-        for endpoint in &self.targets[..position] {
-            match self.trial.take_if(|trial| trial.is_of(endpoint.health())) {
+        for target in 0..position {
+            let health = self.targets[target].health();
+            match self.trial.take_if(|trial| trial.is_of(health)) {
                 Some(trial) => trial.end(Verdict::PassedOver, fast, now),
-                None => endpoint.health().report(Verdict::PassedOver, self.launched, fast, now),
+                None => self.report(target, Verdict::PassedOver, fast, now),
             }
         }
     }

@@ -159,7 +159,7 @@ mod tests {
         let open = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let targets = targets(&[open.local_addr().unwrap()]);
         let now = std::time::Instant::now();
-        targets[0].endpoint.health().report(Verdict::Unreachable, now, true, now);
+        targets[0].endpoint.health().report(Verdict::Unreachable, now, true, 1, now);
         let (jobs, sent) = (watch::Sender::default(), watch::Sender::new(targets.clone()));
         let reach = Reach { jobs: jobs.subscribe(), targets: sent.subscribe(), hot: hot(json!({})) };
         let _task = AbortOnDropHandle::new(tokio::spawn(reach.run()));

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::pool_health::PoolHealth;
 use super::settings::Settings;
-use super::state::{MAX_FAILURES, Phase, Reason, Standing, State, Tick};
+use super::state::{Fault, MAX_FAILURES, Phase, Reason, Standing, State, Tick};
 use super::strays::Strays;
 use crate::cx::Cx;
 
@@ -31,6 +31,16 @@ pub enum Verdict {
     PassedOver,
     /// Nothing.
     Nothing,
+}
+
+/// A request that an endpoint was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    pub launched: Tick,
+    /// When the trial began that it is.
+    pub trial: Option<Tick>,
+    /// Requests in flight at the endpoint, this one included.
+    pub in_flight: u32,
 }
 
 /// The health of one endpoint.
@@ -83,20 +93,15 @@ impl Health {
     }
 
     /// A request that was sent to it at `launched`, no trial, has come to `verdict`. Errors of the server count when it
-    /// was `fast`.
-    pub fn report(&self, verdict: Verdict, launched: Instant, fast: bool, now: Instant) {
-        self.judge(verdict, self.pool.tick(launched), None, fast, now);
+    /// was `fast`. With it there are `in_flight` requests at the endpoint.
+    pub fn report(&self, verdict: Verdict, launched: Instant, fast: bool, in_flight: u32, now: Instant) {
+        let sent = Sent { launched: self.pool.tick(launched), trial: None, in_flight };
+        self.judge(verdict, sent, fast, now);
     }
 
-    /// The same; `trial` is when the trial began that the request is.
-    pub(super) fn judge(
-        &self,
-        verdict: Verdict,
-        launched: Tick,
-        trial: Option<Tick>,
-        fast: bool,
-        now: Instant,
-    ) {
+    /// The same of a request that may be a trial.
+    pub(super) fn judge(&self, verdict: Verdict, sent: Sent, fast: bool, now: Instant) {
+        let Sent { launched, trial, in_flight } = sent;
         let now = self.pool.tick(now);
         let fault = match verdict {
             Verdict::ServerError if fast => Some((Reason::ServerError, Some(self.borne(now)))),
@@ -104,8 +109,9 @@ impl Health {
             Verdict::Unreachable => Some((Reason::Unreachable, None)),
             _ => None,
         };
+        let fault = fault.map(|(reason, borne)| Fault { reason, borne, in_flight });
         let (old, new) = self.update(|state| match (verdict, fault) {
-            (_, Some((reason, borne))) => state.failed(reason, borne, launched, trial, now),
+            (_, Some(fault)) => state.failed(fault, launched, trial, now),
             (Verdict::Succeeded, None) => state.succeeded(launched, trial, now),
             (Verdict::Answered, None) => state.answered(launched, trial, now),
             _ => state.given_back(trial),

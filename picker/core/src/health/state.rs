@@ -71,6 +71,16 @@ impl Reason {
     }
 }
 
+/// What is said against an endpoint by a request that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub reason: Reason,
+    /// If the request itself may be to blame, how many such failures in a row are borne, less than [`MAX_FAILURES`].
+    pub borne: Option<u8>,
+    /// Requests in flight at the endpoint, this one included.
+    pub in_flight: u32,
+}
+
 /// Whether a request may be sent to an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -177,16 +187,9 @@ impl State {
         }
     }
 
-    /// A request failed. If the request itself may be to blame, so many in a row are `borne`; otherwise none is. Beside a
-    /// trial no request makes matters worse: many are sent at once when too many endpoints fail to eject any.
-    pub fn failed(
-        self,
-        reason: Reason,
-        borne: Option<u8>,
-        launched: Tick,
-        trial: Option<Tick>,
-        now: Tick,
-    ) -> Self {
+    /// A request failed.
+    pub fn failed(self, fault: Fault, launched: Tick, trial: Option<Tick>, now: Tick) -> Self {
+        let Fault { reason, borne, in_flight } = fault;
         let failures = borne.map_or(0, |_| (self.failures + 1).min(MAX_FAILURES));
         let failed = Self { failures, needs_trial: true, ..self };
         if self.is_trial(trial) {
@@ -194,13 +197,18 @@ impl State {
             let grows = borne.is_none_or(|borne| failures % (borne + 1) == 0);
             return failed.ejected(reason, self.level + u8::from(grows), now);
         }
-        if self.phase != Phase::Healthy || !self.counts(launched, None) {
-            return self;
-        }
-        if borne.is_none_or(|borne| failures > borne) {
-            failed.ejected(reason, self.level + 1, now)
-        } else {
-            Self { failures, ..self }
+        match (self.phase, borne) {
+            (Phase::Healthy, _) if !self.counts(launched, None) => self,
+            (Phase::Healthy, Some(borne)) if failures <= borne => Self { failures, ..self },
+            (Phase::Healthy, _) => failed.ejected(reason, self.level + 1, now),
+            // It was on its way when the endpoint was ejected. When most that were have failed, and enough for two ejections,
+            // it is rather not the requests that are to blame.
+            (Phase::Ejected, Some(borne)) if self.failures > 0 && launched <= self.at => {
+                let most = u32::from(failures) >= in_flight && failures > 2 * borne + 1;
+                Self { failures, level: if most { self.level.max(2) } else { self.level }, ..self }
+            }
+            // Beside a trial no request makes matters worse: many are sent at once when too many endpoints fail to eject any.
+            _ => self,
         }
     }
 

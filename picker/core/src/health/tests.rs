@@ -39,7 +39,7 @@ impl Stage {
     /// A request that is sent and answered now.
     fn report(&mut self, verdict: Verdict) {
         self.wait(1);
-        self.health.report(verdict, self.now, true, self.now);
+        self.health.report(verdict, self.now, true, 1, self.now);
     }
 
     fn standing(&mut self) -> Standing {
@@ -118,7 +118,7 @@ fn what_is_not_the_servers_fault_changes_nothing() {
         stage.report(verdict);
     }
     let now = stage.now;
-    stage.health.report(Verdict::ServerError, now, false, now);
+    stage.health.report(Verdict::ServerError, now, false, 1, now);
     assert_eq!((stage.phase(), stage.health.is_clean()), (Phase::Healthy, true));
 }
 
@@ -176,13 +176,13 @@ fn requests_from_before_say_nothing_of_now() {
     stage.report(Verdict::ServerError);
     stage.wait(5);
     // Sent before it failed.
-    stage.health.report(Verdict::Succeeded, before, true, stage.now);
+    stage.health.report(Verdict::Succeeded, before, true, 1, stage.now);
     assert_eq!(stage.phase(), Phase::Ejected);
     let failing = stage.now;
     stage.until_due();
     stage.begin().unwrap().end(Verdict::Succeeded, true, stage.now);
     // Sent before it was well again.
-    stage.health.report(Verdict::ServerError, failing, true, stage.now);
+    stage.health.report(Verdict::ServerError, failing, true, 1, stage.now);
     assert_eq!(stage.phase(), Phase::Healthy);
 }
 
@@ -193,6 +193,37 @@ fn many_failures_at_once_are_one_ejection() {
         stage.report(Verdict::ServerError);
     }
     assert!(stage.until_due() <= 1_200);
+}
+
+/// Milliseconds for which it is ejected when `failed` of `all` requests fail that it was sent at once.
+fn ejected_by_a_burst(stage: &mut Stage, failed: u32, all: u32) -> u64 {
+    stage.wait(1);
+    let launched = stage.now;
+    for n in 0..failed {
+        stage.wait(1);
+        stage.health.report(Verdict::ServerError, launched, true, all - n, stage.now);
+    }
+    assert_eq!(stage.phase(), Phase::Ejected);
+    stage.until_due()
+}
+
+#[test]
+fn an_endpoint_is_ejected_for_longer_when_most_that_it_was_sent_at_once_has_failed() {
+    let ejected = [(1, 1), (2, 2), (2, 9), (20, 40), (20, 20)]
+        .map(|(failed, all)| ejected_by_a_burst(&mut Stage::new(), failed, all));
+    let long = ejected.map(|time| match time {
+        1_000..=1_210 => false,
+        5_000..=6_010 => true,
+        other => panic!("{other}"),
+    });
+    assert_eq!(long, [false, true, false, false, true]);
+    // A burst of requests that are to blame themselves has to be longer each time.
+    let mut stage = Stage::new();
+    ejected_by_a_burst(&mut stage, 2, 2);
+    stage.begin().unwrap().end(Verdict::Succeeded, true, stage.now);
+    stage.report(Verdict::Succeeded);
+    stage.report(Verdict::Succeeded);
+    assert!(ejected_by_a_burst(&mut stage, 3, 3) <= 1_210);
 }
 
 #[test]
@@ -265,13 +296,13 @@ fn errors_of_several_endpoints_are_rather_the_fault_of_requests() {
     let other = Health::new("b", stage.health.pool().clone());
     stage.report(Verdict::ServerError);
     assert_eq!(stage.standing(), Standing::Out);
-    let mut stray = |stage: &mut Stage, count| {
+    let stray = |stage: &mut Stage, count| {
         (0..count).for_each(|_| {
             stage.wait(1);
-            other.report(Verdict::ServerError, stage.now, true, stage.now);
+            other.report(Verdict::ServerError, stage.now, true, 1, stage.now);
         });
         stage.wait(1);
-        other.report(Verdict::Succeeded, stage.now, true, stage.now);
+        other.report(Verdict::Succeeded, stage.now, true, 1, stage.now);
     };
     stray(&mut stage, 1);
     stray(&mut stage, 2);
@@ -303,10 +334,11 @@ fn an_ejection_that_follows_soon_is_longer_and_successes_make_up_for_it() {
     fail(&mut stage);
     fail(&mut stage);
     assert!(readmit(&mut stage) >= 25_000);
-    stage.report(Verdict::ServerError);
+    // After an ejection as long as that one error is put down to requests, and no more.
+    assert_eq!(errors_until_ejected(&mut stage), 2);
     assert!(readmit(&mut stage) >= 25_000);
     (0..3).for_each(|_| stage.report(Verdict::Succeeded));
-    stage.report(Verdict::ServerError);
+    errors_until_ejected(&mut stage);
     assert!(readmit(&mut stage) < 1_500);
 }
 
@@ -446,7 +478,7 @@ proptest! {
                 Event::Wait(millis) => stage.wait(millis),
                 Event::Report(verdict, fast) => {
                     let now = stage.now;
-                    stage.health.report(verdict, now, fast, now);
+                    stage.health.report(verdict, now, fast, 1, now);
                 }
                 Event::Begin => {
                     let was = stage.phase();
