@@ -36,7 +36,7 @@ pub use body_budget::{BodyBudget, BodyShare};
 pub use request_body::{Cut, RequestBody};
 pub use response::Response;
 pub use untrusted::{SERVED, SUBSET, untrusted};
-pub use verdict::{ANSWERED_BY_GATEWAY, verdict};
+pub use verdict::{ANSWERED_BY_GATEWAY, Overload, verdict};
 
 /// An exchange that has begun. If it is dropped before its request was routed or refused, its client has gone.
 #[derive(Debug)]

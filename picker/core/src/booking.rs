@@ -34,11 +34,6 @@ impl Booking {
         Self { endpoint, tokens, requests, until }
     }
 
-    /// The endpoint, where this books a request and not only tokens.
-    pub(crate) fn asked(&self) -> Option<&Arc<Endpoint>> {
-        (self.requests > 0).then_some(&self.endpoint)
-    }
-
     /// Until when it counts.
     pub(crate) fn until(&self) -> Until {
         self.until

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use smallvec::SmallVec;
 
-use crate::booking::{Booking, Bookings, Until};
+use crate::booking::{Bookings, Until};
 use crate::edits::Edits;
 use crate::endpoint::Endpoint;
 use crate::health::{Settings, Trial, Verdict};
@@ -149,11 +149,12 @@ impl Flight {
         }
     }
 
-    /// The gateway could not be told headers, so that no other server than the destination does a part: their bookings are
-    /// given back.
+    /// The gateway could not be told headers, so that no other server than the destination does a part: their bookings, and
+    /// a trial of one of them, are given back.
     pub fn without_headers(&mut self) {
         let first = &self.targets[0];
         self.bookings.retain(|booking| booking.is_on(first));
+        self.trial.take_if(|trial| !trial.is_of(first.health()));
     }
 
     /// Whether an error of the server is a fast one at `now`.
@@ -162,39 +163,50 @@ impl Flight {
         self.fast.is_some_and(|fast| age < u128::from(fast.get()))
     }
 
-    /// The response says this about the endpoints that the request was sent to, the destination and those of other
-    /// profiles (prefill, encode): which of them it is about can't be told. `now` is asked for where it matters.
+    /// The response says this about the destination. Of the endpoints that do another part (prefill, encode) an error says
+    /// nothing: the destination answers for them, and which of them it is about can't be told. Only where one of them was
+    /// asked as a trial, it is the likely cause, and the destination is not blamed. `now` is asked for where it matters.
     pub fn judge(&mut self, verdict: Verdict, now: impl FnOnce() -> Instant) {
         if self.fast.is_none() {
             return;
         }
-        let mut asked = self.bookings.iter().filter_map(Booking::asked);
-        let clean = self.trial.is_none() && asked.all(|endpoint| endpoint.health().is_clean());
+        let clean = self.trial.is_none() && self.targets[0].health().is_clean();
         if clean && matches!(verdict, Verdict::Succeeded | Verdict::Answered | Verdict::Nothing) {
             return;
         }
         let now = now();
         let fast = self.is_fast(now);
-        let mut trial = self.trial.take();
-        for endpoint in self.bookings.iter().filter_map(Booking::asked) {
-            match trial.take_if(|trial| trial.is_of(endpoint.health())) {
-                Some(trial) => trial.end(verdict, fast, now),
-                None => endpoint.health().report(verdict, self.launched, fast, now),
+        match self.trial.take() {
+            Some(trial) if trial.is_of(self.targets[0].health()) => trial.end(verdict, fast, now),
+            Some(trial) => {
+                trial.end(verdict, fast, now);
+                if verdict == Verdict::Succeeded {
+                    self.report(0, verdict, fast, now);
+                }
             }
+            None => self.report(0, verdict, fast, now),
         }
     }
 
-    /// The gateway sent the request to another target than the first, after it had failed at those before: of those
-    /// nothing else is known, so they count as unreachable.
+    /// Says of a target what it came to there, which was no trial.
+    fn report(&self, target: usize, verdict: Verdict, fast: bool, now: Instant) {
+        let endpoint = &self.targets[target];
+        endpoint.health().report(verdict, self.launched, fast, endpoint.live().in_flight(), now);
+    }
+
+    /// The gateway sent the request to another target than the first, after it had failed at those before. Why it did, it
+    /// doesn't say: they may have answered an error to a request that is to blame itself.
     pub fn judge_passed_over(&mut self, served: SocketAddr, now: Instant) {
         let Some(position) = self.targets.iter().position(|target| target.address == served) else { return };
         if self.fast.is_none() {
             return;
         }
-        for endpoint in &self.targets[..position] {
-            match self.trial.take_if(|trial| trial.is_of(endpoint.health())) {
-                Some(trial) => trial.end(Verdict::Unreachable, true, now),
-                None => endpoint.health().report(Verdict::Unreachable, self.launched, true, now),
+        let fast = self.is_fast(now);
+        for target in 0..position {
+            let health = self.targets[target].health();
+            match self.trial.take_if(|trial| trial.is_of(health)) {
+                Some(trial) => trial.end(Verdict::PassedOver, fast, now),
+                None => self.report(target, Verdict::PassedOver, fast, now),
             }
         }
     }

@@ -5,6 +5,9 @@
 //! that fails ejects it for longer. It is what proxies call outlier detection, with a circuit breaker that is half open
 //! during the trial.
 //!
+//! An error may be the fault of the request, too. Whether it was shows when the endpoint does the next one well: such
+//! stray errors are counted, and for a while as many in a row are borne before an endpoint is ejected.
+//!
 //! The state belongs to the endpoint ([`Health`]), so it outlives changes of the strategy, and is one atomic number.
 //! While no endpoint of a pool fails, a decision reads one counter of the pool ([`PoolHealth::any`]) and nothing else.
 
@@ -12,6 +15,7 @@ mod endpoint_health;
 mod pool_health;
 mod settings;
 mod state;
+mod strays;
 #[cfg(test)]
 mod tests;
 mod trial;

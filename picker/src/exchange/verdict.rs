@@ -7,13 +7,22 @@ use picker_core::health::Verdict;
 /// When its own limits were reached, its answer has the header `x-envoy-overloaded` beside it.
 pub const ANSWERED_BY_GATEWAY: [&str; 1] = ["upstream connect error or disconnect/reset before headers"];
 
-/// What a response with this status says about the server, or an error of gRPC with the status `grpc`. Of one that is
-/// `overloaded` the gateway says that it did not ask the server, because of limits of its own.
-pub fn verdict(status: u16, grpc: Option<u32>, overloaded: bool) -> Verdict {
-    if overloaded {
-        return Verdict::Nothing;
-    }
+/// Who turned a request away for now, as the headers of the response say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Overload {
+    /// Nobody.
+    None,
+    /// The gateway, because of limits of its own, without asking the server (`x-envoy-overloaded`).
+    Gateway,
+    /// The server: it says when to come again (`retry-after`, and `grpc-retry-pushback-ms` of gRPC). It lives.
+    Server,
+}
+
+/// What a response with this status says about the server, or an error of gRPC with the status `grpc`.
+pub fn verdict(status: u16, grpc: Option<u32>, overload: Overload) -> Verdict {
     match (status, grpc) {
+        _ if overload == Overload::Gateway => Verdict::Nothing,
+        (503, _) | (200, Some(14)) if overload == Overload::Server => Verdict::Answered,
         (200, Some(grpc)) => of_grpc(grpc),
         (..400, _) => Verdict::Succeeded,
         (400..500 | 501 | 505, _) => Verdict::Answered,
@@ -66,7 +75,10 @@ mod tests {
         #[case] grpc: Option<u32>,
         #[case] wanted: Verdict,
     ) {
-        assert_eq!(verdict(status, grpc, false), wanted);
-        assert_eq!(verdict(status, grpc, true), Verdict::Nothing);
+        assert_eq!(verdict(status, grpc, Overload::None), wanted);
+        assert_eq!(verdict(status, grpc, Overload::Gateway), Verdict::Nothing);
+        let turned_away = status == 503 || grpc == Some(14);
+        let wanted = if turned_away { Verdict::Answered } else { wanted };
+        assert_eq!(verdict(status, grpc, Overload::Server), wanted);
     }
 }

@@ -21,7 +21,7 @@ use super::body_mode::Modes;
 use super::reply::{self, NAMESPACE, Side};
 use super::request_body::{End, pieces};
 use super::wire::Wire;
-use crate::exchange::{ANSWERED_BY_GATEWAY, Account, Response, SERVED, verdict};
+use crate::exchange::{ANSWERED_BY_GATEWAY, Account, Overload, Response, SERVED, verdict};
 
 /// What is left of an exchange whose request is decided.
 #[derive(Debug)]
@@ -196,14 +196,26 @@ fn judge(
     let grpc = if status == 200 && headers.end_of_stream { headers.get_str("grpc-status") } else { None };
     let grpc: Option<u32> = grpc.and_then(|status| status.parse().ok());
     let failed = status >= 500 || grpc.is_some_and(|grpc| grpc != 0);
-    let overloaded = failed && headers.get_str("x-envoy-overloaded").is_some();
-    let verdict = verdict(status, grpc, overloaded);
+    let overload = if failed { overload(headers) } else { Overload::None };
+    let verdict = verdict(status, grpc, overload);
     // A gateway says so late that it found no connection: after its timeout for connections.
     if verdict == Verdict::ServerError && status == 503 && !headers.end_of_stream && !response.is_fast() {
         return true;
     }
     response.judge(verdict);
     false
+}
+
+/// Who turned the request away for now, as the headers of an error say.
+fn overload(headers: &HttpHeaders) -> Overload {
+    let any = |names: &[&str]| names.iter().any(|name| headers.get_str(name).is_some());
+    if any(&["x-envoy-overloaded"]) {
+        Overload::Gateway
+    } else if any(&["retry-after", "grpc-retry-pushback-ms"]) {
+        Overload::Server
+    } else {
+        Overload::None
+    }
 }
 
 /// What the body of an error says that came late.

@@ -89,6 +89,7 @@ async fn look(target: &Target, settings: &Settings) {
 mod tests {
     use picker_core::config::Scope;
     use picker_core::endpoint::{EndpointId, EndpointSpec};
+    use picker_core::health::Verdict;
     use serde_json::{Value, json};
     use tokio::net::TcpListener;
     use tokio_util::task::AbortOnDropHandle;
@@ -151,6 +152,22 @@ mod tests {
         let _now_open = TcpListener::bind(closed).await.unwrap();
         until(&targets[1], Phase::Healthy).await;
         assert!(futures::FutureExt::now_or_never(open.accept()).is_none());
+    }
+
+    #[tokio::test]
+    async fn who_listens_and_fails_requests_is_left_to_a_trial() {
+        let open = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let targets = targets(&[open.local_addr().unwrap()]);
+        let now = std::time::Instant::now();
+        targets[0].endpoint.health().report(Verdict::Unreachable, now, true, 1, now);
+        let (jobs, sent) = (watch::Sender::default(), watch::Sender::new(targets.clone()));
+        let reach = Reach { jobs: jobs.subscribe(), targets: sent.subscribe(), hot: hot(json!({})) };
+        let _task = AbortOnDropHandle::new(tokio::spawn(reach.run()));
+        until(&targets[0], Phase::Due).await;
+        for _ in 0..2 {
+            open.accept().await.unwrap();
+            assert_eq!(phase(&targets[0]), Phase::Due);
+        }
     }
 
     #[tokio::test]

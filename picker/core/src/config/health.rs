@@ -14,7 +14,8 @@ use crate::health::Settings;
 ///
 /// An endpoint fails when a scrape of its metrics is refused, when a gateway finds no connection to it or loses it before
 /// the response begins, and when it answers a request at once with an error of the server: 500, 502, 503, and other 5xx
-/// but 501, 504 and 505. Statuses 4xx, slow errors, and requests that clients give up are not its fault. After its time
+/// but 501, 504 and 505. Statuses 4xx, a 503 with `retry-after`, slow errors, and requests that clients give up are not its
+/// fault; nor are errors between requests that it does well, which are borne for a while. After its time
 /// one request at a time is a trial: it readmits the endpoint, or ejects it for longer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

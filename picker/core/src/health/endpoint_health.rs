@@ -6,8 +6,14 @@ use std::time::{Duration, Instant};
 
 use super::pool_health::PoolHealth;
 use super::settings::Settings;
-use super::state::{Phase, Reason, Standing, State, Tick};
+use super::state::{Fault, MAX_FAILURES, Phase, Reason, Standing, State, Tick};
+use super::strays::Strays;
 use crate::cx::Cx;
+
+/// Of so many stray errors of other endpoints one counts.
+const OTHERS_SHARE: u32 = 4;
+/// The most failures in a row that are borne because of stray errors of other endpoints.
+const MOST_FOR_OTHERS: u32 = 7;
 
 /// What the response to a request says about the endpoint that it was sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +26,21 @@ pub enum Verdict {
     ServerError,
     /// No connection, or one that broke off before the response began.
     Unreachable,
+    /// The gateway turned to another endpoint after this one, and doesn't say why. It counts as an error of the server
+    /// does: when it came fast, and when there were more in a row than are borne.
+    PassedOver,
     /// Nothing.
     Nothing,
+}
+
+/// A request that an endpoint was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    pub launched: Tick,
+    /// When the trial began that it is.
+    pub trial: Option<Tick>,
+    /// Requests in flight at the endpoint, this one included.
+    pub in_flight: u32,
 }
 
 /// The health of one endpoint.
@@ -31,13 +50,16 @@ pub struct Health {
     name: Box<str>,
     /// A [`State`].
     state: AtomicU64,
+    /// Its errors that turned out to be the fault of requests.
+    strays: Strays,
     pool: Arc<PoolHealth>,
 }
 
 impl Health {
     /// The health of the new endpoint `name`, which nothing is said against.
     pub fn new(name: &str, pool: Arc<PoolHealth>) -> Self {
-        Self { name: name.into(), state: AtomicU64::new(State::default().pack()), pool }
+        let state = AtomicU64::new(State::default().pack());
+        Self { name: name.into(), state, strays: Strays::default(), pool }
     }
 
     /// The pool's.
@@ -64,34 +86,51 @@ impl Health {
             return Standing::Healthy;
         }
         let now = self.pool.tick(now);
-        let jitter = cx.below(255) as u8 + 1;
-        let (_, state) = self.update(|state| state.drawn(jitter).outlived(now, settings));
+        let (jitter, borne) = (cx.below(255) as u8 + 1, self.borne(now));
+        let (_, state) =
+            self.update(|state| state.drawn(jitter).outlived(now, settings).pardoned(borne, now));
         state.standing(now, settings)
     }
 
     /// A request that was sent to it at `launched`, no trial, has come to `verdict`. Errors of the server count when it
-    /// was `fast`.
-    pub fn report(&self, verdict: Verdict, launched: Instant, fast: bool, now: Instant) {
-        self.judge(verdict, self.pool.tick(launched), None, fast, now);
+    /// was `fast`. With it there are `in_flight` requests at the endpoint.
+    pub fn report(&self, verdict: Verdict, launched: Instant, fast: bool, in_flight: u32, now: Instant) {
+        let sent = Sent { launched: self.pool.tick(launched), trial: None, in_flight };
+        self.judge(verdict, sent, fast, now);
     }
 
-    /// The same; `trial` is when the trial began that the request is.
-    pub(super) fn judge(
-        &self,
-        verdict: Verdict,
-        launched: Tick,
-        trial: Option<Tick>,
-        fast: bool,
-        now: Instant,
-    ) {
+    /// The same of a request that may be a trial.
+    pub(super) fn judge(&self, verdict: Verdict, sent: Sent, fast: bool, now: Instant) {
+        let Sent { launched, trial, in_flight } = sent;
         let now = self.pool.tick(now);
-        self.update(|state| match verdict {
-            Verdict::Succeeded => state.succeeded(launched, trial, now),
-            Verdict::Answered => state.answered(launched, trial, now),
-            Verdict::ServerError if fast => state.failed(Reason::ServerError, launched, trial, now),
-            Verdict::Unreachable => state.failed(Reason::Unreachable, launched, trial, now),
-            Verdict::ServerError | Verdict::Nothing => state.given_back(trial),
+        let fault = match verdict {
+            Verdict::ServerError if fast => Some((Reason::ServerError, Some(self.borne(now)))),
+            Verdict::PassedOver if fast => Some((Reason::Unreachable, Some(self.borne(now)))),
+            Verdict::Unreachable => Some((Reason::Unreachable, None)),
+            _ => None,
+        };
+        let fault = fault.map(|(reason, borne)| Fault { reason, borne, in_flight });
+        let (old, new) = self.update(|state| match (verdict, fault) {
+            (_, Some(fault)) => state.failed(fault, launched, trial, now),
+            (Verdict::Succeeded, None) => state.succeeded(launched, trial, now),
+            (Verdict::Answered, None) => state.answered(launched, trial, now),
+            _ => state.given_back(trial),
         });
+        if fault.is_none() && old.failures > 0 && new.failures == 0 {
+            self.strays.add(old.strays(), now);
+            self.pool.strays.add(old.strays(), now);
+        }
+    }
+
+    /// How many failures in a row are borne at `now` that requests may be to blame for. None at first, since a server that
+    /// fails fast takes ever more requests. Then one more for each that turned out to be stray: whoever knows requests that
+    /// a server answers an error to could eject half a pool with them. Those of other endpoints count a quarter, since a
+    /// server that fails beside them should not be borne with for long.
+    fn borne(&self, now: Tick) -> u8 {
+        let own = self.strays.number(now);
+        let others = self.pool.strays.number(now).saturating_sub(own) / OTHERS_SHARE;
+        let borne = own.saturating_add(others.min(MOST_FOR_OTHERS));
+        u8::try_from(borne).unwrap_or(u8::MAX).min(MAX_FAILURES - 1)
     }
 
     /// A connection of the picker itself to the port that serves requests was refused.

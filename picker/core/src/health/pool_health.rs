@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::state::{Reason, Tick};
+use super::strays::Strays;
 
 /// The health of the endpoints of a pool, in sum.
 #[derive(Debug, Default)]
@@ -15,6 +16,8 @@ pub struct PoolHealth {
     epoch: OnceLock<Instant>,
     /// Ejections by [`Reason`].
     ejections: [AtomicU64; Reason::ALL.len()],
+    /// Errors of all endpoints that turned out to be the fault of requests.
+    pub(super) strays: Strays,
 }
 
 impl PoolHealth {

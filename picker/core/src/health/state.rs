@@ -9,8 +9,8 @@ pub type Tick = u64;
 
 /// The most ejections in a row that are told apart.
 const MAX_LEVEL: u8 = 7;
-/// The most errors of the server in a row that are overlooked, once its ejections have turned out to be rash.
-const MAX_TOLERANCE: u8 = 2;
+/// The most failures in a row that are told apart.
+pub(super) const MAX_FAILURES: u8 = 63;
 /// How long a trial of an unreachable endpoint may take at least before it counts as connected: gateways give up on a
 /// connection after 5 or 10 s.
 const CONNECTED: Duration = Duration::from_secs(15);
@@ -71,6 +71,16 @@ impl Reason {
     }
 }
 
+/// What is said against an endpoint by a request that failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub reason: Reason,
+    /// If the request itself may be to blame, how many such failures in a row are borne, less than [`MAX_FAILURES`].
+    pub borne: Option<u8>,
+    /// Requests in flight at the endpoint, this one included.
+    pub in_flight: u32,
+}
+
 /// Whether a request may be sent to an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
@@ -90,36 +100,37 @@ pub(super) struct State {
     pub reason: Reason,
     /// Ejections in a row; successes take it back one by one.
     pub level: u8,
-    /// How many errors of the server in a row are overlooked.
-    pub tolerance: u8,
-    /// How many there were in a row.
+    /// Failures in a row that requests may be to blame for, up to [`MAX_FAILURES`].
     pub failures: u8,
     /// Whether requests succeeded although the picker is refused: that doesn't count then.
     pub distrust: bool,
+    /// Whether a request failed, so that it takes one to readmit it: a connection shows no more than that somebody listens.
+    pub needs_trial: bool,
     /// By how many 1275ths the ejection is longer than said; 0 before it is drawn.
     pub jitter: u8,
     /// When the phase began.
     pub at: Tick,
 }
 
-// The layout of the packed form, from the lowest bit: phase 2, reason 2, level 3, tolerance 2, failures 2, distrust 1,
-// jitter 8, at 44.
+// The layout of the packed form, from the lowest bit: phase 2, reason 2, level 3, failures 6, distrust 1,
+// needs_trial 1, jitter 8, at 41.
 const PHASE: u64 = 0b11;
 const LEVEL: u64 = 0b111 << 4;
-const FAILURES: u64 = 0b11 << 9;
-const DISTRUST: u64 = 1 << 11;
-const AT: u64 = (1 << 44) - 1;
+const FAILURES: u64 = 0b11_1111 << 7;
+const DISTRUST: u64 = 1 << 13;
+const NEEDS_TRIAL: u64 = 1 << 14;
+const AT: u64 = (1 << 41) - 1;
 
 impl State {
     pub fn pack(self) -> u64 {
         self.phase as u64
             | (self.reason as u64) << 2
             | u64::from(self.level) << 4
-            | u64::from(self.tolerance) << 7
-            | u64::from(self.failures) << 9
-            | u64::from(self.distrust) << 11
-            | u64::from(self.jitter) << 12
-            | (self.at & AT) << 20
+            | u64::from(self.failures) << 7
+            | u64::from(self.distrust) << 13
+            | u64::from(self.needs_trial) << 14
+            | u64::from(self.jitter) << 15
+            | (self.at & AT) << 23
     }
 
     pub fn unpack(word: u64) -> Self {
@@ -136,11 +147,11 @@ impl State {
                 _ => Reason::ServerError,
             },
             level: ((word >> 4) & 0b111) as u8,
-            tolerance: ((word >> 7) & 0b11) as u8,
-            failures: ((word >> 9) & 0b11) as u8,
+            failures: ((word & FAILURES) >> 7) as u8,
             distrust: word & DISTRUST != 0,
-            jitter: (word >> 12) as u8,
-            at: word >> 20,
+            needs_trial: word & NEEDS_TRIAL != 0,
+            jitter: (word >> 15) as u8,
+            at: word >> 23,
         }
     }
 
@@ -154,14 +165,13 @@ impl State {
         word & (PHASE | DISTRUST) != 0
     }
 
-    fn ejected(self, reason: Reason, now: Tick) -> Self {
-        let level = (self.level + 1).min(MAX_LEVEL);
-        Self { phase: Phase::Ejected, reason, level, failures: 0, jitter: 0, at: now, ..self }
+    fn ejected(self, reason: Reason, level: u8, now: Tick) -> Self {
+        Self { phase: Phase::Ejected, reason, level: level.min(MAX_LEVEL), jitter: 0, at: now, ..self }
     }
 
     fn readmitted(self, now: Tick) -> Self {
         let level = self.level.saturating_sub(1);
-        Self { phase: Phase::Healthy, level, failures: 0, jitter: 0, at: now, ..self }
+        Self { phase: Phase::Healthy, level, failures: 0, needs_trial: false, jitter: 0, at: now, ..self }
     }
 
     /// Whether the trial that began at `trial` is the one that is under way.
@@ -177,19 +187,45 @@ impl State {
         }
     }
 
-    /// A request failed. Beside a trial no request makes matters worse: many are sent at once when too many endpoints
-    /// fail to eject any.
-    pub fn failed(self, reason: Reason, launched: Tick, trial: Option<Tick>, now: Tick) -> Self {
+    /// A request failed.
+    pub fn failed(self, fault: Fault, launched: Tick, trial: Option<Tick>, now: Tick) -> Self {
+        let Fault { reason, borne, in_flight } = fault;
+        let failures = borne.map_or(0, |_| (self.failures + 1).min(MAX_FAILURES));
+        let failed = Self { failures, needs_trial: true, ..self };
         if self.is_trial(trial) {
-            return Self { tolerance: 0, ..self }.ejected(reason, now);
+            // It takes as many failures in a row to make an ejection longer as it takes to eject.
+            let grows = borne.is_none_or(|borne| failures % (borne + 1) == 0);
+            return failed.ejected(reason, self.level + u8::from(grows), now);
         }
-        if self.phase != Phase::Healthy || !self.counts(launched, None) {
-            return self;
+        match (self.phase, borne) {
+            (Phase::Healthy, _) if !self.counts(launched, None) => self,
+            (Phase::Healthy, Some(borne)) if failures <= borne => Self { failures, ..self },
+            (Phase::Healthy, _) => failed.ejected(reason, self.level + 1, now),
+            // It was on its way when the endpoint was ejected. When most that were have failed, and enough for two ejections,
+            // it is rather not the requests that are to blame.
+            (Phase::Ejected, Some(borne)) if self.failures > 0 && launched <= self.at => {
+                let most = u32::from(failures) >= in_flight && failures > 2 * borne + 1;
+                Self { failures, level: if most { self.level.max(2) } else { self.level }, ..self }
+            }
+            // Beside a trial no request makes matters worse: many are sent at once when too many endpoints fail to eject any.
+            _ => self,
         }
-        if reason != Reason::ServerError || self.failures >= self.tolerance {
-            return self.ejected(reason, now);
+    }
+
+    /// How many of its failures a success shows to have been the fault of requests. After an ejection whose trial failed it
+    /// is rather the server that was at fault.
+    pub fn strays(self) -> u8 {
+        if self.level <= 1 { self.failures } else { self.failures.min(1) }
+    }
+
+    /// Readmitted, if so many failures in a row are `borne` by now that it would not be ejected any more.
+    pub fn pardoned(self, borne: u8, now: Tick) -> Self {
+        let ejected = matches!(self.phase, Phase::Ejected | Phase::Due);
+        if ejected && (1..=borne).contains(&self.failures) {
+            Self { failures: self.failures, ..self.readmitted(now) }
+        } else {
+            self
         }
-        Self { failures: self.failures + 1, ..self }
     }
 
     /// A request succeeded.
@@ -200,12 +236,8 @@ impl State {
         if !self.counts(launched, trial) {
             return self;
         }
-        // One error among successes is rather the request's fault than the server's. Whoever knows such requests would
-        // otherwise eject half a pool with them.
-        let rash = self.reason == Reason::ServerError && self.level == 1;
-        let tolerance = (self.tolerance + u8::from(rash)).min(MAX_TOLERANCE);
         let distrust = self.distrust || self.reason == Reason::Refused;
-        Self { tolerance, distrust, ..self }.readmitted(now)
+        Self { distrust, ..self }.readmitted(now)
     }
 
     /// A request was answered, with an error that is not the server's fault: it can be reached, and that is all.
@@ -237,23 +269,29 @@ impl State {
         if self.distrust {
             return self;
         }
-        let reason = Reason::Refused;
-        match self.phase {
-            Phase::Healthy => self.ejected(reason, now),
-            Phase::Ejected | Phase::Due if self.is_over(now + APART, settings) && !self.is_last(settings) => {
-                self.ejected(reason, now)
-            }
-            _ => Self { reason, ..self },
-        }
+        // No request is to blame for that.
+        let refused = Self { reason: Reason::Refused, failures: 0, ..self };
+        let again = match self.phase {
+            Phase::Healthy => true,
+            Phase::Ejected | Phase::Due => self.is_over(now + APART, settings) && !self.is_last(settings),
+            Phase::Trial => false,
+        };
+        if again { refused.ejected(Reason::Refused, self.level + 1, now) } else { refused }
     }
 
-    /// The picker was not refused.
+    /// The picker was not refused. That readmits an endpoint of which nothing else is known than that the picker was; one at
+    /// which requests failed may be tried at once instead, after its first failure or when nobody listened in between.
     pub fn connected(self, now: Tick) -> Self {
         let trusted = Self { distrust: false, ..self };
-        if self.phase != Phase::Healthy && self.reason != Reason::ServerError {
-            trusted.readmitted(now)
-        } else {
-            trusted
+        match (self.phase, self.reason) {
+            (Phase::Ejected | Phase::Due | Phase::Trial, Reason::Refused) if !self.needs_trial => {
+                trusted.readmitted(now)
+            }
+            (Phase::Ejected, Reason::Refused) => Self { phase: Phase::Due, at: now, ..trusted },
+            (Phase::Ejected, Reason::Unreachable) if self.level == 1 => {
+                Self { phase: Phase::Due, at: now, ..trusted }
+            }
+            _ => trusted,
         }
     }
 

@@ -39,7 +39,7 @@ impl Stage {
     /// A request that is sent and answered now.
     fn report(&mut self, verdict: Verdict) {
         self.wait(1);
-        self.health.report(verdict, self.now, true, self.now);
+        self.health.report(verdict, self.now, true, 1, self.now);
     }
 
     fn standing(&mut self) -> Standing {
@@ -118,7 +118,7 @@ fn what_is_not_the_servers_fault_changes_nothing() {
         stage.report(verdict);
     }
     let now = stage.now;
-    stage.health.report(Verdict::ServerError, now, false, now);
+    stage.health.report(Verdict::ServerError, now, false, 1, now);
     assert_eq!((stage.phase(), stage.health.is_clean()), (Phase::Healthy, true));
 }
 
@@ -176,13 +176,13 @@ fn requests_from_before_say_nothing_of_now() {
     stage.report(Verdict::ServerError);
     stage.wait(5);
     // Sent before it failed.
-    stage.health.report(Verdict::Succeeded, before, true, stage.now);
+    stage.health.report(Verdict::Succeeded, before, true, 1, stage.now);
     assert_eq!(stage.phase(), Phase::Ejected);
     let failing = stage.now;
     stage.until_due();
     stage.begin().unwrap().end(Verdict::Succeeded, true, stage.now);
     // Sent before it was well again.
-    stage.health.report(Verdict::ServerError, failing, true, stage.now);
+    stage.health.report(Verdict::ServerError, failing, true, 1, stage.now);
     assert_eq!(stage.phase(), Phase::Healthy);
 }
 
@@ -195,6 +195,37 @@ fn many_failures_at_once_are_one_ejection() {
     assert!(stage.until_due() <= 1_200);
 }
 
+/// Milliseconds for which it is ejected when `failed` of `all` requests fail that it was sent at once.
+fn ejected_by_a_burst(stage: &mut Stage, failed: u32, all: u32) -> u64 {
+    stage.wait(1);
+    let launched = stage.now;
+    for n in 0..failed {
+        stage.wait(1);
+        stage.health.report(Verdict::ServerError, launched, true, all - n, stage.now);
+    }
+    assert_eq!(stage.phase(), Phase::Ejected);
+    stage.until_due()
+}
+
+#[test]
+fn an_endpoint_is_ejected_for_longer_when_most_that_it_was_sent_at_once_has_failed() {
+    let ejected = [(1, 1), (2, 2), (2, 9), (20, 40), (20, 20)]
+        .map(|(failed, all)| ejected_by_a_burst(&mut Stage::new(), failed, all));
+    let long = ejected.map(|time| match time {
+        1_000..=1_210 => false,
+        5_000..=6_010 => true,
+        other => panic!("{other}"),
+    });
+    assert_eq!(long, [false, true, false, false, true]);
+    // A burst of requests that are to blame themselves has to be longer each time.
+    let mut stage = Stage::new();
+    ejected_by_a_burst(&mut stage, 2, 2);
+    stage.begin().unwrap().end(Verdict::Succeeded, true, stage.now);
+    stage.report(Verdict::Succeeded);
+    stage.report(Verdict::Succeeded);
+    assert!(ejected_by_a_burst(&mut stage, 3, 3) <= 1_210);
+}
+
 #[test]
 fn a_success_beside_the_trial_readmits_too() {
     // Requests go to endpoints that fail when too many do.
@@ -204,32 +235,87 @@ fn a_success_beside_the_trial_readmits_too() {
     assert_eq!((stage.phase(), stage.any()), (Phase::Healthy, false));
 }
 
-#[test]
-fn an_endpoint_that_was_ejected_rashly_is_borne_with() {
-    let mut stage = Stage::new();
-    // How many errors in a row eject it, after each time that the trial succeeded at once.
-    let mut borne = Vec::new();
-    for _ in 0..4 {
-        let mut failures = 0;
-        while stage.phase() == Phase::Healthy {
-            stage.report(Verdict::Succeeded);
-            (0..=failures).for_each(|_| stage.report(Verdict::ServerError));
-            failures += 1;
-        }
-        borne.push(failures);
-        stage.until_due();
-        stage.begin().unwrap().end(Verdict::Succeeded, true, stage.now);
+/// How many errors in a row eject it.
+fn errors_until_ejected(stage: &mut Stage) -> u32 {
+    let mut errors = 0;
+    while stage.phase() == Phase::Healthy {
+        stage.report(Verdict::ServerError);
+        errors += 1;
     }
-    assert_eq!(borne, [1, 2, 3, 3]);
-    // A trial that fails ends that; a connection that fails is never borne with.
+    errors
+}
+
+/// A trial, as soon as one is due.
+fn try_once(stage: &mut Stage, verdict: Verdict) {
+    stage.until_due();
+    stage.begin().unwrap().end(verdict, true, stage.now);
+}
+
+#[test]
+fn errors_that_were_the_fault_of_requests_are_borne_with_for_a_while() {
+    let mut stage = Stage::new();
+    let borne = [(); 4].map(|()| {
+        let errors = errors_until_ejected(&mut stage);
+        try_once(&mut stage, Verdict::Succeeded);
+        errors
+    });
+    assert_eq!(borne, [1, 2, 4, 8]);
+    // Those too that ejected nobody.
+    (0..9).for_each(|_| stage.report(Verdict::ServerError));
+    stage.report(Verdict::Succeeded);
+    assert_eq!(errors_until_ejected(&mut stage), 15 + 9 + 1);
+    // A connection that fails is never borne with.
+    try_once(&mut stage, Verdict::Succeeded);
     stage.report(Verdict::Unreachable);
     assert_eq!(stage.phase(), Phase::Ejected);
-    stage.until_due();
-    stage.begin().unwrap().end(Verdict::ServerError, true, stage.now);
-    stage.until_due();
-    stage.begin().unwrap().end(Verdict::Succeeded, true, stage.now);
+    try_once(&mut stage, Verdict::Succeeded);
+    // They are forgotten.
+    stage.wait(180_000);
+    assert_eq!(errors_until_ejected(&mut stage), 1);
+}
+
+#[test]
+fn a_trial_that_fails_takes_no_tolerance_away_and_it_takes_many_to_make_an_ejection_longer() {
+    let mut stage = Stage::new();
+    errors_until_ejected(&mut stage);
+    try_once(&mut stage, Verdict::Succeeded);
+    assert_eq!(errors_until_ejected(&mut stage), 2);
+    // A request that the server is not to blame for was the trial.
+    try_once(&mut stage, Verdict::ServerError);
+    assert!(stage.until_due() <= 1_210, "as long as the first time");
+    try_once(&mut stage, Verdict::ServerError);
+    assert!(stage.until_due() >= 5_000, "four in a row");
+    try_once(&mut stage, Verdict::Succeeded);
+    stage.report(Verdict::Succeeded);
+    assert_eq!(errors_until_ejected(&mut stage), 3);
+}
+
+#[test]
+fn errors_of_several_endpoints_are_rather_the_fault_of_requests() {
+    let mut stage = Stage::new();
+    let other = Health::new("b", stage.health.pool().clone());
     stage.report(Verdict::ServerError);
-    assert_eq!(stage.phase(), Phase::Ejected);
+    assert_eq!(stage.standing(), Standing::Out);
+    let stray = |stage: &mut Stage, count| {
+        (0..count).for_each(|_| {
+            stage.wait(1);
+            other.report(Verdict::ServerError, stage.now, true, 1, stage.now);
+        });
+        stage.wait(1);
+        other.report(Verdict::Succeeded, stage.now, true, 1, stage.now);
+    };
+    stray(&mut stage, 1);
+    stray(&mut stage, 2);
+    assert_eq!(stage.standing(), Standing::Out);
+    // With the fourth one error more is borne, and its was one.
+    stray(&mut stage, 1);
+    assert_eq!(stage.standing(), Standing::Healthy);
+    assert_eq!(errors_until_ejected(&mut stage), 1);
+    // A server that fails is not borne with for long beside them.
+    (0..9).for_each(|_| stray(&mut stage, 5));
+    assert_eq!(stage.standing(), Standing::Healthy);
+    assert_eq!(errors_until_ejected(&mut stage), 6);
+    assert!(stage.any());
 }
 
 #[test]
@@ -248,30 +334,57 @@ fn an_ejection_that_follows_soon_is_longer_and_successes_make_up_for_it() {
     fail(&mut stage);
     fail(&mut stage);
     assert!(readmit(&mut stage) >= 25_000);
-    stage.report(Verdict::ServerError);
+    // After an ejection as long as that one error is put down to requests, and no more.
+    assert_eq!(errors_until_ejected(&mut stage), 2);
     assert!(readmit(&mut stage) >= 25_000);
     (0..3).for_each(|_| stage.report(Verdict::Succeeded));
-    stage.report(Verdict::ServerError);
+    errors_until_ejected(&mut stage);
     assert!(readmit(&mut stage) < 1_500);
 }
 
 #[test]
-fn a_scrape_readmits_what_was_unreachable_and_not_what_answers_errors() {
+fn a_connection_readmits_only_what_refused_connections_and_nothing_else() {
     let mut stage = Stage::new();
     stage.refused();
     assert_eq!(stage.phase(), Phase::Ejected);
     stage.connected();
     assert_eq!(stage.phase(), Phase::Healthy);
+    // A server may take connections and reset them: a request tells, and soon, since it may have been a moment.
     stage.report(Verdict::Unreachable);
     stage.connected();
-    assert_eq!(stage.phase(), Phase::Healthy);
+    assert_eq!((stage.phase(), stage.standing()), (Phase::Due, Standing::Due));
+    let trial = stage.begin().unwrap();
+    stage.connected();
+    assert_eq!(stage.phase(), Phase::Trial);
+    trial.end(Verdict::Unreachable, true, stage.now);
+    stage.connected();
+    assert_eq!(stage.phase(), Phase::Ejected, "it was no moment");
+    stage.until_due();
+    stage.begin().unwrap().end(Verdict::Succeeded, true, stage.now);
+    stage.report(Verdict::Succeeded);
+    // A server whose engine is dead has a page of metrics still.
     stage.report(Verdict::ServerError);
     stage.connected();
     assert_eq!(stage.phase(), Phase::Ejected);
-    // It answered errors because it was going, and now it is another.
+    // It was going, and now it is another.
     stage.refused();
     stage.connected();
+    assert_eq!((stage.phase(), stage.standing()), (Phase::Due, Standing::Due));
+    stage.begin().unwrap().end(Verdict::Succeeded, true, stage.now);
     assert_eq!((stage.phase(), stage.any()), (Phase::Healthy, false));
+}
+
+#[test]
+fn who_refused_connections_and_then_failed_its_trial_needs_another() {
+    let mut stage = Stage::new();
+    stage.refused();
+    stage.until_due();
+    stage.begin().unwrap().end(Verdict::ServerError, true, stage.now);
+    stage.connected();
+    assert_eq!(stage.phase(), Phase::Ejected);
+    stage.refused();
+    stage.connected();
+    assert_eq!(stage.phase(), Phase::Due);
 }
 
 #[test]
@@ -365,7 +478,7 @@ proptest! {
                 Event::Wait(millis) => stage.wait(millis),
                 Event::Report(verdict, fast) => {
                     let now = stage.now;
-                    stage.health.report(verdict, now, fast, now);
+                    stage.health.report(verdict, now, fast, 1, now);
                 }
                 Event::Begin => {
                     let was = stage.phase();

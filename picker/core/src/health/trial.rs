@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::endpoint_health::{Health, Verdict};
+use super::endpoint_health::{Health, Sent, Verdict};
 use super::settings::Settings;
 use super::state::{Phase, Tick};
 
@@ -33,7 +33,9 @@ impl Trial {
     /// Ends it with `verdict`; errors of the server count when they were `fast`.
     pub fn end(mut self, verdict: Verdict, fast: bool, now: Instant) {
         self.ended = true;
-        self.health.judge(verdict, self.at, Some(self.at), fast, now);
+        // One at a time.
+        let sent = Sent { launched: self.at, trial: Some(self.at), in_flight: 1 };
+        self.health.judge(verdict, sent, fast, now);
     }
 }
 

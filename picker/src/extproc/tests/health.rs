@@ -59,8 +59,13 @@ const EJECTED: Option<Reason> = Some(Reason::ServerError);
 #[case::a_timeout(&[(":status", "504")], false, None)]
 #[case::another_version(&[(":status", "505")], false, None)]
 #[case::limits_of_the_gateway(&[(":status", "503"), ("x-envoy-overloaded", "true")], false, None)]
+#[case::limits_of_the_server(&[(":status", "503"), ("retry-after", "1")], false, None)]
+#[case::an_error_that_passes(&[(":status", "500"), ("retry-after", "1")], false, EJECTED)]
 #[case::grpc(&[(":status", "200"), ("grpc-status", "0")], true, None)]
 #[case::grpc_unavailable(&[(":status", "200"), ("grpc-status", "14")], true, EJECTED)]
+#[case::grpc_limits_of_the_server(
+    &[(":status", "200"), ("grpc-status", "14"), ("grpc-retry-pushback-ms", "100")], true, None
+)]
 #[case::grpc_overloaded(
     &[(":status", "200"), ("grpc-status", "14"), ("x-envoy-overloaded", "true")], true, None
 )]

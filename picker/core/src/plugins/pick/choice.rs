@@ -29,30 +29,44 @@ impl Params {
     }
 }
 
-/// The `count` candidates with the highest keys, highest first, equal ones in random order. `key` is
-/// called once for each position of `scored`.
+/// The `count` candidates with the highest keys, highest first, of equal ones those with the least load, and of those any.
+/// `key` is called once for each position of `scored`, `load` where keys are equal.
 #[inline]
 pub(super) fn highest(
     cx: &mut Cx,
     scored: &Scored<'_>,
     count: usize,
     key: impl FnMut(&mut Cx, usize) -> f64,
+    load: impl Fn(usize) -> u32,
 ) -> Picked {
-    if count == 1 { one_highest(cx, scored, key) } else { many_highest(cx, scored, count, key) }
+    if count == 1 { one_highest(cx, scored, key, load) } else { many_highest(cx, scored, count, key, load) }
 }
 
 /// One pass, nothing sorted: the n-th of equals takes the place with probability 1/n.
 #[inline]
-fn one_highest(cx: &mut Cx, scored: &Scored<'_>, mut key: impl FnMut(&mut Cx, usize) -> f64) -> Picked {
-    let (mut best, mut best_key, mut equals) = (0, f64::NEG_INFINITY, 0);
+fn one_highest(
+    cx: &mut Cx,
+    scored: &Scored<'_>,
+    mut key: impl FnMut(&mut Cx, usize) -> f64,
+    load: impl Fn(usize) -> u32,
+) -> Picked {
+    let (mut best, mut best_key, mut equals, mut least) = (0, f64::NEG_INFINITY, 0, 0);
     for n in 0..scored.candidates.len() {
         let key = key(cx, n);
         if key > best_key {
             (best, best_key, equals) = (n, key, 1);
         } else if key == best_key {
-            equals += 1;
-            if cx.below(equals) == 0 {
-                best = n;
+            if equals == 1 {
+                least = load(best);
+            }
+            let load = load(n);
+            if load < least {
+                (best, equals) = (n, 1);
+            } else if load == least {
+                equals += 1;
+                if cx.below(equals) == 0 {
+                    best = n;
+                }
             }
         }
     }
@@ -66,10 +80,11 @@ fn many_highest(
     scored: &Scored<'_>,
     count: usize,
     mut key: impl FnMut(&mut Cx, usize) -> f64,
+    load: impl Fn(usize) -> u32,
 ) -> Picked {
-    let mut all: SmallVec<[(f64, u32); 32]> =
-        (0..scored.candidates.len()).map(|n| (key(cx, n), scored.candidates.at(n) as u32)).collect();
+    let mut all: SmallVec<[(f64, u32, u32); 32]> =
+        (0..scored.candidates.len()).map(|n| (key(cx, n), load(n), scored.candidates.at(n) as u32)).collect();
     cx.shuffle(&mut all);
-    all.sort_by(|a, b| b.0.total_cmp(&a.0));
-    all.iter().take(count).map(|&(_, i)| i).collect()
+    all.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+    all.iter().take(count).map(|&(_, _, i)| i).collect()
 }

@@ -1,4 +1,7 @@
-//! `max-score-picker`: the best, ties broken at random.
+//! `max-score-picker`: the best, of equals the one with the fewest requests in flight.
+//!
+//! Scores are equal where nothing is known yet, and between two scrapes: a burst of requests would fall on one endpoint as
+//! likely as not, and if that is one that fails, all of them do.
 
 use std::sync::Arc;
 
@@ -23,8 +26,8 @@ impl MaxScorePicker {
 
 impl Plugin for MaxScorePicker {
     const TYPE: &'static str = "max-score-picker";
-    const SUMMARY: &'static str =
-        "Picks the endpoint with the highest total score; among equals, each is as likely.";
+    const SUMMARY: &'static str = "Picks the endpoint with the highest total score; among equals, one to which this picker has \
+         the fewest requests in flight.";
     const ROLES: &'static [Role] = &[Role::Picker];
     const SAMPLE: &'static str = "\
 plugins:
@@ -39,7 +42,8 @@ plugins:
 }
 
 impl Picker for MaxScorePicker {
-    fn pick(&self, _: &Ask<'_>, cx: &mut Cx, scored: Scored<'_>) -> Picked {
-        highest(cx, &scored, self.count, |_, n| f64::from(scored.totals[n]))
+    fn pick(&self, ask: &Ask<'_>, cx: &mut Cx, scored: Scored<'_>) -> Picked {
+        let load = |n| ask.view.endpoints[scored.candidates.at(n)].live().in_flight();
+        highest(cx, &scored, self.count, |_, n| f64::from(scored.totals[n]), load)
     }
 }

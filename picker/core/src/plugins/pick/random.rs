@@ -35,6 +35,6 @@ impl Picker for RandomPicker {
             let any = cx.below(scored.candidates.len());
             return Picked::from_elem(scored.candidates.at(any) as u32, 1);
         }
-        highest(cx, &scored, self.count, |_, _| 0.0)
+        highest(cx, &scored, self.count, |_, _| 0.0, |_| 0)
     }
 }

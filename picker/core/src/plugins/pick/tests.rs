@@ -5,6 +5,7 @@ use serde_json::json;
 
 use crate::ask::{Ask, Scored};
 use crate::cx::Cx;
+use crate::endpoint::Load;
 use crate::fact::Facts;
 use crate::request::Request;
 use crate::testing::{build, unknown};
@@ -70,6 +71,30 @@ fn random(#[case] totals: &[f32], #[case] expected: &[f64]) {
 fn weighted_random(#[case] totals: &[f32], #[case] expected: &[f64]) {
     assert_close(&shares("weighted-random-picker", 1, totals), expected);
     assert_close(&shares("weighted-random-picker", 2, totals), expected);
+}
+
+#[test]
+fn of_equals_the_one_with_the_fewest_requests_in_flight_is_picked() {
+    let view = unknown(5);
+    for (i, requests) in [(0, 2), (1, 1), (2, 1), (3, 2)] {
+        view.endpoints[i].live().add(Load { requests, tokens: 0 });
+    }
+    let candidates = Candidates::of(&view.endpoints, None);
+    let mut cx = Cx::new(Instant::now(), 1);
+    let (request, facts) = (Request::default(), Facts::default());
+    let ask = Ask { request: &request, view: &view, facts: &facts, done: &[], now: cx.now() };
+    let totals = [1.0, 1.0, 1.0, 1.0, 0.5];
+    let mut picked = |count: i64| {
+        let picker = build("max-score-picker", json!({"maxNumOfEndpoints": count})).unwrap().picker.unwrap();
+        let scored = || Scored { candidates: &candidates, totals: &totals };
+        let mut all: Vec<_> =
+            (0..50).map(|_| picker.pick(&ask, &mut cx, scored()).to_vec()).map(|picked| picked[0]).collect();
+        all.sort_unstable();
+        all.dedup();
+        (all, picker.pick(&ask, &mut cx, scored())[count as usize - 1])
+    };
+    assert_eq!(picked(1).0, [1, 2]);
+    assert_eq!(picked(5), (vec![1, 2], 4));
 }
 
 #[test]

@@ -34,10 +34,11 @@ plugins:
 
 impl Picker for WeightedRandomPicker {
     fn pick(&self, _: &Ask<'_>, cx: &mut Cx, scored: Scored<'_>) -> Picked {
-        highest(cx, &scored, self.count, |cx, n| {
+        // The logarithm of u^(1/weight): the same order, and no underflow for small weights.
+        let key = |cx: &mut Cx, n: usize| {
             let weight = f64::from(scored.totals[n]);
-            // The logarithm of u^(1/weight): the same order, and no underflow for small weights.
             if weight > 0.0 { cx.unit().ln() / weight } else { f64::NEG_INFINITY }
-        })
+        };
+        highest(cx, &scored, self.count, key, |_| 0)
     }
 }

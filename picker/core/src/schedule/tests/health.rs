@@ -1,7 +1,7 @@
 //! Endpoints that fail, in the decision.
 
 use super::*;
-use crate::health::{Phase, Verdict};
+use crate::health::{Phase, Reason, Verdict};
 use crate::testing::{labelled, strategy as of_plugins};
 
 /// A decision at `now` with its steps.
@@ -23,7 +23,7 @@ fn chosen(strategy: &Strategy, view: &View, now: Instant, count: u64) -> Vec<Str
 
 /// The endpoint at `i` answers an error at `now`.
 fn fail(view: &View, i: usize, now: Instant) {
-    view.endpoints[i].health().report(Verdict::ServerError, now, true, now);
+    view.endpoints[i].health().report(Verdict::ServerError, now, true, 1, now);
 }
 
 fn phase(view: &View, i: usize, now: Instant) -> Phase {
@@ -222,8 +222,8 @@ fn another_strategy_knows_what_failed_under_the_last() {
     assert!(view.health.any());
 }
 
-#[test]
-fn all_that_a_request_was_sent_to_are_judged() {
+/// A strategy with a prefill server for each request, and two endpoints for each part, those that decode first.
+fn disaggregated() -> (Arc<Strategy>, View) {
     let strategy = of_plugins(
         "
 plugins:
@@ -243,17 +243,46 @@ schedulingProfiles:
         &[("llm-d.ai/role", "prefill")],
         &[("llm-d.ai/role", "prefill")],
     ]);
+    (strategy, view)
+}
+
+#[test]
+fn of_several_endpoints_of_a_request_only_the_destination_is_judged() {
+    let (strategy, view) = disaggregated();
     let now = Instant::now();
     let (mut flight, _) = explained(&strategy, &view, now, 1);
     flight.judge(Verdict::ServerError, || now);
     let ejected: Vec<_> = (0..4).filter(|&i| phase(&view, i, now) == Phase::Ejected).collect();
-    assert!(matches!(ejected[..], [0 | 1, 2 | 3]), "{ejected:?}");
-    let (other, _) = explained(&strategy, &view, now, 2);
-    assert_ne!(pods(&other), pods(&flight));
+    let destination = view.endpoints.iter().position(|endpoint| Arc::ptr_eq(endpoint, flight.endpoint()));
+    assert_eq!(ejected, Vec::from_iter(destination));
 }
 
 #[test]
-fn targets_that_the_gateway_passed_over_are_unreachable() {
+fn an_error_of_a_request_that_tries_a_prefill_server_is_put_down_to_that() {
+    let (strategy, view) = disaggregated();
+    let start = Instant::now();
+    fail(&view, 2, start);
+    let now = later(start);
+    // Trials are of whoever is picked: both prefill servers are as likely.
+    let tries = |seed| {
+        let (flight, _) = explained(&strategy, &view, now, seed);
+        (phase(&view, 2, now) == Phase::Trial).then_some(flight)
+    };
+    let mut trial = (0..50).find_map(tries).unwrap();
+    trial.judge(Verdict::ServerError, || now);
+    let phases = [0, 1, 2, 3].map(|i| phase(&view, i, now));
+    assert_eq!(phases, [Phase::Healthy, Phase::Healthy, Phase::Ejected, Phase::Healthy]);
+    let now = now + Duration::from_secs(13);
+    let tries = |seed| {
+        let (flight, _) = explained(&strategy, &view, now, seed);
+        (phase(&view, 2, now) == Phase::Trial).then_some(flight)
+    };
+    (0..50).find_map(tries).unwrap().judge(Verdict::Succeeded, || now);
+    assert!(!view.health.any());
+}
+
+#[test]
+fn targets_that_the_gateway_passed_over_fail_as_with_an_error_of_theirs() {
     let (strategy, view, now) = (
         of_plugins("plugins: [{type: random-picker, parameters: {maxNumOfEndpoints: 3}}]"),
         unknown(4),
@@ -263,8 +292,80 @@ fn targets_that_the_gateway_passed_over_are_unreachable() {
     let targets: Vec<_> = flight.targets().to_vec();
     flight.judge_passed_over("10.9.9.9:1".parse().unwrap(), now);
     flight.judge_passed_over(targets[0].address, now);
+    // The first one may have been slow, and not failed.
+    flight.judge_passed_over(targets[1].address, now + Duration::from_secs(1));
     assert!(!view.health.any());
     flight.judge_passed_over(targets[1].address, now);
     let phases = targets.iter().map(|target| target.health().status(now).phase);
     assert_eq!(phases.collect::<Vec<_>>(), [Phase::Ejected, Phase::Healthy, Phase::Healthy]);
+    assert_eq!(targets[0].health().status(now).reason, Reason::Unreachable);
+}
+
+#[test]
+fn targets_are_passed_over_as_often_as_errors_are_borne() {
+    let (strategy, view, start) = (
+        of_plugins("plugins: [{type: random-picker, parameters: {maxNumOfEndpoints: 2}}]"),
+        unknown(2),
+        Instant::now(),
+    );
+    // An ejection that turned out to be rash.
+    fail(&view, 0, start);
+    let now = later(start);
+    (0..50).map(|seed| explained(&strategy, &view, now, seed).0).for_each(|mut flight| {
+        flight.judge(Verdict::Succeeded, || now);
+    });
+    assert!(!view.health.any());
+    let passed_over = || {
+        let first = |flight: &Flight| Arc::ptr_eq(flight.endpoint(), &view.endpoints[0]);
+        let mut flights = (0..50).map(|seed| explained(&strategy, &view, now, seed).0);
+        let mut flight = flights.find(first).unwrap();
+        flight.judge_passed_over(view.endpoints[1].address, now);
+        view.health.any()
+    };
+    assert_eq!([passed_over(), passed_over()], [false, true]);
+}
+
+/// What ten minutes of a pool come to in which a client sends requests that every server answers an error to at once.
+#[derive(Debug, Default)]
+struct Minutes {
+    /// Of eight endpoints that work, how many are left alone, on average.
+    left_alone: f64,
+    /// Errors to requests that are not to blame themselves.
+    failed: usize,
+}
+
+/// So many of a hundred requests are `bad`, of ten a second; the last endpoint fails all of them where one `broken` is.
+fn ten_minutes(bad: usize, broken: bool) -> Minutes {
+    let (strategy, view, start) = (at_random(), unknown(8 + usize::from(broken)), Instant::now());
+    let mut lots = Cx::new(start, 7);
+    let mut minutes = Minutes::default();
+    let decisions = 6_000;
+    for n in 0..decisions {
+        let now = start + Duration::from_millis(100 * n);
+        let (mut flight, steps) = explained(&strategy, &view, now, n);
+        let avoided = steps.iter().find_map(|step| match step {
+            Step::Avoided { endpoints, applied: true } => Some(endpoints.iter().filter(|i| **i < 8).count()),
+            _ => None,
+        });
+        minutes.left_alone += avoided.unwrap_or(0) as f64 / decisions as f64;
+        let at_fault = broken && Arc::ptr_eq(flight.endpoint(), &view.endpoints[8]);
+        let (is_bad, then) = (lots.below(100) < bad, now + Duration::from_millis(5));
+        minutes.failed += usize::from(at_fault && !is_bad);
+        flight.judge(if is_bad || at_fault { Verdict::ServerError } else { Verdict::Succeeded }, || then);
+    }
+    minutes
+}
+
+#[test]
+fn requests_that_fail_everywhere_keep_no_part_of_a_pool_ejected() {
+    let left_alone = [1, 5, 20, 50, 80].map(|bad| ten_minutes(bad, false).left_alone);
+    assert!(left_alone.iter().all(|left_alone| *left_alone < 0.4), "{left_alone:?}");
+    assert_eq!(ten_minutes(0, false).left_alone, 0.0);
+}
+
+#[test]
+fn a_server_that_fails_is_found_among_requests_that_fail_everywhere() {
+    // About a trial in half a minute, and what is borne before it is ejected.
+    let failed = [0, 1, 5, 20, 50].map(|bad| ten_minutes(bad, true).failed);
+    assert!(failed.iter().all(|failed| *failed < 100), "{failed:?}");
 }
