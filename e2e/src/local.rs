@@ -9,6 +9,10 @@ use tokio::process::{Child, Command};
 use crate::paths;
 use crate::tools::cargo;
 
+mod gateway;
+
+pub use gateway::{Gateway, Parts};
+
 /// Builds the programs as the tests are built, and gives back their folder.
 ///
 /// # Errors
@@ -29,4 +33,20 @@ pub fn started(program: &Path, args: &[&str]) -> Result<Child> {
     command.args(args).current_dir(paths::checkout()).stdin(Stdio::null());
     command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
     command.spawn().with_context(|| format!("starting {}", program.display()))
+}
+
+/// So many ports of loopback at which nobody listens.
+///
+/// # Errors
+/// When there are none.
+pub fn free_ports<const N: usize>() -> Result<[u16; N]> {
+    let mut ports = [0; N];
+    // All at once, so that they differ.
+    let mut listeners = Vec::new();
+    for port in &mut ports {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+        *port = listener.local_addr()?.port();
+        listeners.push(listener);
+    }
+    Ok(ports)
 }

@@ -2,18 +2,15 @@
 //! each other, in whichever way Envoy sends bodies.
 
 use std::fs;
-use std::net::SocketAddr;
 use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use e2e::local::built;
+use e2e::local::{Gateway, Parts, built};
 use e2e::tools::envoy;
 use e2e::{Progress, paths, until};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::process::{Child, Command};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
@@ -33,14 +30,14 @@ async fn story() -> Result<()> {
     let envoy = envoy::ready(&cache, &progress).await?;
     let picker = progress.step("building picker", built()).await?.join("picker");
     for mode in ["FULL_DUPLEX_STREAMED", "BUFFERED", "BUFFERED_PARTIAL", "STREAMED", "NONE"] {
-        let gateway = Gateway::start(&envoy, &picker, mode).await?;
+        let setup = Setup::start(&envoy, &picker, mode).await?;
         let exchanges = async {
-            gateway.chat().await.context("a chat")?;
-            gateway.websocket().await.context("a WebSocket")?;
-            gateway.expectation().await.context("Expect: 100-continue")?;
-            gateway.dialogue().await.context("a stream in both directions")?;
-            gateway.upload("multipart/form-data; boundary=x").await.context("an upload")?;
-            gateway.upload("application/json").await.context("a long JSON body")
+            setup.chat().await.context("a chat")?;
+            setup.websocket().await.context("a WebSocket")?;
+            setup.expectation().await.context("Expect: 100-continue")?;
+            setup.dialogue().await.context("a stream in both directions")?;
+            setup.upload("multipart/form-data; boundary=x").await.context("an upload")?;
+            setup.upload("application/json").await.context("a long JSON body")
         };
         exchanges.await.with_context(|| format!("bodies in mode {mode}"))?;
     }
@@ -48,32 +45,20 @@ async fn story() -> Result<()> {
 }
 
 /// An Envoy, a picker whose strategy reads bodies, and a model server.
-struct Gateway {
-    address: SocketAddr,
+struct Setup {
+    gateway: Gateway,
     _server: JoinSet<()>,
-    _picker: Child,
-    _envoy: Child,
-    _folder: tempfile::TempDir,
 }
 
-impl Gateway {
+impl Setup {
     async fn start(envoy: &Path, picker: &Path, mode: &str) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let port = listener.local_addr()?.port();
+        let servers = [listener.local_addr()?];
         let mut server = JoinSet::new();
         server.spawn(serve(listener));
-        let [http, admin, grpc, health, pages] = free_ports()?;
-        let folder = tempfile::tempdir()?;
-        let write = |name: &str, text: String| -> Result<String> {
-            let path = folder.path().join(name);
-            fs::write(&path, text)?;
-            Ok(path.display().to_string())
-        };
-        let endpoints =
-            write("endpoints.yaml", format!("endpoints: [{{name: a, address: 127.0.0.1, port: {port}}}]"))?;
         let sample = fs::read_to_string(paths::checkout().join("config/samples/file-discovery.yaml"))?;
-        let config = write("config.yaml", sample.replace("config/samples/endpoints.yaml", &endpoints))?;
-        let sample = fs::read_to_string(paths::checkout().join("config/envoy/local.yaml"))?;
+        let config = sample.replace("config/samples/endpoints.yaml", "ENDPOINTS");
+        let sample = Parts::shipped()?;
         // Envoy refuses what comes above its own limit before a picker's answer does, with this mode alone.
         let buffer = match mode {
             "BUFFERED" => "per_connection_buffer_limit_bytes: 33554432\n    ",
@@ -83,30 +68,15 @@ impl Gateway {
         let bootstrap = sample
             .replace("filter_chains:\n", &format!("{buffer}filter_chains:\n"))
             .replace("request_body_mode: FULL_DUPLEX_STREAMED", &format!("request_body_mode: {mode}"))
-            .replace("stat_prefix: inference", "stat_prefix: inference\n          proxy_100_continue: true")
-            .replace("8081", &http.to_string())
-            .replace("9901", &admin.to_string())
-            .replace("9002", &grpc.to_string());
-        let bootstrap = write("envoy.yaml", bootstrap)?;
-        let picker = started(
-            picker,
-            &[
-                format!("--config-file={config}"),
-                format!("--grpc-port={grpc}"),
-                format!("--grpc-health-port={health}"),
-                format!("--metrics-port={pages}"),
-            ],
-        )?;
-        let args = ["-c", &bootstrap, "--log-level", "error", "--use-dynamic-base-id"];
-        let envoy = started(envoy, &args.map(str::to_owned))?;
-        let address = SocketAddr::from(([127, 0, 0, 1], http));
-        let gateway = Self { address, _server: server, _picker: picker, _envoy: envoy, _folder: folder };
-        until("the first answer", PATIENCE, || gateway.chat()).await?;
-        Ok(gateway)
+            .replace("stat_prefix: inference", "stat_prefix: inference\n          proxy_100_continue: true");
+        let parts = Parts { envoy, picker, config: &config, bootstrap: &bootstrap, servers: &servers };
+        let setup = Self { gateway: Gateway::start(parts).await?, _server: server };
+        until("the first answer", PATIENCE, || setup.chat()).await?;
+        Ok(setup)
     }
 
     async fn send(&self, request: &str) -> Result<BufReader<TcpStream>> {
-        let mut stream = TcpStream::connect(self.address).await?;
+        let mut stream = TcpStream::connect(self.gateway.address).await?;
         stream.write_all(request.as_bytes()).await?;
         Ok(BufReader::new(stream))
     }
@@ -271,23 +241,4 @@ async fn length(stream: &mut BufReader<TcpStream>, head: &str) -> Result<usize> 
             return Ok(length);
         }
     }
-}
-
-fn free_ports() -> Result<[u16; 5]> {
-    let mut ports = [0; 5];
-    // All at once, so that they differ.
-    let mut listeners = Vec::new();
-    for port in &mut ports {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-        *port = listener.local_addr()?.port();
-        listeners.push(listener);
-    }
-    Ok(ports)
-}
-
-fn started(program: &Path, args: &[String]) -> Result<Child> {
-    let mut command = Command::new(program);
-    command.args(args).current_dir(paths::checkout()).stdin(Stdio::null());
-    command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    command.spawn().with_context(|| format!("starting {}", program.display()))
 }
