@@ -1,8 +1,8 @@
 //! The text of a request body that came in another form than plugins read: compressed, or in UTF-16 or UTF-32. It is for
 //! the decision alone; the body goes on to the server as it came.
 //!
-//! A text is made a part at a time, so that other exchanges on the same connection have their turn, and counts in the
-//! budget of bodies. What a client can make of few bytes is bounded: by the limit of bodies, by [`RATIO`], by the memory
+//! A text is made a part at a time, so that other exchanges have their turn however little comes out of what is read, and
+//! counts in the budget of bodies. What a client can make of few bytes is bounded: by the limit of bodies, by [`RATIO`], by the memory
 //! that decompression may take, and by how much may be read without anything coming out ([`Progress`]). A text that comes
 //! to such a bound is the beginning of the body.
 
@@ -22,8 +22,9 @@ mod coding;
 mod progress;
 #[cfg(test)]
 mod tests;
+mod zstd;
 
-use progress::Progress;
+use progress::{Progress, is_pause};
 
 /// The most bytes of text that are made for each byte of a body, where they are more than [`AMPLE`].
 const RATIO: usize = 128;
@@ -67,7 +68,7 @@ pub async fn decode(headers: &Headers, body: &Bytes, limits: &Limits, held: &mut
         let mut working = limits.budget.share();
         let most = limits.max_body.min(body.len().saturating_mul(RATIO).max(AMPLE));
         let progress = Progress::default();
-        match coding::reader(&codings, body.clone(), &progress, most, &mut |bytes| working.take(bytes)) {
+        match coding::reader(&codings, body.clone(), &progress, most, |bytes| working.take(bytes)).await {
             Some(reader) => read(reader, &progress, most, held).await,
             None => return nothing,
         }
@@ -94,7 +95,13 @@ async fn read(
         let room = STEP.min(most - length);
         if room == 0 {
             // There may be nothing more.
-            break !matches!(reader.fill_buf(), Ok([]));
+            match reader.fill_buf() {
+                Err(error) if is_pause(&error) => {
+                    yield_now().await;
+                    continue;
+                }
+                rest => break !matches!(rest, Ok([])),
+            }
         }
         if text.capacity() < length + room {
             let capacity = (2 * length).clamp(length + room, most);
@@ -106,6 +113,7 @@ async fn read(
         // A broken or cut body gives what comes before the break.
         let ended = match reader.by_ref().take(room as u64).read_to_end(&mut text) {
             Ok(read) => read < room,
+            Err(error) if is_pause(&error) => false,
             Err(_) => break true,
         };
         progress.made(text.len() - length);

@@ -57,6 +57,33 @@ fn packed(name: &str, text: &[u8]) -> Vec<u8> {
     }
 }
 
+/// A frame of zstd with `text` in blocks as they are, as encoders make of what they can't compress: with these fields of its
+/// head (RFC 8878, section 3.1.1.1).
+fn frame(head: &[u8], text: &[u8]) -> Vec<u8> {
+    let mut frame = [&[0x28, 0xb5, 0x2f, 0xfd][..], head].concat();
+    let blocks = text.len().div_ceil(zstd::BLOCK).max(1);
+    for at in 0..blocks {
+        let block = &text[at * zstd::BLOCK..text.len().min((at + 1) * zstd::BLOCK)];
+        let last = usize::from(at + 1 == blocks);
+        frame.extend(&(block.len() << 3 | last).to_le_bytes()[..3]);
+        frame.extend(block);
+    }
+    frame
+}
+
+/// A frame as it is made of a text whose length is known before: one segment.
+fn one_segment(text: &[u8]) -> Vec<u8> {
+    frame(&[&[0xa0][..], &(text.len() as u32).to_le_bytes()].concat(), text)
+}
+
+/// A frame with a window of 8 MiB.
+fn streamed(text: &[u8]) -> Vec<u8> {
+    frame(&[0, 0x68], text)
+}
+
+/// A frame that has nothing to do with the text.
+const SKIPPED: &[u8] = &[0x51, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
+
 /// What is made of `body`, and how many bytes of the budget it takes then.
 async fn decoded(encoding: &str, body: &[u8], budget: usize) -> (Decoded, usize) {
     let limits = limits(budget);
@@ -161,6 +188,72 @@ async fn a_text_takes_no_more_than_the_budget_has(#[values("gzip", "deflate", "b
     assert_eq!((made, taken), (Decoded { text: Bytes::new(), partial: true }, 0));
 }
 
+#[rstest]
+#[tokio::test]
+async fn what_zstd_keeps_until_the_end_of_a_frame_is_read(
+    #[values(one_segment, streamed)] framed: fn(&[u8]) -> Vec<u8>,
+) {
+    let text = chat(1_200_000);
+    let body = framed(&text);
+    assert_eq!(decoded("zstd", &body, BUDGET).await.0, whole(&text));
+    assert_eq!(decoded("zstd, gzip", &packed("gzip", &body), BUDGET).await.0, whole(&text));
+    assert_eq!(decoded("zstd, zstd", &framed(&body), BUDGET).await.0, whole(&text));
+    // One that breaks off, by its end or by a block of no kind, gives the blocks before.
+    let at = text.len() / 2;
+    let blocks = at / zstd::BLOCK * zstd::BLOCK;
+    let beginning = Decoded { text: Bytes::copy_from_slice(&text[..blocks]), partial: true };
+    assert_eq!(decoded("zstd", &body[..at], BUDGET).await.0, beginning);
+    let head = body.len() - text.len() - 3 * text.len().div_ceil(zstd::BLOCK);
+    let broken = [&body[..head + blocks + 3 * blocks / zstd::BLOCK], &[7; 100]].concat();
+    assert_eq!(decoded("zstd", &broken, BUDGET).await.0, beginning);
+}
+
+#[tokio::test]
+async fn frames_of_zstd_are_one_text() {
+    let text = chat(300_000);
+    let (start, rest) = text.split_at(200_000);
+    let parts: [&[u8]; 5] = [SKIPPED, &streamed(start), SKIPPED, &one_segment(b""), &one_segment(rest)];
+    assert_eq!(decoded("zstd", &parts.concat(), BUDGET).await.0, whole(&text));
+    // What follows is no frame, or its window is longer than that of the first.
+    let beginning = |text: &[u8]| Decoded { text: Bytes::copy_from_slice(text), partial: true };
+    let body = [&one_segment(&text)[..], b"more of it"].concat();
+    assert_eq!(decoded("zstd", &body, BUDGET).await.0, beginning(&text));
+    let body = [one_segment(b"short"), streamed(&text)].concat();
+    assert_eq!(decoded("zstd", &body, BUDGET).await.0, beginning(b"short"));
+    // No text is worth so many.
+    let many = one_segment(b"").repeat(1000);
+    assert_eq!(decoded("zstd", &many, BUDGET).await.0, beginning(b""));
+}
+
+#[tokio::test]
+async fn others_have_their_turn_while_nothing_comes_out() {
+    // Blocks of one byte, repeated: few bytes that fill the window.
+    let block = |last: usize| (zstd::BLOCK << 3 | 2 | last).to_le_bytes()[..3].to_vec();
+    let blocks = [block(0), vec![b' ']].concat().repeat(64);
+    let body = [&[0x28, 0xb5, 0x2f, 0xfd, 0, 0x68][..], &blocks, &block(1), b" "].concat();
+    let turns = turns("zstd", body).await;
+    assert!(turns >= 32 + AMPLE / STEP, "{turns}");
+}
+
+#[tokio::test]
+async fn others_have_their_turn_while_blocks_without_content_are_read() {
+    let turns = turns("deflate", [0, 0, 0, 0xff, 0xff].repeat(400_000)).await;
+    assert!(turns >= 4, "{turns}");
+}
+
+/// How often others have their turn while a text is made.
+async fn turns(encoding: &str, body: Vec<u8>) -> usize {
+    let (limits, body) = (limits(BUDGET), Bytes::from(body));
+    let (mut held, headers) = (limits.budget.share(), headers(encoding));
+    let mut decoding = Box::pin(decode(&headers, &body, &limits, &mut held));
+    let mut turns = 0;
+    while decoding.as_mut().now_or_never().is_none() {
+        turns += 1;
+        tokio::task::yield_now().await;
+    }
+    turns
+}
+
 #[tokio::test]
 async fn blocks_without_content_are_not_read_for_long() {
     // Stored blocks of no bytes.
@@ -186,14 +279,7 @@ async fn of_what_is_none_nothing_is_made(#[case] name: &str, #[case] body: &[u8]
 
 #[tokio::test]
 async fn others_have_their_turn_while_a_long_text_is_made() {
-    let (limits, body) = (limits(BUDGET), Bytes::from(packed("gzip", &chat(1_000_000))));
-    let (mut held, headers) = (limits.budget.share(), headers("gzip"));
-    let mut decoding = Box::pin(decode(&headers, &body, &limits, &mut held));
-    let mut turns = 0;
-    while decoding.as_mut().now_or_never().is_none() {
-        turns += 1;
-        tokio::task::yield_now().await;
-    }
+    let turns = turns("gzip", packed("gzip", &chat(1_000_000))).await;
     assert!(turns >= 1_000_000 / STEP, "{turns}");
 }
 
