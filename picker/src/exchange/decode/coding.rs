@@ -8,16 +8,20 @@ use picker_core::parse::coding::Coding;
 use tokio::task::yield_now;
 
 use super::progress::{Bound, Progress, is_pause};
-use super::zstd::{Frames, Head};
+use super::zstd::{self, Frames, Head};
 
 /// The most members of one gzip file that are read.
 const MEMBERS: usize = 64;
 /// Bytes that are buffered between two codings.
 const BUFFER: usize = 8 << 10;
-/// About the memory of a decoder beside its window: tables, buffers.
-const TABLES: usize = 256 << 10;
 /// The window of deflate, with the state around it.
 const DEFLATE: usize = 64 << 10;
+/// The most that a decoder of brotli takes beside its window: 256 tables each of literals, of commands and of distances, of
+/// 632, 1,080 and 896 entries of 4 bytes, and what is left over where their memory grows by halves.
+const BROTLI: usize = 4 << 20;
+/// The most that a decoder of zstd takes beside its window: the sequences of a block, 98,047 of 12 bytes, with the buffer from
+/// which they grew; its literals, and the block itself, in buffers that double.
+const ZSTD: usize = 3 << 20;
 /// The largest window that a decoder has to have (RFC 9659), where the body may not itself be longer.
 const WINDOW: usize = 8 << 20;
 
@@ -66,7 +70,7 @@ fn buffered(reader: impl Read + Send + 'static) -> Reader {
 /// What a decoder needs for a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Working {
-    /// About the memory that it takes.
+    /// The most memory that it takes.
     memory: usize,
     /// The window of the stream.
     window: usize,
@@ -80,9 +84,19 @@ impl Working {
             Coding::Brotli => brotli_window(*start.first()?)?,
             Coding::Zstd => usize::try_from(Head::first_window(start)?).ok()?,
         };
-        // Blocks of zstd lie beyond its window until they are read.
-        (window <= WINDOW.max(most)).then_some(Self { memory: window + TABLES, window })
+        if window > WINDOW.max(most) {
+            return None;
+        }
+        let memory = if coding == Coding::Brotli { window + BROTLI } else { zstd_ring(window) + ZSTD };
+        Some(Self { memory, window })
     }
+}
+
+/// The most memory that the ring of a decoder of zstd takes, with the one from which it is copied when it grows. It is two
+/// blocks longer than a power of two, and what one broken block makes beyond the window is less than four.
+fn zstd_ring(window: usize) -> usize {
+    let longest = (window + 2 * zstd::BLOCK).next_power_of_two();
+    longest + longest / 2 + 5 * zstd::BLOCK
 }
 
 /// The window of a brotli stream by its first byte (RFC 7932, section 9.1); `None` for a large one, which is no part of

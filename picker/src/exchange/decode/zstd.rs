@@ -82,6 +82,21 @@ enum Next {
     Nothing,
 }
 
+/// How many literals the compressed block `content` says that it has (RFC 8878, section 3.1.1.3.1.1). A decoder makes as many,
+/// though no block may be longer than [`BLOCK`].
+fn literals(content: &[u8]) -> usize {
+    let byte = |at| content.get(at).map_or(0, |byte| usize::from(*byte));
+    let head = byte(0) | byte(1) << 8 | byte(2) << 16;
+    match (head & 2 != 0, head >> 2 & 3) {
+        (false, 0 | 2) => (head & 0xff) >> 3,
+        (false, 1) => (head & 0xffff) >> 4,
+        (false, _) => head >> 4,
+        (true, 0 | 1) => head >> 4 & 0x3ff,
+        (true, 2) => head >> 4 & 0x3fff,
+        (true, _) => head >> 4 & 0x3_ffff,
+    }
+}
+
 /// A reader of frames.
 pub(super) struct Frames<R> {
     input: R,
@@ -174,6 +189,9 @@ impl<R: Read> Frames<R> {
             return Err(io::Error::other("a block is too long"));
         }
         self.fill(3 + content + if last && self.checksum { 4 } else { 0 })?;
+        if head >> 1 & 3 == 2 && literals(&self.part[3..]) > BLOCK {
+            return Err(io::Error::other("a block has too many literals"));
+        }
         let decoded = self.decoder.decode_blocks(&self.part[..], BlockDecodingStrategy::UptoBlocks(1));
         decoded.map_err(io::Error::other)?;
         if last {
@@ -218,6 +236,19 @@ impl<R: Read> Read for Frames<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn literals_are_counted_as_their_head_tells() {
+        let of = |kind: u32, format: u32, rest: u32| {
+            literals(&(rest << 4 | format << 2 | kind).to_le_bytes()[..3])
+        };
+        assert_eq!(
+            [of(0, 0, 15), of(1, 2, 15), of(0, 1, 0xfff), of(1, 3, 0xf_ffff)],
+            [30, 31, 0xfff, 0xf_ffff]
+        );
+        assert_eq!([of(2, 0, !0 >> 4), of(3, 1, !0 >> 4), of(2, 2, !0 >> 4)], [0x3ff, 0x3ff, 0x3fff]);
+        assert_eq!([of(3, 3, !0 >> 4), literals(&[0b0101]), literals(&[])], [0x3_ffff, 0, 0]);
+    }
 
     #[test]
     fn heads_tell_the_window() {

@@ -27,12 +27,6 @@ async fn one(address: &'static str) -> (Picker, Routed) {
     (Picker::start(fixture).await, Routed { destination: address, revision, removed: Vec::new() })
 }
 
-fn early(message: ProcessingRequest) -> ProcessingRequest {
-    let config = message.protocol_config.unwrap();
-    let config = ProtocolConfiguration { send_body_without_waiting_for_header_response: true, ..config };
-    ProcessingRequest { protocol_config: Some(config), ..message }
-}
-
 #[tokio::test]
 async fn full_duplex_holds_the_headers_and_sends_every_byte_back() {
     let (picker, blue) = two().await;

@@ -22,6 +22,12 @@ pub fn ask(model: &str) -> Bytes {
     format!(r#"{{"model":"{model}","messages":[{{"role":"user","content":"Hello"}}]}}"#).into()
 }
 
+pub fn early(message: ProcessingRequest) -> ProcessingRequest {
+    let config = message.protocol_config.unwrap();
+    let config = ProtocolConfiguration { send_body_without_waiting_for_header_response: true, ..config };
+    ProcessingRequest { protocol_config: Some(config), ..message }
+}
+
 pub fn body(bytes: impl Into<Bytes>, end: bool) -> ProcessingRequest {
     Request::RequestBody(HttpBody { body: bytes.into(), end_of_stream: end }).into()
 }
@@ -56,6 +62,13 @@ pub fn with_metadata(
 ) -> ProcessingRequest {
     let filter_metadata = [(namespace.to_owned(), fields([(key, value)]))].into();
     ProcessingRequest { metadata_context: Some(Metadata { filter_metadata }), ..message }
+}
+
+/// `text` in gzip.
+pub fn gzipped(text: &[u8]) -> Bytes {
+    let mut out = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut out, text).unwrap();
+    out.finish().unwrap().into()
 }
 
 /// A route as it must look: header and metadata with one value, and the revision.
