@@ -50,9 +50,11 @@ impl Route {
         Self { mutation, metadata, clear_route: edits.clears_route() }
     }
 
-    /// Takes out the header `name`, too.
-    pub(super) fn remove(&mut self, name: &'static str) {
-        self.mutation.remove_headers.push(name.to_owned());
+    /// Takes out the header `name`, too, if it is among `headers`.
+    pub(super) fn remove(&mut self, name: &str, headers: &Headers) {
+        if headers.get(name).is_some() {
+            self.mutation.remove_headers.push(name.to_owned());
+        }
     }
 
     fn common(&mut self, body: Option<Bytes>) -> Option<CommonResponse> {

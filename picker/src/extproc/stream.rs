@@ -22,6 +22,9 @@ use super::wire::Wire;
 use crate::exchange::{Cut, Exchange, Incoming, decode, is_awaited};
 use crate::pool::Pool;
 
+/// Headers that are about the bytes of a body, and wrong when these are others (RFC 9530, RFC 3230, RFC 2616).
+const OF_THE_BYTES: [&str; 4] = ["content-digest", "repr-digest", "digest", "content-md5"];
+
 /// How long what is left of a refused request is read.
 const REST: Duration = Duration::from_secs(5);
 
@@ -119,18 +122,26 @@ where
         response.without_headers();
     }
     let mut route = Route::new(&pool.hot, response.flight(), &headers);
-    drop(headers);
     let end = body.end;
-    let mut splices = response.flight().edits().splices();
+    let mut splices: &[Splice] = match body.shown {
+        Shown::Message if !body.partial => response.flight().edits().splices(),
+        Shown::Duplex => response.flight().edits().splices(),
+        // What was shown of the body can't be replaced.
+        _ => &[],
+    };
     if let (Some(decoded), false) = (decoded, splices.is_empty()) {
         // Edits are made in what plugins read, if that is all of the body.
         if decoded.partial || body.partial {
             splices = &[];
         } else {
             body.bytes = decoded.text;
-            route.remove("content-encoding");
+            route.remove("content-encoding", &headers);
         }
     }
+    if !splices.is_empty() {
+        OF_THE_BYTES.iter().for_each(|name| route.remove(name, &headers));
+    }
+    drop(headers);
     if body.shown == Shown::Nothing && end == End::Open && modes.holds_back() {
         modes.request = BodySendMode::None;
         wire.send(route.letting_go()).await;
@@ -141,17 +152,17 @@ where
     phase.run(&mut wire, None, &mut exchange.account).await
 }
 
-/// Sends the route, and answers for what was read of the body, with `splices` made where the body is whole.
+/// Sends the route, and answers for what was read of the body, with `splices` made, which are none where it can't be replaced.
 async fn answer<S>(wire: &mut Wire<S>, route: Route, body: Body<'_>, splices: &[Splice])
 where
     S: Stream<Item = Result<ProcessingRequest, Status>> + Unpin,
 {
     // The bytes' place in the budget is free again when the last of them has gone on.
-    let Body { bytes, rest, held: _held, end, shown, partial, .. } = body;
+    let Body { bytes, rest, held: _held, end, shown, .. } = body;
     let (trailers, ends) = (end == End::Trailers, end == End::Body);
     match shown {
         Shown::Nothing => wire.send(route.in_headers()).await,
-        Shown::Message if splices.is_empty() || partial => return wire.send(route.in_body(None)).await,
+        Shown::Message if splices.is_empty() => return wire.send(route.in_body(None)).await,
         Shown::Message => {
             let new: Vec<u8> = request_body::spliced(&bytes, splices).flatten().collect();
             return wire.send(route.in_body(Some(new.into()))).await;

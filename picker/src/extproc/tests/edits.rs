@@ -14,7 +14,9 @@ use picker_core::{Ask, Decision, Hot, Needs};
 use picker_proto::body_mutation::Mutation;
 use picker_proto::build::string;
 use picker_proto::field_value::Kind;
-use picker_proto::processing_mode::BodySendMode::{Buffered, FullDuplexStreamed, None as NoBody};
+use picker_proto::processing_mode::BodySendMode::{
+    Buffered, BufferedPartial, FullDuplexStreamed, None as NoBody, Streamed,
+};
 use picker_proto::processing_response::Response;
 use picker_proto::{BodyMutation, CommonResponse, HeaderMap, ProcessingResponse};
 use schemars::JsonSchema;
@@ -144,6 +146,83 @@ async fn a_part_of_the_body_is_replaced() {
             Get(whole),
         ])
         .await;
+}
+
+/// The headers of a chat with these more.
+fn chat_with(headers: &[(&'static str, &'static str)]) -> HeaderMap {
+    let mut all = chat();
+    all.headers.extend(HeaderMap::from_iter(headers.iter().copied()).headers);
+    all
+}
+
+/// What clients say of the bytes that they send.
+const OF_THE_BYTES: [(&str, &str); 4] = [
+    ("content-digest", "sha-256=:AAAA:"),
+    ("repr-digest", "sha-256=:AAAA:"),
+    ("digest", "sha-256=AAAA"),
+    ("content-md5", "AAAA"),
+];
+
+#[tokio::test]
+async fn what_is_said_of_bytes_goes_with_them() {
+    let picker = editing("splice", &[RED]).await;
+    let new = |text: &Bytes| Bytes::from([&text[..10], b"another-model", &text[14..]].concat());
+    let without = |encoding: Option<&str>| {
+        let names = encoding.into_iter().chain(OF_THE_BYTES.map(|(name, _)| name));
+        Routed { removed: names.map(str::to_owned).collect(), ..plain(&picker) }
+    };
+    let answered = |route: &Routed, new: Bytes| {
+        let mut whole = route.in_body();
+        let Some(Response::RequestBody(answer)) = &mut whole.response else { panic!("{whole:?}") };
+        answer.response.as_mut().unwrap().body_mutation =
+            Some(BodyMutation { mutation: Some(Mutation::Body(new)) });
+        whole
+    };
+    let (text, packed) = (ask("blue"), gzipped(&ask("blue")));
+    let encoded: Vec<_> = [("content-encoding", "gzip")].into_iter().chain(OF_THE_BYTES).collect();
+    for (headers, bytes, encoding) in
+        [(&OF_THE_BYTES[..], &text, None), (&encoded[..], &packed, Some("content-encoding"))]
+    {
+        let route = without(encoding);
+        picker
+            .play(vec![
+                Send(first(chat_with(headers), false, Buffered, NoBody)),
+                Get(go_on_headers()),
+                Send(body(bytes.clone(), true)),
+                Get(answered(&route, new(&text))),
+            ])
+            .await;
+        picker
+            .play(vec![
+                Send(first(chat_with(headers), false, FullDuplexStreamed, NoBody)),
+                Send(body(bytes.clone(), true)),
+                Get(route.in_headers()),
+                Get(echo(text.slice(..10), false)),
+                Get(echo("another-model", false)),
+                Get(echo(text.slice(14..), true)),
+            ])
+            .await;
+    }
+    // Where the body goes on as it came, so does what is said of it.
+    for bytes in [&text, &packed] {
+        let headers = if bytes == &text { &OF_THE_BYTES[..] } else { &encoded };
+        picker
+            .play(vec![
+                Send(early(first(chat_with(headers), false, Streamed, NoBody))),
+                Send(body(bytes.clone(), true)),
+                Get(plain(&picker).in_headers()),
+                Get(go_on_body()),
+            ])
+            .await;
+        picker
+            .play(vec![
+                Send(first(chat_with(headers), false, BufferedPartial, NoBody)),
+                Get(go_on_headers()),
+                Send(body(bytes.clone(), false)),
+                Get(plain(&picker).in_body()),
+            ])
+            .await;
+    }
 }
 
 #[tokio::test]
