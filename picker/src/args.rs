@@ -176,7 +176,8 @@ pub struct ServeArgs {
     #[arg(long, value_name = "BOOL", help_heading = "Serving", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::boolean)]
     pub refuse_longer_bodies: bool,
     /// How long a request body that a decision waits for may take for each 16 KiB of it. A slower one is
-    /// refused with status 408 if its length was announced, else the decision is made by what is there of it
+    /// refused with status 408 if its length was announced, else the decision is made by what is there of it. One that
+    /// a gateway buffers and shows as a whole may take 5 minutes at most, or this if it is longer
     #[arg(long, value_name = "DURATION", help_heading = "Serving", default_value = "30s", value_parser = value::duration)]
     pub body_timeout: Duration,
     /// Most bytes that all requests take, headers and bodies, while they wait for bodies and decisions; one whose

@@ -1,5 +1,7 @@
 //! A request's body that is held for a decision: how much of it is read, what memory it may take, and how slow it may come.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use picker_core::{Refusal, RefusalKind};
 use tokio::time::Instant;
@@ -11,6 +13,10 @@ use crate::pool::Limits;
 /// A body that is held has to bring this many more bytes within each [`Limits::body_timeout`]. Chunks would
 /// not do as a measure: a byte now and then would hold 16 MiB for ever.
 const PACE: usize = 16 << 10;
+
+/// How long a body that comes as one is waited for at the most, however long it is announced to be, unless
+/// [`Limits::body_timeout`] is longer: nothing shows meanwhile whether anything of it comes.
+const LONGEST_WAIT: Duration = Duration::from_secs(5 * 60);
 
 /// A body that is being read.
 #[derive(Debug)]
@@ -83,10 +89,13 @@ impl<'a> RequestBody<'a> {
         *self.due.get_or_insert_with(|| Instant::now() + self.limits.body_timeout)
     }
 
-    /// When all of it has to be here, if it is waited for from now on and comes as one: as long as it may take in chunks.
+    /// When all of it has to be here, if it is waited for from now on and comes as one: as long as it may take in chunks, and
+    /// [`LONGEST_WAIT`] at the most.
     pub fn due_as_one(&mut self) -> Instant {
-        let pieces = self.announced.unwrap_or(self.limits.max_body) / PACE + 1;
-        let longest = self.limits.body_timeout.saturating_mul(u32::try_from(pieces).unwrap_or(u32::MAX));
+        let (pieces, patience) =
+            (self.announced.unwrap_or(self.limits.max_body) / PACE + 1, self.limits.body_timeout);
+        let longest = patience.saturating_mul(u32::try_from(pieces).unwrap_or(u32::MAX));
+        let longest = longest.min(LONGEST_WAIT.max(patience));
         *self.due.get_or_insert_with(|| Instant::now() + longest)
     }
 

@@ -1,6 +1,7 @@
 //! Requests that go nowhere.
 
 use std::task::Poll;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, poll};
@@ -393,11 +394,20 @@ async fn bodies_that_get_stuck_while_they_are_waited_for() {
     let began = Instant::now();
     assert_eq!(waiting.next().await.unwrap().unwrap(), too_slow());
     assert_eq!(began.elapsed(), 7 * BODY_TIMEOUT);
+    drop(waiting);
+    // But not for ever: of a body that is announced to be long, or of no length.
+    for announced in [Some(MAX_BODY.to_string()), Option::None] {
+        let (_silent, mut waiting) = begin(Buffered, announced.as_deref());
+        assert_eq!(waiting.next().await.unwrap().unwrap(), go_on_headers());
+        let began = Instant::now();
+        assert_eq!(waiting.next().await.unwrap().unwrap(), too_slow());
+        assert_eq!(began.elapsed(), Duration::from_secs(300));
+    }
     assert_eq!(
         fixture.lines("waypost_picker_requests_total"),
         [
             r#"waypost_picker_requests_total{model="unknown",status="none",reason="routed"} 2"#,
-            r#"waypost_picker_requests_total{model="unknown",status="408",reason="body-too-slow"} 3"#,
+            r#"waypost_picker_requests_total{model="unknown",status="408",reason="body-too-slow"} 5"#,
             r#"waypost_picker_requests_total{model="unknown",status="499",reason="client-closed"} 1"#,
         ]
     );
