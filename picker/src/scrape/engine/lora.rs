@@ -5,10 +5,10 @@
 //! times then, and the largest says nothing. What was written since the page before is the truth there, of all API
 //! servers together.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use picker_core::view::LoraState;
-use rustc_hash::FxHashSet;
 
 use super::series::hash;
 use crate::scrape::labels::Labels;
@@ -27,20 +27,20 @@ const LATEST: f64 = 2.6e9;
 pub(super) struct Page {
     /// The one with the largest value, and its value; no state where it names too many adapters.
     newest: Option<(f64, Option<LoraState>)>,
-    /// All that were written since the page before; `None` when they name too many adapters.
-    written: Option<LoraState>,
+    /// All that were written since the page before; `None` when nothing was, or when they name too many adapters.
+    written: Option<Written>,
     /// Whether something was written since then.
     changed: bool,
     /// Whether values are sums of times.
     summed: bool,
-    /// A hash of the labels of each, and its value.
-    series: Vec<(u64, f64)>,
+    /// The value of each, by a hash of its labels.
+    series: BTreeMap<u64, f64>,
 }
 
 /// What is remembered from one page to the next.
 #[derive(Debug, Default)]
 pub(super) struct History {
-    series: Vec<(u64, f64)>,
+    series: BTreeMap<u64, f64>,
     state: Option<Arc<LoraState>>,
 }
 
@@ -49,18 +49,16 @@ impl Page {
     pub fn add(&mut self, labels: &Labels<'_>, time: f64, history: &History) {
         let key = labels.iter().fold(0_u64, |key, (name, value)| key.wrapping_add(hash(name, value)));
         self.summed |= time > LATEST;
-        let known = |series: &&(u64, f64)| series.0 == key;
-        let before = history.series.iter().find(known).map(|(_, time)| *time);
-        if !history.series.is_empty() && before != Some(time) {
+        if !history.series.is_empty() && history.series.get(&key) != Some(&time) {
             let first = !std::mem::replace(&mut self.changed, true);
-            let so_far = if first { Some(LoraState::default()) } else { self.written.take() };
-            self.written = so_far.and_then(|state| Some(join(state, state_of(labels)?)));
+            let so_far = if first { Some(Written::default()) } else { self.written.take() };
+            self.written = so_far.and_then(|written| written.and(labels));
         }
         if self.series.len() < SERIES {
-            self.series.push((key, time));
+            self.series.entry(key).or_insert(time);
         }
         if self.newest.as_ref().is_none_or(|(newest, _)| *newest <= time) {
-            self.newest = Some((time, state_of(labels)));
+            self.newest = Some((time, Written::default().and(labels).map(Written::state)));
         }
     }
 
@@ -75,7 +73,7 @@ impl Page {
         } else if idle {
             newest.map(|LoraState { max, .. }| Arc::new(LoraState { max, ..LoraState::default() }))
         } else if self.changed {
-            self.written.map(Arc::new)
+            self.written.map(|written| Arc::new(written.state()))
         } else {
             // Nothing was written, so it is as it was.
             history.state.take()
@@ -85,38 +83,52 @@ impl Page {
     }
 }
 
-/// The state that `labels` say; `None` when they name more adapters than a server has.
-fn state_of(labels: &Labels<'_>) -> Option<LoraState> {
-    let adapters = |name| -> Option<Vec<Box<str>>> {
-        let list = labels.get(name).unwrap_or_default();
-        let names = || list.split(',').map(str::trim).filter(|name| !name.is_empty());
-        (names().count() <= MOST).then(|| names().map(Box::from).collect())
-    };
-    let max = labels.get("max_lora").and_then(|max| max.trim().parse().ok()).unwrap_or(0);
-    let state = LoraState {
-        max,
-        running: adapters("running_lora_adapters")?,
-        waiting: adapters("waiting_lora_adapters")?,
-    };
-    Some(distinct(state))
+/// What several series say together.
+#[derive(Debug, Default)]
+struct Written {
+    max: u32,
+    running: Names,
+    waiting: Names,
 }
 
-/// Both together.
-fn join(mut one: LoraState, other: LoraState) -> LoraState {
-    one.max = one.max.max(other.max);
-    one.running.extend(other.running);
-    one.waiting.extend(other.waiting);
-    let mut all = distinct(one);
-    all.running.truncate(MOST);
-    all.waiting.truncate(MOST);
-    all
+impl Written {
+    /// With what the series with `labels` says; `None` when it names more adapters than a server has.
+    fn and(mut self, labels: &Labels<'_>) -> Option<Self> {
+        let max = labels.get("max_lora").and_then(|max| max.trim().parse().ok()).unwrap_or(0);
+        self.max = self.max.max(max);
+        let lists =
+            [("running_lora_adapters", &mut self.running), ("waiting_lora_adapters", &mut self.waiting)];
+        for (name, into) in lists {
+            let list = labels.get(name).unwrap_or_default();
+            let names = || list.split(',').map(str::trim).filter(|name| !name.is_empty());
+            if names().nth(MOST).is_some() {
+                return None;
+            }
+            names().for_each(|name| into.add(name));
+        }
+        Some(self)
+    }
+
+    /// The state. vLLM has one set for adapters that run and those that wait, and names each twice.
+    fn state(self) -> LoraState {
+        let Self { max, running, mut waiting } = self;
+        waiting.order.retain(|name| !running.known.contains(name));
+        LoraState { max, running: running.order, waiting: waiting.order }
+    }
 }
 
-/// Each adapter once: vLLM has one set for those that run and those that wait, and names it twice.
-fn distinct(LoraState { max, running, waiting }: LoraState) -> LoraState {
-    let mut seen = FxHashSet::default();
-    let mut once = |names: Vec<Box<str>>| -> Vec<Box<str>> {
-        names.into_iter().filter(|name| seen.insert(name.clone())).collect()
-    };
-    LoraState { max, running: once(running), waiting: once(waiting) }
+/// Names, each once and in the order in which they came; not more than [`MOST`].
+#[derive(Debug, Default)]
+struct Names {
+    order: Vec<Box<str>>,
+    known: BTreeSet<Box<str>>,
+}
+
+impl Names {
+    fn add(&mut self, name: &str) {
+        if self.order.len() < MOST && !self.known.contains(name) {
+            self.known.insert(name.into());
+            self.order.push(name.into());
+        }
+    }
 }

@@ -69,3 +69,33 @@ fn a_series_that_is_new_was_written_and_a_page_without_any_says_nothing() {
     let pages = [sums(&[("a", 1.7e9), ("b", 1.8e9)]), sums(&[("a", 1.9e9), ("b", 1.8e9), ("c", 2.0e9)])];
     assert_eq!(states(&pages), [lora(2, &["b"], &[]), lora(2, &["c"], &[])]);
 }
+
+/// What a page costs grows as its length does, whatever it says.
+#[test]
+fn twice_as_many_series_take_twice_as_much() {
+    let page = |series: usize, time: f64| -> String {
+        (0..series)
+            .map(|n| {
+                let name = |kind: &str| format!("{kind}-{n}-with-a-long-name");
+                info(&name("running"), &name("waiting"), time + n as f64)
+            })
+            .collect()
+    };
+    let taken = |series: usize| {
+        let mut scanner = Scanner::new(everything());
+        scanner.feed(page(series, 3e9).as_bytes());
+        scanner.finish(&[]);
+        let page = page(series, 4e9);
+        let info = allocation_counter::measure(|| {
+            scanner.feed(page.as_bytes());
+            let lora = scanner.finish(&[]).lora.unwrap();
+            assert_eq!((lora.running.len(), lora.waiting.len()), (series, series));
+        });
+        (info.count_total, info.bytes_total)
+    };
+    let ((count, bytes), (counts, all)) = (taken(400), taken(800));
+    assert!(
+        counts < 5 * count / 2 && all < 5 * bytes / 2,
+        "{counts} after {count}, {all} after {bytes} bytes"
+    );
+}
