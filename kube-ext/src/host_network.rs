@@ -3,7 +3,7 @@
 //! A pool's ports are those of each of its pods. Two of its pods on one node have one address, so each port of it is that
 //! of one pod alone: the one that declares it as a `containerPort`, or by an annotation.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 
 use serde::Deserialize;
@@ -12,7 +12,7 @@ use serde::Deserialize;
 pub const ACTIVE_PORTS: [&str; 2] = ["inference.networking.k8s.io/active-ports", "llm-d.ai/active-ports"];
 
 /// The ports that the annotations of a pod limit it to; `None` without such an annotation.
-pub fn active_ports(annotations: &BTreeMap<String, String>) -> Option<Vec<u16>> {
+pub fn active_ports(annotations: &BTreeMap<String, String>) -> Option<BTreeSet<u16>> {
     let list = ACTIVE_PORTS.iter().find_map(|name| annotations.get(*name))?;
     Some(list.split(',').filter_map(|port| port.trim().parse().ok()).collect())
 }
@@ -50,7 +50,24 @@ pub struct HostPod {
     /// The address of the node.
     pub address: IpAddr,
     /// The ports that are its own by what it says; empty when it says nothing.
-    pub declared: Vec<u16>,
+    pub declared: BTreeSet<u16>,
+}
+
+/// A pool's pods in the network of a node, by the address that they share.
+#[derive(Debug)]
+pub struct HostPods<'p> {
+    ports: &'p [u16],
+    nodes: HashMap<IpAddr, Node>,
+}
+
+/// The pods at one address.
+#[derive(Debug, Default)]
+struct Node {
+    pods: usize,
+    /// How many of them declare none of the pool's ports.
+    silent: usize,
+    /// The pool's ports that any of them declares.
+    declared: BTreeSet<u16>,
 }
 
 /// The ports of a pool that belong to one pod.
@@ -65,35 +82,52 @@ pub struct OwnPorts {
 impl HostPod {
     /// The pod with `network` at `address`, and with what [`active_ports`] says of it; `None` for one with an address of
     /// its own.
-    pub fn of(network: &PodNetwork, address: IpAddr, active: Option<&[u16]>) -> Option<Self> {
+    pub fn of(network: &PodNetwork, address: IpAddr, active: Option<&BTreeSet<u16>>) -> Option<Self> {
         if network.host_network != Some(true) {
             return None;
         }
         let containers = network.containers.iter().chain(&network.init_containers).flatten();
         let ports = containers.flat_map(|container| container.ports.iter().flatten());
         let declared = match active {
-            Some(active) => active.to_vec(),
+            Some(active) => active.clone(),
             None => ports.filter_map(|port| port.container_port).collect(),
         };
         Some(Self { address, declared })
     }
 
-    /// Which of the pool's `ports` are those of this pod. `others` are the pool's other pods in the network of a node.
-    pub fn own_ports<'a>(&self, others: impl IntoIterator<Item = &'a Self>, ports: &[u16]) -> OwnPorts {
-        let beside: Vec<&Self> = others.into_iter().filter(|other| other.address == self.address).collect();
-        let declares = |pod: &Self, port: &u16| pod.declared.contains(port);
-        let kept = |keep: &dyn Fn(&u16) -> bool| ports.iter().copied().filter(keep).collect::<Vec<_>>();
-        let own = kept(&|port| declares(self, port));
-        if beside.is_empty() {
-            return OwnPorts { ports: ports.to_vec(), unclear: false };
+    /// Those of `ports` that it declares.
+    fn own(&self, ports: &[u16]) -> Vec<u16> {
+        ports.iter().copied().filter(|port| self.declared.contains(port)).collect()
+    }
+}
+
+impl<'p> HostPods<'p> {
+    /// All `pods` of a pool with these `ports` that are in the network of a node.
+    pub fn new<'a>(pods: impl IntoIterator<Item = &'a HostPod>, ports: &'p [u16]) -> Self {
+        let mut nodes: HashMap<IpAddr, Node> = HashMap::new();
+        for pod in pods {
+            let (node, own) = (nodes.entry(pod.address).or_default(), pod.own(ports));
+            node.pods += 1;
+            node.silent += usize::from(own.is_empty());
+            node.declared.extend(own);
         }
+        Self { ports, nodes }
+    }
+
+    /// Which of the pool's ports are those of `pod`, which is one of them.
+    pub fn own_ports(&self, pod: &HostPod) -> OwnPorts {
+        let ports = |ports| OwnPorts { ports, unclear: false };
+        let Some(node) = self.nodes.get(&pod.address).filter(|node| node.pods > 1) else {
+            return ports(self.ports.to_vec());
+        };
+        let own = pod.own(self.ports);
         if !own.is_empty() {
-            return OwnPorts { ports: own, unclear: false };
+            return ports(own);
         }
-        let left = kept(&|port| !beside.iter().any(|other| declares(other, port)));
-        let silent = |other: &&Self| !ports.iter().any(|port| declares(other, port));
-        let unclear = !left.is_empty() && beside.iter().any(silent);
-        OwnPorts { ports: left, unclear }
+        let left: Vec<u16> =
+            self.ports.iter().copied().filter(|port| !node.declared.contains(port)).collect();
+        // It is silent itself.
+        OwnPorts { unclear: !left.is_empty() && node.silent > 1, ports: left }
     }
 }
 
@@ -106,11 +140,11 @@ mod tests {
     const PORTS: [u16; 2] = [8000, 8001];
 
     fn pod(address: &str, declared: &[u16]) -> HostPod {
-        HostPod { address: address.parse().unwrap(), declared: declared.into() }
+        HostPod { address: address.parse().unwrap(), declared: declared.iter().copied().collect() }
     }
 
     fn own(pod: &HostPod, others: &[HostPod]) -> (Vec<u16>, bool) {
-        let OwnPorts { ports, unclear } = pod.own_ports(others, &PORTS);
+        let OwnPorts { ports, unclear } = HostPods::new(others.iter().chain([pod]), &PORTS).own_ports(pod);
         (ports, unclear)
     }
 
@@ -142,7 +176,8 @@ mod tests {
             let network: PodNetwork = serde_json::from_str(&spec.to_string()).unwrap();
             let annotations: BTreeMap<String, String> = serde_json::from_value(annotations).unwrap();
             let active = active_ports(&annotations);
-            HostPod::of(&network, "10.0.0.1".parse().unwrap(), active.as_deref()).map(|pod| pod.declared)
+            HostPod::of(&network, "10.0.0.1".parse().unwrap(), active.as_ref())
+                .map(|pod| pod.declared.into_iter().collect::<Vec<_>>())
         };
         let spec = json!({
             "hostNetwork": true,
@@ -150,9 +185,9 @@ mod tests {
             "initContainers": [{"ports": [{"containerPort": 8000}]}],
             "volumes": crate::deep(),
         });
-        assert_eq!(read(spec.clone(), json!({})), Some(vec![8001, 8000]));
+        assert_eq!(read(spec.clone(), json!({})), Some(vec![8000, 8001]));
         for name in ACTIVE_PORTS {
-            assert_eq!(read(spec.clone(), json!({name: "8002, 8003,x"})), Some(vec![8002, 8003]));
+            assert_eq!(read(spec.clone(), json!({name: "8003, 8002,x,8003"})), Some(vec![8002, 8003]));
         }
         assert_eq!(read(json!({"containers": []}), json!({})), None);
         assert_eq!(read(json!({"hostNetwork": false}), json!({})), None);

@@ -104,7 +104,7 @@ impl ReadPartial for PodFacts {
         let active = metadata.annotations.as_ref().and_then(active_ports);
         let runs = !status.phase.as_deref().is_some_and(has_ended);
         let address = status.pod_ip.as_deref().filter(|_| runs).and_then(|ip| ip.parse().ok());
-        let host = address.and_then(|address| HostPod::of(&spec, address, active.as_deref()));
+        let host = address.and_then(|address| HostPod::of(&spec, address, active.as_ref()));
         let ready = status.conditions.iter().flatten().any(|c| c.kind == "Ready" && c.status == "True");
         Ok(Self {
             replica_set: metadata

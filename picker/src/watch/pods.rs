@@ -1,6 +1,6 @@
 //! The watch of a pool's pods, and the endpoints of those that are ready.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
@@ -8,7 +8,9 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::api::ApiResource;
 use kube::runtime::watcher;
 use kube::{Api, Client, ResourceExt};
-use kube_ext::host_network::{ACTIVE_PORTS, HostPod, OwnPorts, PodNetwork, active_ports, has_ended};
+use kube_ext::host_network::{
+    ACTIVE_PORTS, HostPod, HostPods, OwnPorts, PodNetwork, active_ports, has_ended,
+};
 use kube_ext::object_parts::ObjectParts;
 use picker_core::endpoint::{EndpointId, EndpointSpec, Labels};
 use serde::Deserialize;
@@ -51,7 +53,7 @@ pub struct ReadyPod {
     address: IpAddr,
     labels: Labels,
     /// The ports that its annotation allows; `None` allows all.
-    active: Option<Vec<u16>>,
+    active: Option<BTreeSet<u16>>,
     /// What it says of its ports, if its address is that of its node.
     host: Option<HostPod>,
 }
@@ -63,7 +65,7 @@ fn host_pod(pod: &SeenPod) -> Option<HostPod> {
         return None;
     }
     let address = status.pod_ip.as_deref()?.parse().ok()?;
-    HostPod::of(&pod.spec, address, active_ports(pod.annotations()).as_deref())
+    HostPod::of(&pod.spec, address, active_ports(pod.annotations()).as_ref())
 }
 
 impl ReadyPod {
@@ -152,12 +154,12 @@ impl Known {
         same && self.ready.remove(&name).is_some()
     }
 
-    /// The ports of the pool that belong to the pod called `name`, whose address is that of its node.
-    fn own_ports(&self, name: &str, host: &HostPod, ports: &[u16]) -> OwnPorts {
-        let ready = self.ready.iter().filter(|(other, _)| *other != name);
-        let ready = ready.filter_map(|(_, pod)| pod.host.as_ref());
-        let unready = self.unready.iter().filter(|(other, _)| *other != name).map(|(_, host)| host);
-        host.own_ports(ready.chain(unready), ports)
+    /// Those in the network of their node, of a pool with these `ports`.
+    fn hosts<'p>(&self, ports: &'p [u16]) -> HostPods<'p> {
+        let ready = self.ready.values().filter_map(|pod| pod.host.as_ref());
+        // One of the same name has taken its place.
+        let unready = self.unready.iter().filter(|(name, _)| !self.ready.contains_key(*name));
+        HostPods::new(ready.chain(unready.map(|(_, host)| host)), ports)
     }
 }
 
@@ -188,21 +190,21 @@ impl Pods {
 
     /// The endpoints of all of them at `ports`.
     pub fn endpoints(&self, ports: &[u16]) -> Arc<[EndpointSpec]> {
-        let known = &self.known;
-        let of = |(name, pod): (&String, &ReadyPod)| {
-            let own = pod.host.as_ref().map(|host| known.own_ports(name, host, ports));
+        let hosts = self.known.hosts(ports);
+        let of = |pod: &ReadyPod| {
+            let own = pod.host.as_ref().map(|host| hosts.own_ports(host));
             pod.endpoints(ports, own.as_ref()).collect::<Vec<_>>()
         };
-        known.ready.iter().flat_map(of).collect()
+        self.known.ready.values().flat_map(of).collect()
     }
 
     /// The names of ready pods that share the address of their node and don't say which of `ports` is whose.
     pub fn unclear(&self, ports: &[u16]) -> Vec<String> {
-        let known = &self.known;
-        let unclear = |(name, pod): &(&String, &ReadyPod)| {
-            pod.host.as_ref().is_some_and(|host| known.own_ports(name, host, ports).unclear)
+        let hosts = self.known.hosts(ports);
+        let unclear = |(_, pod): &(&String, &ReadyPod)| {
+            pod.host.as_ref().is_some_and(|host| hosts.own_ports(host).unclear)
         };
-        known.ready.iter().filter(unclear).map(|(name, _)| name.clone()).collect()
+        self.known.ready.iter().filter(unclear).map(|(name, _)| name.clone()).collect()
     }
 }
 

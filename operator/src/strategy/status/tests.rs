@@ -207,7 +207,7 @@ fn pods_of_a_node_that_do_not_say_which_port_is_theirs_are_named() {
     let on_host = |name: &str, declared: &[u16]| {
         let mut pod = (*pod(name, &[("app", "qwen")], true)).clone();
         let address = "10.0.0.7".parse().unwrap();
-        pod.host = Some(HostPod { address, declared: declared.into() });
+        pod.host = Some(HostPod { address, declared: declared.iter().copied().collect() });
         Arc::new(pod)
     };
     let message = |snapshot: &Snapshot| {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crds::{PickerStatus, UpdatePolicy};
-use kube_ext::host_network::{ACTIVE_PORTS, HostPod};
+use kube_ext::host_network::{ACTIVE_PORTS, HostPod, HostPods};
 use picker_core::config::ErrorKind;
 
 use super::conditions::{Verdict, Verdicts, join};
@@ -146,11 +146,8 @@ fn unclear_ports(snapshot: &Snapshot, valid: &Valid) -> Option<String> {
             .filter(|pod| served.pool.selects(&pod.labels))
             .filter_map(|pod| Some((pod.name.as_str(), pod.host.as_ref()?)))
             .collect();
-        let ports: Vec<u16> = served.pool.target_ports.clone();
-        let unclear = |(name, host): &&(&str, &HostPod)| {
-            let others = hosts.iter().filter(|(other, _)| other != name).map(|(_, host)| *host);
-            host.own_ports(others, &ports).unclear
-        };
+        let known = HostPods::new(hosts.iter().map(|(_, host)| *host), &served.pool.target_ports);
+        let unclear = |(_, host): &&(&str, &HostPod)| known.own_ports(host).unclear;
         let names: Vec<_> = hosts.iter().filter(unclear).take(MOST_NAMED).map(|(name, _)| *name).collect();
         (!names.is_empty()).then(|| {
             format!(

@@ -132,6 +132,37 @@ fn a_port_of_a_node_is_that_of_the_pod_that_declares_it() {
     assert_eq!(owners(&pods)[..2], ["decode 10.0.0.7:8000", "decode 10.0.0.7:8001"]);
 }
 
+/// However many pods say that they are on one node.
+#[test]
+fn twice_as_many_pods_of_a_node_take_twice_as_much() {
+    let taken = |count: usize| {
+        let mut pods = Pods::default();
+        for n in 0..count {
+            pods.apply(watcher::Event::Apply(on_host(&format!("pod-{n}"), "10.0.0.7", &[], n % 2 == 0)));
+        }
+        let info = allocation_counter::measure(|| {
+            assert_eq!(pods.endpoints(&[8000]).len(), count / 2);
+            assert_eq!(pods.unclear(&[8000]).len(), count / 2);
+        });
+        info.bytes_total
+    };
+    let (one, two) = (taken(200), taken(400));
+    assert!(two < 5 * one / 2, "{two} bytes after {one}");
+}
+
+#[test]
+fn ports_that_an_annotation_names_twice_are_kept_once() {
+    let list = "8000,8001,".repeat(20_000);
+    let pod = pod(
+        "a",
+        "u1",
+        "10.0.0.7",
+        &format!("{{metadata: {{annotations: {{{}: '{list}'}}}}}}", ACTIVE_PORTS[0]),
+    );
+    let active = ReadyPod::read(&pod).unwrap().active.unwrap();
+    assert_eq!(active.into_iter().collect::<Vec<_>>(), [8000, 8001]);
+}
+
 #[test]
 fn pods_of_a_node_that_declare_nothing_are_told() {
     let mut pods = Pods::default();
