@@ -146,7 +146,7 @@ fn twice_as_many_pods_of_a_node_take_twice_as_much() {
         });
         info.bytes_total
     };
-    let (one, two) = (taken(200), taken(400));
+    let (one, two) = (taken(40), taken(80));
     assert!(two < 5 * one / 2, "{two} bytes after {one}");
 }
 
