@@ -71,7 +71,8 @@ async fn story() -> Result<()> {
     let mut too_many = Vec::new();
     for (name, routing) in STRATEGIES {
         for fault in [Fault::Errors, Fault::Nobody, Fault::Resets] {
-            let mut scenes = vec![("fails from the start", programs.from_the_start(routing, fault).await?)];
+            let mut scenes =
+                vec![("fails from the start", programs.lost_from_the_start(routing, fault).await?)];
             if name == CONVERSATIONS {
                 scenes.push(("fails when conversations return", programs.later(routing, fault).await?));
             }
@@ -96,7 +97,7 @@ struct Programs {
 
 impl Programs {
     /// How many of unrelated requests fail when the third server never worked.
-    async fn from_the_start(&self, routing: &str, fault: Fault) -> Result<usize> {
+    async fn lost_from_the_start(&self, routing: &str, fault: Fault) -> Result<usize> {
         let working = [Server::start(&self.sim).await?, Server::start(&self.sim).await?];
         let mut third = Server::start(&self.sim).await?;
         third.fail(fault).await?;
