@@ -18,10 +18,8 @@ pub use gateway::{Gateway, Parts};
 /// # Errors
 /// When they do not compile.
 pub async fn built() -> Result<PathBuf> {
-    let programs = cargo::all(|message| message["target"]["name"] == "picker").await?;
-    let program =
-        programs.iter().find(|program| program.ends_with("picker")).context("cargo names no picker")?;
-    program.parent().map(Path::to_owned).context("a program lies in a folder")
+    let picker = cargo::built("picker").await?;
+    picker.parent().map(Path::to_owned).context("a program lies in a folder")
 }
 
 /// Runs `program` at the root of the checkout until the value is dropped.

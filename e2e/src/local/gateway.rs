@@ -27,9 +27,9 @@ pub struct Gateway {
 /// What a gateway is made of.
 #[derive(Clone, Copy, Debug)]
 pub struct Parts<'a> {
-    /// The program.
+    /// Envoy's program.
     pub envoy: &'a Path,
-    /// The program.
+    /// The picker's program.
     pub picker: &'a Path,
     /// The EndpointPickerConfig, in which `ENDPOINTS` stands for the file of the endpoints.
     pub config: &'a str,

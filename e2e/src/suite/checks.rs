@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::tally::Tally;
 use crate::shell::{Run, run};
@@ -43,10 +43,7 @@ pub async fn lint(progress: &Progress, tally: &mut Tally) {
 
 /// Generated files, held against what would be generated.
 async fn definitions() -> Result<()> {
-    let programs = cargo::all(|message| message["target"]["name"] == "crdgen").await?;
-    let crdgen =
-        programs.iter().find(|program| program.ends_with("crdgen")).context("cargo names no crdgen")?;
-    run(crdgen).arg("--check").current_dir(paths::checkout()).done().await
+    run(cargo::built("crdgen").await?).arg("--check").current_dir(paths::checkout()).done().await
 }
 
 /// Counts a check, and prints why it failed.
@@ -76,10 +73,8 @@ pub async fn unit(progress: &Progress, names: &[String], tally: &mut Tally) {
 
 /// What an API server makes of the RoutingStrategy definition: defaults, rules, the largest legal object.
 pub async fn definition(progress: &Progress, kubeconfig: &Path, tally: &mut Tally) {
-    let programs = cargo::all(|message| message["target"]["name"] == "apiserver").await;
-    let program = match programs.map(|programs| programs.into_iter().next()) {
-        Ok(Some(program)) => program,
-        Ok(None) => return tally.failed("cargo names no tests of the definition"),
+    let program = match cargo::built("apiserver").await {
+        Ok(program) => program,
         Err(error) => {
             println!("{error:#}");
             return tally.failed("tests of the definition (does it build?)");

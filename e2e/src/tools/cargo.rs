@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::paths;
@@ -29,6 +29,20 @@ pub fn cargo(args: &[&str]) -> Run {
         .fold(run(program()), |run, name| run.without_env(&name))
         .args(args)
         .current_dir(paths::checkout())
+}
+
+/// Builds everything as tests are built, and gives back the program called `name`: that of an integration test, or one of the
+/// project's own.
+///
+/// # Errors
+/// When something does not compile, or there is no such program.
+pub async fn built(name: &str) -> Result<PathBuf> {
+    // Programs have unit tests of the same name.
+    let is_it = |message: &Value| {
+        let is_test = message["target"]["kind"][0] == "test";
+        message["target"]["name"] == name && message["profile"]["test"] == is_test
+    };
+    all(is_it).await?.pop().with_context(|| format!("cargo names no program {name}"))
 }
 
 /// Builds everything as tests are built, and gives back those programs whose message of cargo `wanted` takes.

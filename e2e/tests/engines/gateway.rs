@@ -1,22 +1,20 @@
 //! A picker with an Envoy before it, both on this machine.
 
 use std::fs;
-use std::path::Path;
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::load::Client;
-use e2e::local::built;
+use e2e::local::{built, started};
 use e2e::test_env::Metrics;
 use e2e::tools::Tools;
 use e2e::tools::vllm::MODEL;
-use e2e::{paths, until};
+use e2e::until;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 
 use crate::server::Server;
 
@@ -146,11 +144,4 @@ impl Gateway {
 pub fn words(number: usize, count: usize) -> String {
     let words = (0..count).map(|at| format!("w{}", (number * 7919 + at * 104_729) % 9973));
     words.collect::<Vec<_>>().join(" ")
-}
-
-fn started(program: &Path, args: &[&str]) -> Result<Child> {
-    let mut command = Command::new(program);
-    command.args(args).current_dir(paths::checkout()).stdin(Stdio::null());
-    command.stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
-    command.spawn().with_context(|| format!("starting {}", program.display()))
 }

@@ -123,12 +123,8 @@ where
     }
     let mut route = Route::new(&pool.hot, response.flight(), &headers);
     let end = body.end;
-    let mut splices: &[Splice] = match body.shown {
-        Shown::Message if !body.partial => response.flight().edits().splices(),
-        Shown::Duplex => response.flight().edits().splices(),
-        // What was shown of the body can't be replaced.
-        _ => &[],
-    };
+    let can_be_replaced = body.shown == Shown::Duplex || body.shown == Shown::Message && !body.partial;
+    let mut splices: &[Splice] = if can_be_replaced { response.flight().edits().splices() } else { &[] };
     if let (Some(decoded), false) = (decoded, splices.is_empty()) {
         // Edits are made in what plugins read, if that is all of the body.
         if decoded.partial || body.partial {
