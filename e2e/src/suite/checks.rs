@@ -38,7 +38,13 @@ pub async fn lint(progress: &Progress, tally: &mut Tally) {
     for (label, args) in checks {
         step(progress, label, cargo(args).done(), tally).await;
     }
+    step(progress, "building the programs and the tests", everything(), tally).await;
     step(progress, "crdgen --check", definitions(), tally).await;
+}
+
+/// The build that all parts of the suite share.
+async fn everything() -> Result<()> {
+    cargo::all(|_| false).await.map(drop)
 }
 
 /// Generated files, held against what would be generated.
