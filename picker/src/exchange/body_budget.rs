@@ -8,6 +8,8 @@ const SMALL: usize = 256 << 10;
 const KEPT_DIVISOR: usize = 8;
 /// Headers take one part in this many of a budget at most.
 const HEADS_DIVISOR: usize = 4;
+/// Of what is not kept, one part in this many stays free of room that is taken ahead of the bytes.
+const SPARE_DIVISOR: usize = 2;
 
 /// Bytes that all exchanges share. An eighth of them is kept for small requests, so that a few long uploads
 /// that get stuck refuse nobody but each other; and headers take a quarter at most, so that those whose bodies never come
@@ -18,6 +20,7 @@ pub struct BodyBudget {
     kept: AtomicUsize,
     /// How much more of both headers may take.
     heads: AtomicUsize,
+    spare: usize,
 }
 
 impl BodyBudget {
@@ -26,6 +29,7 @@ impl BodyBudget {
         let kept = bytes / KEPT_DIVISOR;
         Self {
             common: AtomicUsize::new(bytes - kept),
+            spare: (bytes - kept) / SPARE_DIVISOR,
             kept: AtomicUsize::new(kept),
             heads: AtomicUsize::new(bytes / HEADS_DIVISOR),
         }
@@ -59,7 +63,7 @@ impl BodyShare<'_> {
         let Some(heads) = u32::try_from(bytes).ok().and_then(|bytes| self.heads.checked_add(bytes)) else {
             return false;
         };
-        if !take(&self.budget.heads, bytes) {
+        if !take(&self.budget.heads, bytes, 0) {
             return false;
         }
         // Given back with the rest, whether there is room or not.
@@ -67,14 +71,22 @@ impl BodyShare<'_> {
         self.take(bytes)
     }
 
+    /// Takes so many more bytes for what may come, or none and returns false when half of the budget is taken:
+    /// lengths that clients make up crowd out no bytes.
+    pub fn take_ahead(&mut self, bytes: usize) -> bool {
+        let taken = take(&self.budget.common, bytes, self.budget.spare);
+        self.common += if taken { bytes } else { 0 };
+        taken
+    }
+
     /// Takes so many more bytes, or none and returns false when there are not enough.
     pub fn take(&mut self, bytes: usize) -> bool {
-        if take(&self.budget.common, bytes) {
+        if take(&self.budget.common, bytes, 0) {
             self.common += bytes;
             return true;
         }
         let kept = self.kept as usize + bytes;
-        let taken = self.common + kept <= SMALL && take(&self.budget.kept, bytes);
+        let taken = self.common + kept <= SMALL && take(&self.budget.kept, bytes, 0);
         if taken {
             self.kept = kept as u32;
         }
@@ -82,8 +94,9 @@ impl BodyShare<'_> {
     }
 }
 
-fn take(free: &AtomicUsize, bytes: usize) -> bool {
-    let less = |free: usize| free.checked_sub(bytes);
+/// Takes `bytes` of those that are free if `spare` of them are left.
+fn take(free: &AtomicUsize, bytes: usize, spare: usize) -> bool {
+    let less = |free: usize| free.checked_sub(bytes).filter(|left| *left >= spare);
     free.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less).is_ok()
 }
 
@@ -128,6 +141,18 @@ mod tests {
         drop(three);
         let budget = [budget.common, budget.kept, budget.heads].map(AtomicUsize::into_inner);
         assert_eq!(budget, [700, 100, 200]);
+    }
+
+    #[test]
+    fn what_is_taken_ahead_leaves_half_for_what_is_there() {
+        let budget = BodyBudget::new(16);
+        let (mut one, mut two) = (budget.share(), budget.share());
+        assert_eq!([one.take_ahead(8), one.take_ahead(7), one.take_ahead(1)], [false, true, false]);
+        assert_eq!([two.take(5), two.take_ahead(1), two.take(2)], [true, false, true]);
+        drop(one);
+        assert_eq!([two.take_ahead(1), two.take(7)], [false, true]);
+        drop(two);
+        assert_eq!([budget.common.into_inner(), budget.kept.into_inner()], [14, 2]);
     }
 
     #[test]

@@ -2,9 +2,18 @@
 
 use bytes::Bytes;
 
-/// The most room that is made for a body by its announced length before its bytes are there: a client may make that
-/// length up. Room up to this is not counted, since memory that was never written takes none.
+/// The most room that is made for a body by its announced length before its bytes are there, without counting it: a
+/// client may make that length up. Memory that was never written takes none.
 const AHEAD: usize = 64 << 10;
+
+/// Bytes of memory that a body asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// Those that it needs.
+    Needed(usize),
+    /// Those that spare it copies when all that is announced comes. It can do without them.
+    Ahead(usize),
+}
 
 /// The chunks so far: the first as it is, and a copy from the second one on, so that a flood of tiny chunks
 /// takes no more memory than their bytes.
@@ -25,22 +34,28 @@ impl BodyBuffer {
 
     /// Takes a chunk if `take` grants the bytes of memory that it takes in addition, with the room that is made for
     /// later ones; else leaves it and returns false.
-    pub(super) fn push(&mut self, chunk: &mut Bytes, mut take: impl FnMut(usize) -> bool) -> bool {
+    pub(super) fn push(&mut self, chunk: &mut Bytes, mut take: impl FnMut(Room) -> bool) -> bool {
         let length = self.len() + chunk.len();
         let is_first = self.len() == 0;
-        let room = if is_first || length <= self.copy.capacity() {
-            self.copy.capacity()
-        } else {
-            self.ample(length)
-        };
-        // Where there is no place for ample room, there may be one for the bytes.
-        let granted = [room, length.max(self.copy.capacity())].into_iter().find(|room| {
-            let more = owed(length, *room).saturating_sub(self.charged);
-            let granted = more == 0 || take(more);
+        let has = self.copy.capacity();
+        let grows = !is_first && length > has;
+        let (ample, least) = (if grows { self.ample(length) } else { has }, length.max(has));
+        let mut grants = |room, ask: fn(usize) -> Room| {
+            let more = owed(length, room).saturating_sub(self.charged);
+            let granted = more == 0 || take(ask(more));
             self.charged += if granted { more } else { 0 };
             granted
-        });
-        let Some(room) = granted else { return false };
+        };
+        let room = if grows && length <= self.announced && grants(self.announced, Room::Ahead) {
+            self.announced
+        } else if grants(ample, Room::Needed) {
+            ample
+        } else if grants(least, Room::Needed) {
+            // Where there is no place for ample room, there may be one for the bytes.
+            least
+        } else {
+            return false;
+        };
         let chunk = std::mem::take(chunk);
         if is_first {
             self.only = chunk;
@@ -115,11 +130,24 @@ mod tests {
     }
 
     #[test]
-    fn what_is_announced_is_not_believed() {
+    fn what_is_announced_is_counted_or_not_believed() {
         for announced in [AHEAD + 1, LIMIT, usize::MAX] {
-            let mut gathered = BodyBuffer::expecting(Some(announced), usize::MAX);
-            assert!((0..2).all(|_| gathered.push(&mut Bytes::from_static(b"x"), |_| true)));
-            assert_eq!((gathered.copy.capacity(), gathered.charged), (AHEAD, 2));
+            for granted in [true, false] {
+                let mut gathered = BodyBuffer::expecting(Some(announced), LIMIT);
+                let mut asked = Vec::new();
+                let push = |gathered: &mut BodyBuffer, asked: &mut Vec<Room>| {
+                    gathered.push(&mut Bytes::from_static(b"x"), |room| {
+                        asked.push(room);
+                        granted || matches!(room, Room::Needed(_))
+                    })
+                };
+                assert!((0..2).all(|_| push(&mut gathered, &mut asked)));
+                let whole = announced.min(LIMIT);
+                let (room, mut expected) =
+                    if granted { (whole, vec![]) } else { (AHEAD, vec![Room::Needed(1)]) };
+                expected.splice(0..0, [Room::Needed(1), Room::Ahead(whole - 1)]);
+                assert_eq!((gathered.copy.capacity(), asked), (room, expected), "{announced} {granted}");
+            }
         }
     }
 
@@ -129,7 +157,8 @@ mod tests {
         let mut gathered = BodyBuffer::expecting(Some(4 * AHEAD), LIMIT);
         let mut left = 3 * AHEAD;
         let mut push = |gathered: &mut BodyBuffer| {
-            gathered.push(&mut chunk.clone(), |more| {
+            gathered.push(&mut chunk.clone(), |room| {
+                let Room::Needed(more) = room else { return false };
                 let left_then = left.checked_sub(more);
                 left = left_then.unwrap_or(left);
                 left_then.is_some()
@@ -155,20 +184,26 @@ mod tests {
         #[test]
         fn all_memory_beyond_the_first_is_counted(
             announced in prop::option::of(0..2 * LIMIT),
+            is_granted_ahead: bool,
             chunks in prop::collection::vec(0..100_000_usize, 1..20),
         ) {
             let mut gathered = BodyBuffer::expecting(announced, LIMIT);
             let mut counted = 0;
             for length in chunks {
-                let pushed = gathered.push(&mut vec![7; length].into(), |more| {
-                    counted += more;
-                    true
+                let pushed = gathered.push(&mut vec![7; length].into(), |room| {
+                    let (granted, more) = match room {
+                        Room::Needed(more) => (true, more),
+                        Room::Ahead(more) => (is_granted_ahead, more),
+                    };
+                    counted += if granted { more } else { 0 };
+                    granted
                 });
                 prop_assert!(pushed);
                 prop_assert!(counted >= gathered.len());
                 prop_assert!(gathered.copy.capacity() <= counted.max(AHEAD));
-                // And little more than is there, or was announced.
-                prop_assert!(counted <= (4 * gathered.len()).max(AHEAD));
+                // And little more than is there, or was announced where there is place for that.
+                let ahead = announced.filter(|_| is_granted_ahead).unwrap_or_default().min(LIMIT);
+                prop_assert!(counted <= (4 * gathered.len()).max(AHEAD).max(ahead));
             }
         }
     }

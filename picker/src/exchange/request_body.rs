@@ -7,7 +7,7 @@ use picker_core::{Refusal, RefusalKind};
 use tokio::time::Instant;
 
 use super::body_budget::BodyShare;
-use super::body_buffer::BodyBuffer;
+use super::body_buffer::{BodyBuffer, Room};
 use crate::pool::Limits;
 
 /// A body that is held has to bring this many more bytes within each [`Limits::body_timeout`]. Chunks would
@@ -116,7 +116,11 @@ impl<'a> RequestBody<'a> {
 
     fn hold(&mut self, chunk: &mut Bytes) -> Result<(), Cut> {
         let share = &mut self.share;
-        if !self.buffer.push(chunk, |bytes| share.take(bytes)) {
+        let take = |room| match room {
+            Room::Needed(bytes) => share.take(bytes),
+            Room::Ahead(bytes) => share.take_ahead(bytes),
+        };
+        if !self.buffer.push(chunk, take) {
             return Err(Cut::NoRoom);
         }
         if self.buffer.len() >= self.pace {
