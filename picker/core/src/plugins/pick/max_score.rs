@@ -43,7 +43,34 @@ plugins:
 
 impl Picker for MaxScorePicker {
     fn pick(&self, ask: &Ask<'_>, cx: &mut Cx, scored: Scored<'_>) -> Picked {
+        if self.count == 1
+            && let Some(best) = clear_best(scored.totals)
+        {
+            return Picked::from_buf([scored.candidates.at(best) as u32]);
+        }
+        self.pick_among_equals(ask, cx, scored)
+    }
+}
+
+impl MaxScorePicker {
+    /// Out of line: it is seldom needed, and would make the one pass longer.
+    #[inline(never)]
+    fn pick_among_equals(&self, ask: &Ask<'_>, cx: &mut Cx, scored: Scored<'_>) -> Picked {
         let load = |n| ask.view.endpoints[scored.candidates.at(n)].live().in_flight();
         highest(cx, &scored, self.count, |_, n| f64::from(scored.totals[n]), load)
     }
+}
+
+/// The position of the highest total if no other one is equal.
+#[inline]
+fn clear_best(totals: &[f32]) -> Option<usize> {
+    let (mut best, mut highest, mut is_equalled) = (0, f32::NEG_INFINITY, true);
+    for (n, total) in totals.iter().enumerate() {
+        if *total > highest {
+            (best, highest, is_equalled) = (n, *total, false);
+        } else {
+            is_equalled |= *total == highest;
+        }
+    }
+    (!is_equalled).then_some(best)
 }
