@@ -64,13 +64,10 @@ impl MaxScorePicker {
 /// The position of the highest total if no other one is equal.
 #[inline]
 fn clear_best(totals: &[f32]) -> Option<usize> {
-    let (mut best, mut highest, mut is_equalled) = (0, f32::NEG_INFINITY, true);
-    for (n, total) in totals.iter().enumerate() {
-        if *total > highest {
-            (best, highest, is_equalled) = (n, *total, false);
-        } else {
-            is_equalled |= *total == highest;
-        }
-    }
-    (!is_equalled).then_some(best)
+    let highest = totals
+        .iter()
+        .fold(f32::NEG_INFINITY, |highest, total| if *total > highest { *total } else { highest });
+    let mut equals = totals.iter().enumerate().filter(|(_, total)| **total == highest).map(|(n, _)| n);
+    let best = equals.next()?;
+    equals.next().is_none().then_some(best)
 }
