@@ -3,20 +3,23 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router, middleware};
+use axum::{Router, middleware};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
 pub mod auth;
 mod endpoints;
+mod page;
 pub mod server;
 #[cfg(test)]
 mod tests;
 mod timestamp;
+mod write_deadline;
 
+use page::Page;
 use timestamp::timestamp;
 
 use crate::metrics::{self, Metrics};
@@ -24,6 +27,9 @@ use crate::ready::{self, Readiness};
 use crate::source::Serving;
 use crate::view::SharedView;
 use crate::watch::endpoint_set::Target;
+
+/// Content type of the debug pages.
+const JSON: &str = "application/json";
 
 /// The state that the pages show.
 #[derive(Clone, Debug)]
@@ -45,10 +51,15 @@ impl Admin {
     /// readiness says no more than whether the picker is ready: what is wrong with a routing quotes it.
     pub fn router(self, auth: Option<Arc<auth::Auth>>) -> Router {
         let open = auth.is_none();
+        let page = |content_type, make: fn(&Self) -> Option<String>| {
+            let admin = self.clone();
+            let page = Page::new(content_type, move || make(&admin));
+            get(move || async move { page.get().await })
+        };
         let guarded = Router::new()
-            .route("/metrics", get(metrics_page))
-            .route("/debug/strategy", get(strategy_page))
-            .route("/debug/endpoints", get(endpoints_page));
+            .route("/metrics", page(metrics::CONTENT_TYPE, |admin| admin.metrics.text().ok()))
+            .route("/debug/strategy", page(JSON, |admin| Some(strategy_page(admin).to_string())))
+            .route("/debug/endpoints", page(JSON, |admin| Some(endpoints_page(admin).to_string())));
         let guarded = match auth {
             Some(auth) => guarded.layer(middleware::from_fn_with_state(auth, auth::guard)),
             None => guarded,
@@ -57,13 +68,6 @@ impl Admin {
             .route("/healthz", get(|| async { "ok\n" }))
             .route("/readyz", get(move |state| ready_page(state, open)))
             .with_state(self)
-    }
-}
-
-async fn metrics_page(State(admin): State<Admin>) -> Response {
-    match admin.metrics.text() {
-        Ok(text) => ([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response(),
-        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
@@ -82,9 +86,9 @@ async fn ready_page(State(admin): State<Admin>, open: bool) -> Response {
     }
 }
 
-async fn strategy_page(State(admin): State<Admin>) -> Json<Value> {
+fn strategy_page(admin: &Admin) -> Value {
     let serving = admin.serving.borrow();
-    Json(json!({
+    json!({
         "revision": serving.revision,
         "since": serving.since.and_then(timestamp),
         "resets": serving.resets,
@@ -92,10 +96,10 @@ async fn strategy_page(State(admin): State<Admin>) -> Json<Value> {
         "generation": serving.generation,
         "error": serving.error,
         "routing": serving.routing,
-    }))
+    })
 }
 
-async fn endpoints_page(State(admin): State<Admin>) -> Json<Value> {
+fn endpoints_page(admin: &Admin) -> Value {
     let targets = admin.targets.borrow().clone();
-    Json(endpoints::page(&admin.view.load(), &targets, &admin.serving.borrow()))
+    endpoints::page(&admin.view.load(), &targets, &admin.serving.borrow())
 }

@@ -4,9 +4,11 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use picker_core::Hot;
 use picker_serve::Server;
+use picker_serve::memory::Meter;
+use rustls::server::danger::ClientCertVerifier;
 use tokio::net::TcpListener;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -27,6 +29,7 @@ use crate::activity::Activity;
 use crate::admin::Admin;
 use crate::admin::auth::Auth;
 use crate::args::{ServeArgs, TlsVersion};
+use crate::connection_budget::ConnectionBudget;
 use crate::drain::Signals;
 use crate::exchange::BodyBudget;
 use crate::extproc::Service;
@@ -42,17 +45,27 @@ use crate::{admin, health, upkeep, view};
 /// The time between two looks at certificate files.
 const CERTIFICATES: Duration = Duration::from_secs(1);
 
-/// Serves until a signal ends it. What gateways ask is answered on the runtime of `traffic`; everything else
-/// happens on the one that runs this, so that scraping many servers, or a large page of metrics, keeps no
-/// request waiting.
+/// The threads of what must not keep anything else waiting, nor wait for it.
+#[derive(Clone, Debug)]
+pub struct Threads {
+    /// For what gateways ask.
+    pub traffic: Handle,
+    /// For probes of health alone: a picker that is late with them is killed.
+    pub probes: Handle,
+    /// For the pages.
+    pub pages: Handle,
+}
+
+/// Serves until a signal ends it. What gateways, probes and readers of pages ask is answered on `threads`; everything
+/// else happens on the runtime that runs this, so that scraping many servers keeps nobody waiting.
 ///
 /// # Errors
 /// When it can't start, or a part of it ends by itself.
-pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
+pub async fn serve(args: ServeArgs, threads: Threads) -> Result<()> {
     let mut signals = Signals::new().context("signals")?;
-    let gateways = traffic.spawn(listen(args.grpc_port)).await??;
-    let probes = listen(args.grpc_health_port).await?;
-    let pages = listen(args.metrics_port).await?;
+    let gateways = threads.traffic.spawn(listen(args.grpc_port)).await??;
+    let probes = threads.probes.spawn(listen(args.grpc_health_port)).await??;
+    let pages = threads.pages.spawn(listen(args.metrics_port)).await??;
 
     let view = view::empty();
     let metrics = Arc::new(Metrics::of_pool(args.pool_name.as_deref(), view.clone()));
@@ -78,18 +91,20 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
         targets: targets.subscribe(),
     };
     let router = admin.router(auth);
-    tasks.spawn(async move {
+    let pages = async move {
         admin::server::run(pages, router).await;
         "metrics and debug pages"
-    });
+    };
+    tasks.spawn_on(pages, &threads.pages);
     // Not those of the traffic: streams may go on for minutes after its end was announced, and a process that
     // can't be probed meanwhile would be killed.
     let never = CancellationToken::new();
     let routes = Routes::new(health::service(readiness.subscribe(), never.clone()));
-    tasks.spawn(async move {
+    let probes = async move {
         Server::for_probes().run(probes, routes, never).await;
         "health"
-    });
+    };
+    tasks.spawn_on(probes, &threads.probes);
 
     start_strategy(&args, client.as_ref(), &installer, &metrics, &mut tasks).await?;
     let wanted = watch::Sender::<Wanted>::default();
@@ -118,12 +133,20 @@ pub async fn serve(args: ServeArgs, traffic: Handle) -> Result<()> {
         budget: BodyBudget::new(args.max_held_bytes),
     };
     let limits = Arc::new(limits);
-    let pool = Pool { hot, view, activity, priorities, traffic: metrics.traffic.clone(), limits };
+    let pool =
+        Pool { hot, view, activity, priorities, traffic: metrics.traffic.clone(), limits: limits.clone() };
     let health = Routes::new(health::service(readiness.subscribe(), closing.clone()));
     let service = Service::new(Arc::new(pool), health);
+    let server = Server {
+        tls: certificate(&args, &mut tasks)?,
+        plaintext: args.client_ca.is_none(),
+        stream_tasks: args.stream_tasks,
+        memory: Some(Arc::new(ConnectionBudget::new(limits, args.max_held_bytes))),
+        ..Server::default()
+    };
+    let each = move |meter: &Meter| service.of_connection(meter);
     let server =
-        Server { tls: certificate(&args, &mut tasks)?, stream_tasks: args.stream_tasks, ..Server::default() };
-    let server = AbortOnDropHandle::new(traffic.spawn(server.run(gateways, service, closing.clone())));
+        AbortOnDropHandle::new(threads.traffic.spawn(server.run_each(gateways, each, closing.clone())));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         grpc = args.grpc_port,
@@ -180,6 +203,7 @@ async fn start_strategy(
 
 fn certificate(args: &ServeArgs, tasks: &mut Tasks) -> Result<Option<tokio_rustls::TlsAcceptor>> {
     if !args.secure_serving {
+        ensure!(args.client_ca.is_none(), "--client-ca needs TLS: leave --secure-serving=false out");
         return Ok(None);
     }
     let certificate = match &args.cert_path {
@@ -195,7 +219,16 @@ fn certificate(args: &ServeArgs, tasks: &mut Tasks) -> Result<Option<tokio_rustl
         TlsVersion::V12 => rustls::ALL_VERSIONS,
         TlsVersion::V13 => &[&rustls::version::TLS13],
     };
-    Ok(Some(certificate.acceptor(versions)?))
+    let clients: Option<Arc<dyn ClientCertVerifier>> = match &args.client_ca {
+        Some(path) => {
+            let ca = tls::ClientCa::open(path).context("--client-ca")?;
+            let clients = ca.clients().clone();
+            tasks.spawn(async move { match ca.watch(CERTIFICATES).await {} });
+            Some(clients)
+        }
+        None => None,
+    };
+    Ok(Some(certificate.acceptor(versions, clients)?))
 }
 
 /// Listens on `port` of all addresses, IPv6 and IPv4, or IPv4 alone where there is no IPv6.

@@ -165,6 +165,10 @@ pub struct ServeArgs {
     /// Directory with tls.crt and tls.key, read again when they change. Without: a certificate made at start
     #[arg(long, value_name = "DIR", help_heading = "Serving")]
     pub cert_path: Option<PathBuf>,
+    /// File with the certificates (PEM) of authorities, read again when it changes. With it ext_proc is for gateways with
+    /// a certificate of one of them, and takes no plaintext
+    #[arg(long, value_name = "FILE", help_heading = "Serving")]
+    pub client_ca: Option<PathBuf>,
     /// The oldest version of TLS that is taken
     #[arg(long, value_name = "VERSION", help_heading = "Serving", default_value = "1.2")]
     pub tls_min_version: TlsVersion,
@@ -180,8 +184,9 @@ pub struct ServeArgs {
     /// a gateway buffers and shows as a whole may take 5 minutes at most, or this if it is longer
     #[arg(long, value_name = "DURATION", help_heading = "Serving", default_value = "30s", value_parser = value::duration)]
     pub body_timeout: Duration,
-    /// Most bytes that all requests take, headers and bodies, while they wait for bodies and decisions; one whose
-    /// body finds no room is refused with status 503. An eighth is kept for those of up to 256 KiB. Headers take
+    /// Most bytes that all requests take, headers and bodies, while they wait for bodies and decisions, and that
+    /// gateways' connections and streams take, none of whose peers may have more than is left for others. A request
+    /// whose body finds no room is refused with status 503. An eighth is kept for those of up to 256 KiB. Headers take
     /// a quarter at most: beyond it decisions are made without waiting for bodies
     #[arg(long, value_name = "BYTES", help_heading = "Serving", default_value_t = 256 << 20)]
     pub max_held_bytes: usize,

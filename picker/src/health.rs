@@ -19,10 +19,13 @@ pub const LIVENESS: &str = "liveness";
 pub const READINESS: [&str; 4] =
     ["", "readiness", "inference-extension", "envoy.service.ext_proc.v3.ExternalProcessor"];
 
+/// The longest request, in bytes: the longest name and some more.
+const LONGEST: usize = 1 << 10;
+
 /// A health service that follows `ready`. Calls of `Watch` end when `closing` is cancelled, or a graceful
 /// end would wait for them.
 pub fn service(ready: watch::Receiver<bool>, closing: CancellationToken) -> HealthServer<impl Health> {
-    HealthServer::new(Service { ready, closing })
+    HealthServer::new(Service { ready, closing }).max_decoding_message_size(LONGEST)
 }
 
 struct Service {

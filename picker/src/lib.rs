@@ -15,6 +15,7 @@ pub mod app;
 pub mod args;
 pub mod catalogue;
 pub mod check;
+pub mod connection_budget;
 pub mod drain;
 pub mod exchange;
 pub mod extproc;

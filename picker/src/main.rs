@@ -67,5 +67,12 @@ fn run(args: ServeArgs) -> Result<()> {
         .worker_threads(cores.div_ceil(2))
         .thread_name("background")
         .build()?;
-    background.block_on(app::serve(args, traffic.handle().clone()))
+    let alone = |name| Builder::new_multi_thread().enable_all().worker_threads(1).thread_name(name).build();
+    let (probes, pages) = (alone("probes")?, alone("pages")?);
+    let threads = app::Threads {
+        traffic: traffic.handle().clone(),
+        probes: probes.handle().clone(),
+        pages: pages.handle().clone(),
+    };
+    background.block_on(app::serve(args, threads))
 }

@@ -8,6 +8,7 @@
 
 pub mod connection;
 pub mod engine;
+mod head_cap;
 pub mod job;
 mod labels;
 mod narrow;

@@ -5,8 +5,10 @@
 //! (kubernetes-sigs/gateway-api-inference-extension#582), but several speak nothing but TLS to it.
 
 mod certificate;
+mod clients;
 mod files;
 
 pub(crate) use certificate::provider;
 pub use certificate::{Certificate, TlsError};
+pub use clients::{ClientCa, Clients};
 pub use files::{Change, Files};

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use allocation_counter::AllocationInfo;
 use bytes::Bytes;
+use picker::connection_budget::ConnectionBudget;
 use picker::exchange::BodyBudget;
 use picker::extproc::Service;
 use picker::metrics::Metrics;
@@ -62,8 +63,12 @@ impl Picker {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
             say_address.send(listener.local_addr().unwrap()).unwrap();
-            let service = Service::new(pool(), Routes::default());
-            runtime.spawn(Server::default().run(listener, service, CancellationToken::new()));
+            let pool = pool();
+            let memory = ConnectionBudget::new(pool.limits.clone(), 16 << 20);
+            let server = Server { memory: Some(Arc::new(memory)), ..Server::default() };
+            let service = Service::new(pool, Routes::default());
+            let each = move |meter: &_| service.of_connection(meter);
+            runtime.spawn(server.run_each(listener, each, CancellationToken::new()));
             runtime.block_on(wait_begin).unwrap();
             allocation_counter::measure(|| {
                 runtime.block_on(async {

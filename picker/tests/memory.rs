@@ -4,9 +4,9 @@
 #![allow(clippy::unwrap_used)]
 #![cfg(target_os = "linux")]
 
-use std::net::TcpListener;
-use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+mod running;
+
+use std::net::{IpAddr, Ipv4Addr};
 
 use bytes::Bytes;
 use picker_proto::build::first;
@@ -18,75 +18,24 @@ use picker_proto::{HeaderMap, HttpBody, ProcessingRequest, ProcessingResponse};
 use rstest::rstest;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
-use tonic::transport::{Channel, Endpoint};
+use tonic::transport::Channel;
+use tonic::{Code, Streaming};
 
-/// Nothing here takes longer on a machine that is not stuck.
-const PATIENCE: Duration = Duration::from_secs(60);
+use running::{PATIENCE, Picker};
+
 /// The budget of the picker, in KiB.
 const BUDGET: u64 = 64 << 10;
 const CONNECTIONS: usize = 8;
 
-struct Picker {
-    child: Child,
-    grpc: u16,
-    _dir: tempfile::TempDir,
-}
-
-impl Picker {
-    async fn start() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let config = "apiVersion: llm-d.ai/v1alpha1
-kind: EndpointPickerConfig
-plugins:
-- {type: file-discovery, parameters: {path: endpoints.yaml}}
-- {type: prefix-cache-scorer}
-dataLayer: {discovery: {pluginRef: file-discovery}}
-";
-        std::fs::write(dir.path().join("config.yaml"), config).unwrap();
-        let endpoints = "endpoints: [{name: a, address: 127.0.0.1, port: 1}]";
-        std::fs::write(dir.path().join("endpoints.yaml"), endpoints).unwrap();
-        let ports = [(); 3].map(|()| TcpListener::bind("0.0.0.0:0").unwrap());
-        let [grpc, health, pages] = ports.map(|listener| listener.local_addr().unwrap().port());
-        let child = Command::new(env!("CARGO_BIN_EXE_picker"))
-            .current_dir(dir.path())
-            .args(["--config-file=config.yaml", &format!("--max-held-bytes={}", BUDGET << 10)])
-            .args([format!("--grpc-port={grpc}"), format!("--grpc-health-port={health}")])
-            .args([format!("--metrics-port={pages}"), "--body-timeout=1h".to_owned()])
-            .spawn()
-            .unwrap();
-        let picker = Self { child, grpc, _dir: dir };
-        let deadline = Instant::now() + PATIENCE;
-        while picker.connect().await.is_err() {
-            assert!(Instant::now() < deadline, "it does not start");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        picker
-    }
-
-    async fn connect(&self) -> Result<ExternalProcessorClient<Channel>, tonic::transport::Error> {
-        let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", self.grpc)).unwrap();
-        Ok(ExternalProcessorClient::new(endpoint.connect().await?))
-    }
-
-    /// A figure of the process as the kernel tells it, in KiB where it is one of memory.
-    fn status(&self, name: &str) -> u64 {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).unwrap();
-        line.trim().trim_end_matches(" kB").parse().unwrap()
-    }
-}
-
-impl Drop for Picker {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+async fn start() -> Picker {
+    let nobody = (IpAddr::V4(Ipv4Addr::LOCALHOST), 1);
+    Picker::start("prefix-cache-scorer", nobody, BUDGET, &["--body-timeout=1h"]).await
 }
 
 struct Stream {
     _requests: mpsc::Sender<ProcessingRequest>,
-    answers: Streaming<ProcessingResponse>,
+    /// None where the stream was refused, for connections hold as much as they may.
+    answers: Option<Streaming<ProcessingResponse>>,
 }
 
 /// A request with these headers beside the usual ones, and these pieces of a body, which doesn't end.
@@ -100,7 +49,13 @@ async fn send(
     let all = usual.into_iter().chain(more.iter().copied());
     let headers = HeaderMap::from_iter(all.map(|(name, value)| (name.to_owned(), value.to_owned())));
     let (requests, rx) = mpsc::channel(1);
-    let answers = client.process(ReceiverStream::new(rx)).await.unwrap().into_inner();
+    let answers = match client.process(ReceiverStream::new(rx)).await {
+        Ok(answers) => answers.into_inner(),
+        Err(refused) => {
+            assert_eq!(refused.code(), Code::ResourceExhausted, "{refused}");
+            return Stream { _requests: requests, answers: None };
+        }
+    };
     requests.send(first(headers, false, FullDuplexStreamed, FullDuplexStreamed)).await.unwrap();
     for (at, piece) in pieces.iter().enumerate() {
         let body = HttpBody { body: piece.clone(), end_of_stream: ends && at + 1 == pieces.len() };
@@ -109,7 +64,7 @@ async fn send(
             break;
         }
     }
-    Stream { _requests: requests, answers }
+    Stream { _requests: requests, answers: Some(answers) }
 }
 
 #[rstest]
@@ -128,7 +83,7 @@ async fn nothing_takes_more_than_the_budget(
     #[case] piece: usize,
     #[case] pieces: usize,
 ) {
-    let picker = Picker::start().await;
+    let picker = start().await;
     let mut clients = Vec::new();
     for _ in 0..CONNECTIONS {
         clients.push(picker.connect().await.unwrap());
@@ -150,7 +105,9 @@ async fn nothing_takes_more_than_the_budget(
     // Each connection has been read to its end when a further request on it is answered, by a choice or a refusal.
     for client in &mut clients {
         let mut stream = send(client, &[], &[Bytes::from_static(b"{}")], true).await;
-        tokio::time::timeout(PATIENCE, stream.answers.message()).await.unwrap().unwrap().unwrap();
+        if let Some(answers) = &mut stream.answers {
+            tokio::time::timeout(PATIENCE, answers.message()).await.unwrap().unwrap().unwrap();
+        }
     }
     let (most, bound) = (picker.status("VmHWM"), base + BUDGET + BUDGET / 5);
     assert!(most <= bound, "{most} KiB at most, and {base} at rest: more than {bound}");
@@ -160,7 +117,7 @@ async fn nothing_takes_more_than_the_budget(
 /// The place of all requests may be taken by headers whose bodies never come: those whose bodies come go on.
 #[tokio::test(flavor = "multi_thread")]
 async fn headers_without_bodies_refuse_nobody() {
-    let picker = Picker::start().await;
+    let picker = start().await;
     let mut clients = Vec::new();
     for _ in 0..CONNECTIONS {
         clients.push(picker.connect().await.unwrap());
@@ -175,8 +132,8 @@ async fn headers_without_bodies_refuse_nobody() {
         for pieces in [&[][..], &pieces] {
             let pieces: Vec<_> = pieces.iter().cloned().chain([Bytes::from_static(b"{}")]).collect();
             let mut stream = send(client, &[], &pieces, true).await;
-            let answer =
-                tokio::time::timeout(PATIENCE, stream.answers.message()).await.unwrap().unwrap().unwrap();
+            let answers = stream.answers.as_mut().unwrap().message();
+            let answer = tokio::time::timeout(PATIENCE, answers).await.unwrap().unwrap().unwrap();
             assert!(matches!(answer.response, Some(Response::RequestHeaders(_))), "{answer:?}");
         }
     }
@@ -185,6 +142,6 @@ async fn headers_without_bodies_refuse_nobody() {
 /// With huge pages, memory would be taken that nobody wrote to.
 #[tokio::test]
 async fn there_are_no_huge_pages() {
-    let picker = Picker::start().await;
+    let picker = start().await;
     assert_eq!(picker.status("THP_enabled"), 0);
 }

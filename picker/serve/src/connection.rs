@@ -1,44 +1,34 @@
 //! The life of one connection, from its first byte to its last stream.
 
 use std::error::Error;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::server::conn::http2;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, sleep, sleep_until, timeout_at};
 use tokio_rustls::server::TlsStream;
 use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 
+use crate::accept::Accepted;
 use crate::authority::AuthorityRepair;
 use crate::connection_task::{ConnectionTask, NewStreams};
 use crate::corked_io::corked;
-use crate::peer_limits::ConnectionPermit;
+use crate::ledger::{Excess, Ledger, PATROL};
 use crate::preface::PrefaceDeadline;
 use crate::spawned_streams::SpawnedStreams;
-use crate::{ResponseBody, Server, StreamService, StreamTasks};
+use crate::{ResponseBody, Server, StreamService, StreamTasks, Windows};
 
-/// The most streams of a connection at once. Every request at a gateway is one; hyper takes 200 by itself.
-const MAX_STREAMS: u32 = 100_000;
-
-/// The flow-control window of a stream, in bytes. Small against the connection's, so that hundreds of streams whose gateway does not read hold up no other.
-const STREAM_WINDOW: u32 = 256 << 10;
-
-/// The flow-control window of a connection, in bytes.
-///
-/// `h2` closes a connection on which too many small frames lie unread, and counts them against half of this
-/// window: streamed tokens of thousands of requests are just that. Bounded are the connections instead
-/// ([`per_peer`](crate::accept::ConnectionLimits::per_peer)).
-const CONNECTION_WINDOW: u32 = 64 << 20;
-
-/// How many streams may be reset by the gateway before they were looked at; hyper takes 20 for an attack,
-/// which a few dozen impatient clients would be.
-const MAX_PENDING_RESETS: usize = 10_000;
+/// How many streams may be reset by the gateway before they were looked at; hyper takes 20 for an attack, which a few
+/// dozen impatient clients would be. Streams are looked at whenever 64 KiB were read, which are a hundred requests of a
+/// gateway that were given up, and thousands of an attacker.
+const MAX_PENDING_RESETS: usize = 256;
 
 /// How often a gateway is pinged, and how long its answer may take. One that went away without a word is noticed within twice this time, and its requests are no
 /// longer counted.
@@ -60,20 +50,23 @@ pub(crate) enum ConnectionError {
     Http2(#[from] hyper::Error),
     #[error("it lived on for too long")]
     Linger,
+    #[error(transparent)]
+    Excess(#[from] Excess),
 }
 
 impl Server {
     pub(crate) async fn connection<S, B>(
         self,
-        io: TcpStream,
+        accepted: Accepted,
         service: S,
         closing: CancellationToken,
-        permit: ConnectionPermit,
     ) -> Result<(), ConnectionError>
     where
         S: StreamService<B>,
         B: ResponseBody,
     {
+        let Accepted { io, permit, meter, .. } = accepted;
+        let ledger = Ledger::open(meter.clone(), permit, self.memory.clone())?;
         let deadline = Instant::now() + self.handshake;
         let opened = tokio::select! {
             biased;
@@ -85,22 +78,22 @@ impl Server {
         let service = TowerToHyperService::new(service);
         match self.stream_tasks {
             StreamTasks::Joined => {
-                let (io, flusher) = corked(io);
+                let (io, flusher) = corked(io, meter);
                 let io = TokioIo::new(AuthorityRepair::new(PrefaceDeadline::new(io, deadline)));
                 let streams = NewStreams::default();
-                let connection = builder(streams.clone()).serve_connection(io, service);
+                let connection = self.builder(streams.clone()).serve_connection(io, service);
                 let task = pin!(ConnectionTask::new(Box::pin(connection), streams, flusher));
                 let shutdown =
                     |mut task: Pin<&mut ConnectionTask<Pin<Box<http2::Connection<_, _, _>>>, _>>| {
                         task.connection().as_mut().graceful_shutdown();
                     };
-                self.live(task, shutdown, closing, permit).await
+                self.live(task, shutdown, closing, ledger).await
             }
             StreamTasks::Spawned => {
                 let io = TokioIo::new(AuthorityRepair::new(PrefaceDeadline::new(io, deadline)));
                 let streams = SpawnedStreams::default();
-                let connection = pin!(builder(streams.spawner()).serve_connection(io, service));
-                self.live(connection, http2::Connection::graceful_shutdown, closing, permit).await
+                let connection = pin!(self.builder(streams.spawner()).serve_connection(io, service));
+                self.live(connection, http2::Connection::graceful_shutdown, closing, ledger).await
             }
         }
     }
@@ -111,22 +104,28 @@ impl Server {
         mut connection: Pin<&mut F>,
         shutdown: impl FnOnce(Pin<&mut F>),
         closing: CancellationToken,
-        mut permit: ConnectionPermit,
+        mut ledger: Ledger,
     ) -> Result<(), ConnectionError> {
         let age = self.connection_age.map(|age| Instant::now() + age.mul_f64(rand::random_range(0.9..1.1)));
-        tokio::select! {
-            ended = connection.as_mut() => return Ok(ended?),
-            () = closing.cancelled() => {}
-            () = sleep_until(age.unwrap_or_else(Instant::now)), if age.is_some() => {}
+        let young = async {
+            tokio::select! {
+                () = closing.cancelled() => {}
+                () = sleep_until(age.unwrap_or_else(Instant::now)), if age.is_some() => {}
+            }
+        };
+        if let Some(ended) = until(connection.as_mut(), &mut ledger, pin!(young)).await {
+            return ended;
         }
         shutdown(connection.as_mut());
         // Its peer opens another one now.
-        permit.lives_on();
-        let ended = match self.linger {
-            Some(linger) => timeout(linger, connection).await.map_err(|_| ConnectionError::Linger)?,
-            None => connection.await,
+        ledger.lives_on();
+        let linger = async {
+            match self.linger {
+                Some(linger) => sleep(linger).await,
+                None => std::future::pending().await,
+            }
         };
-        Ok(ended?)
+        until(connection, &mut ledger, pin!(linger)).await.unwrap_or(Err(ConnectionError::Linger))
     }
 
     /// The TLS handshake of a connection that begins one, within no time of its own.
@@ -138,27 +137,55 @@ impl Server {
         }
         match &self.tls {
             Some(tls) if first[0] == TLS_HANDSHAKE => Ok(Either::Right(tls.accept(io).await?)),
-            _ => Ok(Either::Left(io)),
+            _ if self.plaintext => Ok(Either::Left(io)),
+            _ => Err(io::Error::other("plaintext, where TLS alone is taken")),
         }
+    }
+
+    fn builder<E: Clone>(&self, executor: E) -> http2::Builder<E> {
+        let Windows { streams, stream, connection } = self.windows;
+        let mut builder = http2::Builder::new(executor);
+        builder
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(streams)
+            .initial_stream_window_size(stream)
+            .initial_connection_window_size(connection)
+            .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
+            // Streams that end here before the gateway has sent all of its request are no attack of the gateway:
+            // after a thousand of them `h2` would close the connection, with every other stream on it. Those that it
+            // makes end so are counted with those that it resets (`ledger`).
+            .max_local_error_reset_streams(None)
+            // No gateway reads it.
+            .auto_date_header(false)
+            .keep_alive_interval(KEEPALIVE)
+            .keep_alive_timeout(KEEPALIVE);
+        builder
     }
 }
 
-fn builder<E: Clone>(executor: E) -> http2::Builder<E> {
-    let mut builder = http2::Builder::new(executor);
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(MAX_STREAMS)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
-        // Streams that end here before the gateway has sent all of its request are no attack of the gateway:
-        // after a thousand of them `h2` would close the connection, with every other stream on it.
-        .max_local_error_reset_streams(None)
-        // No gateway reads it.
-        .auto_date_header(false)
-        .keep_alive_interval(KEEPALIVE)
-        .keep_alive_timeout(KEEPALIVE);
-    builder
+/// Polls `connection`, and keeps its `ledger`, until it ends, or `end` comes: then `None`.
+async fn until<F: Future<Output = hyper::Result<()>>>(
+    mut connection: Pin<&mut F>,
+    ledger: &mut Ledger,
+    mut end: Pin<&mut impl Future<Output = ()>>,
+) -> Option<Result<(), ConnectionError>> {
+    let mut patrol = pin!(sleep(PATROL));
+    poll_fn(|cx| {
+        ledger.begin();
+        if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+            return Poll::Ready(Some(ended.map_err(ConnectionError::from)));
+        }
+        let mut kept = ledger.settle();
+        while kept.is_ok() && patrol.as_mut().poll(cx).is_ready() {
+            patrol.as_mut().reset(Instant::now() + PATROL);
+            kept = ledger.patrol();
+        }
+        match kept {
+            Err(excess) => Poll::Ready(Some(Err(excess.into()))),
+            Ok(()) => end.as_mut().poll(cx).map(|()| None),
+        }
+    })
+    .await
 }
 
 /// An error with its causes, which hyper keeps to itself.

@@ -10,6 +10,7 @@ use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use futures::stream::{FuturesUnordered, StreamExt};
@@ -23,6 +24,9 @@ const ROUNDS: usize = 32;
 
 /// After how many polls of streams other tasks are polled.
 const POLLS: usize = 2048;
+
+/// After this time other tasks are polled, whatever was done in it.
+const TURN: Duration = Duration::from_millis(1);
 
 /// A stream with the counter of polls of all streams of its connection.
 struct Stream {
@@ -105,7 +109,7 @@ impl<C: Future + Unpin, T: Transport> Future for ConnectionTask<C, T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<C::Output> {
         let Self { connection, new_streams, streams, transport, coalescing, waker } = &mut *self;
         let begun = new_streams.polls();
-        let mut rounds = 0;
+        let (mut rounds, mut second_began) = (0, None);
         let round = || {
             let cx = &mut Context::from_waker(waker);
             transport.begin_round();
@@ -116,8 +120,10 @@ impl<C: Future + Unpin, T: Transport> Future for ConnectionTask<C, T> {
             streams.extend(new_streams.streams().drain(..));
             poll_streams(streams, new_streams, cx);
             rounds += 1;
+            // Most of the time there is no third round, and no need of a clock.
+            let late = rounds > 1 && second_began.get_or_insert_with(Instant::now).elapsed() > TURN;
             // Without a budget everything says that it has to wait, and wakes.
-            if rounds == ROUNDS || !has_budget_remaining() || new_streams.polls() - begun > POLLS {
+            if late || rounds == ROUNDS || !has_budget_remaining() || new_streams.polls() - begun > POLLS {
                 return Round::Yield;
             }
             Round::Waiting

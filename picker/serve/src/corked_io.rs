@@ -14,6 +14,7 @@ use tokio_util::io::poll_read_buf;
 
 use crate::connection_task::Transport;
 use crate::io_buffer::{IoBuffer, SIZE};
+use crate::memory::Meter;
 
 /// How many bytes are read before the streams of the connection are polled. `h2` reads as long as something comes, and a
 /// gateway that sends the answers of thousands of model servers can send faster than streams are polled: what lies unread
@@ -40,16 +41,18 @@ struct State<I> {
     failed: Option<io::ErrorKind>,
     /// How many bytes may still be read in this round.
     readable: usize,
+    meter: Meter,
 }
 
-/// Makes both ends of `io`.
-pub(crate) fn corked<I>(io: I) -> (CorkedIo<I>, Flusher<I>) {
+/// Makes both ends of `io`, whose bytes `meter` counts.
+pub(crate) fn corked<I>(io: I, meter: Meter) -> (CorkedIo<I>, Flusher<I>) {
     let state = State {
         io,
         incoming: IoBuffer::default(),
         outgoing: IoBuffer::default(),
         failed: None,
         readable: READ_PER_ROUND,
+        meter,
     };
     let state = Arc::new(Mutex::new(state));
     (CorkedIo(state.clone()), Flusher(state))
@@ -59,14 +62,20 @@ fn lock<I>(state: &Mutex<State<I>>) -> MutexGuard<'_, State<I>> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<I: AsyncRead + Unpin> State<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> State<I> {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        // From a peer that does not read what it asked for, nothing further is read: `h2` has no limit for answers of
+        // its own, as to pings and settings.
+        if self.outgoing.left().len() >= SIZE {
+            ready!(self.poll_flush(cx))?;
+        }
         if self.incoming.left().is_empty() {
             let read = poll_read_buf(Pin::new(&mut self.io), cx, self.incoming.bytes());
-            if !matches!(read, Poll::Ready(Ok(1..))) {
+            let Poll::Ready(Ok(n @ 1..)) = read else {
                 self.incoming.clear();
                 return read.map_ok(drop);
-            }
+            };
+            self.meter.count_read(n);
         }
         if self.readable == 0 {
             // There is more, in the next round.
@@ -97,7 +106,9 @@ impl<I: AsyncWrite + Unpin> State<I> {
             let room = SIZE - bytes.len();
             bytes.extend_from_slice(&slice[..slice.len().min(room)]);
         }
-        Poll::Ready(Ok(bytes.len() - before))
+        let after = bytes.len();
+        self.meter.count_written(0, after);
+        Poll::Ready(Ok(after - before))
     }
 
     /// Writes all that there is.
@@ -105,9 +116,13 @@ impl<I: AsyncWrite + Unpin> State<I> {
         while !self.outgoing.left().is_empty() {
             let written = ready!(Pin::new(&mut self.io).poll_write(cx, self.outgoing.left()));
             match written.and_then(|n| if n == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(n) }) {
-                Ok(n) => self.outgoing.take(n),
+                Ok(n) => {
+                    self.outgoing.take(n);
+                    self.meter.count_written(n, self.outgoing.left().len());
+                }
                 Err(error) => {
                     self.outgoing.clear();
+                    self.meter.count_written(0, 0);
                     self.failed = Some(error.kind());
                     return Poll::Ready(Err(error));
                 }
@@ -138,7 +153,7 @@ impl<I: AsyncWrite + Unpin> Transport for Flusher<I> {
     }
 }
 
-impl<I: AsyncRead + Unpin> AsyncRead for CorkedIo<I> {
+impl<I: AsyncRead + AsyncWrite + Unpin> AsyncRead for CorkedIo<I> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let mut state = lock(&self.0);
         match state.failed {
@@ -192,7 +207,7 @@ mod tests {
     #[tokio::test]
     async fn what_is_written_goes_out_together() {
         let (mut peer, io) = duplex(1 << 20);
-        let (mut io, outgoing) = corked(io);
+        let (mut io, outgoing) = corked(io, Meter::default());
         let mut read = [0; 64];
         io.write_all(b"one ").await.unwrap();
         io.flush().await.unwrap();
@@ -207,7 +222,7 @@ mod tests {
     #[tokio::test]
     async fn a_peer_that_does_not_read_holds_up_the_writer() {
         let (mut peer, io) = duplex(100);
-        let (mut io, outgoing) = corked(io);
+        let (mut io, outgoing) = corked(io, Meter::default());
         let sent = vec![7; 3 * SIZE];
         let mut written = 0;
         while let Some(more) = io.write(&sent[written..]).now_or_never() {
@@ -230,7 +245,7 @@ mod tests {
     #[tokio::test]
     async fn an_end_sends_what_is_left() {
         let (mut peer, io) = duplex(1 << 20);
-        let (mut io, _outgoing) = corked(io);
+        let (mut io, _outgoing) = corked(io, Meter::default());
         io.write_all(b"last words").await.unwrap();
         io.shutdown().await.unwrap();
         let mut read = Vec::new();
@@ -241,7 +256,7 @@ mod tests {
     #[tokio::test]
     async fn a_failure_is_told_to_whoever_comes_next() {
         let (peer, io) = duplex(1 << 20);
-        let (mut io, outgoing) = corked(io);
+        let (mut io, outgoing) = corked(io, Meter::default());
         io.write_all(b"to nobody").await.unwrap();
         drop(peer);
         flush(&outgoing);
@@ -253,13 +268,36 @@ mod tests {
     #[tokio::test]
     async fn no_more_is_read_than_the_round_allows() {
         let (mut peer, io) = duplex(4 * READ_PER_ROUND);
-        let (mut io, flusher) = corked(io);
+        let (mut io, flusher) = corked(io, Meter::default());
         peer.write_all(&vec![7; 2 * READ_PER_ROUND]).await.unwrap();
         let mut read = vec![0; READ_PER_ROUND];
         io.read_exact(&mut read).await.unwrap();
         assert!(poll!(std::pin::pin!(io.read(&mut read))).is_pending());
         flusher.begin_round();
         io.read_exact(&mut read).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn from_a_peer_that_does_not_read_nothing_is_read() {
+        let (mut peer, io) = duplex(100);
+        let (mut io, flusher) = corked(io, Meter::default());
+        peer.write_all(b"ask").await.unwrap();
+        io.write_all(&vec![7; SIZE]).await.unwrap();
+        assert!(poll!(std::pin::pin!(io.read(&mut [0; 3]))).is_pending());
+        let mut sent = vec![0; SIZE];
+        let (read, taken) = tokio::join!(
+            async {
+                let mut read = [0; 3];
+                let done = io.read_exact(&mut read).await;
+                while !lock(&flusher.0).outgoing.left().is_empty() {
+                    flush(&flusher);
+                    tokio::task::yield_now().await;
+                }
+                done.map(|_| read)
+            },
+            peer.read_exact(&mut sent)
+        );
+        assert_eq!((read.unwrap(), taken.unwrap()), (*b"ask", SIZE));
     }
 
     proptest! {
@@ -270,7 +308,7 @@ mod tests {
         ) {
             let read = async {
                 let (mut peer, io) = duplex(30_000);
-                let (mut io, flusher) = corked(io);
+                let (mut io, flusher) = corked(io, Meter::default());
                 let write = async {
                     for chunk in &sent {
                         peer.write_all(chunk).await.unwrap();

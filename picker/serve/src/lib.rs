@@ -6,7 +6,10 @@
 //!
 //! ```text
 //! accept ─ peer_limits        takes connections, within limits
+//! ├─ pace                     so many new ones of a peer in each second
+//! └─ places                   which one gives up its place when there is none
 //! connection                  TLS or plaintext, age, graceful shutdown
+//! ├─ ledger ─ memory          what it may hold of a budget that all share
 //! ├─ corked_io ─ io_buffer    one write for what all streams have answered
 //! ├─ preface                  a deadline for the first bytes
 //! ├─ authority                lets Istio's `:authority` through to h2
@@ -24,7 +27,11 @@ mod connection;
 mod connection_task;
 mod corked_io;
 mod io_buffer;
+mod ledger;
+pub mod memory;
+pub mod pace;
 pub mod peer_limits;
+mod places;
 mod preface;
 mod spawned_streams;
 mod sync;
@@ -33,6 +40,8 @@ mod tests;
 
 use std::convert::Infallible;
 use std::error::Error;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -41,7 +50,8 @@ use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
-use accept::{ConnectionLimits, accept};
+use accept::{Accepted, ConnectionLimits, accept};
+use memory::{Budget, Meter};
 
 /// A service of HTTP/2 requests whose responses have bodies of `B`, as [`Server::run`] takes it. Each connection has a
 /// clone.
@@ -83,11 +93,36 @@ pub enum StreamTasks {
     Spawned,
 }
 
+/// What a client may send without waiting for this side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Windows {
+    /// The most streams of a connection at once. Every request at a gateway is one; hyper takes 200 by itself.
+    pub streams: u32,
+    /// The flow-control window of a stream, in bytes. Small against the connection's, so that hundreds of streams
+    /// whose gateway does not read hold up no other.
+    pub stream: u32,
+    /// The flow-control window of a connection, in bytes.
+    ///
+    /// `h2` closes a connection on which too many small frames lie unread, and counts them against half of this
+    /// window: streamed tokens of thousands of requests are just that. What lies unread for long counts as memory of
+    /// the connection.
+    pub connection: u32,
+}
+
+impl Default for Windows {
+    /// 100,000 streams, 256 KiB and 64 MiB.
+    fn default() -> Self {
+        Self { streams: 100_000, stream: 256 << 10, connection: 64 << 20 }
+    }
+}
+
 /// The settings of an HTTP/2 server.
 #[derive(Clone)]
 pub struct Server {
-    /// Takes TLS connections; plaintext ones are taken in any case. `None` is plaintext only.
+    /// Takes TLS connections; `None` is plaintext only.
     pub tls: Option<TlsAcceptor>,
+    /// Whether plaintext connections are taken beside those of TLS.
+    pub plaintext: bool,
     /// After this time, varied by a tenth, a connection is told to take new streams elsewhere, and lives on
     /// until its last stream ends. Gateways keep one connection to one replica otherwise, whatever its
     /// load.
@@ -98,21 +133,28 @@ pub struct Server {
     pub handshake: Duration,
     /// How many connections there may be.
     pub limits: ConnectionLimits,
+    /// How many streams there may be of a connection, and how much of what they bring may lie unread.
+    pub windows: Windows,
+    /// The memory that connections and streams share with others; none is no limit.
+    pub memory: Option<Arc<dyn Budget>>,
     /// Which tasks streams run in.
     pub stream_tasks: StreamTasks,
 }
 
 impl Default for Server {
     /// Plaintext, connections of 60 s and until their last stream ends, handshakes of 10 s, 8,192 connections,
-    /// and 1,024 of one address: an Envoy has one for each of its worker threads, which are as many as its
-    /// machine has cores, and all gateways behind one address translation are one peer.
+    /// and 1,024 of one address and 128 more each second: an Envoy has one for each of its worker threads, which are
+    /// as many as its machine has cores, and all gateways behind one address translation are one peer.
     fn default() -> Self {
         Self {
             tls: None,
+            plaintext: true,
             connection_age: Some(Duration::from_secs(60)),
             linger: None,
             handshake: Duration::from_secs(10),
-            limits: ConnectionLimits { connections: 8192, per_peer: 1024 },
+            limits: ConnectionLimits { connections: 8192, per_peer: 1024, per_peer_and_second: 128 },
+            windows: Windows::default(),
+            memory: None,
             stream_tasks: StreamTasks::default(),
         }
     }
@@ -124,7 +166,8 @@ impl Server {
         Self {
             connection_age: Some(Duration::from_secs(15)),
             linger: Some(Duration::from_secs(15)),
-            limits: ConnectionLimits { connections: 1024, per_peer: 32 },
+            limits: ConnectionLimits { connections: 1024, per_peer: 32, per_peer_and_second: 64 },
+            windows: Windows { streams: 16, stream: 16 << 10, connection: 64 << 10 },
             ..Self::default()
         }
     }
@@ -136,9 +179,25 @@ impl Server {
         S: StreamService<B>,
         B: ResponseBody,
     {
+        let each = |meter: &Meter| Counted { service: service.clone(), meter: meter.clone() };
+        self.run_each(listener, each, closing).await;
+    }
+
+    /// The same with a service for each connection, made by `each` with the meter of the connection: it tells the meter
+    /// what its streams hold and do.
+    pub async fn run_each<S, B>(
+        self,
+        listener: TcpListener,
+        each: impl Fn(&Meter) -> S,
+        closing: CancellationToken,
+    ) where
+        S: StreamService<B>,
+        B: ResponseBody,
+    {
         let (limits, end) = (self.limits, closing.clone());
-        let serve = |io, peer, permit| {
-            let connection = self.clone().connection(io, service.clone(), end.clone(), permit);
+        let serve = |accepted: Accepted| {
+            let (peer, service) = (accepted.peer, each(&accepted.meter));
+            let connection = self.clone().connection(accepted, service, end.clone());
             async move {
                 if let Err(error) = connection.await {
                     tracing::debug!(%peer, %error, "a connection ended");
@@ -146,5 +205,27 @@ impl Server {
             }
         };
         accept(listener, limits, closing, serve).await;
+    }
+}
+
+/// A service each of whose requests is work of its connection.
+#[derive(Clone, Debug)]
+struct Counted<S> {
+    service: S,
+    meter: Meter,
+}
+
+impl<S: tower::Service<R>, R> tower::Service<R> for Counted<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.service.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: R) -> S::Future {
+        self.meter.worked();
+        self.service.call(request)
     }
 }

@@ -114,6 +114,17 @@ async fn one_port_speaks_tls_and_plaintext(#[values(Joined, Spawned)] stream_tas
 }
 
 #[tokio::test]
+async fn plaintext_can_be_refused() {
+    let certificate = rcgen::generate_simple_self_signed(["picker".to_owned()]).unwrap();
+    let running =
+        start(Server { tls: Some(acceptor(&certificate)), plaintext: false, ..Server::default() }).await;
+    running.tls(&certificate).await.check(readiness()).await.unwrap();
+    let endpoint = Endpoint::from_shared(format!("http://{}", running.address)).unwrap();
+    let answered = HealthClient::new(endpoint.connect_lazy()).check(readiness()).await;
+    assert!(answered.is_err(), "{answered:?}");
+}
+
+#[tokio::test]
 async fn a_silent_connection_is_closed_at_the_deadline() {
     let running = start(Server { handshake: Duration::ZERO, ..Server::default() }).await;
     let mut silent = TcpStream::connect(running.address).await.unwrap();

@@ -25,7 +25,7 @@ mod peer_limits;
 mod sync {
     use std::task::Waker;
 
-    pub use loom::sync::atomic::{AtomicU8, Ordering};
+    pub use loom::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
     pub use loom::sync::{Mutex, MutexGuard};
 
     /// A waker as `futures` has it.

@@ -41,6 +41,7 @@ fn defaults() -> ServeArgs {
         max_held_bytes: 256 << 20,
         drain_timeout: Duration::from_secs(30),
         metrics_endpoint_auth: false,
+        client_ca: None,
         stream_tasks: StreamTasks::Joined,
         refresh_metrics_interval: Duration::from_millis(50),
         metrics_rest_interval: Duration::from_secs(2),

@@ -35,6 +35,21 @@ impl BodyBudget {
         }
     }
 
+    /// What is left for others than small requests.
+    pub(crate) fn left(&self) -> usize {
+        self.common.load(Ordering::Relaxed)
+    }
+
+    /// Takes so many bytes for something else than a request, or none and returns false.
+    pub(crate) fn take_other(&self, bytes: usize) -> bool {
+        take(&self.common, bytes)
+    }
+
+    /// Gives back what was taken so.
+    pub(crate) fn give_other(&self, bytes: usize) {
+        self.common.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// A share that has nothing yet.
     pub fn share(&self) -> BodyShare<'_> {
         BodyShare { budget: self, common: 0, kept: 0, heads: 0 }

@@ -7,7 +7,9 @@
 //! Source of the format: gRPC over HTTP/2, "Requests" and "Responses"
 //! (<https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md>).
 
+mod elements;
 mod incoming;
+mod others;
 mod outgoing;
 
 use std::convert::Infallible;
@@ -22,6 +24,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response};
 use http_body::Body as HttpBody;
 use picker_proto::ProcessingRequest;
+use picker_serve::memory::Meter;
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
@@ -30,6 +33,7 @@ use super::stream::exchange;
 use super::wire::{Responses, Wire};
 use crate::pool::Pool;
 use incoming::Messages;
+use others::Others;
 use outgoing::Outgoing;
 
 /// The method that gateways call.
@@ -47,15 +51,23 @@ const SPARE: usize = 1 << 20;
 #[derive(Clone, Debug)]
 pub struct Service {
     pool: Arc<Pool>,
-    others: Routes,
+    others: Others,
     limit: usize,
+    meter: Meter,
 }
 
 impl Service {
     /// The external processor that decides for `pool`, beside `others`.
     pub fn new(pool: Arc<Pool>, others: Routes) -> Self {
         let limit = pool.limits.max_body.max(LARGEST).saturating_add(SPARE);
-        Self { pool, others: others.prepare(), limit }
+        let meter = Meter::default();
+        Self { pool, others: Others::new(others), limit, meter }
+    }
+
+    /// The same for one connection, at whose meter its streams count what they hold.
+    #[must_use]
+    pub fn of_connection(&self, meter: &Meter) -> Self {
+        Self { meter: meter.clone(), ..self.clone() }
     }
 }
 
@@ -66,19 +78,22 @@ where
 {
     type Response = Response<Body>;
     type Error = Infallible;
-    type Future =
-        Either<Ready<Result<Response<Body>, Infallible>>, <Routes as tower::Service<Request<B>>>::Future>;
+    type Future = Either<Ready<Result<Response<Body>, Infallible>>, others::Future>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        tower::Service::<Request<B>>::poll_ready(&mut self.others, cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
+        let Some(stream) = self.meter.open() else {
+            let full = Status::resource_exhausted("this connection holds as much memory as it may");
+            return Either::Left(ready(Ok(full.into_http())));
+        };
         if request.uri().path() != PROCESS {
-            return Either::Right(self.others.call(request));
+            return Either::Right(self.others.call(request, stream));
         }
-        let messages = Messages::new(request.into_body(), self.limit);
-        let answers = Outgoing::new(process(self.pool.clone(), messages));
+        let messages = Messages::new(request.into_body(), self.limit, self.meter.hold());
+        let answers = Outgoing::new(process(self.pool.clone(), messages), stream);
         let mut response = Response::new(Body::new(answers));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         Either::Left(ready(Ok(response)))

@@ -112,6 +112,7 @@ where
     // A message over the limit of messages can only be a body.
     let failed = |status: Status| match status.code() {
         Code::OutOfRange => refused(Cut::TooLong),
+        Code::ResourceExhausted => refused(Cut::NoRoom),
         _ => Unread::Failed(status),
     };
     let announced = head.content_length();

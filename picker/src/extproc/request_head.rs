@@ -9,6 +9,9 @@ use crate::exchange::SUBSET;
 /// Namespace of the metadata in which a gateway names the endpoints that may be chosen.
 const SUBSET_NAMESPACE: &str = "envoy.lb.subset_hint";
 
+/// The most endpoints that a gateway may name. Further ones are as if it had not named them.
+const MOST: usize = 16 << 10;
+
 /// Headers of more bytes than this have an allocation of their own.
 const LONG: usize = 4 << 10;
 
@@ -36,7 +39,10 @@ impl RequestHead {
         let Some(hint) = metadata.and_then(|m| m.get(SUBSET_NAMESPACE, SUBSET)) else { return };
         // What is no address matches nothing: the gateway said that only listed endpoints may be chosen.
         let mut subset = Vec::new();
-        let mut add = |text: &str| subset.extend(text.split(',').filter_map(Address::parse));
+        let mut add = |text: &str| {
+            let left = MOST - subset.len();
+            subset.extend(text.split(',').filter_map(Address::parse).take(left));
+        };
         match hint {
             Kind::StringValue(text) => add(text),
             Kind::ListValue(list) => {
@@ -51,12 +57,13 @@ impl RequestHead {
         self.subset = Some(subset);
     }
 
-    /// About the memory that its headers take, in bytes.
+    /// About the memory that it takes, in bytes.
     pub(super) fn size(&self) -> usize {
         let Headers(headers) = &self.headers;
+        let subset = self.subset.as_ref().map_or(0, |subset| size_of::<Address>() * subset.capacity());
         let size: usize = headers.iter().map(|pair| size_of_val(pair) + pair.0.len() + pair.1.len()).sum();
         // They lie in the message that brought them, and an allocation may be an eighth larger than was asked for.
-        if size > LONG { size + size / 8 } else { size }
+        subset + if size > LONG { size + size / 8 } else { size }
     }
 
     /// The length that the client announced for the body.
@@ -97,6 +104,7 @@ mod tests {
         assert_eq!(hinted(list(&[])), Some(vec![]));
         assert_eq!(hinted(string("10.0.0.1:80, 10.0.0.2:80")), addresses(["10.0.0.1:80", "10.0.0.2:80"]));
         assert_eq!(hinted(Value { kind: Some(Kind::BoolValue(true)) }), Some(vec![]));
+        assert_eq!(hinted(string("10.0.0.1,".repeat(2 * MOST))).unwrap().len(), MOST);
         assert_eq!(RequestHead::new(HttpHeaders::default(), Some(&Metadata::default())).subset, None);
     }
 }

@@ -19,6 +19,7 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
 
+use super::head_cap::{Allowance, Capped};
 use super::narrow::Narrow;
 use super::outcome::{Failure, Page};
 use super::place::{Place, Wire};
@@ -32,12 +33,18 @@ const BODY_CAP: usize = 4 << 20;
 /// The most of a redirect's text that is read to keep the connection, in bytes.
 const REDIRECT_CAP: usize = 16 << 10;
 
+/// The most bytes that are read before the head of an answer is there, informational ones among them.
+const HEAD_CAP: usize = 64 << 10;
+
+/// The most bytes of an answer on the wire, where each piece of its text may come as a chunk of its own.
+const WIRE_CAP: usize = 4 * BODY_CAP;
+
 /// The number of scrapes after which the other paths of a server are tried, whose page is there and says nothing.
 const PROBE: u32 = 20;
 
 type Stream = Either<TcpStream, TlsStream<TcpStream>>;
 type Sender = http1::SendRequest<Empty<Bytes>>;
-type Driver = http1::Connection<TokioIo<Stream>, Empty<Bytes>>;
+type Driver = http1::Connection<TokioIo<Capped<Stream>>, Empty<Bytes>>;
 
 /// A connection that is made when it is needed, and again when the server closed it.
 #[derive(Debug)]
@@ -54,6 +61,8 @@ pub struct Connection {
     /// Pages in a row that said nothing.
     silent: u32,
     open: Option<(Sender, Driver)>,
+    /// What may still be read of the connection.
+    allowance: Allowance,
 }
 
 /// An answer with a page, or with its place.
@@ -72,7 +81,8 @@ impl Connection {
         let host = HeaderValue::from_str(&address.to_string()).unwrap_or(HeaderValue::from_static(""));
         let moved = vec![None; place.paths.len()];
         let narrow = place.paths.iter().map(|_| Narrow::default()).collect();
-        Self { address, host, place, path: 0, moved, narrow, silent: 0, open: None }
+        let allowance = Allowance::default();
+        Self { address, host, place, path: 0, moved, narrow, silent: 0, open: None, allowance }
     }
 
     /// Reads the metrics, with `scanner`. Where they are not, or say nothing, the other paths are tried, and
@@ -193,8 +203,8 @@ impl Connection {
                 }
             }
         }
-        let (sender, driver) =
-            http1::handshake(TokioIo::new(self.connect().await?)).await.map_err(Failure::NoAnswer)?;
+        let io = Capped::new(self.connect().await?, self.allowance.clone());
+        let (sender, driver) = http1::handshake(TokioIo::new(io)).await.map_err(Failure::NoAnswer)?;
         self.exchange(sender, driver, path, scanner).await
     }
 
@@ -218,10 +228,11 @@ impl Connection {
         path: &PathAndQuery,
         scanner: &mut Scanner,
     ) -> Result<Answer, Failure> {
+        self.allowance.set(HEAD_CAP);
         let mut driver = Some(driver);
         let (answer, whole) = {
             // One task for both sides of the exchange: no wake-up from one to the other.
-            let mut fetch = std::pin::pin!(fetch(&mut sender, self.request(path), scanner));
+            let mut fetch = std::pin::pin!(fetch(&mut sender, self.request(path), scanner, &self.allowance));
             loop {
                 let Some(running) = &mut driver else { break fetch.await? };
                 tokio::select! {
@@ -255,9 +266,11 @@ async fn fetch(
     sender: &mut Sender,
     request: Request<Empty<Bytes>>,
     scanner: &mut Scanner,
+    allowance: &Allowance,
 ) -> Result<(Answer, bool), Failure> {
     sender.ready().await.map_err(Failure::NoAnswer)?;
     let response = sender.send_request(request).await.map_err(Failure::NoAnswer)?;
+    allowance.set(WIRE_CAP);
     let (head, body) = response.into_parts();
     if redirect::is_redirect(head.status)
         && let Some(location) = head.headers.get(LOCATION)

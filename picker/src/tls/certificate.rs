@@ -5,7 +5,8 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use rustls::crypto::CryptoProvider;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion};
 use tokio_rustls::TlsAcceptor;
@@ -64,18 +65,28 @@ impl Certificate {
         Ok(Self::new(certified(vec![made.cert.der().clone()], key)?))
     }
 
-    /// An acceptor of `versions` of TLS that offers HTTP/2 and shows this certificate.
+    /// An acceptor of `versions` of TLS that offers HTTP/2 and shows this certificate, to all clients or to those with a
+    /// certificate that `clients` takes.
     ///
     /// # Errors
     /// When the cryptography in use supports none of them.
     pub fn acceptor(
         self: &Arc<Self>,
         versions: &[&'static SupportedProtocolVersion],
+        clients: Option<Arc<dyn ClientCertVerifier>>,
     ) -> Result<TlsAcceptor, TlsError> {
-        let mut config = ServerConfig::builder_with_provider(provider())
-            .with_protocol_versions(versions)?
-            .with_no_client_auth()
-            .with_cert_resolver(self.clone());
+        let config = ServerConfig::builder_with_provider(provider()).with_protocol_versions(versions)?;
+        let mut config = match clients {
+            Some(clients) => {
+                let config = config.with_client_cert_verifier(clients);
+                let mut config = config.with_cert_resolver(self.clone());
+                // A session that goes on would not look at the client's certificate again.
+                config.session_storage = Arc::new(NoServerSessionStorage {});
+                config.send_tls13_tickets = 0;
+                config
+            }
+            None => config.with_no_client_auth().with_cert_resolver(self.clone()),
+        };
         config.alpn_protocols = vec![b"h2".to_vec()];
         Ok(TlsAcceptor::from(Arc::new(config)))
     }
@@ -132,7 +143,7 @@ mod tests {
         let certificate = Certificate::self_signed(["picker.ns.svc".to_owned()]).unwrap();
         const NEW: &[&SupportedProtocolVersion] = &[&TLS13];
         for (taken, expected) in [(rustls::ALL_VERSIONS, [true, true]), (NEW, [false, true])] {
-            let acceptor = certificate.acceptor(taken).unwrap();
+            let acceptor = certificate.acceptor(taken, None).unwrap();
             let served = [
                 is_served(&certificate, &acceptor, &[&TLS12]).await,
                 is_served(&certificate, &acceptor, NEW).await,

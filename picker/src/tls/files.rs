@@ -123,7 +123,7 @@ impl Pair {
 }
 
 /// The error without the line of the file that the reader stopped at: it may be one of a private key.
-fn told(error: &pem::Error) -> &'static str {
+pub(super) fn told(error: &pem::Error) -> &'static str {
     match error {
         pem::Error::MissingSectionEnd { .. } => "a section has no end",
         pem::Error::IllegalSectionStart { .. } => "a section begins with a line that is none",

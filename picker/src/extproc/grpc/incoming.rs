@@ -1,16 +1,21 @@
 //! The messages of a gateway.
 
 use std::pin::Pin;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures::Stream;
 use http_body::Body;
 use picker_proto::ProcessingRequest;
+use picker_serve::memory::Held;
 use prost::Message;
 use prost::encoding::decode_varint;
+use tokio::time::{Sleep, sleep};
 use tonic::codegen::StdError;
 use tonic::{Code, Status};
+
+use super::elements;
 
 /// What goes before each message: whether it is compressed, and its length.
 const HEAD: usize = 5;
@@ -22,8 +27,21 @@ const AHEAD: usize = 64 << 10;
 /// responses are not: they are sent on at once.
 const SHORT: usize = 4 << 10;
 
+/// A message with more bytes besides a body is not kept for its headers.
+const LONG: usize = 64 << 10;
+
+/// A message that grows to its end takes so many times its bytes: the memory of its former beginnings is not given back
+/// to the system at once.
+const GROWTH: usize = 2;
+
 /// The most bytes of a message besides a body. What is decoded of headers and metadata may take fifty times as many.
 const BESIDES: usize = 1 << 20;
+
+/// The longest that the first message may take. Gateways open a stream when they have something to say.
+const FIRST: Duration = Duration::from_secs(10);
+
+/// The longest that a message may take from its first byte to its last. Gateways send what they have.
+const LONGEST: Duration = Duration::from_secs(30);
 
 /// The keys of `ProcessingRequest.request_body` and `response_body`, with which a piece of a body begins.
 const REQUEST_BODY: u8 = 4 << 3 | 2;
@@ -40,12 +58,27 @@ pub(super) struct Messages<B> {
     /// The beginning of a message, with its head, that lies in several frames.
     begun: BytesMut,
     ended: bool,
+    /// The memory of what has begun, and of the message that was read last.
+    held: Held,
+    /// Whether a message came.
+    came: bool,
+    /// When the first message, or what has begun, has to be complete.
+    due: Option<Pin<Box<Sleep>>>,
 }
 
 impl<B> Messages<B> {
-    /// Those in `body`, none longer than `limit` bytes.
-    pub(super) fn new(body: B, limit: usize) -> Self {
-        Self { body, limit, fresh: Bytes::new(), begun: BytesMut::new(), ended: false }
+    /// Those in `body`, none longer than `limit` bytes, whose memory is counted in `held`.
+    pub(super) fn new(body: B, limit: usize, held: Held) -> Self {
+        Self {
+            body,
+            limit,
+            fresh: Bytes::new(),
+            begun: BytesMut::new(),
+            ended: false,
+            held,
+            came: false,
+            due: None,
+        }
     }
 
     /// The next message without its head, if all of it is there.
@@ -65,6 +98,9 @@ impl<B> Messages<B> {
         while !self.fresh.is_empty() {
             let whole = length(&self.begun, self.limit)?.map_or(HEAD, |length| HEAD + length);
             let more = self.fresh.len().min(whole - self.begun.len());
+            if !self.held.set(GROWTH * (self.begun.len() + more)) {
+                return Err(Status::resource_exhausted("there is no memory for the message"));
+            }
             self.begun.extend_from_slice(&self.fresh.split_to(more));
             if let Some(length) = length(&self.begun, self.limit)?
                 && self.begun.len() == HEAD + length
@@ -100,8 +136,14 @@ fn decoded(message: Bytes) -> Result<ProcessingRequest, Status> {
             "{besides} bytes that are no body; a message may have {BESIDES}"
         )));
     }
-    ProcessingRequest::decode(message)
-        .map_err(|error| Status::internal(format!("no ProcessingRequest: {error}")))
+    elements::check(&message, besides)?;
+    // Headers are slices of their message. Of a long one they are copied, so that they don't keep what else is in it.
+    let decoded = if besides > LONG {
+        ProcessingRequest::decode(&message[..])
+    } else {
+        ProcessingRequest::decode(message)
+    };
+    decoded.map_err(|error| Status::internal(format!("no ProcessingRequest: {error}")))
 }
 
 /// How many bytes of `message`, which begins with a body, are that body's. Gateways write fields in the order of their
@@ -121,10 +163,15 @@ where
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
+        // The message before has been dealt with, or is counted by whoever keeps it.
+        if this.begun.is_empty() {
+            this.held.clear();
+        }
         while !this.ended {
             match this.take() {
                 Ok(None) => {}
                 Ok(Some(message)) => {
+                    (this.came, this.due) = (true, None);
                     let message = decoded(message);
                     this.ended = message.is_err();
                     return Poll::Ready(Some(message));
@@ -134,7 +181,19 @@ where
                     return Poll::Ready(Some(Err(status)));
                 }
             }
-            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
+            let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
+                if this.came && this.begun.is_empty() {
+                    return Poll::Pending;
+                }
+                let longest = if this.came { LONGEST } else { FIRST };
+                let due = this.due.get_or_insert_with(|| Box::pin(sleep(longest)));
+                if due.as_mut().poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+                this.ended = true;
+                return Poll::Ready(Some(Err(Status::deadline_exceeded("no whole message in time"))));
+            };
+            match frame {
                 // Trailers of a request say nothing.
                 Some(Ok(frame)) => this.fresh = frame.into_data().unwrap_or_default(),
                 Some(Err(error)) => {
@@ -164,6 +223,7 @@ mod tests {
     use http_body_util::StreamBody;
     use picker_proto::processing_request::Request;
     use picker_proto::{HeaderMap, HeaderValue, HttpBody, HttpHeaders};
+    use picker_serve::memory::Meter;
     use proptest::prelude::*;
 
     use super::*;
@@ -186,7 +246,7 @@ mod tests {
     /// What is read of these DATA frames, with the code of the error at the end.
     fn read(frames: Vec<Result<Bytes, Status>>) -> (Vec<ProcessingRequest>, Option<Code>) {
         let frames = frames.into_iter().map(|frame| frame.map(Frame::data));
-        let messages = Messages::new(StreamBody::new(stream::iter(frames)), LIMIT);
+        let messages = Messages::new(StreamBody::new(stream::iter(frames)), LIMIT, Meter::default().hold());
         let (mut read, mut failed) = (Vec::new(), None);
         for message in futures::executor::block_on_stream(messages) {
             match message {
@@ -241,17 +301,18 @@ mod tests {
         for part in [Request::RequestBody(of(most)), Request::ResponseBody(of(most))] {
             assert_eq!(long(part.clone()), (vec![part.into()], None));
         }
-        // Headers that are empty, and take the least that they can.
+        // Headers whose names are long.
         let headers = |count: usize| {
-            let map = HeaderMap { headers: vec![HeaderValue::default(); count] };
+            let long = HeaderValue::new(vec![b'a'; 1000], "");
+            let map = HeaderMap { headers: vec![long; count] };
             Request::RequestHeaders(HttpHeaders { headers: Some(map), end_of_stream: false })
         };
-        let few = headers(BESIDES / 2 - 10);
+        let few = headers(BESIDES / 1010);
         assert_eq!(long(few.clone()), (vec![few.into()], None));
-        assert_eq!(long(headers(BESIDES / 2)), (vec![], Some(Code::OutOfRange)));
+        assert_eq!(long(headers(BESIDES / 1000)), (vec![], Some(Code::OutOfRange)));
         // Behind a body.
         let mut both = message(10).encode_to_vec();
-        both.extend(ProcessingRequest::from(headers(BESIDES / 2)).encode_to_vec());
+        both.extend(ProcessingRequest::from(headers(BESIDES / 1000)).encode_to_vec());
         let head = [&[0], &(both.len() as u32).to_be_bytes()[..]].concat();
         assert_eq!(wire(&[head, both].concat()), (vec![], Some(Code::OutOfRange)));
     }
@@ -260,9 +321,66 @@ mod tests {
     async fn a_length_takes_no_memory_by_itself() {
         let head = [&[0], &(LIMIT as u32).to_be_bytes()[..], b"the beginning"].concat();
         let frames = stream::iter([Ok::<_, Status>(Frame::data(Bytes::from(head)))]).chain(stream::pending());
-        let mut messages = Messages::new(StreamBody::new(frames), LIMIT);
+        let mut messages = Messages::new(StreamBody::new(frames), LIMIT, Meter::default().hold());
         assert!(futures::poll!(messages.next()).is_pending());
         assert!(messages.begun.capacity() < 2 * AHEAD, "{}", messages.begun.capacity());
+    }
+
+    /// A message whose last byte doesn't come, as a stream of DATA frames.
+    fn unfinished(length: usize) -> impl Stream<Item = Result<Frame<Bytes>, Status>> + Unpin {
+        let whole = framed(&message(length));
+        let frames: Vec<_> = whole[..whole.len() - 1].chunks(10_000).map(Bytes::copy_from_slice).collect();
+        stream::iter(frames.into_iter().map(|frame| Ok(Frame::data(frame)))).chain(stream::pending())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_without_a_message_ends() {
+        let nothing = stream::pending::<Result<Frame<Bytes>, Status>>();
+        let mut messages = Messages::new(StreamBody::new(nothing), LIMIT, Meter::default().hold());
+        let began = tokio::time::Instant::now();
+        let late = messages.next().await.unwrap().unwrap_err();
+        assert_eq!((late.code(), began.elapsed()), (Code::DeadlineExceeded, FIRST));
+        assert!(messages.next().await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_has_begun_is_counted_and_has_to_end() {
+        let meter = Meter::default();
+        let first = stream::iter([Ok(Frame::data(Bytes::from(framed(&message(10)))))]);
+        let mut messages =
+            Messages::new(StreamBody::new(first.chain(unfinished(100_000))), LIMIT, meter.hold());
+        messages.next().await.unwrap().unwrap();
+        // Between two messages any time may pass.
+        tokio::time::advance(2 * LONGEST).await;
+        let began = tokio::time::Instant::now();
+        assert!(futures::poll!(messages.next()).is_pending());
+        assert!((GROWTH * 100_000..GROWTH * 100_020).contains(&meter.held()), "{}", meter.held());
+        let late = messages.next().await.unwrap().unwrap_err();
+        assert_eq!((late.code(), began.elapsed()), (Code::DeadlineExceeded, LONGEST));
+        drop(messages);
+        assert_eq!(meter.held(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_message_is_counted_until_the_next_one_is_asked_for() {
+        let meter = Meter::default();
+        let frames: Vec<_> = framed(&message(50_000)).chunks(10_000).map(Bytes::copy_from_slice).collect();
+        let frames = stream::iter(frames.into_iter().map(|frame| Ok::<_, Status>(Frame::data(frame))));
+        let mut messages =
+            Messages::new(StreamBody::new(frames.chain(stream::pending())), LIMIT, meter.hold());
+        messages.next().await.unwrap().unwrap();
+        assert!(meter.held() > GROWTH * 50_000);
+        assert!(futures::poll!(messages.next()).is_pending());
+        assert_eq!(meter.held(), 0);
+    }
+
+    #[tokio::test]
+    async fn without_memory_a_message_is_refused() {
+        let meter = Meter::default();
+        meter.set_limit(50_000);
+        let mut messages = Messages::new(StreamBody::new(unfinished(100_000)), LIMIT, meter.hold());
+        assert_eq!(messages.next().await.unwrap().unwrap_err().code(), Code::ResourceExhausted);
+        assert!(messages.next().await.is_none());
     }
 
     proptest! {

@@ -43,7 +43,9 @@ impl Picker {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let service = Service::new(fixture.pool.clone(), Routes::default());
-        let served = tokio::spawn(Server::default().run(listener, service, CancellationToken::new()));
+        let server = Server::default();
+        let each = move |meter: &_| service.of_connection(meter);
+        let served = tokio::spawn(server.run_each(listener, each, CancellationToken::new()));
         let client = ExternalProcessorClient::connect(format!("http://{address}")).await.unwrap();
         Self { fixture, address, client, served }
     }

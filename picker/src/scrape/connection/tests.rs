@@ -464,3 +464,28 @@ fn what_a_strategy_says_of_the_place_goes_before_the_flags() {
     assert_eq!(flags.with(&source(Some("/own"), Some(2)), Wire::Plain), Place::new(path("/own"), Some(2)));
     assert_eq!(flags.with(&source(Some("/own"), None), Wire::Plain), Place::new(path("/own"), Some(1)));
 }
+
+#[tokio::test]
+async fn informational_answers_without_end_are_not_read() {
+    let (listener, address) = local().await;
+    let hints = "HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n".repeat(1000);
+    let endless = async {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut sent = 0;
+        while stream.write_all(hints.as_bytes()).await.is_ok() {
+            sent += hints.len();
+        }
+        sent
+    };
+    let (sent, scraped) =
+        tokio::join!(endless, scrape(address, Place::new(Some("/m".parse().unwrap()), None)));
+    assert_eq!(scraped.unwrap_err().name(), "broken");
+    // What lies in the buffers of the kernel, too.
+    assert!(sent < 16 << 20, "{sent}");
+    // A few are no matter.
+    let few = "HTTP/1.1 103 Early Hints\r\nlink: </style.css>\r\n\r\n".repeat(3);
+    let (listener, address) = local().await;
+    let answers = vec![vec![few + &plain("vllm:num_requests_waiting 1\n")]];
+    let (_, scraped) = tokio::join!(server(listener, answers), scrape(address, Place::default()));
+    assert_eq!(scraped.unwrap(), waiting(1.0));
+}

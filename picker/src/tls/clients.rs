@@ -1,0 +1,265 @@
+//! Who may connect: clients with a certificate of an authority in a file, which is read again when it changes.
+
+use std::convert::Infallible;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use rustls::client::danger::HandshakeSignatureValid;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, UnixTime};
+use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
+use tokio::time::MissedTickBehavior;
+
+use super::certificate::{TlsError, provider};
+use super::files::told;
+use crate::regular_file;
+
+/// The verifier of clients' certificates, replaceable while connections come in. Clients are not told which authorities
+/// there are.
+#[derive(Debug)]
+pub struct Clients(ArcSwap<Current>);
+
+#[derive(Debug)]
+struct Current(Arc<dyn ClientCertVerifier>);
+
+/// The file with the authorities.
+#[derive(Debug)]
+pub struct ClientCa {
+    path: PathBuf,
+    seen: Vec<u8>,
+    clients: Arc<Clients>,
+}
+
+impl ClientCa {
+    /// Reads the certificates of authorities in `path` (PEM).
+    ///
+    /// # Errors
+    /// When there is none, or one is no good.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, TlsError> {
+        let path = path.into();
+        let seen = read(&path)?;
+        let clients = Arc::new(Clients(ArcSwap::from_pointee(verifier(&path, &seen)?)));
+        Ok(Self { path, seen, clients })
+    }
+
+    /// The verifier that this keeps up to date.
+    pub fn clients(&self) -> &Arc<Clients> {
+        &self.clients
+    }
+
+    /// Looks at the file. Whether it is new, and decides from now on.
+    ///
+    /// # Errors
+    /// When it is new and no good: the authorities before go on deciding.
+    pub fn check(&mut self) -> Result<bool, TlsError> {
+        let bytes = read(&self.path)?;
+        if bytes == self.seen {
+            return Ok(false);
+        }
+        self.clients.0.store(Arc::new(verifier(&self.path, &bytes)?));
+        self.seen = bytes;
+        Ok(true)
+    }
+
+    /// Looks at the file every `period` for as long as it is polled. The small file is read on this thread.
+    pub async fn watch(mut self, period: Duration) -> Infallible {
+        let mut ticks = tokio::time::interval(period);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut told = String::new();
+        loop {
+            ticks.tick().await;
+            match self.check() {
+                Ok(false) => told.clear(),
+                Ok(true) => {
+                    told.clear();
+                    tracing::info!(path = %self.path.display(), "new authorities of clients decide");
+                }
+                Err(error) => {
+                    // Once for each fault, not every second.
+                    let error = error.to_string();
+                    if error != told {
+                        tracing::warn!(
+                            error,
+                            "the new authorities of clients are refused, the old ones decide"
+                        );
+                        told = error;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    regular_file::read(path).map_err(|source| TlsError::Read { path: path.display().to_string(), source })
+}
+
+fn verifier(path: &Path, bytes: &[u8]) -> Result<Current, TlsError> {
+    let fault = |why| TlsError::Pem { what: "certificate", path: path.display().to_string(), why };
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(bytes) {
+        let certificate = certificate.map_err(|error| fault(told(&error)))?;
+        roots.add(certificate).map_err(|_| fault("one of them is no certificate"))?;
+    }
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider()).build();
+    Ok(Current(verifier.map_err(|_| fault("there is none"))?))
+}
+
+impl ClientCertVerifier for Clients {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        self.0.load().0.verify_client_cert(end_entity, intermediates, now)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.load().0.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.load().0.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.load().0.supported_verify_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+    use rustls::ClientConfig;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::version::{TLS12, TLS13};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+    use super::super::Certificate;
+    use super::*;
+
+    /// An authority, and a client's certificate of it with its key.
+    struct Authority {
+        pem: String,
+        client: (CertificateDer<'static>, Vec<u8>),
+    }
+
+    impl Authority {
+        fn new() -> Self {
+            let mut params = CertificateParams::new(Vec::new()).unwrap();
+            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+            let key = KeyPair::generate().unwrap();
+            let pem = params.self_signed(&key).unwrap().pem();
+            let issuer = Issuer::new(params, key);
+            let client = KeyPair::generate().unwrap();
+            let certificate =
+                CertificateParams::new(["gateway".to_owned()]).unwrap().signed_by(&client, &issuer).unwrap();
+            Self { pem, client: (certificate.der().clone(), client.serialize_der()) }
+        }
+    }
+
+    /// A picker's side, and what clients of it have.
+    struct Picker {
+        acceptor: TlsAcceptor,
+        roots: Arc<RootCertStore>,
+    }
+
+    impl Picker {
+        fn new(clients: &Arc<Clients>) -> Self {
+            let certificate = Certificate::self_signed(["picker".to_owned()]).unwrap();
+            let mut roots = RootCertStore::empty();
+            roots.add(certificate.0.load().cert[0].clone()).unwrap();
+            let acceptor = certificate.acceptor(rustls::ALL_VERSIONS, Some(clients.clone())).unwrap();
+            Self { acceptor, roots: Arc::new(roots) }
+        }
+
+        /// A client with the certificate of this authority, or none.
+        fn client(
+            &self,
+            authority: Option<&Authority>,
+            version: &'static rustls::SupportedProtocolVersion,
+        ) -> TlsConnector {
+            let config = ClientConfig::builder_with_provider(provider()).with_protocol_versions(&[version]);
+            let config = config.unwrap().with_root_certificates(self.roots.clone());
+            let config = match authority {
+                None => config.with_no_client_auth(),
+                Some(Authority { client: (certificate, key), .. }) => {
+                    let key = PrivateKeyDer::Pkcs8(key.clone().into());
+                    config.with_client_auth_cert(vec![certificate.clone()], key).unwrap()
+                }
+            };
+            TlsConnector::from(Arc::new(config))
+        }
+
+        async fn serves(&self, client: &TlsConnector) -> bool {
+            let (io, server) = tokio::io::duplex(16 << 10);
+            let connect = async {
+                let mut io = client.connect("picker".try_into().unwrap(), io).await?;
+                io.read_u8().await
+            };
+            let serve = async {
+                let mut io = self.acceptor.accept(server).await?;
+                io.write_all(&[7]).await?;
+                io.shutdown().await
+            };
+            let (served, read) = tokio::join!(serve, connect);
+            served.is_ok() && read.is_ok()
+        }
+    }
+
+    #[tokio::test]
+    async fn clients_of_an_authority_are_served_and_no_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ca.crt");
+        let (ours, theirs) = (Authority::new(), Authority::new());
+        fs::write(&path, &ours.pem).unwrap();
+        let mut ca = ClientCa::open(&path).unwrap();
+        let picker = Picker::new(ca.clients());
+        for version in [&TLS12, &TLS13] {
+            for (of, served) in [(Some(&ours), true), (Some(&theirs), false), (None, false)] {
+                assert_eq!(picker.serves(&picker.client(of, version)).await, served);
+            }
+        }
+        assert!(!ca.check().unwrap());
+        // Both while one takes the place of the other; what is broken changes nothing.
+        let [our_old, our_new] = [&TLS12, &TLS13].map(|version| picker.client(Some(&ours), version));
+        let their = picker.client(Some(&theirs), &TLS13);
+        fs::write(&path, format!("{}{}", ours.pem, theirs.pem)).unwrap();
+        assert!(ca.check().unwrap());
+        assert!(picker.serves(&their).await);
+        fs::write(&path, "no certificate").unwrap();
+        let error = ca.check().unwrap_err().to_string();
+        assert_eq!(error, format!("no certificate in {} (PEM): there is none", path.display()));
+        for client in [&our_old, &our_new] {
+            assert!(picker.serves(client).await);
+        }
+        // Nor by a session that began before.
+        fs::write(&path, &theirs.pem).unwrap();
+        assert!(ca.check().unwrap());
+        for (client, served) in [(&our_old, false), (&our_new, false), (&their, true)] {
+            assert_eq!(picker.serves(client).await, served);
+        }
+    }
+}
