@@ -14,7 +14,7 @@ pub mod status;
 pub mod strategy;
 
 pub use objective::{InferenceObjectiveSpec, ObjectiveGroup};
-pub use picker::{Autoscaling, FailureMode, Metrics, PickerSpec, Tls, TlsMode, UpdatePolicy};
+pub use picker::{Autoscaling, ClientCa, FailureMode, Metrics, PickerSpec, Tls, TlsMode, UpdatePolicy};
 pub use pool::{InferencePool, InferencePoolV1Alpha2, PickerRef, Pool, PoolGroup};
 pub use routing::RoutingBody;
 pub use status::{PickerStatus, PoolStatus, RoutingStrategyStatus, Summary};

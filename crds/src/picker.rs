@@ -36,7 +36,8 @@ pub struct PickerSpec {
     #[serde(default)]
     #[schemars(extend("default" = "FailOpen"))]
     pub failure_mode: FailureMode,
-    /// The certificate that gateways see. Plaintext HTTP/2 is answered on the same port.
+    /// The certificate that gateways see, and those that they have to show. Plaintext HTTP/2 is answered on the same
+    /// port, unless gateways have to show one.
     #[serde(default)]
     #[schemars(extend("default" = {"mode": "SelfSigned"}))]
     pub tls: Tls,
@@ -180,7 +181,8 @@ impl FailureMode {
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
     rule("self.mode != 'Secret' || has(self.secretName)", "is required when mode is Secret", ".secretName"),
-    rule("self.mode == 'Secret' || !has(self.secretName)", "is for mode Secret only", ".secretName")
+    rule("self.mode == 'Secret' || !has(self.secretName)", "is for mode Secret only", ".secretName"),
+    rule("self.mode != 'Disabled' || !has(self.clientCA)", "needs TLS: another mode than Disabled", ".clientCA")
 ]))]
 pub struct Tls {
     /// SelfSigned: each picker makes its own at start. Secret: the one in a Secret of the strategy's
@@ -189,6 +191,28 @@ pub struct Tls {
     #[schemars(extend("default" = "SelfSigned"))]
     pub mode: TlsMode,
     /// Name of a Secret of type kubernetes.io/tls. Pickers see its keys tls.crt and tls.key and no other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub secret_name: Option<String>,
+    /// The authorities of the gateways' own certificates. With them pickers are for gateways that show a certificate
+    /// of one of these, and take no plaintext. Without, whoever reaches the port may ask.
+    #[serde(default, rename = "clientCA", skip_serializing_if = "Option::is_none")]
+    pub client_ca: Option<ClientCa>,
+}
+
+/// Where the certificates of authorities are: under the key ca.crt of a ConfigMap or of a Secret of the strategy's
+/// namespace, as PEM. They are taken up anew when they change.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [
+    rule("has(self.configMapName) != has(self.secretName)", "give one of configMapName and secretName", "")
+]))]
+pub struct ClientCa {
+    /// Name of a ConfigMap.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253))]
+    pub config_map_name: Option<String>,
+    /// Name of a Secret. Pickers see its key ca.crt and no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 253))]
     pub secret_name: Option<String>,

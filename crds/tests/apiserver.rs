@@ -86,6 +86,18 @@ fn plugins(routing: Value) -> Value {
     json!({"pools": [{"name": "a"}], "picker": {"tls": {"secretName": "x"}}}),
     "spec.picker.tls.secretName: Invalid value"
 )]
+#[case::no_authorities(
+    json!({"pools": [{"name": "a"}], "picker": {"tls": {"clientCA": {}}}}),
+    "spec.picker.tls.clientCA: Invalid value"
+)]
+#[case::two_places_of_authorities(
+    json!({"pools": [{"name": "a"}], "picker": {"tls": {"clientCA": {"configMapName": "a", "secretName": "b"}}}}),
+    "give one of configMapName and secretName"
+)]
+#[case::authorities_without_tls(
+    json!({"pools": [{"name": "a"}], "picker": {"tls": {"mode": "Disabled", "clientCA": {"configMapName": "a"}}}}),
+    "spec.picker.tls.clientCA: Invalid value"
+)]
 #[tokio::test]
 #[ignore = "needs a cluster"]
 async fn refuses_with_the_path(#[case] spec: Value, #[case] words: &str) {

@@ -1,6 +1,6 @@
 //! The Deployment of a picker workload.
 
-use crds::TlsMode;
+use crds::{ClientCa, Tls, TlsMode};
 use serde_json::{Value, json};
 
 use super::input::{EXT_PROC_PORT, HEALTH_PORT, Input, METRICS_PORT};
@@ -13,6 +13,9 @@ const GRACE_SECONDS: u32 = 130;
 /// The user ID of distroless images.
 const NON_ROOT: u32 = 65532;
 const CERT_PATH: &str = "/etc/waypost/tls";
+const CLIENT_CA_PATH: &str = "/etc/waypost/client-ca";
+/// The key of a Secret or ConfigMap with the certificates of authorities.
+const CLIENT_CA: &str = "ca.crt";
 
 /// The Deployment of a pool's pickers. Nothing of `spec.routing` is in it: a change of routing must not
 /// roll it.
@@ -90,20 +93,35 @@ fn template(input: &Input<'_>) -> Value {
         },
         "containers": [container(input)],
     });
-    if input.picker.tls.mode == TlsMode::Secret {
-        // Only a certificate and its key: naming a Secret here must not be a way to have others of its keys
-        // in a pod.
-        let item = |key: &str| json!({"key": key, "path": key});
-        let secret = json!({
-            "secretName": input.picker.tls.secret_name,
-            "items": [item("tls.crt"), item("tls.key")],
-        });
-        pod["volumes"] = json!([{"name": "tls", "secret": secret}]);
+    let volumes = volumes(&input.picker.tls);
+    if !volumes.is_empty() {
+        pod["volumes"] = volumes.into();
     }
     json!({
         "metadata": {"labels": input.pod_labels()},
         "spec": pod,
     })
+}
+
+/// Of Secrets and ConfigMaps only what pickers use: naming one here must not be a way to have others of its keys in a pod.
+fn volumes(tls: &Tls) -> Vec<Value> {
+    let item = |key: &str| json!({"key": key, "path": key});
+    let mut volumes = Vec::new();
+    if tls.mode == TlsMode::Secret {
+        let items = [item("tls.crt"), item("tls.key")];
+        volumes.push(json!({"name": "tls", "secret": {"secretName": tls.secret_name, "items": items}}));
+    }
+    let items = [item(CLIENT_CA)];
+    match &tls.client_ca {
+        Some(ClientCa { config_map_name: Some(name), .. }) => {
+            volumes.push(json!({"name": "client-ca", "configMap": {"name": name, "items": items}}));
+        }
+        Some(ClientCa { secret_name, .. }) => {
+            volumes.push(json!({"name": "client-ca", "secret": {"secretName": secret_name, "items": items}}));
+        }
+        None => {}
+    }
+    volumes
 }
 
 fn container(input: &Input<'_>) -> Value {
@@ -146,8 +164,13 @@ fn container(input: &Input<'_>) -> Value {
             None => json!({"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}),
         },
     });
-    if input.picker.tls.mode == TlsMode::Secret {
-        container["volumeMounts"] = json!([{"name": "tls", "mountPath": CERT_PATH, "readOnly": true}]);
+    let tls = &input.picker.tls;
+    let mount = |name: &str, path: &str| json!({"name": name, "mountPath": path, "readOnly": true});
+    let certificate = (tls.mode == TlsMode::Secret).then(|| mount("tls", CERT_PATH));
+    let client_ca = tls.client_ca.is_some().then(|| mount("client-ca", CLIENT_CA_PATH));
+    let mounts: Vec<_> = certificate.into_iter().chain(client_ca).collect();
+    if !mounts.is_empty() {
+        container["volumeMounts"] = mounts.into();
     }
     container
 }
@@ -163,6 +186,9 @@ fn args(input: &Input<'_>) -> Vec<String> {
         TlsMode::SelfSigned => {}
         TlsMode::Secret => args.push(format!("--cert-path={CERT_PATH}")),
         TlsMode::Disabled => args.push("--secure-serving=false".to_owned()),
+    }
+    if input.picker.tls.client_ca.is_some() {
+        args.push(format!("--client-ca={CLIENT_CA_PATH}/{CLIENT_CA}"));
     }
     if input.picker.metrics.auth {
         args.push("--metrics-endpoint-auth=true".to_owned());

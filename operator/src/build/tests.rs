@@ -51,7 +51,7 @@ fn everything_that_can_be_asked_for() {
         "resources": {"requests": {"cpu": "500m"}},
         "failureMode": "FailClose",
         "metrics": {"auth": true, "serviceMonitor": true},
-        "tls": {"mode": "Secret", "secretName": "picker-tls"},
+        "tls": {"mode": "Secret", "secretName": "picker-tls", "clientCA": {"configMapName": "gateways"}},
         "podTemplate": {
             "metadata": {"annotations": {"team": "llm"}},
             "spec": {
@@ -75,7 +75,7 @@ fn an_autoscaler_owns_the_replicas() {
 
 #[test]
 fn plaintext_only_is_a_flag() {
-    let tls = Tls { mode: TlsMode::Disabled, secret_name: None };
+    let tls = Tls { mode: TlsMode::Disabled, ..Tls::default() };
     let text = yaml("qwen3-32b", PoolGroup::V1, &PickerSpec { tls, ..PickerSpec::default() });
     assert!(text.contains("--secure-serving=false"), "{text}");
 }
@@ -102,17 +102,41 @@ fn pickers_may_ask_who_reads_their_metrics() {
     insta::assert_snapshot!(serde_saphyr::to_string(&binding.content).unwrap());
 }
 
-#[test]
-fn of_a_secret_pods_see_the_certificate_and_its_key() {
-    let tls = Tls { mode: TlsMode::Secret, secret_name: Some("any".to_owned()) };
-    let text = yaml("qwen3-32b", PoolGroup::V1, &PickerSpec { tls, ..PickerSpec::default() });
+/// The pod of pickers with this `spec.picker.tls`.
+fn pod(tls: Value) -> Value {
+    let picker = serde_json::from_value(json!({"tls": tls})).unwrap();
+    let text = yaml("qwen3-32b", PoolGroup::V1, &picker);
     let deployment = text.split("---\n").find(|object| object.contains("kind: Deployment")).unwrap();
     let deployment: Value = serde_saphyr::from_str(deployment).unwrap();
+    deployment["spec"]["template"]["spec"].clone()
+}
+
+#[test]
+fn of_a_secret_pods_see_the_certificate_and_its_key() {
     let items = json!([{"key": "tls.crt", "path": "tls.crt"}, {"key": "tls.key", "path": "tls.key"}]);
     assert_eq!(
-        deployment["spec"]["template"]["spec"]["volumes"],
+        pod(json!({"mode": "Secret", "secretName": "any"}))["volumes"],
         json!([{"name": "tls", "secret": {"secretName": "any", "items": items}}])
     );
+}
+
+#[test]
+fn of_what_has_the_authorities_of_gateways_pods_see_these_alone() {
+    let items = json!([{"key": "ca.crt", "path": "ca.crt"}]);
+    let cases = [
+        (json!({"configMapName": "any"}), json!({"configMap": {"name": "any", "items": items}})),
+        (json!({"secretName": "any"}), json!({"secret": {"secretName": "any", "items": items}})),
+    ];
+    for (named, mut volume) in cases {
+        volume["name"] = "client-ca".into();
+        let pod = pod(json!({"clientCA": named}));
+        assert_eq!(pod["volumes"], json!([volume]));
+        let container = &pod["containers"][0];
+        let mount = json!({"name": "client-ca", "mountPath": "/etc/waypost/client-ca", "readOnly": true});
+        assert_eq!(container["volumeMounts"], json!([mount]));
+        let args = container["args"].as_array().unwrap();
+        assert!(args.contains(&json!("--client-ca=/etc/waypost/client-ca/ca.crt")), "{args:?}");
+    }
 }
 
 /// A rule of the namespace's other pods would let through none of them.
@@ -204,7 +228,7 @@ fn a_right_of_the_cluster_is_for_no_image_of_anybody() {
 #[test]
 fn a_private_key_is_for_no_image_of_anybody() {
     let refused = |image: Option<&str>, defaults: &Defaults| {
-        let tls = Tls { mode: TlsMode::Secret, secret_name: Some("any".to_owned()) };
+        let tls = Tls { mode: TlsMode::Secret, secret_name: Some("any".to_owned()), ..Tls::default() };
         let picker = PickerSpec { image: image.map(str::to_owned), tls, ..PickerSpec::default() };
         said(&picker, defaults)
     };

@@ -102,7 +102,10 @@ fn stored(kind: Kind, wanted: &DynamicObject) -> DynamicObject {
             add(env, &json!({"valueFrom": {"fieldRef": {"apiVersion": "v1"}}}));
         }
         if let Some(volumes) = live.data["spec"]["template"]["spec"]["volumes"].as_array_mut() {
-            volumes.iter_mut().for_each(|volume| add(volume, &json!({"secret": {"defaultMode": 420}})));
+            for volume in volumes {
+                let kind = if volume.get("secret").is_some() { "secret" } else { "configMap" };
+                add(volume, &json!({kind: {"defaultMode": 420}}));
+            }
         }
     }
     live
@@ -110,7 +113,7 @@ fn stored(kind: Kind, wanted: &DynamicObject) -> DynamicObject {
 
 fn everything() -> Value {
     json!({
-        "autoscaling": {"maxReplicas": 3}, "tls": {"mode": "Secret", "secretName": "x"},
+        "autoscaling": {"maxReplicas": 3}, "tls": {"mode": "Secret", "secretName": "x", "clientCA": {"configMapName": "y"}},
         "metrics": {"auth": true, "serviceMonitor": true},
         "podTemplate": {"spec": {
             "nodeSelector": {"pool": "cpu"}, "tolerations": [{"key": "gpu", "operator": "Exists"}],
