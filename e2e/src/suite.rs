@@ -40,6 +40,8 @@ pub enum Part {
     Gate,
     /// Fuzz targets, each for a bounded time
     Fuzz,
+    /// Attacks on a picker, with a client beside them that means well
+    Siege,
     /// The stories on a real cluster with real Envoys
     E2e,
     /// The demo, with a cluster of its own
@@ -73,6 +75,9 @@ impl Suite {
         }
         if self.wants(Part::Fuzz) {
             fuzz::run(progress, &self.names, &mut tally).await?;
+        }
+        if self.wants(Part::Siege) {
+            checks::siege(progress, &self.names, &mut tally).await;
         }
         if self.wants(Part::E2e) {
             let ran = stories::run(progress, &self.names, &mut tally).await;

@@ -77,6 +77,14 @@ pub async fn unit(progress: &Progress, names: &[String], tally: &mut Tally) {
     tests(progress, "cargo test --workspace", cargo(&args), tally).await;
 }
 
+/// Attacks on a picker, or those with a name that contains one of `names`; one after the other, since each is measured.
+pub async fn siege(progress: &Progress, names: &[String], tally: &mut Tally) {
+    let mut args = vec!["test", PROFILE, "--locked", "-p", "picker", "--test", "siege", "--"];
+    args.extend(["--ignored", "--test-threads=1", "--show-output"]);
+    args.extend(names.iter().map(String::as_str));
+    tests(progress, "cargo test -p picker --test siege", cargo(&args), tally).await;
+}
+
 /// What an API server makes of the RoutingStrategy definition: defaults, rules, the largest legal object.
 pub async fn definition(progress: &Progress, kubeconfig: &Path, tally: &mut Tally) {
     let program = match cargo::built("apiserver").await {
