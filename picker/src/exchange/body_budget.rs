@@ -42,7 +42,7 @@ impl BodyBudget {
 
     /// Takes so many bytes for something else than a request, or none and returns false.
     pub(crate) fn take_other(&self, bytes: usize) -> bool {
-        take(&self.common, bytes)
+        take(&self.common, bytes, 0)
     }
 
     /// Gives back what was taken so.
