@@ -1,6 +1,6 @@
 //! Checks and tests that need no cluster, run by cargo.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
@@ -78,22 +78,18 @@ pub async fn unit(progress: &Progress, names: &[String], tally: &mut Tally) {
 }
 
 /// Attacks on a picker, or those with a name that contains one of `names`; one after the other, since each is measured.
+/// Prints what was measured.
 pub async fn siege(progress: &Progress, names: &[String], tally: &mut Tally) {
-    let mut args = vec!["test", PROFILE, "--locked", "-p", "picker", "--test", "siege", "--"];
-    args.extend(["--ignored", "--test-threads=1", "--show-output"]);
-    args.extend(names.iter().map(String::as_str));
-    tests(progress, "cargo test -p picker --test siege", cargo(&args), tally).await;
+    let Some(program) = program("siege", tally).await else { return };
+    let args = ["--ignored", "--test-threads=1", "--show-output"];
+    let run = run(program).args(args).args(names).current_dir(paths::checkout().join("picker"));
+    let said = tests(progress, "attacks on a picker", run, tally).await;
+    said.lines().filter(|line| line.contains("; besieged ")).for_each(|line| println!("  {line}"));
 }
 
 /// What an API server makes of the RoutingStrategy definition: defaults, rules, the largest legal object.
 pub async fn definition(progress: &Progress, kubeconfig: &Path, tally: &mut Tally) {
-    let program = match cargo::built("apiserver").await {
-        Ok(program) => program,
-        Err(error) => {
-            println!("{error:#}");
-            return tally.failed("tests of the definition (does it build?)");
-        }
-    };
+    let Some(program) = program("apiserver", tally).await else { return };
     let run = run(program)
         .arg("--ignored")
         .current_dir(paths::checkout().join("crds"))
@@ -101,14 +97,26 @@ pub async fn definition(progress: &Progress, kubeconfig: &Path, tally: &mut Tall
     tests(progress, "tests of the RoutingStrategy definition", run, tally).await;
 }
 
-/// Runs tests to their end, and counts them.
-async fn tests(progress: &Progress, label: &str, run: Run, tally: &mut Tally) {
+/// The program of the integration test `name`; none, which is counted, when it does not build.
+async fn program(name: &str, tally: &mut Tally) -> Option<PathBuf> {
+    let built = cargo::built(name).await;
+    built
+        .inspect_err(|error| {
+            println!("{error:#}");
+            tally.failed(format!("the tests called {name} (do they build?)"));
+        })
+        .ok()
+}
+
+/// Runs tests to their end, and counts them. Gives back what they said.
+async fn tests(progress: &Progress, label: &str, run: Run, tally: &mut Tally) -> String {
     let outcome = progress.step(label, run.env("RUST_BACKTRACE", "0").output_of_both()).await;
     let (said, ended_well) = match outcome {
         Ok(outcome) => outcome,
         Err(error) => {
             println!("{error:#}");
-            return tally.failed(label);
+            tally.failed(label);
+            return String::new();
         }
     };
     let Counts { passed, failed } = Counts::of(&said);
@@ -121,6 +129,7 @@ async fn tests(progress: &Progress, label: &str, run: Run, tally: &mut Tally) {
         println!("{}", failures(&said));
     }
     failed.into_iter().for_each(|name| tally.failed(name));
+    said
 }
 
 /// What the test harness said, over all binaries.

@@ -1,7 +1,7 @@
 //! Attacks on a picker, with a client beside them that means well: that one, probes of health and the memory of the
 //! process are held to bounds. `cargo xtask test --only siege` plays them.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod attacks;
 mod observer;
