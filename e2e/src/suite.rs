@@ -40,12 +40,12 @@ pub enum Part {
     Gate,
     /// Fuzz targets, each for a bounded time
     Fuzz,
-    /// Attacks on a picker, with a client beside them that means well
-    Siege,
     /// The stories on a real cluster with real Envoys
     E2e,
     /// The demo, with a cluster of its own
     Demo,
+    /// Attacks on a picker, with a client beside them that means well; for a machine with nothing else to do
+    Siege,
     /// A real vLLM behind a picker and an Envoy on this machine
     Engines,
 }
@@ -76,9 +76,6 @@ impl Suite {
         if self.wants(Part::Fuzz) {
             fuzz::run(progress, &self.names, &mut tally).await?;
         }
-        if self.wants(Part::Siege) {
-            checks::siege(progress, &self.names, &mut tally).await;
-        }
         if self.wants(Part::E2e) {
             let ran = stories::run(progress, &self.names, &mut tally).await;
             if !self.keep && !self.reuse {
@@ -89,6 +86,10 @@ impl Suite {
         // One cluster a machine: a kept one leaves no place for the demo's.
         if self.wants(Part::Demo) && !self.keep && !self.reuse {
             demo::run(progress, &mut tally).await;
+        }
+        // Not among all: its bounds need a machine with nothing else to do.
+        if self.only == Some(Part::Siege) {
+            checks::siege(progress, &self.names, &mut tally).await;
         }
         // Not among all: its packages and starts would take longer than any other part.
         if self.only == Some(Part::Engines) {

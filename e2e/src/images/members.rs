@@ -30,7 +30,8 @@ impl Members {
     /// A tag that changes with anything that goes into the image of the crate `name`.
     pub fn tag(&self, name: &str, dockerfile: &str) -> Result<String> {
         let root = paths::checkout();
-        let mut sources = Sources::default().text(builder::DOCKERFILE).text(&self.compiler);
+        let mut sources = Sources::default().text(builder::DOCKERFILE);
+        sources = sources.text(builder::CARGO_CONFIG).text(&self.compiler);
         for file in ["Cargo.toml", "Cargo.lock", dockerfile] {
             sources = sources.path(root, &root.join(file))?;
         }

@@ -47,9 +47,11 @@ fn parents(path: &Path) -> Option<Vec<PathBuf>> {
     if stem == "mod" {
         parents = vec![folder.parent()?.join("lib.rs"), folder.parent()?.join("main.rs")];
         parents.push(folder.parent()?.with_extension("rs"));
+        // What integration tests share lies in a folder beside their files.
+        let beside = fs::read_dir(folder.parent()?).ok()?;
+        parents.extend(beside.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| path.is_file()));
     }
     parents.push(folder.join("mod.rs"));
-    // A module of an integration test lies in a folder beside the file of the test.
     Some(parents)
 }
 
