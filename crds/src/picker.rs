@@ -63,6 +63,9 @@ pub struct PickerSpec {
     pub pod_template: Map<String, Value>,
 }
 
+/// The number of pickers for each pool where a strategy says nothing of it.
+pub const DEFAULT_REPLICAS: i32 = 2;
+
 /// Fields that shape no pod.
 const OF_NO_POD: [&str; 4] = ["replicas", "autoscaling", "failureMode", "updatePolicy"];
 

@@ -106,10 +106,13 @@ pub async fn serve(args: ServeArgs, threads: Threads) -> Result<()> {
     };
     tasks.spawn_on(probes, &threads.probes);
 
-    start_strategy(&args, client.as_ref(), &installer, &metrics, &mut tasks).await?;
+    let replicas = watch::Sender::new(1);
+    let count = replicas.subscribe();
+    start_strategy(&args, client.as_ref(), &installer, &metrics, replicas, &mut tasks).await?;
     let wanted = watch::Sender::<Wanted>::default();
     let activity = Activity::default();
-    let shared = Shared { view: &view, wanted: wanted.clone(), targets, activity: &activity };
+    let shared =
+        Shared { view: &view, wanted: wanted.clone(), targets, activity: &activity, replicas: count };
     let progress = endpoints::start(&args, &installer, hot.clone(), &metrics, shared, &mut tasks);
     let priorities = SharedPriorities::default();
     cluster::follow_objectives(&args, client.as_ref(), &metrics, priorities.clone(), &mut tasks);
@@ -179,12 +182,13 @@ async fn start_strategy(
     client: Option<&kube::Client>,
     installer: &Arc<Installer>,
     metrics: &Arc<Metrics>,
+    replicas: watch::Sender<u32>,
     tasks: &mut Tasks,
 ) -> Result<()> {
     match (&args.strategy, &args.config_file, &args.config_text) {
         (Some(strategy), ..) => {
             let client = client.context("--strategy needs a cluster")?.clone();
-            cluster::follow_strategy(client, strategy.clone(), installer, metrics, tasks);
+            cluster::follow_strategy(client, strategy.clone(), installer, metrics, replicas, tasks);
         }
         (_, Some(path), _) => {
             let mut file = source::file::ConfigFile::new(path);

@@ -206,7 +206,8 @@ pub struct ServeArgs {
     /// The same while no requests flow; 0 is the same as --refresh-metrics-interval
     #[arg(long, value_name = "DURATION", help_heading = "Scraping", default_value = "2s", value_parser = value::duration)]
     pub metrics_rest_interval: Duration,
-    /// The most of the time of one core of a model server that its metrics may take, 0 to 1; 0 is no limit
+    /// The most of the time of one core of a model server that its metrics may take, 0 to 1; 0 is no limit. Replicas
+    /// of the picker of a RoutingStrategy divide it among them
     #[arg(long, value_name = "SHARE", help_heading = "Scraping", default_value = "0.02", value_parser = value::share)]
     pub metrics_max_server_share: ServerShare,
     /// Path of the metrics of model servers. Without: /metrics, and where that says nothing /prometheus/metrics

@@ -5,6 +5,7 @@ pub mod file;
 pub mod history;
 pub mod installer;
 pub mod kube;
+pub mod replicas;
 pub mod text;
 
 pub use installer::{Installer, Offer, Serving, Source};

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crds::picker::DEFAULT_REPLICAS;
 use crds::{PickerSpec, PoolGroup};
 use serde_json::{Value, json};
 
@@ -15,9 +16,6 @@ pub const EXT_PROC_PORT: u16 = 9002;
 pub const HEALTH_PORT: u16 = 9003;
 /// Port of the Service and the container for metrics.
 pub const METRICS_PORT: u16 = 9090;
-
-/// Pickers of a strategy that doesn't say how many.
-const DEFAULT_REPLICAS: i32 = 2;
 
 /// Defaults and limits of the pickers of every strategy, from the operator's command line.
 #[derive(Clone, Debug)]

@@ -11,6 +11,7 @@ use super::{api, api_config};
 use crate::args::ServeArgs;
 use crate::metrics::Metrics;
 use crate::source::kube::{Stored, StrategyRef};
+use crate::source::replicas::Replicas;
 use crate::source::{self, Installer, Source, discovery};
 use crate::status;
 use crate::watch::objectives::SharedPriorities;
@@ -38,14 +39,16 @@ pub(super) async fn client(args: &ServeArgs) -> Result<Option<Client>> {
     }
 }
 
-/// Follows the RoutingStrategy, and reports what is served into its status.
+/// Follows the RoutingStrategy, reports what is served into its status, and tells by `replicas` how many pickers do so.
 pub(super) fn follow_strategy(
     client: Client,
     strategy: StrategyRef,
     installer: &Arc<Installer>,
     metrics: &Arc<Metrics>,
+    replicas: watch::Sender<u32>,
     tasks: &mut Tasks,
 ) {
+    let replicas = Replicas::new(pod_name(), replicas);
     let stored = watch::Sender::<Stored>::default();
     let (seen, serving) = (stored.subscribe(), installer.serving());
     match pod_name() {
@@ -60,7 +63,7 @@ pub(super) fn follow_strategy(
     }
     let (installer, metrics) = (installer.clone(), metrics.clone());
     tasks.spawn(async move {
-        source::kube::run(client, strategy, &installer, &metrics, stored).await;
+        source::kube::run(client, strategy, &installer, &metrics, stored, replicas).await;
         "following the strategy"
     });
 }

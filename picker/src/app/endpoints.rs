@@ -38,6 +38,8 @@ pub(super) struct Shared<'a> {
     pub targets: watch::Sender<Arc<[Target]>>,
     /// Whether requests flow.
     pub activity: &'a Activity,
+    /// The number of replicas of the picker.
+    pub replicas: watch::Receiver<u32>,
 }
 
 /// Starts the tasks, and returns their progress.
@@ -49,7 +51,7 @@ pub(super) fn start(
     shared: Shared<'_>,
     tasks: &mut Tasks,
 ) -> watch::Receiver<Progress> {
-    let Shared { view, wanted, targets, activity } = shared;
+    let Shared { view, wanted, targets, activity, replicas } = shared;
     let limits = Limits {
         interval: args.refresh_metrics_interval.max(FLOOR),
         rest: args.metrics_rest_interval,
@@ -68,6 +70,7 @@ pub(super) fn start(
     let poll = Poll {
         jobs: jobs.subscribe(),
         resting: activity.resting(),
+        replicas,
         deadline: DEADLINE,
         scraping: metrics.scraping.clone(),
         scraped: rung.clone(),

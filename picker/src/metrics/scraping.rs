@@ -34,6 +34,8 @@ pub struct Scraping {
     pub oldest: Gauge<f64, AtomicU64>,
     /// Endpoints without a fresh reading, while the strategy needs readings.
     pub unknown: Gauge,
+    /// Replicas of the picker that share what scraping costs, this one among them.
+    pub replicas: Gauge,
     /// Failures of Kubernetes watches.
     pub watch_errors: Family<Watch, Counter>,
     /// Whether a watch works (1) or is being tried again (0).
@@ -44,11 +46,14 @@ pub struct Scraping {
 
 impl Default for Scraping {
     fn default() -> Self {
+        let replicas = Gauge::default();
+        replicas.set(1);
         Self {
             duration: Histogram::new(&[5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1, 2e-1, 5e-1, 1.0]),
             errors: Family::default(),
             oldest: Gauge::default(),
             unknown: Gauge::default(),
+            replicas,
             watch_errors: Family::default(),
             watch_up: Family::default(),
             report_errors: Counter::default(),
@@ -62,6 +67,11 @@ impl Scraping {
         registry.register("scrape_errors", "Scrapes that failed", self.errors.clone());
         registry.register("scrape_age_seconds", "Age of the oldest reading in use", self.oldest.clone());
         registry.register("scrape_unknown", "Endpoints without a fresh reading", self.unknown.clone());
+        registry.register(
+            "replicas",
+            "Replicas that share what scraping costs, this one among them",
+            self.replicas.clone(),
+        );
         registry.register("watch_errors", "Failures of Kubernetes watches", self.watch_errors.clone());
         registry.register("watch_up", "Whether a Kubernetes watch works", self.watch_up.clone());
         registry.register(

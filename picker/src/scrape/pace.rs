@@ -1,7 +1,7 @@
 //! The pace of scrapes: how often one server is scraped, so that this costs it no more than a share of its time.
 //!
 //! What a page costs a server is seen from how long it takes. A busy server takes longer without more cost, so the least of
-//! many pages counts.
+//! many pages counts. Replicas of a picker, which know how many they are, divide what one alone may cost.
 
 use std::time::Duration;
 
@@ -16,6 +16,20 @@ pub struct Limits {
     /// limit.
     pub share: Option<f64>,
 }
+
+impl Limits {
+    /// The limits of one of so many replicas of the picker that scrape the same servers: the share is divided among them, and
+    /// so is the rate, unless figures would get older than [`SHARED`] by that. At rest only the share is.
+    #[must_use]
+    pub fn of_one_of(&self, replicas: u32) -> Self {
+        let replicas = replicas.max(1);
+        let interval = self.interval.saturating_mul(replicas).min(self.interval.max(SHARED));
+        Self { interval, rest: self.rest, share: self.share.map(|share| share / f64::from(replicas)) }
+    }
+}
+
+/// The longest time from one scrape to the next that comes from the number of replicas alone.
+const SHARED: Duration = Duration::from_millis(250);
 
 /// The number of pages after which what earlier ones took is forgotten, once or twice.
 const MEMORY: u32 = 64;
@@ -87,6 +101,28 @@ mod tests {
         assert_eq!([&[][..], &[1], &[30], &[60]].map(resting), [2000, 2000, 2000, 3000].map(millis));
         let never = Limits { rest: Duration::ZERO, ..LIMITS };
         assert_eq!(after(&[1]).interval(&never, true), millis(50));
+    }
+
+    #[test]
+    fn replicas_together_take_the_share_and_the_rate_of_one() {
+        let of_one_of = |replicas| LIMITS.of_one_of(replicas);
+        assert_eq!([0, 1].map(of_one_of), [LIMITS, LIMITS]);
+        let limits = |interval, share| Limits { interval: millis(interval), share: Some(share), ..LIMITS };
+        assert_eq!([2, 4, 5].map(of_one_of), [limits(100, 0.01), limits(200, 0.005), limits(250, 0.004)]);
+        // Of a thousand, too, each has figures that are no older than that.
+        assert_eq!(of_one_of(1000), limits(250, 0.00002));
+        let flowing = |replicas| after(&[2]).interval(&of_one_of(replicas), false);
+        assert_eq!(
+            [1, 2, 3, 50, 1000, u32::MAX].map(flowing),
+            [100, 200, 300, 5000, 10_000, 10_000].map(millis)
+        );
+        let resting = |replicas| after(&[2]).interval(&of_one_of(replicas), true);
+        assert_eq!([1, 3, 20, 30].map(resting), [2000, 2000, 2000, 3000].map(millis));
+        // Whoever scrapes more seldom anyway goes on so.
+        let seldom = Limits { interval: millis(1000), ..LIMITS };
+        assert_eq!(seldom.of_one_of(3), Limits { share: Some(0.02 / 3.0), ..seldom });
+        let free = Limits { share: None, ..LIMITS };
+        assert_eq!(free.of_one_of(3), Limits { interval: millis(150), ..free });
     }
 
     #[test]

@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::connection::Connection;
 use super::job::Job;
 use super::outcome::{Failure, Page};
-use super::pace::Pace;
+use super::pace::{Limits, Pace};
 use super::scan::Scanner;
 use super::table::Hint;
 use crate::metrics::Scraping;
@@ -42,6 +42,8 @@ pub struct Poll {
     pub jobs: watch::Receiver<Option<Arc<Job>>>,
     /// Whether no requests flow, so that endpoints are scraped less often.
     pub resting: watch::Receiver<bool>,
+    /// The number of replicas of the picker, which share what scraping costs the servers.
+    pub replicas: watch::Receiver<u32>,
     /// The longest that a scrape may take.
     pub deadline: Duration,
     /// What is counted.
@@ -110,9 +112,10 @@ impl Poll {
                 let longest = LONGEST_PAUSE.max(job.limits.interval);
                 backoff = (backoff.max(job.limits.interval / 2) * 2).min(longest);
             }
-            let pause = pace.interval(&job.limits, *self.resting.borrow_and_update()).max(backoff);
+            let limits = self.limits(&job);
+            let pause = pace.interval(&limits, *self.resting.borrow_and_update()).max(backoff);
             let next =
-                started + second.take().map_or(pause, |second| second.max(pace.interval(&job.limits, false)));
+                started + second.take().map_or(pause, |second| second.max(pace.interval(&limits, false)));
             // Until the next one may be over.
             let good_for = next.saturating_duration_since(ended) + self.deadline;
             note_health(&target.endpoint, &job, outcome.as_ref().err());
@@ -129,6 +132,11 @@ impl Poll {
                 job = new;
             }
         }
+    }
+
+    /// How often `job` lets this one of the replicas scrape.
+    fn limits(&mut self, job: &Job) -> Limits {
+        job.limits.of_one_of(*self.replicas.borrow_and_update())
     }
 
     /// Notes the outcome of a scrape of `target`, of which began and end are given: the one place that learns of all.
@@ -165,8 +173,8 @@ impl Poll {
         self.scraped.notify_one();
     }
 
-    /// Waits from a scrape that `started` until the `next` one, or less when another job has a shorter interval than `job`, or
-    /// when requests flow again.
+    /// Waits from a scrape that `started` until the `next` one, or less when another job has a shorter interval than `job`, when
+    /// requests flow again, or when there are fewer replicas.
     async fn rest(
         &mut self,
         started: Instant,
@@ -185,15 +193,16 @@ impl Poll {
                     if let Some(interval) = interval.filter(|interval| *interval < job.limits.interval) {
                         next = next.min(Instant::now() + spread(key, interval));
                     }
+                    continue;
                 }
-                Ok(()) = self.resting.changed() => {
-                    if !*self.resting.borrow_and_update() {
-                        let soon = Instant::now() + spread(key, job.limits.interval);
-                        let affordable = started + pace.interval(&job.limits, false).max(backoff);
-                        next = next.min(soon.max(affordable));
-                    }
-                }
+                Ok(()) = self.resting.changed() => {}
+                Ok(()) = self.replicas.changed() => {}
             }
+            let (limits, resting) = (self.limits(job), *self.resting.borrow_and_update());
+            let soon = Instant::now() + spread(key, job.limits.interval);
+            let affordable = started + pace.interval(&limits, resting).max(backoff);
+            // Never later than was said: until then what was read last counts.
+            next = next.min(soon.max(affordable));
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ::kube::api::ApiResource;
 use ::kube::runtime::watcher::{self, Event};
 use ::kube::{Api, Client};
+use crds::picker::DEFAULT_REPLICAS;
 use crds::{PickerStatus, RoutingStrategy};
 use kube_ext::object_parts::{RawObject, RawPart};
 use picker_core::config::Scope;
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
+use super::replicas::Replicas;
 use super::{Installer, Offer, history};
 use crate::metrics::Metrics;
 use crate::watch::events::{Events, chain};
@@ -60,13 +62,15 @@ pub struct Stored {
     pub pickers: Option<BTreeMap<String, PickerStatus>>,
 }
 
-/// Follows the strategy: offers its routing to `installer` and tells the pickers of its status. Never ends by itself.
+/// Follows the strategy: offers its routing to `installer`, and tells the pickers of its status and how many `replicas` of
+/// this one there are. Never ends by itself.
 pub async fn run(
     client: Client,
     strategy: StrategyRef,
     installer: &Installer,
     metrics: &Metrics,
     stored: watch::Sender<Stored>,
+    replicas: Replicas,
 ) {
     let only = watcher::Config::default().fields(&format!("metadata.name={}", strategy.name));
     let mut events = Events::of(strategy.api(client.clone()), only, metrics, "strategy");
@@ -92,6 +96,9 @@ pub async fn run(
                 seen = true;
                 wanted = take(&object, installer);
                 tell(&stored, &object);
+                let known = stored.borrow();
+                let pickers = known.pickers.iter().flatten().map(|(pod, _)| pod.as_str());
+                metrics.scraping.replicas.set(replicas.note(pickers, asked(&object)).into());
             }
             Event::InitDone if seen => {}
             Event::InitDone | Event::Delete(_) => {
@@ -165,6 +172,30 @@ async fn rescue(client: &Client, strategy: &StrategyRef, installer: &Installer, 
                 tokio::time::sleep(AGAIN).await;
             }
         }
+    }
+}
+
+/// The number of replicas that `object` asks for, the least of an autoscaler's.
+fn asked(object: &RawObject) -> u32 {
+    #[derive(Default, Deserialize)]
+    struct Spec {
+        #[serde(default)]
+        picker: Picker,
+    }
+    #[derive(Default, Deserialize)]
+    struct Picker {
+        replicas: Option<u32>,
+        autoscaling: Option<Autoscaling>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Autoscaling {
+        min_replicas: Option<u32>,
+    }
+    let Spec { picker } = object.spec.read::<Option<Spec>>().ok().flatten().unwrap_or_default();
+    match picker.autoscaling {
+        Some(autoscaling) => autoscaling.min_replicas.unwrap_or(1),
+        None => picker.replicas.unwrap_or(DEFAULT_REPLICAS.unsigned_abs()),
     }
 }
 

@@ -32,6 +32,7 @@ struct Stage {
     targets: watch::Sender<Arc<[Target]>>,
     jobs: Jobs,
     resting: watch::Sender<bool>,
+    replicas: watch::Sender<u32>,
     scraped: Arc<Notify>,
     scraping: Scraping,
     _task: AbortOnDropHandle<()>,
@@ -44,16 +45,17 @@ fn stage() -> Stage {
     jobs.install(Some(&Arc::new(ScrapePlan::of(&[]))));
     let targets = watch::Sender::default();
     let (scraped, scraping) = (Arc::new(Notify::new()), Scraping::default());
-    let resting = watch::Sender::default();
+    let (resting, replicas) = (watch::Sender::default(), watch::Sender::new(1));
     let poll = Poll {
         jobs: jobs.subscribe(),
         resting: resting.subscribe(),
+        replicas: replicas.subscribe(),
         deadline: Duration::from_secs(5),
         scraping: scraping.clone(),
         scraped: scraped.clone(),
     };
     let task = AbortOnDropHandle::new(tokio::spawn(poll.run(targets.subscribe())));
-    Stage { targets, jobs, resting, scraped, scraping, _task: task }
+    Stage { targets, jobs, resting, replicas, scraped, scraping, _task: task }
 }
 
 /// Answers a connection's requests with 1, 2, 3 … waiting requests. Returns how many there were when the
@@ -159,6 +161,35 @@ async fn pages_that_cost_a_server_much_are_read_seldom() {
     }
     let between: Vec<_> = times.windows(2).map(|times| times[1] - times[0]).collect();
     assert!(between.iter().all(|time| *time >= Duration::from_millis(1490)), "{between:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_number_of_replicas_counts_while_it_changes() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let targets = targets(listener.local_addr().unwrap());
+    let _server = AbortOnDropHandle::new(tokio::spawn(slow(listener, Duration::from_millis(30))));
+    let mut stage = stage();
+    let source = MetricsSource { server_share: ServerShare::new(0.02), ..MetricsSource::default() };
+    stage.jobs.install(Some(&Arc::new(ScrapePlan { source, ..ScrapePlan::of(&[]) })));
+    stage.replicas.send_replace(3);
+    stage.targets.send_replace(targets.clone());
+    stage.scraped.notified().await;
+    let mut last = Instant::now();
+    let mut between = Vec::new();
+    // One of three; then one of two, as is said in the middle of the wait; then the only one, as is said too late to be
+    // waited for; then one of four.
+    for (later, replicas) in [(0, 3), (1, 2), (2, 1), (0, 4)] {
+        tokio::time::sleep(Duration::from_secs(later)).await;
+        stage.replicas.send_replace(replicas);
+        stage.scraped.notified().await;
+        between.push(last.elapsed().as_millis());
+        last = Instant::now();
+    }
+    stage.scraped.notified().await;
+    between.push(last.elapsed().as_millis());
+    let expected = [4500, 3000, 2000, 1500, 6000];
+    let near = |(time, expected): (&u128, u128)| (expected..expected + 250).contains(time);
+    assert!(between.iter().zip(expected).all(near), "{between:?}");
 }
 
 #[tokio::test]

@@ -75,6 +75,42 @@ fn the_entries_of_all_pickers_are_read() {
     assert_eq!(*stored.borrow(), Stored { pickers: Some(BTreeMap::new()) });
 }
 
+#[test]
+fn the_number_of_replicas_that_are_asked_for_is_read_whatever_else_there_is() {
+    let of = |picker: Value| {
+        let spec = json!({"routing": deep(), "picker": picker});
+        let object = json!({"metadata": {"name": "chat"}, "spec": spec});
+        asked(&serde_json::from_str(&object.to_string()).unwrap())
+    };
+    assert_eq!(of(json!({"podTemplate": deep()})), 2);
+    assert_eq!(of(json!({"replicas": 5, "updatePolicy": "OfAnotherRelease"})), 5);
+    assert_eq!(of(json!({"autoscaling": {"minReplicas": 3, "maxReplicas": 9}})), 3);
+    assert_eq!(of(json!({"autoscaling": {"maxReplicas": 9}})), 1);
+    assert_eq!(asked(&serde_json::from_str(&json!({"metadata": {"name": "chat"}}).to_string()).unwrap()), 2);
+}
+
+/// A strategy with a list of pickers in its status, as the API server tells it.
+#[tokio::test(start_paused = true)]
+async fn replicas_are_counted_by_the_status_of_the_strategy() {
+    let (pod, other) = ("qwen-picker-7d9f8b6c4-x2x5z", "qwen-picker-7d9f8b6c4-b7b8c");
+    let pickers = json!({pod: {"revision": "r"}, other: {}, "llama-picker-7d9f8b6c4-b7b8c": {}});
+    let strategy = json(json!({}), json!({"pickers": pickers}));
+    let list = json!({"metadata": {"resourceVersion": "7"}, "items": [strategy]});
+    let (client, _) = fake_api::client(move |asked| {
+        if asked.what.contains("watch=true") { Answer::Silence } else { Answer::Object(list.clone()) }
+    });
+    let (installer, metrics) = (installer(), Metrics::new(crate::view::empty()));
+    let strategy = StrategyRef { namespace: "llm".to_owned(), name: "chat".to_owned() };
+    let count = watch::Sender::new(1);
+    let mut follow = count.subscribe();
+    let replicas = Replicas::new(Some(pod.to_owned()), count);
+    tokio::select! {
+        () = run(client, strategy, &installer, &metrics, watch::Sender::default(), replicas) => unreachable!(),
+        changed = follow.changed() => changed.unwrap(),
+    }
+    assert_eq!(*follow.borrow(), 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_accepted_routing_serves_as_soon_as_the_history_answers() {
     let good = json!({"plugins": [{"type": "queue-scorer"}]});
@@ -101,7 +137,8 @@ async fn the_accepted_routing_serves_as_soon_as_the_history_answers() {
     let metrics = Metrics::new(crate::view::empty());
     let strategy = StrategyRef { namespace: "llm".to_owned(), name: "chat".to_owned() };
     let mut serving = installer.serving();
-    let run = run(client, strategy, &installer, &metrics, watch::Sender::default());
+    let replicas = Replicas::new(None, watch::Sender::new(1));
+    let run = run(client, strategy, &installer, &metrics, watch::Sender::default(), replicas);
     let serves = serving.wait_for(|serving| serving.revision.is_some());
     tokio::select! {
         () = run => unreachable!("it never ends"),

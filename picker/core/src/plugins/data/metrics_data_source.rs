@@ -34,7 +34,8 @@ pub struct Params {
     /// File in the picker's pod with the key of that certificate, in PEM.
     client_key_path: String,
     /// Time from one scrape of a server to the next, for example `1s`. It is rounded to a multiple of the interval that
-    /// the picker is started with, by default 50 ms. Without it, that interval.
+    /// the picker is started with, by default 50 ms. Without it, that interval. Of several replicas of a RoutingStrategy's
+    /// picker, each scrapes as many times more seldom, but not for that more seldom than every 250 ms.
     interval: String,
     /// Time from one scrape of a server to the next while no requests flow, for example `5s`: for 5 seconds none came, and
     /// none is being answered. The first request after a rest is decided on the last figures, and wakes the scraping. `0s`
@@ -42,7 +43,8 @@ pub struct Params {
     rest_interval: String,
     /// The most of the time of one core of a server that its pages of metrics may take, from 0 to 1: scrapes are as far
     /// apart as that asks for, seen from the shortest time in which a page came lately, and at most 10 s. 0 is no limit.
-    /// Without it, what the picker is started with, by default 0.02. Each replica of the picker counts for itself.
+    /// Without it, what the picker is started with, by default 0.02. The replicas of a RoutingStrategy's picker divide it among
+    /// them; elsewhere each counts for itself.
     #[schemars(range(min = 0.0, max = 1.0))]
     max_server_share: Option<f64>,
     /// Time after which the load that a server reports (waiting, running, KV cache) is doubted, for example `1m`: it says that
