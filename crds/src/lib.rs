@@ -5,6 +5,7 @@
 
 pub mod history;
 pub mod manifest;
+pub mod network_policy;
 pub mod objective;
 pub mod picker;
 pub mod pool;
@@ -13,6 +14,7 @@ mod schema;
 pub mod status;
 pub mod strategy;
 
+pub use network_policy::{NetworkPolicy, Peer};
 pub use objective::{InferenceObjectiveSpec, ObjectiveGroup};
 pub use picker::{Autoscaling, ClientCa, FailureMode, Metrics, PickerSpec, Tls, TlsMode, UpdatePolicy};
 pub use pool::{InferencePool, InferencePoolV1Alpha2, PickerRef, Pool, PoolGroup};

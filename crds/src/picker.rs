@@ -5,13 +5,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::network_policy::NetworkPolicy;
 use crate::schema::{free_form, resources, rule};
 
 /// The Deployment that is made for each pool.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(extend("x-kubernetes-validations" = [
-    rule("!(has(self.replicas) && has(self.autoscaling))", "give at most one of replicas and autoscaling", ".replicas")
+    rule("!(has(self.replicas) && has(self.autoscaling))", "give at most one of replicas and autoscaling", ".replicas"),
+    rule(
+        "!has(self.networkPolicy) || has(self.networkPolicy.metrics) || !self.metrics.serviceMonitor",
+        "with metrics.serviceMonitor, say who may read metrics: the pods of Prometheus, or [] if another NetworkPolicy does",
+        ".networkPolicy.metrics"
+    )
 ]))]
 pub struct PickerSpec {
     /// Image of the picker. Default: the one of the operator's own release. An operator may be told to take
@@ -45,6 +51,11 @@ pub struct PickerSpec {
     #[serde(default)]
     #[schemars(extend("default" = {}))]
     pub metrics: Metrics,
+    /// Who may reach the pickers over the network: a NetworkPolicy is made for each pool. Default: none is made, and
+    /// whoever reaches the pods may connect. Where the cluster's network plugin knows no NetworkPolicies, it has no
+    /// effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_policy: Option<NetworkPolicy>,
     /// When pickers are rolled out anew because a new release of the operator makes them otherwise, and not
     /// because of a change here. Automatic: one Deployment of the cluster at a time. Manual: their pods stay as
     /// they were made until something changes here that shapes them, such as the image, or this policy; the
@@ -67,7 +78,7 @@ pub struct PickerSpec {
 pub const DEFAULT_REPLICAS: i32 = 2;
 
 /// Fields that shape no pod.
-const OF_NO_POD: [&str; 4] = ["replicas", "autoscaling", "failureMode", "updatePolicy"];
+const OF_NO_POD: [&str; 5] = ["replicas", "autoscaling", "failureMode", "networkPolicy", "updatePolicy"];
 
 impl PickerSpec {
     /// What shapes the pods, as its author wrote it: without what is a default, so that neither a field nor a
@@ -260,10 +271,11 @@ mod tests {
     }
 
     #[test]
-    fn how_many_there_are_shapes_none() {
+    fn how_many_there_are_and_who_reaches_them_shapes_none() {
         let scaled = json!({"autoscaling": {"maxReplicas": 3}, "failureMode": "FailClose", "updatePolicy": "Manual",
             "metrics": {"serviceMonitor": true}});
         assert_eq!(pods(scaled), json!({}));
         assert_eq!(pods(json!({"replicas": 5})), json!({}));
+        assert_eq!(pods(json!({"networkPolicy": {"gateways": [{"podSelector": {}}]}})), json!({}));
     }
 }

@@ -98,6 +98,30 @@ fn plugins(routing: Value) -> Value {
     json!({"pools": [{"name": "a"}], "picker": {"tls": {"mode": "Disabled", "clientCA": {"configMapName": "a"}}}}),
     "spec.picker.tls.clientCA: Invalid value"
 )]
+#[case::no_gateways(
+    json!({"pools": [{"name": "a"}], "picker": {"networkPolicy": {"gateways": []}}}),
+    "spec.picker.networkPolicy.gateways"
+)]
+#[case::gateways_are_missing(
+    json!({"pools": [{"name": "a"}], "picker": {"networkPolicy": {}}}),
+    "spec.picker.networkPolicy.gateways: Required value"
+)]
+#[case::no_peer(
+    json!({"pools": [{"name": "a"}], "picker": {"networkPolicy": {"gateways": [{}]}}}),
+    "spec.picker.networkPolicy.gateways[0]: Invalid value"
+)]
+#[case::operator_of_a_peer(
+    json!({"pools": [{"name": "a"}], "picker": {"networkPolicy": {"gateways": [
+        {"podSelector": {"matchExpressions": [{"key": "a", "operator": "Is", "values": ["x"]}]}},
+    ]}}}),
+    "spec.picker.networkPolicy.gateways[0].podSelector.matchExpressions[0].operator: Unsupported value"
+)]
+#[case::monitor_without_readers(
+    json!({"pools": [{"name": "a"}], "picker": {
+        "metrics": {"serviceMonitor": true}, "networkPolicy": {"gateways": [{"podSelector": {}}]},
+    }}),
+    "spec.picker.networkPolicy.metrics: Invalid value"
+)]
 #[tokio::test]
 #[ignore = "needs a cluster"]
 async fn refuses_with_the_path(#[case] spec: Value, #[case] words: &str) {
@@ -162,7 +186,13 @@ async fn accepts_the_largest_legal_object() {
     let name = |i: usize| format!("{i:0>63}");
     // Every reference is to the last plugin, which takes the rules longest to find.
     let profile = |i: usize| json!({"name": name(i), "plugins": vec![json!({"pluginRef": name(127), "weight": 1.5}); 32]});
+    let requirements = vec![json!({"key": "a", "operator": "NotIn", "values": ["b"]}); 32];
+    let peer = json!({"namespaceSelector": {"matchExpressions": requirements}, "podSelector": {}});
     let spec = json!({
+        "picker": {
+            "metrics": {"serviceMonitor": true},
+            "networkPolicy": {"gateways": vec![peer.clone(); 16], "metrics": vec![peer; 16]},
+        },
         "pools": (0..64).map(|i| if i < 32 {
             json!({"name": format!("{i:0>253}")})
         } else {

@@ -6,6 +6,7 @@ pub mod hpa;
 pub mod input;
 pub mod limits;
 pub mod monitor;
+pub mod network_policy;
 pub mod objects;
 pub mod overlay;
 pub mod pdb;

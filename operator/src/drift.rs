@@ -7,7 +7,7 @@ mod excess;
 mod values;
 
 pub use excess::{Excess, excess};
-use values::{is_default, is_empty, is_map_of_strings, is_whole, join, key_of, last, same};
+use values::{is_default, is_empty, is_map_of_strings, is_selector, is_whole, join, key_of, last, same};
 
 /// Annotation with a hash of what was applied. It differs when a field was taken out of what is
 /// wanted, which can't be seen in the object.
@@ -47,13 +47,16 @@ pub fn find(live: &DynamicObject, wanted: &DynamicObject) -> Option<String> {
 /// Path of the first field of `wanted` that `live` doesn't have with that value.
 pub(crate) fn differs(path: &str, live: &Value, wanted: &Value) -> Option<String> {
     match (live, wanted) {
+        (Value::Null, Value::Object(_)) if is_selector(last(path)) => Some(path.to_owned()),
         (Value::Object(live), Value::Object(wanted)) => {
             let mut differing = wanted.iter().filter_map(|(name, wanted)| {
                 differs(&join(path, name), live.get(name).unwrap_or(&Value::Null), wanted)
             });
             let is_added = |name: &str, value: &Value| {
                 !wanted.contains_key(name)
-                    && (is_map_of_strings(last(path)) || !is_empty(value) && !is_default(name, value))
+                    && (is_map_of_strings(last(path))
+                        || is_selector(name) && !value.is_null()
+                        || !is_empty(value) && !is_default(name, value))
             };
             let foreign = || {
                 let mut added = live.iter().filter(|(name, value)| is_added(name, value));

@@ -3,6 +3,7 @@
 use k8s_openapi::api::apps::v1::{ControllerRevision, Deployment};
 use k8s_openapi::api::autoscaling::v2::HorizontalPodAutoscaler;
 use k8s_openapi::api::core::v1::{Service, ServiceAccount};
+use k8s_openapi::api::networking::v1::NetworkPolicy;
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{ClusterRoleBinding, Role, RoleBinding};
 use kube::Resource;
@@ -20,6 +21,8 @@ pub enum Kind {
     RoleBinding,
     /// The address of the pickers, which a pool refers to.
     Service,
+    /// Says who may reach the pickers. There before them, and gone after them.
+    NetworkPolicy,
     /// The pickers.
     Deployment,
     /// Keeps all but one of several pickers during drains.
@@ -57,11 +60,12 @@ struct Row {
 }
 
 /// All kinds. What is named by others comes before these.
-const TABLE: [Row; 10] = [
+const TABLE: [Row; 11] = [
     row(Kind::ServiceAccount, of::<ServiceAccount>),
     row(Kind::Role, of::<Role>),
     row(Kind::RoleBinding, of::<RoleBinding>),
     row(Kind::Service, of::<Service>),
+    row(Kind::NetworkPolicy, of::<NetworkPolicy>),
     row(Kind::Deployment, of::<Deployment>),
     row(Kind::PodDisruptionBudget, of::<PodDisruptionBudget>),
     row(Kind::HorizontalPodAutoscaler, of::<HorizontalPodAutoscaler>),

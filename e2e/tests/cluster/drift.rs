@@ -26,7 +26,7 @@ struct Drift {
     fields: &'static [&'static str],
 }
 
-fn drifts() -> [Drift; 3] {
+fn drifts() -> [Drift; 4] {
     // What is changed, and what is added, which applying would leave.
     let pod = json!({"spec": {"terminationGracePeriodSeconds": 5, "nodeSelector": {"added": "by-hand"}}});
     let port = json!({"name": "ext-proc", "port": 9999, "targetPort": "ext-proc", "protocol": "TCP"});
@@ -56,18 +56,27 @@ fn drifts() -> [Drift; 3] {
             edit: json!({"rules": [{"apiGroups": [""], "resources": ["secrets"], "verbs": ["get"]}]}),
             fields: &["/rules"],
         },
+        Drift {
+            api_version: "networking.k8s.io/v1",
+            kind: "NetworkPolicy",
+            edit: json!({"spec": {
+                "podSelector": {"matchLabels": {"added": "by-hand"}}, "ingress": [{}], "policyTypes": ["Egress"],
+            }}),
+            fields: &["/spec/podSelector", "/spec/ingress", "/spec/policyTypes"],
+        },
     ]
 }
 
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn drift_is_corrected() {
-    let bar = "a Deployment, Service or Role edited or deleted by hand is back within 5 s; a pool's other fields are \
+    let bar = "a Deployment, Service, Role or NetworkPolicy edited or deleted by hand is back within 5 s; a pool's other fields are \
                never touched, and after release nothing of ours is left on it";
     test_env::run(11, bar, async |env| {
         env.pool("chat").await?;
         let before = pool(env).await?;
-        env.apply(&Strategy::new("chat").pool("chat").replicas(1)).await?;
+        let policy = json!({"gateways": [{"namespaceSelector": {}}]});
+        env.apply(&Strategy::new("chat").pool("chat").replicas(1).picker("networkPolicy", policy)).await?;
         env.strategy_is("chat", "Ready=True", PATIENCE).await?;
 
         let mut times = Vec::new();

@@ -64,10 +64,11 @@ fn strategy() -> Strategy {
     Strategy::new("chat").pool("careful").pool("plain").pools(older).replicas(2)
 }
 
-/// With pickers that an autoscaler counts.
+/// With pickers that an autoscaler counts, and a NetworkPolicy for them.
 fn scaled() -> Strategy {
     let autoscaling = json!({"minReplicas": 1, "maxReplicas": 2, "targetCPUUtilizationPercentage": 80});
-    Strategy::new("scaled").pool("scaled").picker("autoscaling", autoscaling)
+    let policy = json!({"gateways": [{"namespaceSelector": {}}]});
+    Strategy::new("scaled").pool("scaled").picker("autoscaling", autoscaling).picker("networkPolicy", policy)
 }
 
 #[test]
@@ -102,7 +103,8 @@ fn a_deleted_strategy_leaves_nothing() {
             );
         }
         let more = Inventory::of(client, env.namespace()).await?.beyond(&before);
-        for kind in ["ControllerRevision", "PodDisruptionBudget", "HorizontalPodAutoscaler"] {
+        for kind in ["ControllerRevision", "PodDisruptionBudget", "HorizontalPodAutoscaler", "NetworkPolicy"]
+        {
             ensure!(more.iter().any(|object| object.starts_with(kind)), "no {kind} in {more:?}");
         }
 

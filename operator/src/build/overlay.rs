@@ -85,6 +85,14 @@ pub enum OverlayError {
          pickerImagePrefixes): it shows a private key to the image"
     )]
     Key,
+    /// Somebody who may reach the pickers, and can't be told.
+    #[error("spec.picker.networkPolicy.{path}: {why}")]
+    Peer {
+        /// Where it stands.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// Our container was taken out.
     #[error("spec.picker.podTemplate.spec.containers: the container called picker must stay")]
     NoPicker,

@@ -52,6 +52,41 @@ use super::*;
     None
 )]
 #[case::empty_labels_select(json!({"selector": {"a": "1", "b": ""}}), json!({"selector": {"a": "1"}}), Some("selector.b"))]
+#[case::a_selector_more_means_other_peers(
+    json!({"spec": {"ingress": [{"from": [{"podSelector": {"matchLabels": {"a": "1"}}, "namespaceSelector": {}}]}]}}),
+    json!({"spec": {"ingress": [{"from": [{"podSelector": {"matchLabels": {"a": "1"}}}]}]}}),
+    Some("spec.ingress[0].from[0].namespaceSelector")
+)]
+#[case::an_empty_selector_less_too(
+    json!({"spec": {"ingress": [{"from": [{"podSelector": {"matchLabels": {"a": "1"}}}]}]}}),
+    json!({"spec": {"ingress": [{"from": [{"podSelector": {"matchLabels": {"a": "1"}}, "namespaceSelector": {}}]}]}}),
+    Some("spec.ingress[0].from[0].namespaceSelector")
+)]
+#[case::empty_selectors_are_the_same(
+    json!({"spec": {"ingress": [{"from": [{"namespaceSelector": {}}]}]}}),
+    json!({"spec": {"ingress": [{"from": [{"namespaceSelector": {}}]}]}}),
+    None
+)]
+#[case::more_ports(
+    json!({"spec": {"ingress": [{"ports": [{"port": 9002, "protocol": "TCP", "endPort": 9999}]}]}}),
+    json!({"spec": {"ingress": [{"ports": [{"port": 9002, "protocol": "TCP"}]}]}}),
+    Some("spec.ingress[0].ports[9002].endPort")
+)]
+#[case::all_ports(
+    json!({"spec": {"ingress": [{"from": [{"podSelector": {}}]}]}}),
+    json!({"spec": {"ingress": [{"from": [{"podSelector": {}}], "ports": [{"port": 9002}]}]}}),
+    Some("spec.ingress[0].ports")
+)]
+#[case::everybody(
+    json!({"spec": {"ingress": [{"ports": [{"port": 9002}]}]}}),
+    json!({"spec": {"ingress": [{"from": [{"podSelector": {}}], "ports": [{"port": 9002}]}]}}),
+    Some("spec.ingress[0].from")
+)]
+#[case::fewer_pods(
+    json!({"spec": {"podSelector": {"matchLabels": {"a": "1"}, "matchExpressions": [{"key": "b", "operator": "Exists"}]}}}),
+    json!({"spec": {"podSelector": {"matchLabels": {"a": "1"}}}}),
+    Some("spec.podSelector.matchExpressions")
+)]
 fn finds_the_first_difference(#[case] live: Value, #[case] wanted: Value, #[case] path: Option<&str>) {
     assert_eq!(differs("", &live, &wanted).as_deref(), path);
 }

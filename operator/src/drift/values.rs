@@ -12,8 +12,16 @@ const DEFAULTS: &[(&str, &str)] =
 pub(super) fn is_whole(path: &str) -> bool {
     let field = last(path);
     is_map_of_strings(field)
-        || ["capabilities", "roleRef", "rules", "seccompProfile", "securityContext", "subjects"]
-            .contains(&field)
+        || is_selector(field)
+        || ["capabilities", "roleRef", "rules", "seccompProfile", "securityContext", "subjects"].contains(&field)
+        // Who may connect, and to what.
+        || path.starts_with("spec.ingress[")
+}
+
+/// Whether this is a field of a NetworkPolicy with a selector: one that is empty selects everything, and one that is not
+/// there something else.
+pub(super) fn is_selector(field: &str) -> bool {
+    ["namespaceSelector", "podSelector"].contains(&field)
 }
 
 /// The last field of a path, without an index.

@@ -119,6 +119,7 @@ fn everything() -> Value {
             "nodeSelector": {"pool": "cpu"}, "tolerations": [{"key": "gpu", "operator": "Exists"}],
             "imagePullSecrets": [{"name": "registry"}],
         }},
+        "networkPolicy": {"gateways": [{"namespaceSelector": {}}], "metrics": [{"podSelector": {}}]},
     })
 }
 

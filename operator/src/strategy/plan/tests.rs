@@ -156,6 +156,37 @@ fn edit_to_an_autoscaler() {
     insta::assert_snapshot!(planned(&world));
 }
 
+/// It comes before pods change, rolls none of them, and goes when it is not asked for any more.
+#[test]
+fn edit_of_the_network_policy() {
+    let mut world = taken(snapshot());
+    let policy = |gateway: &str| {
+        let selector = json!({"matchLabels": {"kubernetes.io/metadata.name": gateway}});
+        json!({"networkPolicy": {"gateways": [{"namespaceSelector": selector}]}})
+    };
+    spec(&mut world, json!({"pools": [{"name": "qwen"}], "picker": policy("gateways")}));
+    insta::assert_snapshot!("network_policy_made", planned(&world));
+
+    let mut world = taken(world);
+    assert_eq!(planned(&world), "pool qwen: Bound\n");
+    spec(&mut world, json!({"pools": [{"name": "qwen"}], "picker": policy("others")}));
+    insta::assert_snapshot!("network_policy_changed", planned(&world));
+    spec(&mut world, json!({"pools": [{"name": "qwen"}]}));
+    insta::assert_snapshot!("network_policy_removed", planned(&world));
+    // What is wrong changes nothing.
+    spec(&mut world, json!({"pools": [{"name": "qwen"}], "picker": policy("no such")}));
+    assert_eq!(planned(&world), "pool qwen: Bound\n");
+}
+
+/// Of a new strategy, the pickers come after it.
+#[test]
+fn create_with_a_network_policy() {
+    let mut world = snapshot();
+    let policy = json!({"gateways": [{"podSelector": {}}]});
+    spec(&mut world, json!({"pools": [{"name": "qwen"}], "picker": {"networkPolicy": policy}}));
+    insta::assert_snapshot!(planned(&world));
+}
+
 #[test]
 fn take_over() {
     let mut world = made(snapshot());
