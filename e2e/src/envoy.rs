@@ -1,11 +1,12 @@
 //! Envoy as each gateway configures it. A [`Dialect`] is what one kind of gateway makes of an InferencePool; [`Gateway`]
-//! is an Envoy that runs with it in a pod.
+//! is an Envoy that runs with it in a pod, or with what a gateway's own control plane tells it.
 //!
 //! Two facts tell the dialects apart: how the picker is called (TLS or not, under which `:authority`), and how its
 //! answer is followed (the header, or dynamic metadata).
 
 mod aigateway;
 mod backend;
+mod driven;
 mod istio;
 mod log;
 pub mod parts;

@@ -48,6 +48,8 @@ pub enum Part {
     Siege,
     /// A real vLLM behind a picker and an Envoy on this machine
     Engines,
+    /// A real Istio on the cluster, which drives an Envoy as its gateway
+    Gateways,
 }
 
 impl Suite {
@@ -57,7 +59,8 @@ impl Suite {
     /// When the machine can't run a part at all. What failed in a part that ran is in the [`Tally`].
     pub async fn run(&self, progress: &Progress) -> Result<Tally> {
         // Remains of a cluster that died are no obstacle: bringing one up clears them away.
-        if self.wants(Part::E2e) && !self.reuse && Cluster::exists() && Cluster::attach().await.is_ok() {
+        let on_cluster = self.wants(Part::E2e) || self.only == Some(Part::Gateways);
+        if on_cluster && !self.reuse && Cluster::exists() && Cluster::attach().await.is_ok() {
             bail!(
                 "a cluster is up on this machine already, which holds one: `cargo xtask down` removes it, \
                  or `cargo xtask test --reuse` runs in it and leaves it up"
@@ -76,8 +79,12 @@ impl Suite {
         if self.wants(Part::Fuzz) {
             fuzz::run(progress, &self.names, &mut tally).await?;
         }
-        if self.wants(Part::E2e) {
-            let ran = stories::run(progress, &self.names, &mut tally).await;
+        if on_cluster {
+            let ran = match self.only {
+                // Not among all: the build of its control plane would take longer than any other part.
+                Some(Part::Gateways) => stories::gateways(progress, &self.names, &mut tally).await,
+                _ => stories::run(progress, &self.names, &mut tally).await,
+            };
             if !self.keep && !self.reuse {
                 Cluster::down(progress).await?;
             }

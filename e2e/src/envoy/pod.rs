@@ -16,6 +16,9 @@ use crate::images::{Image, Sources};
 use crate::load::Client;
 use crate::wait::until;
 
+/// How long each step of bringing one up may take.
+const WITHIN: Duration = Duration::from_secs(120);
+
 /// A running Envoy. The host reaches its pod by address.
 #[derive(Clone, Debug)]
 pub struct Gateway {
@@ -55,19 +58,29 @@ impl Gateway {
         dialect: &dyn Dialect,
         backend: &Backend,
     ) -> Result<Self> {
-        let config =
-            serde_saphyr::to_string(&dialect.bootstrap(backend)).context("writing Envoy's configuration")?;
-        let within = Duration::from_secs(120);
-        reachable(kubectl, backend, within).await?;
-        for object in objects(name, image, &config) {
+        reachable(kubectl, backend, WITHIN).await?;
+        let config = dialect.bootstrap(backend);
+        let running = Self::run(kubectl, namespace, name, image, &config, &[]);
+        running.await.with_context(|| format!("Envoy {name} ({})", dialect.name()))
+    }
+
+    /// Deploys Envoy with this configuration and these further arguments, and waits until it is ready. In arguments
+    /// `$(POD_NAME)` and `$(POD_IP)` stand for those of the pod.
+    pub(super) async fn run(
+        kubectl: &Kubectl,
+        namespace: &str,
+        name: &str,
+        image: &Image,
+        config: &Value,
+        args: &[&str],
+    ) -> Result<Self> {
+        let config = serde_saphyr::to_string(config).context("writing Envoy's configuration")?;
+        for object in objects(name, image, &config, args) {
             kubectl.apply_object(namespace, object).await?;
         }
-        let running = async {
-            kubectl.rollout(namespace, name, within).await?;
-            // The pod of a former configuration may still be on its way out.
-            kubectl.ready_pods(namespace, &format!("gateway={name}"), 1, within).await
-        };
-        let pods = running.await.with_context(|| format!("Envoy {name} ({})", dialect.name()))?;
+        kubectl.rollout(namespace, name, WITHIN).await?;
+        // The pod of a former configuration may still be on its way out.
+        let pods = kubectl.ready_pods(namespace, &format!("gateway={name}"), 1, WITHIN).await?;
         let pod = pods.into_iter().next().context("one pod")?;
         let address = pod
             .status
@@ -114,7 +127,11 @@ async fn reachable(kubectl: &Kubectl, backend: &Backend, within: Duration) -> Re
     until(format_args!("connections to Service {}", backend.picker), within, connects).await
 }
 
-fn objects(name: &str, image: &Image, config: &str) -> [Value; 3] {
+fn objects(name: &str, image: &Image, config: &str, further: &[&str]) -> [Value; 3] {
+    let args = ["-c", "/etc/envoy/envoy.yaml", "--concurrency", "2", "--log-level", "warning"];
+    let args: Vec<&str> = args.iter().chain(further).copied().collect();
+    let of_pod =
+        |name: &str, field: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": field}}});
     let labels = json!({"app": "envoy", "gateway": name});
     let config_map = json!({
         "apiVersion": "v1",
@@ -132,7 +149,8 @@ fn objects(name: &str, image: &Image, config: &str) -> [Value; 3] {
         "name": "envoy",
         "image": image.reference(),
         "imagePullPolicy": "Never",
-        "args": ["-c", "/etc/envoy/envoy.yaml", "--concurrency", "2", "--log-level", "warning"],
+        "args": args,
+        "env": [of_pod("POD_NAME", "metadata.name"), of_pod("POD_IP", "status.podIP")],
         "readinessProbe": {"httpGet": {"path": "/ready", "port": ADMIN_PORT}, "periodSeconds": 1},
         "volumeMounts": [{"name": "config", "mountPath": "/etc/envoy"}],
     });

@@ -15,12 +15,15 @@ use crate::Progress;
 use crate::shell;
 use crate::test_env::{ClusterEnv, FIGURES, Figure};
 use crate::tools::cargo;
+use crate::tools::istio::Istio;
 
 /// A story that takes longer hangs.
 const LONGEST: Duration = Duration::from_secs(15 * 60);
 
 /// The test program whose stories need real engines, and no cluster.
 const ENGINES: &str = "engines";
+/// The test program whose stories need the control planes of real gateways, on the cluster.
+const GATEWAYS: &str = "gateways";
 
 /// Runs the stories about real engines whose names contain one of `names`; all without any.
 pub async fn engines(progress: &Progress, names: &[String], tally: &mut Tally) -> Result<()> {
@@ -35,10 +38,23 @@ pub async fn engines(progress: &Progress, names: &[String], tally: &mut Tally) -
     Ok(())
 }
 
+/// Runs the stories about real gateways whose names contain one of `names`; all without any.
+pub async fn gateways(progress: &Progress, names: &[String], tally: &mut Tally) -> Result<()> {
+    let programs = progress.step("building the stories", built()).await?;
+    let programs: Vec<_> = programs.into_iter().filter(|program| is_of(program, GATEWAYS)).collect();
+    let stories = stories_of(&programs, names).await?;
+    ensure!(!stories.is_empty(), "no story has a name with {}", names.join(" or "));
+    // Before the cluster: nothing else shares the machine with the build.
+    Istio::ready(progress).await?;
+    let cluster_env = ClusterEnv::up(progress).await?;
+    play_all(&stories, &cluster_env, progress, tally).await
+}
+
 /// Runs the stories whose names contain one of `names`; all without any.
 pub async fn run(progress: &Progress, names: &[String], tally: &mut Tally) -> Result<()> {
     let programs = progress.step("building the stories", built()).await?;
-    let programs: Vec<_> = programs.into_iter().filter(|program| !is_of(program, ENGINES)).collect();
+    let elsewhere = |program: &PathBuf| is_of(program, ENGINES) || is_of(program, GATEWAYS);
+    let programs: Vec<_> = programs.into_iter().filter(|program| !elsewhere(program)).collect();
     let stories = stories_of(&programs, names).await?;
     let definition = names.is_empty() || names.iter().any(|name| name == "definition");
     ensure!(definition || !stories.is_empty(), "no story has a name with {}", names.join(" or "));
@@ -47,6 +63,16 @@ pub async fn run(progress: &Progress, names: &[String], tally: &mut Tally) -> Re
     if definition {
         checks::definition(progress, &cluster_env.cluster().kubeconfig(), tally).await;
     }
+    play_all(&stories, &cluster_env, progress, tally).await
+}
+
+/// Runs stories on the cluster one after the other, each from a whole cluster.
+async fn play_all(
+    stories: &[(PathBuf, String)],
+    cluster_env: &ClusterEnv,
+    progress: &Progress,
+    tally: &mut Tally,
+) -> Result<()> {
     let figures = tempfile()?;
     for (at, story) in stories.iter().enumerate() {
         progress.say(format_args!("story {} of {}: {}", at + 1, stories.len(), story.1));
