@@ -16,7 +16,10 @@ const MANIFEST: &str = include_str!("../../manifests/coredns.yaml");
 /// Deploys it and waits until it answers. It does a moment after its rollout, not with it.
 pub async fn deploy(kubectl: &Kubectl, image: &str) -> Result<()> {
     let manifest = MANIFEST.replace("${IMAGE}", image).replace("${ADDRESS}", SERVICE_DNS);
-    kubectl.apply("kube-system", &manifest).await?;
+    // An API server that has just begun knows its own range of Service addresses a moment later.
+    let applied = || kubectl.apply("kube-system", &manifest);
+    until("the API server to take the Service of the cluster's DNS", Duration::from_secs(30), applied)
+        .await?;
     kubectl.rollout("kube-system", "coredns", Duration::from_secs(90)).await?;
     let kubernetes: Ipv4Addr = SERVICE_KUBERNETES.parse()?;
     until("an answer of the cluster's DNS", Duration::from_secs(30), || async {

@@ -11,7 +11,7 @@ const CONTROL_PLANE: &str = "xds-grpc";
 
 impl Gateway {
     /// Deploys Envoy as `name` with nothing but the address of its control plane, whose listeners take requests at
-    /// port 80 of the Service of the same name. Without any listener yet it is ready.
+    /// port 80 of the Service of the same name. It serves the Gateway of the same name, and is ready without any listener.
     ///
     /// # Errors
     /// When it does not become ready within two minutes; with what it said.
@@ -40,7 +40,7 @@ fn bootstrap(namespace: &str, name: &str, (host, port): (&str, u16)) -> Value {
         "node": {"metadata": {
             "CLUSTER_ID": "Kubernetes",
             "NAMESPACE": namespace,
-            "LABELS": {"app": "envoy", "gateway": name},
+            "LABELS": {"app": "envoy", "gateway": name, "gateway.networking.k8s.io/gateway-name": name},
         }},
         "admin": {"address": parts::address("0.0.0.0", ADMIN_PORT)},
         "dynamic_resources": {

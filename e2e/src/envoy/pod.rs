@@ -133,6 +133,8 @@ fn objects(name: &str, image: &Image, config: &str, further: &[&str]) -> [Value;
     let of_pod =
         |name: &str, field: &str| json!({"name": name, "valueFrom": {"fieldRef": {"fieldPath": field}}});
     let labels = json!({"app": "envoy", "gateway": name});
+    // By the last one Istio knows which Gateway's listeners call pickers.
+    let pod_labels = json!({"app": "envoy", "gateway": name, "gateway.networking.k8s.io/gateway-name": name});
     let config_map = json!({
         "apiVersion": "v1",
         "kind": "ConfigMap",
@@ -163,7 +165,7 @@ fn objects(name: &str, image: &Image, config: &str, further: &[&str]) -> [Value;
             "strategy": {"type": "Recreate"},
             "template": {
                 "metadata": {
-                    "labels": labels,
+                    "labels": pod_labels,
                     "annotations": {"waypost.dev/config": Sources::default().text(config).tag()},
                 },
                 "spec": {

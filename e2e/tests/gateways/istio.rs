@@ -19,7 +19,8 @@ use setup::Setup;
 #[test]
 #[ignore = "needs the cluster and Istio: cargo xtask test --only gateways"]
 fn a_real_istio() {
-    let bar = "a real istiod: its gateway follows the picker";
+    let bar = "a real istiod: its gateway follows the picker to the very pod, edits lose nothing, 100-continue is not \
+               waited for, failure modes hold";
     test_env::run(13, bar, async |env| {
         let mut setup = Setup::ready(env).await?;
         held(env, "exchanges", exchanges::follow_the_picker(&setup).await);

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use e2e::cluster::{Process, network::BRIDGE_ADDRESS};
 use e2e::load::Client;
 use e2e::test_env::TestEnv;
@@ -73,6 +73,8 @@ impl Istiod {
         let istiod = Self { process: Process::with_pid(pid.cast_signed())?, _child: child, _folder: folder };
         let client = Client::new();
         let ready = until("istiod to be ready", Duration::from_secs(60), || async {
+            // Another one may answer in its place.
+            ensure!(istiod.process.alive(), "it has ended");
             client.get(&format!("http://{HTTP}/ready")).await.map(drop)
         });
         ready.await.with_context(|| shell::last_lines(&fs::read_to_string(&log).unwrap_or_default(), 40))?;

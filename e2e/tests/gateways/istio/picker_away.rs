@@ -16,7 +16,8 @@ const RATE: f64 = 40.0;
 /// FailOpen: Istio goes round robin, and no request fails, not even while pickers go and come.
 pub async fn fails_open(setup: &mut Setup<'_>) -> Result<()> {
     mode_is(setup, "FailOpen").await?;
-    let load = Load::new(&setup.gateway.url()).per_second(RATE).streamed(0.5).start();
+    let ask = Ask::new("").header("test-epp-endpoint-selection", &setup.servers[0].address);
+    let load = Load::new(&setup.gateway.url()).per_second(RATE).streamed(0.5).like(ask).start();
     let outcome = away(setup).await;
     let report = load.stop().await;
     let (statuses, pods) = outcome?;
@@ -42,7 +43,7 @@ pub async fn fails_closed(setup: &mut Setup<'_>) -> Result<()> {
 }
 
 /// Sets the strategy's failure mode, and waits until the gateway's route has it.
-pub async fn mode_is(setup: &Setup<'_>, mode: &str) -> Result<()> {
+async fn mode_is(setup: &Setup<'_>, mode: &str) -> Result<()> {
     setup.env.apply(&named_by_the_client().picker("failureMode", json!(mode))).await?;
     let wanted = format!("\"failure_mode_allow\":{}", mode == "FailOpen");
     until(format_args!("{mode} in the gateway's route"), PATIENCE, || async {

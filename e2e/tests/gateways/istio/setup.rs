@@ -54,8 +54,13 @@ impl<'a> Setup<'a> {
         let gateway = Gateway::driven(env.kubectl(), env.namespace(), "gateway", image, XDS).await?;
         let servers = pods.iter().map(Server::of).collect::<Result<_>>()?;
         let setup = Self { env, servers, pickers, gateway, client: Client::new(), istiod };
-        let first = || async { setup.asked(&setup.servers[0], |ask| ask).await.map(drop) };
-        until("the first answer through the gateway", PATIENCE, first).await?;
+        let first = || async {
+            let answered = setup.asked(&setup.servers[0], |ask| ask).await?;
+            let routed = setup.routed().await?;
+            ensure!(routed > 0.0, "{answered} answers, but no picker is asked");
+            Ok(())
+        };
+        until("an answer through the gateway that a picker routed", PATIENCE, first).await?;
         Ok(setup)
     }
 
