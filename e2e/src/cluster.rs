@@ -228,7 +228,7 @@ fn prepare_tls() {
 }
 
 async fn ports_are_free() -> Result<()> {
-    for port in [network::API_PORT, 10250, 10256] {
+    for port in [network::API_PORT, 10250, 10256].into_iter().chain(control_plane::ETCD_PORTS) {
         if tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
             bail!("port {port} is taken: another Kubernetes runs on this machine, and one cluster fits");
         }

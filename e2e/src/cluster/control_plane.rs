@@ -10,6 +10,8 @@ use crate::tools::Tools;
 /// Where etcd answers. Not its usual port: Debian's package may have started one of its own.
 pub const ETCD: &str = "http://127.0.0.1:23790";
 const ETCD_PEER: &str = "http://127.0.0.1:23800";
+/// The ports of both. An API server would take the etcd of somebody else there for its own.
+pub const ETCD_PORTS: [u16; 2] = [23790, 23800];
 
 /// The store. Without fsync: a cluster that lives for an hour needs no durability, and two cores need the time.
 pub fn etcd(layout: &Layout, tools: &Tools) -> Component {
