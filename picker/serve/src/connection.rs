@@ -34,6 +34,9 @@ const MAX_PENDING_RESETS: usize = 256;
 /// longer counted.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
+/// A connection of which many streams were refused has its next turn after this time, in which others have theirs.
+const PAUSE: Duration = Duration::from_millis(25);
+
 /// The first byte of a TLS record that holds a ClientHello. A plaintext connection begins with `P`.
 const TLS_HANDSHAKE: u8 = 0x16;
 
@@ -170,10 +173,20 @@ async fn until<F: Future<Output = hyper::Result<()>>>(
     mut end: Pin<&mut impl Future<Output = ()>>,
 ) -> Option<Result<(), ConnectionError>> {
     let mut patrol = pin!(sleep(PATROL));
+    let (mut pause, mut waits) = (pin!(sleep(Duration::ZERO)), false);
     poll_fn(|cx| {
+        if waits && pause.as_mut().poll(cx).is_pending() {
+            return end.as_mut().poll(cx).map(|()| None);
+        }
         ledger.begin();
         if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
             return Poll::Ready(Some(ended.map_err(ConnectionError::from)));
+        }
+        waits = ledger.has_to_wait();
+        if waits {
+            pause.as_mut().reset(Instant::now() + PAUSE);
+            // Wakes this even if it is over by now.
+            let _ = pause.as_mut().poll(cx).map(|()| cx.waker().wake_by_ref());
         }
         let mut kept = ledger.settle();
         while kept.is_ok() && patrol.as_mut().poll(cx).is_ready() {

@@ -34,6 +34,9 @@ pub(crate) const PATROL: Duration = Duration::from_secs(10);
 /// A connection on which something waits for its peer ends after so many looks at which nothing of it was read.
 const STRIKES: u32 = 3;
 
+/// A connection of which so many streams were refused in one turn has to wait for its next one.
+const REFUSED: usize = 64;
+
 /// The reason why a connection has to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Excess {
@@ -113,6 +116,12 @@ impl Ledger {
             self.let_go(self.reserved - held.next_multiple_of(STEP));
         }
         Ok(())
+    }
+
+    /// Whether so many of its streams were refused for lack of memory, since it was last asked, that others go first:
+    /// a peer that tries again and again would take all the time there is.
+    pub(crate) fn has_to_wait(&self) -> bool {
+        self.meter.take_refused() >= REFUSED
     }
 
     /// Looks whether the peer reads what waits for it; to be called every [`PATROL`].

@@ -44,6 +44,8 @@ struct Counters {
     worked: AtomicUsize,
     /// Streams that were gone before anything was done for them.
     void: AtomicUsize,
+    /// Streams that were refused since there was no room for them.
+    refused: AtomicUsize,
     /// Bytes that were read from the peer, wrapping around.
     read: AtomicUsize,
     /// Bytes that were written to the peer, wrapping around.
@@ -67,6 +69,7 @@ impl Default for Meter {
             unstuck: AtomicUsize::new(0),
             worked: AtomicUsize::new(0),
             void: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
             read: AtomicUsize::new(0),
             written: AtomicUsize::new(0),
             unwritten: AtomicUsize::new(0),
@@ -80,6 +83,7 @@ impl Meter {
     /// Opens a stream; `None` when the connection holds as much as it may.
     pub fn open(&self) -> Option<OpenStream> {
         if !self.has_room() {
+            self.refused();
             return None;
         }
         self.0.open.fetch_add(1, Relaxed);
@@ -90,6 +94,16 @@ impl Meter {
     /// Memory of a stream of this connection, none yet.
     pub fn hold(&self) -> Held {
         Held { meter: self.clone(), bytes: 0 }
+    }
+
+    /// A stream was refused since there was no room for it. A connection with many of them waits for its turns.
+    pub fn refused(&self) {
+        self.0.refused.fetch_add(1, Relaxed);
+    }
+
+    /// Streams that were refused so, since it was last asked.
+    pub(crate) fn take_refused(&self) -> usize {
+        if self.0.refused.load(Relaxed) == 0 { 0 } else { self.0.refused.swap(0, Relaxed) }
     }
 
     /// A stream did what it was opened for.

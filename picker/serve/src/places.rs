@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use crate::memory::Meter;
 
 /// A connection that is younger does not give up its place: it has hardly had the time to ask for something.
-const YOUNG: Duration = Duration::from_secs(1);
+const YOUNG: Duration = Duration::from_millis(250);
 
 /// So many connections that did nothing give up their places at once, so that not every newcomer has all places looked at.
 const AT_ONCE: usize = 64;

@@ -172,3 +172,14 @@ async fn streams_that_are_reset_at_once_are_counted_for_the_peer_and_forgiven() 
     }
     assert_eq!(ledger.settle(), Ok(()));
 }
+
+#[test]
+fn a_connection_of_which_many_streams_are_refused_has_to_wait_once() {
+    let all = Fixture::new();
+    let (meter, ledger) = all.connection(1).unwrap();
+    meter.set_limit(0);
+    (1..REFUSED).for_each(|_| assert!(meter.open().is_none()));
+    assert!(!ledger.has_to_wait());
+    (0..REFUSED).for_each(|_| meter.refused());
+    assert_eq!([ledger.has_to_wait(), ledger.has_to_wait()], [true, false]);
+}

@@ -5,10 +5,11 @@ use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::Stream;
-use http::HeaderMap;
+use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame};
 use picker_proto::ProcessingResponse;
 use picker_proto::piece::Streamed;
+use picker_proto::processing_response::Response;
 use picker_serve::memory::{Held, OpenStream};
 use prost::Message;
 use tonic::Status;
@@ -61,6 +62,9 @@ impl<S> Outgoing<S> {
             self.piece = Some(streamed.body.clone());
             return;
         }
+        if is_refusal(answer) {
+            self.stream.meter().refused();
+        }
         let length = answer.encoded_len();
         self.head(length);
         // There is room for all of it.
@@ -97,6 +101,15 @@ impl<S> Drop for Outgoing<S> {
             self.stream.meter().ended(last);
         }
     }
+}
+
+/// Whether a request is refused since there is no room, or nobody, for it.
+fn is_refusal(answer: &ProcessingResponse) -> bool {
+    let Some(Response::ImmediateResponse(refusal)) = &answer.response else { return false };
+    refusal
+        .status
+        .as_ref()
+        .is_some_and(|status| status.code == u32::from(StatusCode::SERVICE_UNAVAILABLE.as_u16()))
 }
 
 /// Bytes that are counted until they were sent.
