@@ -184,9 +184,9 @@ pub struct ServeArgs {
     /// a gateway buffers and shows as a whole may take 5 minutes at most, or this if it is longer
     #[arg(long, value_name = "DURATION", help_heading = "Serving", default_value = "30s", value_parser = value::duration)]
     pub body_timeout: Duration,
-    /// Most bytes that all requests take, headers and bodies, while they wait for bodies and decisions, and that
-    /// gateways' connections and streams take, none of whose peers may have more than is left for others. A request
-    /// whose body finds no room is refused with status 503. An eighth is kept for those of up to 256 KiB. Headers take
+    /// Most bytes that all requests take, headers and bodies, while they wait for bodies and decisions. Connections and
+    /// streams of gateways come out of the same bytes and have a sixteenth of them in addition; those of one address never
+    /// hold more than is left. A request whose body finds no room is refused with status 503. An eighth is kept for those of up to 256 KiB. Headers take
     /// a quarter at most: beyond it decisions are made without waiting for bodies
     #[arg(long, value_name = "BYTES", help_heading = "Serving", default_value_t = 256 << 20)]
     pub max_held_bytes: usize,

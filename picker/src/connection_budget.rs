@@ -16,6 +16,8 @@ const OWN_DIVISOR: usize = 16;
 pub struct ConnectionBudget {
     limits: Arc<Limits>,
     own: AtomicUsize,
+    /// What bodies have when nothing is held.
+    shared: usize,
     /// What was taken of the bodies' budget.
     borrowed: AtomicUsize,
 }
@@ -23,7 +25,8 @@ pub struct ConnectionBudget {
 impl ConnectionBudget {
     /// The budget beside the one of bodies in `limits`, which has `bytes` when nothing is held.
     pub fn new(limits: Arc<Limits>, bytes: usize) -> Self {
-        Self { limits, own: AtomicUsize::new(bytes / OWN_DIVISOR), borrowed: AtomicUsize::new(0) }
+        let shared = limits.budget.left();
+        Self { limits, own: AtomicUsize::new(bytes / OWN_DIVISOR), shared, borrowed: AtomicUsize::new(0) }
     }
 }
 
@@ -51,6 +54,10 @@ impl Budget for ConnectionBudget {
     fn left(&self) -> usize {
         self.own.load(Relaxed) + self.limits.budget.left()
     }
+
+    fn left_by_connections(&self) -> usize {
+        self.own.load(Relaxed) + self.shared - self.borrowed.load(Relaxed).min(self.shared)
+    }
 }
 
 #[cfg(test)]
@@ -73,8 +80,10 @@ mod tests {
         assert_eq!((connections.left(), limits.budget.left()), (137, 135));
         connections.give(13);
         assert_eq!((connections.left(), limits.budget.left()), (150, 140));
-        // Bodies that take all leave that.
+        // Bodies that take all leave that, and the shares of peers as they are.
         assert!(limits.budget.take_other(140));
+        assert_eq!((connections.left(), connections.left_by_connections()), (10, 150));
         assert_eq!([connections.take(10), connections.take(1)], [true, false]);
+        assert_eq!((connections.left(), connections.left_by_connections()), (0, 140));
     }
 }

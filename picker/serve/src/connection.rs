@@ -34,6 +34,9 @@ const MAX_PENDING_RESETS: usize = 256;
 /// longer counted.
 const KEEPALIVE: Duration = Duration::from_secs(10);
 
+/// The most bytes of the headers of a stream. Gateways send some hundred: those of requests come in messages.
+const HEADERS: u32 = 8 << 10;
+
 /// A connection of which many streams were refused has its next turn after this time, in which others have theirs.
 const PAUSE: Duration = Duration::from_millis(25);
 
@@ -153,6 +156,7 @@ impl Server {
             .max_concurrent_streams(streams)
             .initial_stream_window_size(stream)
             .initial_connection_window_size(connection)
+            .max_header_list_size(HEADERS)
             .max_pending_accept_reset_streams(MAX_PENDING_RESETS)
             // Streams that end here before the gateway has sent all of its request are no attack of the gateway:
             // after a thousand of them `h2` would close the connection, with every other stream on it. Those that it

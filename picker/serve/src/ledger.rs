@@ -87,7 +87,7 @@ impl Ledger {
     /// Tells the streams how much they may take until the ledger is settled.
     pub(crate) fn begin(&self) {
         let Some(budget) = &self.budget else { return };
-        let room = self.permit.room(budget.left());
+        let room = self.permit.room(budget.left_by_connections()).min(budget.left());
         self.meter.set_limit(self.reserved.saturating_add(room).saturating_sub(CONNECTION));
     }
 
@@ -149,7 +149,7 @@ impl Ledger {
 
     fn reserve(&mut self, bytes: usize) -> bool {
         let Some(budget) = &self.budget else { return true };
-        if bytes > self.permit.room(budget.left()) || !budget.take(bytes) {
+        if bytes > self.permit.room(budget.left_by_connections()) || !budget.take(bytes) {
             return false;
         }
         self.reserved += bytes;

@@ -22,6 +22,11 @@ pub trait Budget: Debug + Send + Sync {
     fn give(&self, bytes: usize);
     /// How many bytes there are.
     fn left(&self) -> usize;
+    /// How many there would be if nobody but connections took from it. The share of each peer is measured by this: what
+    /// others take for the requests of a gateway makes the share of that gateway no smaller.
+    fn left_by_connections(&self) -> usize {
+        self.left()
+    }
 }
 
 /// The counters of a connection. Clones share them.

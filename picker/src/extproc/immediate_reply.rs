@@ -3,7 +3,7 @@
 //! Why and in which words is in the table of [`picker_core::refusal`]. Access logs show `waypost_<reason>` as the details of
 //! the response code.
 
-use picker_core::Refusal;
+use picker_core::{Refusal, RefusalKind};
 use picker_proto::processing_response::Response;
 use picker_proto::{HeaderMutation, HeaderValueOption, HttpStatus, ImmediateResponse};
 use serde_json::json;
@@ -12,6 +12,11 @@ use super::reply::text;
 
 /// The header that says why, by the name and, where it has one, with the value that llm-d gives it.
 pub(super) const DROPPED: &str = "x-llm-d-request-dropped-reason";
+
+/// The details of the response code of a refusal.
+pub(super) fn details(kind: RefusalKind) -> String {
+    format!("waypost_{}", kind.row().name)
+}
 
 /// The local reply to a refused request, with a body as OpenAI's clients read it.
 pub(super) fn immediate_reply(refusal: &Refusal) -> Response {
@@ -29,6 +34,6 @@ pub(super) fn immediate_reply(refusal: &Refusal) -> Response {
         status: Some(HttpStatus { code: row.status.into() }),
         headers: Some(HeaderMutation { set_headers, remove_headers: Vec::new() }),
         body: body.to_string().into(),
-        details: format!("waypost_{}", row.name),
+        details: details(refusal.kind),
     })
 }

@@ -14,6 +14,9 @@ const MOST: usize = 16 << 10;
 /// Of so many bytes no more elements can be made.
 const FEW: usize = 2 * MOST;
 
+/// The most levels of messages: prost, which decodes them, reads no more.
+const DEEPEST: usize = 100;
+
 /// The messages that have elements, by the path on which they are found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Message {
@@ -57,7 +60,7 @@ pub(super) fn check(message: &[u8], besides: usize) -> Result<(), Status> {
         return Ok(());
     }
     let mut left = MOST;
-    match count(message, Message::Request, &mut left) {
+    match count(message, Message::Request, &mut left, 0) {
         Counted::TooMany => {
             Err(Status::out_of_range(format!("a message may have {MOST} headers and values of metadata")))
         }
@@ -74,8 +77,11 @@ enum Counted {
     Broken,
 }
 
-/// Takes the elements of `bytes` from `left`. Each level takes one, so that there are no more than `left`.
-fn count(mut bytes: &[u8], message: Message, left: &mut usize) -> Counted {
+/// Takes the elements of `bytes`, which are `depth` levels down, from `left`.
+fn count(mut bytes: &[u8], message: Message, left: &mut usize, depth: usize) -> Counted {
+    if depth > DEEPEST {
+        return Counted::Broken;
+    }
     while !bytes.is_empty() {
         let Ok((number, wire)) = decode_key(&mut bytes) else { return Counted::Broken };
         let length = match wire {
@@ -98,8 +104,10 @@ fn count(mut bytes: &[u8], message: Message, left: &mut usize) -> Counted {
         {
             let Some(fewer) = left.checked_sub(1) else { return Counted::TooMany };
             *left = fewer;
-            // The decoder has a limit of a hundred levels.
-            let inner = if element == Message::Header { Counted::All } else { count(inner, element, left) };
+            let inner = match element {
+                Message::Header => Counted::All,
+                _ => count(inner, element, left, depth + 1),
+            };
             if inner != Counted::All {
                 return inner;
             }
@@ -159,6 +167,27 @@ mod tests {
         let least = headers(FEW / 2, None).encode_to_vec();
         assert!(least.len() > FEW);
         assert!(check(&[], FEW).is_ok());
+    }
+
+    /// As a stack of 2 MiB, which threads have, has to hold.
+    #[test]
+    fn levels_are_bounded_as_the_decoder_bounds_them() {
+        let wrapped = |key: u8, inner: Vec<u8>| {
+            let mut all = vec![key];
+            prost::encoding::encode_varint(inner.len() as u64, &mut all);
+            all.extend(inner);
+            all
+        };
+        for (levels, expected) in [(20, Ok(())), (8_000, Ok(()))] {
+            // A list in a value, in a list…
+            let value =
+                (0..levels).fold(Vec::new(), |inner, _| wrapped(6 << 3 | 2, wrapped(1 << 3 | 2, inner)));
+            let value = wrapped(1 << 3 | 2, wrapped(2 << 3 | 2, value));
+            let message = wrapped(8 << 3 | 2, wrapped(1 << 3 | 2, wrapped(2 << 3 | 2, value)));
+            let checked = check(&message, usize::MAX).map_err(|status| status.code());
+            assert_eq!(checked, expected, "{levels}");
+            assert_eq!(ProcessingRequest::decode(&message[..]).is_ok(), levels < 50, "{levels}");
+        }
     }
 
     #[test]

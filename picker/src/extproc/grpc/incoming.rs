@@ -105,8 +105,12 @@ impl<B> Messages<B> {
             if let Some(length) = length(&self.begun, self.limit)?
                 && self.begun.len() == HEAD + length
             {
-                let mut message = std::mem::take(&mut self.begun).freeze();
+                let begun = std::mem::take(&mut self.begun);
+                let room = begun.capacity();
+                let mut message = begun.freeze();
                 message.advance(HEAD);
+                // Who keeps a body counts it: here that is what is left of its room.
+                self.held.keep(room - body_in(&message).unwrap_or_default());
                 return Ok(Some(message));
             }
         }
@@ -363,15 +367,22 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_is_counted_until_the_next_one_is_asked_for() {
-        let meter = Meter::default();
-        let frames: Vec<_> = framed(&message(50_000)).chunks(10_000).map(Bytes::copy_from_slice).collect();
-        let frames = stream::iter(frames.into_iter().map(|frame| Ok::<_, Status>(Frame::data(frame))));
-        let mut messages =
-            Messages::new(StreamBody::new(frames.chain(stream::pending())), LIMIT, meter.hold());
-        messages.next().await.unwrap().unwrap();
-        assert!(meter.held() > GROWTH * 50_000);
-        assert!(futures::poll!(messages.next()).is_pending());
-        assert_eq!(meter.held(), 0);
+        let headers = HeaderMap::from_iter([("cookie".to_owned(), "c".repeat(50_000))]);
+        let headers = HttpHeaders { headers: Some(headers), end_of_stream: false };
+        // Of a body, which is counted by whoever keeps it, what is left of its room.
+        for (message, counted) in
+            [(Request::RequestHeaders(headers).into(), 50_000..GROWTH * 50_100), (message(50_000), 0..50_000)]
+        {
+            let meter = Meter::default();
+            let frames: Vec<_> = framed(&message).chunks(10_000).map(Bytes::copy_from_slice).collect();
+            let frames = stream::iter(frames.into_iter().map(|frame| Ok::<_, Status>(Frame::data(frame))));
+            let mut messages =
+                Messages::new(StreamBody::new(frames.chain(stream::pending())), LIMIT, meter.hold());
+            messages.next().await.unwrap().unwrap();
+            assert!(counted.contains(&meter.held()), "{}", meter.held());
+            assert!(futures::poll!(messages.next()).is_pending());
+            assert_eq!(meter.held(), 0);
+        }
     }
 
     #[tokio::test]

@@ -45,7 +45,7 @@ impl Others {
             };
             let Ok(answer) = answer;
             stream.begin();
-            Ok(answer.map(|body| Body::new(Open { body, stream })))
+            Ok(answer.map(|body| Body::new(Open { body, stream, last: Bytes::new() })))
         })
     }
 }
@@ -54,6 +54,17 @@ impl Others {
 struct Open {
     body: Body,
     stream: OpenStream,
+    /// What was handed on last.
+    last: Bytes,
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        let last = std::mem::take(&mut self.last);
+        if !last.is_empty() {
+            self.stream.meter().ended(last);
+        }
+    }
 }
 
 impl HttpBody for Open {
@@ -64,9 +75,41 @@ impl HttpBody for Open {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
-        self.stream.set_stuck(false);
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
-        self.stream.set_stuck(frame.is_ready());
-        frame
+        let this = &mut *self;
+        this.stream.set_stuck(false);
+        let frame = Pin::new(&mut this.body).poll_frame(cx);
+        this.stream.set_stuck(frame.is_ready());
+        frame.map_ok(|frame| {
+            // Short, and by itself: what it is a part of would stay as long as it waits to be sent.
+            frame.map_data(|data| {
+                let data = Bytes::copy_from_slice(&data);
+                this.last = data.clone();
+                data
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use http_body_util::{BodyExt, Full};
+    use picker_serve::memory::{Meter, STREAM};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_counts_until_it_was_sent() {
+        for (is_sent, counted) in [(true, 0), (false, STREAM)] {
+            let (meter, answer) = (Meter::default(), Full::new(Bytes::from_static(b"an answer")));
+            let body = Body::new(answer.map_err(|never| match never {}));
+            let mut open = Open { body, stream: meter.open().unwrap(), last: Bytes::new() };
+            let frame = poll_fn(|cx| Pin::new(&mut open).poll_frame(cx)).await.unwrap().unwrap();
+            let sent = (!is_sent).then_some(frame);
+            drop(open);
+            assert_eq!(meter.held(), counted);
+            drop(sent);
+        }
     }
 }

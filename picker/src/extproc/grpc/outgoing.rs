@@ -5,14 +5,17 @@ use std::task::{Context, Poll};
 
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::Stream;
-use http::{HeaderMap, StatusCode};
+use http::HeaderMap;
 use http_body::{Body, Frame};
+use picker_core::RefusalKind;
 use picker_proto::ProcessingResponse;
 use picker_proto::piece::Streamed;
 use picker_proto::processing_response::Response;
 use picker_serve::memory::{Held, OpenStream};
 use prost::Message;
 use tonic::Status;
+
+use crate::extproc::immediate_reply::details;
 
 /// Pieces of a body of at least so many bytes are sent as they are; shorter ones are cheaper to copy than to send by
 /// themselves.
@@ -62,7 +65,7 @@ impl<S> Outgoing<S> {
             self.piece = Some(streamed.body.clone());
             return;
         }
-        if is_refusal(answer) {
+        if is_overloaded(answer) {
             self.stream.meter().refused();
         }
         let length = answer.encoded_len();
@@ -103,13 +106,10 @@ impl<S> Drop for Outgoing<S> {
     }
 }
 
-/// Whether a request is refused since there is no room, or nobody, for it.
-fn is_refusal(answer: &ProcessingResponse) -> bool {
+/// Whether a request is refused since there is no room for it.
+fn is_overloaded(answer: &ProcessingResponse) -> bool {
     let Some(Response::ImmediateResponse(refusal)) = &answer.response else { return false };
-    refusal
-        .status
-        .as_ref()
-        .is_some_and(|status| status.code == u32::from(StatusCode::SERVICE_UNAVAILABLE.as_u16()))
+    refusal.details == details(RefusalKind::Overloaded)
 }
 
 /// Bytes that are counted until they were sent.
