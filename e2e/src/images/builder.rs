@@ -19,8 +19,8 @@ ENV HOME=/root CARGO_HOME=/cargo RUSTUP_HOME=/rustup CARGO_NET_OFFLINE=true
 ENV CARGO_BUILD_TARGET=x86_64-unknown-linux-gnu RUSTFLAGS="-C target-feature=+crt-static"
 "#;
 
-/// What cargo reads in the builder, beside the checkout's own settings: what a request passes through is optimised a
-/// little, all else not at all. As much as for a release would take three times as long, the first time and after every
+/// What cargo reads in the builder, beside the checkout's own settings: our programs, and what a request passes through,
+/// are optimised a little, all else not at all. As much as for a release takes far longer, the first time and after every
 /// change.
 pub const CARGO_CONFIG: &str = r#"[profile.release]
 opt-level = 0
@@ -35,6 +35,7 @@ http.opt-level = 1
 hyper.opt-level = 1
 hyper-util.opt-level = 1
 memchr.opt-level = 1
+operator.opt-level = 1
 picker.opt-level = 1
 picker-core.opt-level = 1
 picker-proto.opt-level = 1
