@@ -14,6 +14,8 @@ pub mod rbac;
 pub mod service;
 pub mod service_account;
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 pub use input::{Defaults, EXT_PROC_PORT, HEALTH_PORT, Input, METRICS_PORT, owner};

@@ -1,34 +1,16 @@
 use crds::{Autoscaling, Metrics, PickerSpec, PoolGroup, Tls, TlsMode};
 use serde_json::{Value, json};
 
+use super::testing::{built, defaults};
 use super::*;
 use crate::names;
-
-fn defaults() -> Defaults {
-    Defaults {
-        image: "waypost-picker:1.2.3".to_owned(),
-        version: "1.2.3".to_owned(),
-        allow_unsafe_pod_templates: false,
-        limits: Limits::default(),
-    }
-}
 
 /// All objects of a picker, written as YAML.
 fn yaml(pool: &str, group: PoolGroup, picker: &PickerSpec) -> String {
     let mut defaults = defaults();
     defaults.limits.image_prefixes = vec!["example.com/".to_owned()];
     let name = names::picker(group, pool);
-    let input = Input {
-        strategy: "chat",
-        uid: "0b5c1f6e-0000-4000-8000-000000000001",
-        namespace: "llm",
-        pool,
-        group,
-        name: &name,
-        picker,
-        defaults: &defaults,
-    };
-    let objects = objects(&input).unwrap();
+    let objects = built(pool, group, &name, picker, &defaults).unwrap();
     objects.iter().map(|o| format!("---\n{}", serde_saphyr::to_string(&o.content).unwrap())).collect()
 }
 
@@ -186,17 +168,7 @@ fn refused(image: Option<&str>, auth: bool, defaults: &Defaults) -> Option<Strin
 
 /// What is said against pickers.
 fn said(picker: &PickerSpec, defaults: &Defaults) -> Option<String> {
-    let input = Input {
-        strategy: "chat",
-        uid: "u",
-        namespace: "llm",
-        pool: "qwen",
-        group: PoolGroup::V1,
-        name: "qwen-picker",
-        picker,
-        defaults,
-    };
-    objects(&input).err().map(|error| error.to_string())
+    built("qwen", PoolGroup::V1, "qwen-picker", picker, defaults).err().map(|error| error.to_string())
 }
 
 #[test]

@@ -2,29 +2,14 @@ use crds::{PickerSpec, PoolGroup};
 use rstest::rstest;
 
 use super::*;
-use crate::build::{Defaults, Limits, objects};
+use crate::build::testing;
 
 /// The objects of pickers with this `spec.picker.networkPolicy`, and what the strategy asks for besides it.
 fn built(policy: Value, mut picker: Value) -> Result<Vec<Object>, String> {
     picker["networkPolicy"] = policy;
     let picker: PickerSpec = serde_json::from_value(picker).unwrap();
-    let defaults = Defaults {
-        image: "waypost-picker:1.2.3".to_owned(),
-        version: "1.2.3".to_owned(),
-        allow_unsafe_pod_templates: false,
-        limits: Limits::default(),
-    };
-    let input = Input {
-        strategy: "chat",
-        uid: "0b5c1f6e-0000-4000-8000-000000000001",
-        namespace: "llm",
-        pool: "qwen",
-        group: PoolGroup::V1,
-        name: "qwen-picker",
-        picker: &picker,
-        defaults: &defaults,
-    };
-    objects(&input).map_err(|error| error.to_string())
+    testing::built("qwen", PoolGroup::V1, "qwen-picker", &picker, &testing::defaults())
+        .map_err(|error| error.to_string())
 }
 
 fn find(objects: &[Object], kind: Kind) -> Option<&Object> {

@@ -3,28 +3,13 @@ use rstest::rstest;
 use serde_json::json;
 
 use super::*;
-use crate::build::{Defaults, Input, objects};
+use crate::build::testing;
 use crate::drift::{find, seal};
 
 fn built(picker: Value) -> Vec<crate::kinds::Object> {
     let picker: PickerSpec = serde_json::from_value(picker).unwrap();
-    let defaults = Defaults {
-        image: "waypost/picker:0.1.0".to_owned(),
-        version: "0.1.0".to_owned(),
-        allow_unsafe_pod_templates: false,
-        limits: Default::default(),
-    };
-    let input = Input {
-        strategy: "chat",
-        uid: "0b5c1f6e-0000-4000-8000-000000000001",
-        namespace: "llm",
-        pool: "qwen",
-        group: PoolGroup::V1,
-        name: "qwen-picker",
-        picker: &picker,
-        defaults: &defaults,
-    };
-    let mut objects = objects(&input).unwrap();
+    let built = testing::built("qwen", PoolGroup::V1, "qwen-picker", &picker, &testing::defaults());
+    let mut objects = built.unwrap();
     objects.iter_mut().for_each(|object| seal(&mut object.content));
     objects
 }
