@@ -32,20 +32,21 @@ pub async fn programs(cache: &Path, progress: &Progress) -> Result<PathBuf> {
     }
     let half = folder.with_added_extension("partial");
     std::fs::create_dir_all(&half).with_context(|| format!("making {}", half.display()))?;
-    let build = go()?
-        .current_dir(paths::checkout().join("e2e/kube"))
-        // Less collecting of garbage, and no debug information, which would not be linked anyway.
-        .env("GOGC", "400")
-        .args(["build", "-buildvcs=false", "-trimpath", "-gcflags=all=-dwarf=false", "-ldflags"])
-        .arg(format!("-s -w -X k8s.io/component-base/version.gitVersion={KUBERNETES}"))
-        .arg("-o")
-        .arg(&half)
-        .args(PACKAGES);
+    let version = format!("-X k8s.io/component-base/version.gitVersion={KUBERNETES}");
+    let build =
+        build(&version)?.current_dir(paths::checkout().join("e2e/kube")).arg("-o").arg(&half).args(PACKAGES);
     let label = format!("building Kubernetes {KUBERNETES}, CoreDNS and Helm (some minutes, once)");
     progress.step(label, build.done()).await?;
     // Only a whole build gets the name that later runs trust.
     tokio::fs::rename(&half, &folder).await.with_context(|| format!("keeping {}", folder.display()))?;
     Ok(folder)
+}
+
+/// A run of `go build` for programs that are only run, with `more` flags of the linker. It collects less garbage, and makes
+/// no debug information, which would not be linked anyway.
+pub fn build(more: &str) -> Result<Run> {
+    let flags = ["build", "-buildvcs=false", "-trimpath", "-gcflags=all=-dwarf=false", "-ldflags"];
+    Ok(go()?.env("GOGC", "400").args(flags).arg(format!("-s -w {more}")))
 }
 
 /// A run of the Go command.

@@ -111,7 +111,6 @@ async fn definitions(source: &Path, folder: &Path) -> Result<()> {
 }
 
 fn build(source: &Path, program: &Path) -> Result<Run> {
-    let go = go::go()?.current_dir(source).env("GOGC", "400");
-    let go = go.args(["build", "-buildvcs=false", "-trimpath", "-ldflags", "-s -w", "-o"]);
-    Ok(go.arg(program).arg("./pilot/cmd/pilot-discovery"))
+    let build = go::build("")?.current_dir(source).arg("-o");
+    Ok(build.arg(program).arg("./pilot/cmd/pilot-discovery"))
 }
