@@ -7,8 +7,10 @@
 mod certificate;
 mod clients;
 mod files;
+mod follow;
 
 pub(crate) use certificate::provider;
 pub use certificate::{Certificate, TlsError};
 pub use clients::{ClientCa, Clients};
-pub use files::{Change, Files};
+pub use files::Files;
+pub use follow::Change;

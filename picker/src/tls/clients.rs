@@ -12,11 +12,10 @@ use rustls::pki_types::{CertificateDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, Error, RootCertStore, SignatureScheme};
-use tokio::time::MissedTickBehavior;
 
 use super::certificate::{TlsError, provider};
-use super::files::told;
-use crate::regular_file;
+use super::files::{read, told};
+use super::follow::{Change, follow};
 
 /// The verifier of clients' certificates, replaceable while connections come in. Clients are not told which authorities
 /// there are.
@@ -67,35 +66,20 @@ impl ClientCa {
 
     /// Looks at the file every `period` for as long as it is polled. The small file is read on this thread.
     pub async fn watch(mut self, period: Duration) -> Infallible {
-        let mut ticks = tokio::time::interval(period);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut told = String::new();
-        loop {
-            ticks.tick().await;
-            match self.check() {
-                Ok(false) => told.clear(),
-                Ok(true) => {
-                    told.clear();
-                    tracing::info!(path = %self.path.display(), "new authorities of clients decide");
-                }
-                Err(error) => {
-                    // Once for each fault, not every second.
-                    let error = error.to_string();
-                    if error != told {
-                        tracing::warn!(
-                            error,
-                            "the new authorities of clients are refused, the old ones decide"
-                        );
-                        told = error;
-                    }
-                }
+        let path = self.path.clone();
+        let look = || match self.check() {
+            Ok(false) => Change::None,
+            Ok(true) => Change::Replaced,
+            Err(error) => Change::Refused(error),
+        };
+        let tell = |outcome: Result<(), &str>| match outcome {
+            Ok(()) => tracing::info!(path = %path.display(), "new authorities of clients decide"),
+            Err(error) => {
+                tracing::warn!(error, "the new authorities of clients are refused, the old ones decide");
             }
-        }
+        };
+        follow(period, look, tell).await
     }
-}
-
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
-    regular_file::read(path).map_err(|source| TlsError::Read { path: path.display().to_string(), source })
 }
 
 fn verifier(path: &Path, bytes: &[u8]) -> Result<Current, TlsError> {

@@ -8,9 +8,9 @@ use std::time::Duration;
 use rustls::pki_types::pem::{self, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
-use tokio::time::MissedTickBehavior;
 
 use super::certificate::{Certificate, TlsError, certified};
+use super::follow::{Change, follow};
 use crate::regular_file;
 
 /// A certificate and its key, read from a directory and followed there.
@@ -19,17 +19,6 @@ pub struct Files {
     dir: PathBuf,
     certificate: Arc<Certificate>,
     seen: Pair,
-}
-
-/// The outcome of a look at the files.
-#[derive(Debug)]
-pub enum Change {
-    /// They are as they were.
-    None,
-    /// They are new, and serve from now on.
-    Replaced,
-    /// They are new and no good: the old ones go on serving.
-    Refused(TlsError),
 }
 
 /// The bytes of both files. Content is compared, not time: a Secret's mount changes a link two levels up.
@@ -76,37 +65,20 @@ impl Files {
     /// Looks at the files every `period` for as long as it is polled. The two small files are read on this
     /// thread.
     pub async fn watch(mut self, period: Duration) -> Infallible {
-        let mut ticks = tokio::time::interval(period);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut told = String::new();
-        loop {
-            ticks.tick().await;
-            match self.check() {
-                Change::None => told.clear(),
-                Change::Replaced => {
-                    told.clear();
-                    tracing::info!(dir = %self.dir.display(), "a new certificate serves");
-                }
-                Change::Refused(error) => {
-                    // Once for each fault, not every few seconds.
-                    let error = error.to_string();
-                    if error != told {
-                        tracing::warn!(dir = %self.dir.display(), error, "the new certificate is refused, the old one serves");
-                        told = error;
-                    }
-                }
+        let dir = self.dir.clone();
+        let tell = |outcome: Result<(), &str>| match outcome {
+            Ok(()) => tracing::info!(dir = %dir.display(), "a new certificate serves"),
+            Err(error) => {
+                tracing::warn!(dir = %dir.display(), error, "the new certificate is refused, the old one serves");
             }
-        }
+        };
+        follow(period, || self.check(), tell).await
     }
 }
 
 impl Pair {
     fn read(dir: &Path) -> Result<Self, TlsError> {
-        let read = |path: PathBuf| {
-            regular_file::read(&path)
-                .map_err(|source| TlsError::Read { path: path.display().to_string(), source })
-        };
-        Ok(Self { chain: read(chain_path(dir))?, key: read(key_path(dir))? })
+        Ok(Self { chain: read(&chain_path(dir))?, key: read(&key_path(dir))? })
     }
 
     fn certified(&self, dir: &Path) -> Result<CertifiedKey, TlsError> {
@@ -120,6 +92,11 @@ impl Pair {
         let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(fault("private key", key_path(dir)))?;
         certified(chain, key)
     }
+}
+
+/// The content of the file at `path`.
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    regular_file::read(path).map_err(|source| TlsError::Read { path: path.display().to_string(), source })
 }
 
 /// The error without the line of the file that the reader stopped at: it may be one of a private key.
