@@ -98,7 +98,7 @@ pub async fn run(
                 tell(&stored, &object);
                 let known = stored.borrow();
                 let pickers = known.pickers.iter().flatten().map(|(pod, _)| pod.as_str());
-                metrics.scraping.replicas.set(replicas.note(pickers, asked(&object)).into());
+                metrics.scraping.replicas.set(replicas.note(pickers, || asked(&object)).into());
             }
             Event::InitDone if seen => {}
             Event::InitDone | Event::Delete(_) => {

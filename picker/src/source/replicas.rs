@@ -21,14 +21,14 @@ impl Replicas {
 
     /// The status has entries of `pickers`, and the strategy asks for `asked` replicas, which counts until this one has an
     /// entry. Returns how many there are.
-    pub fn note<'a>(&self, pickers: impl Iterator<Item = &'a str>, asked: u32) -> u32 {
+    pub fn note<'a>(&self, pickers: impl Iterator<Item = &'a str>, asked: impl FnOnce() -> u32) -> u32 {
         let count = self.pod.as_deref().map_or(1, |pod| count(pod, pickers, asked));
         self.count.send_if_modified(|old| std::mem::replace(old, count) != count);
         count
     }
 }
 
-fn count<'a>(pod: &str, pickers: impl Iterator<Item = &'a str>, asked: u32) -> u32 {
+fn count<'a>(pod: &str, pickers: impl Iterator<Item = &'a str>, asked: impl FnOnce() -> u32) -> u32 {
     let (mut others, mut known) = (0, false);
     for picker in pickers {
         if picker == pod {
@@ -38,7 +38,7 @@ fn count<'a>(pod: &str, pickers: impl Iterator<Item = &'a str>, asked: u32) -> u
         }
     }
     let count = others + 1;
-    if known { count } else { count.max(asked) }
+    if known { count } else { count.max(asked()) }
 }
 
 /// The name of the Deployment of `pod`: without the hash of its template and its own random end, which have no hyphen. Of
@@ -55,7 +55,7 @@ mod tests {
 
     #[test]
     fn replicas_are_those_of_the_same_deployment() {
-        let of = |pickers: &[&str]| count(POD, pickers.iter().copied(), 1);
+        let of = |pickers: &[&str]| count(POD, pickers.iter().copied(), || 1);
         assert_eq!(of(&[POD]), 1);
         assert_eq!(of(&[POD, "qwen3-32b-picker-7d9f8b6c4-b7b8c"]), 2);
         // One of another template, while a rollout is under way.
@@ -66,13 +66,13 @@ mod tests {
         assert_eq!(of(&[&others[..], &[POD]].concat()), 1);
         // Whoever reports without being a pod of a Deployment, as one that is started by hand, is no replica.
         assert_eq!(of(&[POD, "laptop", "qwen3-32b-picker", "picker-0"]), 1);
-        assert_eq!(count("laptop", ["laptop", "desktop", POD].into_iter(), 2), 1);
+        assert_eq!(count("laptop", ["laptop", "desktop", POD].into_iter(), || 2), 1);
     }
 
     #[test]
     fn until_this_one_has_an_entry_there_are_as_many_as_asked_for() {
         let other = "qwen3-32b-picker-7d9f8b6c4-b7b8c";
-        let of = |pickers: &[&str], asked| count(POD, pickers.iter().copied(), asked);
+        let of = |pickers: &[&str], asked| count(POD, pickers.iter().copied(), || asked);
         assert_eq!([of(&[], 1), of(&[], 3), of(&[other], 1), of(&[other], 3)], [1, 3, 2, 3]);
         assert_eq!([of(&[POD], 3), of(&[POD, other], 3)], [1, 2]);
     }
@@ -83,7 +83,7 @@ mod tests {
         // The name of the ReplicaSet is cut to 58 characters, and five follow.
         let pod = |end: &str| format!("{}{end}", &format!("{long}-7d9f8b6c4-")[..58]);
         let (a, b) = (pod("x2x5z"), pod("b7b8c"));
-        assert_eq!(count(&a, [a.as_str(), b.as_str(), POD].into_iter(), 1), 2);
+        assert_eq!(count(&a, [a.as_str(), b.as_str(), POD].into_iter(), || 1), 2);
     }
 
     #[test]
@@ -93,12 +93,12 @@ mod tests {
         let replicas = Replicas::new(Some(POD.to_owned()), told.clone());
         let mut seen = Vec::new();
         for (pickers, asked) in [(&[][..], 1), (&[], 2), (&[POD, "qwen3-32b-picker-a-b"], 2), (&[POD], 2)] {
-            let count = replicas.note(pickers.iter().copied(), asked);
+            let count = replicas.note(pickers.iter().copied(), || asked);
             seen.push((count, follow.has_changed().unwrap(), *follow.borrow_and_update()));
         }
         assert_eq!(seen, [(1, false, 1), (2, true, 2), (2, false, 2), (1, true, 1)]);
         // Outside of a pod nobody shares.
-        assert_eq!(Replicas::new(None, told).note(["laptop"].into_iter(), 3), 1);
+        assert_eq!(Replicas::new(None, told).note(["laptop"].into_iter(), || 3), 1);
         assert!(!follow.has_changed().unwrap());
     }
 }
