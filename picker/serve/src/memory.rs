@@ -33,7 +33,7 @@ pub trait Budget: Debug + Send + Sync {
 #[derive(Clone, Debug)]
 pub struct Meter(Arc<Counters>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Counters {
     /// Bytes that streams hold.
     held: AtomicUsize,
@@ -66,21 +66,7 @@ struct Counters {
 impl Default for Meter {
     /// Without a limit.
     fn default() -> Self {
-        Self(Arc::new(Counters {
-            held: AtomicUsize::new(0),
-            limit: AtomicUsize::new(usize::MAX),
-            open: AtomicUsize::new(0),
-            stuck: AtomicUsize::new(0),
-            unstuck: AtomicUsize::new(0),
-            worked: AtomicUsize::new(0),
-            void: AtomicUsize::new(0),
-            refused: AtomicUsize::new(0),
-            read: AtomicUsize::new(0),
-            written: AtomicUsize::new(0),
-            unwritten: AtomicUsize::new(0),
-            unsent_count: AtomicUsize::new(0),
-            unsent: Mutex::default(),
-        }))
+        Self(Arc::new(Counters { limit: AtomicUsize::new(usize::MAX), ..Counters::default() }))
     }
 }
 
@@ -93,7 +79,7 @@ impl Meter {
         }
         self.0.open.fetch_add(1, Relaxed);
         self.0.held.fetch_add(STREAM, Relaxed);
-        Some(OpenStream { meter: self.clone(), stuck: false, begun: false })
+        Some(OpenStream { meter: self.clone(), stuck: false, begun: false, last: Bytes::new() })
     }
 
     /// Memory of a stream of this connection, none yet.
@@ -117,8 +103,8 @@ impl Meter {
     }
 
     /// A stream has ended, and `last` may still wait to be sent: if so, the stream is counted until it was.
-    pub fn ended(&self, last: Bytes) {
-        if !last.is_unique() {
+    fn ended(&self, last: Bytes) {
+        if !last.is_empty() && !last.is_unique() {
             self.0.held.fetch_add(STREAM, Relaxed);
             self.unsent().push(last);
             self.0.unsent_count.fetch_add(1, Relaxed);
@@ -210,6 +196,7 @@ pub struct OpenStream {
     meter: Meter,
     stuck: bool,
     begun: bool,
+    last: Bytes,
 }
 
 impl OpenStream {
@@ -221,6 +208,12 @@ impl OpenStream {
     /// Something is done for the stream.
     pub fn begin(&mut self) {
         self.begun = true;
+    }
+
+    /// `last` was handed on last, and is counted with the stream until it was sent, also after the stream has ended. Nothing
+    /// else may keep its memory then.
+    pub fn set_last(&mut self, last: Bytes) {
+        self.last = last;
     }
 
     /// An answer is handed on, and waits until the peer reads. The connection has worked.
@@ -246,6 +239,7 @@ impl OpenStream {
 impl Drop for OpenStream {
     fn drop(&mut self) {
         self.set_stuck(false);
+        self.meter.ended(std::mem::take(&mut self.last));
         let counters = &self.meter.0;
         counters.open.fetch_sub(1, Relaxed);
         counters.held.fetch_sub(STREAM, Relaxed);

@@ -45,7 +45,7 @@ impl Others {
             };
             let Ok(answer) = answer;
             stream.begin();
-            Ok(answer.map(|body| Body::new(Open { body, stream, last: Bytes::new() })))
+            Ok(answer.map(|body| Body::new(Open { body, stream })))
         })
     }
 }
@@ -54,17 +54,6 @@ impl Others {
 struct Open {
     body: Body,
     stream: OpenStream,
-    /// What was handed on last.
-    last: Bytes,
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        let last = std::mem::take(&mut self.last);
-        if !last.is_empty() {
-            self.stream.meter().ended(last);
-        }
-    }
 }
 
 impl HttpBody for Open {
@@ -83,7 +72,7 @@ impl HttpBody for Open {
             // Short, and by itself: what it is a part of would stay as long as it waits to be sent.
             frame.map_data(|data| {
                 let data = Bytes::copy_from_slice(&data);
-                this.last = data.clone();
+                this.stream.set_last(data.clone());
                 data
             })
         })
@@ -104,7 +93,7 @@ mod tests {
         for (is_sent, counted) in [(true, 0), (false, STREAM)] {
             let (meter, answer) = (Meter::default(), Full::new(Bytes::from_static(b"an answer")));
             let body = Body::new(answer.map_err(|never| match never {}));
-            let mut open = Open { body, stream: meter.open().unwrap(), last: Bytes::new() };
+            let mut open = Open { body, stream: meter.open().unwrap() };
             let frame = poll_fn(|cx| Pin::new(&mut open).poll_frame(cx)).await.unwrap().unwrap();
             let sent = (!is_sent).then_some(frame);
             drop(open);

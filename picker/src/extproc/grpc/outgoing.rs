@@ -37,28 +37,19 @@ pub(super) struct Outgoing<S> {
     /// How the stream has ended.
     ended: Option<Status>,
     told: bool,
+    /// Dropped after the buffers: they share the memory of what was handed on last.
     stream: OpenStream,
-    /// What was handed on last, if it is not counted.
-    last: Bytes,
 }
 
 impl<S> Outgoing<S> {
     /// Those of `answers`, on `stream`.
     pub(super) fn new(answers: S, stream: OpenStream) -> Self {
-        Self {
-            answers,
-            buffer: BytesMut::new(),
-            piece: None,
-            ended: None,
-            told: false,
-            stream,
-            last: Bytes::new(),
-        }
+        Self { answers, buffer: BytesMut::new(), piece: None, ended: None, told: false, stream }
     }
 
     fn encode(&mut self, answer: &ProcessingResponse) {
         // So that its memory can be used again.
-        self.last = Bytes::new();
+        self.stream.set_last(Bytes::new());
         if let Some(streamed) = Streamed::of(answer).filter(|streamed| streamed.body.len() >= LONG) {
             self.head(streamed.encoded_len());
             streamed.encode_before(&mut self.buffer);
@@ -84,25 +75,14 @@ impl<S> Outgoing<S> {
     fn take(&mut self) -> Option<Bytes> {
         let data =
             if self.buffer.is_empty() { self.piece.take() } else { Some(self.buffer.split().freeze()) }?;
-        self.last = Bytes::new();
+        self.stream.set_last(Bytes::new());
         if data.len() < COUNTED {
-            self.last = data.clone();
+            self.stream.set_last(data.clone());
             return Some(data);
         }
         let mut held = self.stream.meter().hold();
         held.keep(data.len());
         Some(Bytes::from_owner(Sending { data, _held: held }))
-    }
-}
-
-impl<S> Drop for Outgoing<S> {
-    fn drop(&mut self) {
-        let last = std::mem::take(&mut self.last);
-        // The memory that it shares with what would have come next.
-        self.buffer = BytesMut::new();
-        if !last.is_empty() {
-            self.stream.meter().ended(last);
-        }
     }
 }
 
