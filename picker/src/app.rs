@@ -1,6 +1,6 @@
 //! The process: its tasks, and the order in which they begin and end.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use picker_core::Hot;
 use picker_serve::Server;
 use picker_serve::memory::Meter;
 use rustls::server::danger::ClientCertVerifier;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +41,10 @@ use crate::tls;
 use crate::watch::Wanted;
 use crate::watch::objectives::SharedPriorities;
 use crate::{admin, health, upkeep, view};
+
+/// So many connections may wait to be accepted: the most that Linux allows by default. Beyond that it drops a
+/// connection's first packet, which its client sends again after a second.
+const BACKLOG: u32 = 4096;
 
 /// The time between two looks at certificate files.
 const CERTIFICATES: Duration = Duration::from_secs(1);
@@ -237,10 +241,14 @@ fn certificate(args: &ServeArgs, tasks: &mut Tasks) -> Result<Option<tokio_rustl
 
 /// Listens on `port` of all addresses, IPv6 and IPv4, or IPv4 alone where there is no IPv6.
 async fn listen(port: u16) -> Result<TcpListener> {
-    match TcpListener::bind((Ipv6Addr::UNSPECIFIED, port)).await {
-        Ok(listener) => Ok(listener),
-        Err(_) => TcpListener::bind((Ipv4Addr::UNSPECIFIED, port))
-            .await
-            .with_context(|| format!("cannot listen on port {port}")),
-    }
+    let listen = |socket: TcpSocket, address: IpAddr| {
+        // What the socket of a process that has just ended leaves behind is in nobody's way.
+        socket.set_reuseaddr(true)?;
+        socket.bind((address, port).into())?;
+        socket.listen(BACKLOG)
+    };
+    TcpSocket::new_v6()
+        .and_then(|socket| listen(socket, Ipv6Addr::UNSPECIFIED.into()))
+        .or_else(|_| listen(TcpSocket::new_v4()?, Ipv4Addr::UNSPECIFIED.into()))
+        .with_context(|| format!("cannot listen on port {port}"))
 }

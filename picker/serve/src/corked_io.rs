@@ -14,12 +14,15 @@ use tokio_util::io::poll_read_buf;
 
 use crate::connection_task::Transport;
 use crate::io_buffer::{IoBuffer, SIZE};
-use crate::memory::Meter;
+use crate::memory::{Meter, REFUSED};
 
 /// How many bytes are read before the streams of the connection are polled. `h2` reads as long as something comes, and a
 /// gateway that sends the answers of thousands of model servers can send faster than streams are polled: what lies unread
 /// takes memory, and too much of it ends the connection.
 const READ_PER_ROUND: usize = 64 << 10;
+
+/// How many bytes are read at a time once a stream was refused: some dozens are opened in so many.
+const READ_OF_REFUSED: usize = 1 << 10;
 
 /// The end that the connection reads and writes. What is written goes out when the [`Flusher`] is told to, or when the
 /// buffer is full.
@@ -77,13 +80,16 @@ impl<I: AsyncRead + AsyncWrite + Unpin> State<I> {
             };
             self.meter.count_read(n);
         }
-        if self.readable == 0 {
+        let refusals = self.meter.refusals();
+        if self.readable == 0 || refusals >= REFUSED {
             // There is more, in the next round.
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
         let left = self.incoming.left();
-        let n = left.len().min(buf.remaining()).min(self.readable);
+        // Of streams that will be refused no more are begun than that.
+        let most = if refusals == 0 { self.readable } else { self.readable.min(READ_OF_REFUSED) };
+        let n = left.len().min(buf.remaining()).min(most);
         buf.put_slice(&left[..n]);
         self.readable -= n;
         self.incoming.take(n);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::time::{Duration, Instant};
 
 use crate::io_buffer;
-use crate::memory::{Budget, Meter};
+use crate::memory::{Budget, Meter, REFUSED};
 use crate::peer_limits::ConnectionPermit;
 
 /// About the memory of a connection without streams, in bytes.
@@ -28,14 +28,18 @@ const STUCK: usize = 600 << 10;
 /// What lies in buffers takes so many times its bytes, with the buffers and what holds them.
 const LYING: usize = 2;
 
+/// About what the answer to a stream that is gone takes in buffers, its headers and trailers alone.
+const ANSWER: usize = 1 << 10;
+
 /// The time between two looks at whether a peer reads.
 pub(crate) const PATROL: Duration = Duration::from_secs(10);
 
-/// A connection on which something waits for its peer ends after so many looks at which nothing of it was read.
+/// A connection on which something waits for its peer ends after so many looks at which nothing at all was read.
 const STRIKES: u32 = 3;
 
-/// A connection of which so many streams were refused in one turn has to wait for its next one.
-const REFUSED: usize = 64;
+/// A connection whose peer reads, pings at least, but takes nothing of any answer that waits, ends after so many looks.
+/// Longer than a gateway's slowest client pauses.
+const STUCK_STRIKES: u32 = 12;
 
 /// The reason why a connection has to end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,9 +61,27 @@ pub(crate) struct Ledger {
     reserved: usize,
     /// How much was read when no stream waited for the peer.
     read: usize,
-    /// Looks at which nothing had moved, and the progress then.
-    strikes: u32,
-    progress: usize,
+    /// How many streams were gone when all was written.
+    gone: usize,
+    /// Looks at which nothing had moved.
+    unread: Strikes,
+    stuck: Strikes,
+}
+
+/// The number of looks at which a figure was as before.
+#[derive(Debug, Default)]
+struct Strikes {
+    count: u32,
+    figure: usize,
+}
+
+impl Strikes {
+    /// Looks at the `figure` of what waits or doesn't.
+    fn look(&mut self, waits: bool, figure: usize) -> u32 {
+        self.count = if waits && figure == self.figure { self.count + 1 } else { 0 };
+        self.figure = figure;
+        self.count
+    }
 }
 
 impl Ledger {
@@ -72,7 +94,8 @@ impl Ledger {
         permit: ConnectionPermit,
         budget: Option<Arc<dyn Budget>>,
     ) -> Result<Self, Excess> {
-        let mut ledger = Self { meter, permit, budget, reserved: 0, read: 0, strikes: 0, progress: 0 };
+        let (unread, stuck) = Default::default();
+        let mut ledger = Self { meter, permit, budget, reserved: 0, read: 0, gone: 0, unread, stuck };
         if !ledger.reserve(STEP) {
             return Err(Excess::Memory);
         }
@@ -121,7 +144,7 @@ impl Ledger {
     /// Whether so many of its streams were refused for lack of memory, since it was last asked, that others go first:
     /// a peer that tries again and again would take all the time there is.
     pub(crate) fn has_to_wait(&self) -> bool {
-        self.meter.take_refused() >= REFUSED
+        self.meter.take_refusals() >= REFUSED
     }
 
     /// Looks whether the peer reads what waits for it; to be called every [`PATROL`].
@@ -129,16 +152,23 @@ impl Ledger {
     /// # Errors
     /// When it has not for too long.
     pub(crate) fn patrol(&mut self) -> Result<(), Excess> {
-        let progress = self.meter.progress();
-        self.strikes = if self.meter.waits() && progress == self.progress { self.strikes + 1 } else { 0 };
-        self.progress = progress;
-        if self.strikes >= STRIKES { Err(Excess::Unread) } else { Ok(()) }
+        let unstuck = self.meter.unstuck();
+        let progress = unstuck.wrapping_add(self.meter.written());
+        let unread = self.unread.look(self.meter.waits(), progress);
+        let stuck = self.stuck.look(self.meter.stuck_streams() > 0, unstuck);
+        if unread >= STRIKES || stuck >= STUCK_STRIKES { Err(Excess::Unread) } else { Ok(()) }
     }
 
     /// The bytes that lie in buffers because the peer doesn't read. What came since everything was read is the most
     /// that there can be.
     fn waiting(&mut self) -> usize {
-        let unwritten = if self.meter.unwritten() > 0 { io_buffer::SIZE } else { 0 };
+        let gone = self.meter.gone();
+        let unwritten = if self.meter.unwritten() > 0 {
+            io_buffer::SIZE + ANSWER * gone.wrapping_sub(self.gone)
+        } else {
+            self.gone = gone;
+            0
+        };
         let (read, stuck) = (self.meter.read(), self.meter.stuck_streams());
         if stuck == 0 {
             self.read = read;

@@ -14,6 +14,9 @@ use bytes::Bytes;
 /// About the memory of a stream of which nothing has come but its headers, in bytes, with all that is kept for it.
 pub const STREAM: usize = 4 << 10;
 
+/// A connection of which so many streams were refused in one turn has to wait for its next one.
+pub(crate) const REFUSED: usize = 64;
+
 /// A budget of bytes.
 pub trait Budget: Debug + Send + Sync {
     /// Takes so many bytes, or none and returns false when there are not enough.
@@ -45,6 +48,8 @@ struct Counters {
     stuck: AtomicUsize,
     /// How often such a wait has ended.
     unstuck: AtomicUsize,
+    /// Streams that have ended or were refused, wrapping around.
+    gone: AtomicUsize,
     /// Streams that did what they were opened for.
     worked: AtomicUsize,
     /// Streams that were gone before anything was done for them.
@@ -59,6 +64,8 @@ struct Counters {
     unwritten: AtomicUsize,
     /// How many there are of `unsent`.
     unsent_count: AtomicUsize,
+    /// How much was written when it was last looked which of `unsent` were sent.
+    looked_at: AtomicUsize,
     /// The last frames of streams that have ended, which the connection has not sent yet.
     unsent: Mutex<Vec<Bytes>>,
 }
@@ -75,6 +82,7 @@ impl Meter {
     pub fn open(&self) -> Option<OpenStream> {
         if !self.has_room() {
             self.refused();
+            self.0.gone.fetch_add(1, Relaxed);
             return None;
         }
         self.0.open.fetch_add(1, Relaxed);
@@ -92,9 +100,14 @@ impl Meter {
         self.0.refused.fetch_add(1, Relaxed);
     }
 
-    /// Streams that were refused so, since it was last asked.
-    pub(crate) fn take_refused(&self) -> usize {
-        if self.0.refused.load(Relaxed) == 0 { 0 } else { self.0.refused.swap(0, Relaxed) }
+    /// Streams that were refused so, since it was last taken.
+    pub(crate) fn refusals(&self) -> usize {
+        self.0.refused.load(Relaxed)
+    }
+
+    /// The same, which begins anew.
+    pub(crate) fn take_refusals(&self) -> usize {
+        if self.refusals() == 0 { 0 } else { self.0.refused.swap(0, Relaxed) }
     }
 
     /// A stream did what it was opened for.
@@ -104,6 +117,7 @@ impl Meter {
 
     /// A stream has ended, and `last` may still wait to be sent: if so, the stream is counted until it was.
     fn ended(&self, last: Bytes) {
+        self.0.gone.fetch_add(1, Relaxed);
         if !last.is_empty() && !last.is_unique() {
             self.0.held.fetch_add(STREAM, Relaxed);
             self.unsent().push(last);
@@ -115,9 +129,14 @@ impl Meter {
         self.0.unsent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks which last frames were sent.
+    /// Looks which last frames were sent, if anything was written since it looked.
     pub(crate) fn look_at_unsent(&self) {
         if self.0.unsent_count.load(Relaxed) == 0 {
+            return;
+        }
+        // While a peer reads nothing they only become more.
+        let written = self.written();
+        if self.0.looked_at.swap(written, Relaxed) == written && self.unwritten() > 0 {
             return;
         }
         let mut unsent = self.unsent();
@@ -179,9 +198,19 @@ impl Meter {
         self.stuck_streams() > 0 || self.unwritten() > 0 || self.0.unsent_count.load(Relaxed) > 0
     }
 
-    /// A figure that changes when the peer reads something of what waits for it.
-    pub(crate) fn progress(&self) -> usize {
-        self.0.unstuck.load(Relaxed).wrapping_add(self.0.written.load(Relaxed))
+    /// How often a stream whose answer waited could go on, wrapping around.
+    pub(crate) fn unstuck(&self) -> usize {
+        self.0.unstuck.load(Relaxed)
+    }
+
+    /// Bytes that were written to the peer, wrapping around.
+    pub(crate) fn written(&self) -> usize {
+        self.0.written.load(Relaxed)
+    }
+
+    /// Streams that have ended or were refused, wrapping around. Each may have an answer in the buffers of the connection.
+    pub(crate) fn gone(&self) -> usize {
+        self.0.gone.load(Relaxed)
     }
 
     /// Streams that were gone before anything was done for them, since it was last asked.
@@ -258,12 +287,13 @@ pub struct Held {
 
 impl Held {
     /// The stream holds so many bytes from now on. False, and nothing changes, when that is more than before and the
-    /// connection holds as much as it may.
+    /// connection holds as much as it may: the stream is refused then.
     #[must_use]
     pub fn set(&mut self, bytes: usize) -> bool {
         let held = &self.meter.0.held;
         if bytes > self.bytes {
             if !self.meter.has_room() {
+                self.meter.refused();
                 return false;
             }
             held.fetch_add(bytes - self.bytes, Relaxed);
@@ -343,9 +373,8 @@ mod tests {
         begun.set_stuck(true);
         begun.set_stuck(true);
         assert_eq!(meter.stuck_streams(), 1);
-        let before = meter.progress();
         drop((void, begun));
-        assert_eq!((meter.stuck_streams(), meter.progress() - before), (0, 1));
+        assert_eq!((meter.stuck_streams(), meter.unstuck(), meter.gone()), (0, 1, 2));
         assert_eq!((meter.take_void(), meter.take_void()), (1, 0));
     }
 }

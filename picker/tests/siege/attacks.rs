@@ -58,15 +58,17 @@ impl Attack {
                 streams(grpc, 0, 300, vec![join(std::iter::once(headers).chain(pieces))]).await;
             }
             Self::LongSubsets => {
-                let short =
-                    Value { kind: Some(Kind::ListValue(ListValue { values: vec![string("::"); 160_000] })) };
-                let subsets = [short, string("10.0.0.1,".repeat(110_000))].map(|subset| {
+                // As much as is taken of either kind, and more than is.
+                let values = vec![string("::"); 16_000];
+                let list = Value { kind: Some(Kind::ListValue(ListValue { values })) };
+                let text = |endpoints| string("10.0.0.1,".repeat(endpoints));
+                let subsets = [list, text(28_000), text(110_000)].map(|subset| {
                     let subset = fields([("x-gateway-destination-endpoint-subset", subset)]);
                     let filter_metadata = [("envoy.lb.subset_hint".to_owned(), subset)].into();
                     let metadata_context = Some(Metadata { filter_metadata });
                     framed(&ProcessingRequest { metadata_context, ..request(&[], false) }, 0)
                 });
-                streams(grpc, OPEN, 40, subsets.to_vec()).await;
+                streams(grpc, OPEN, 120, subsets.to_vec()).await;
             }
             Self::IdleStreams => streams(grpc, OPEN, 20_000, vec![Bytes::new()]).await,
             Self::HeadersWithoutBody => {

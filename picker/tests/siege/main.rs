@@ -36,7 +36,7 @@ const LEAST: Duration = Duration::from_millis(30);
 #[case::bodies_that_are_announced(Attack::AnnouncedBodies)]
 #[case::messages_without_their_last_byte(Attack::UnfinishedMessages)]
 #[case::answers_that_are_not_read(Attack::UnreadAnswers)]
-#[case::subsets_of_a_megabyte(Attack::LongSubsets)]
+#[case::long_subsets(Attack::LongSubsets)]
 #[case::streams_without_a_message(Attack::IdleStreams)]
 #[case::headers_without_a_body(Attack::HeadersWithoutBody)]
 #[case::informational_answers_without_end(Attack::InformationalAnswers)]

@@ -154,6 +154,43 @@ fn a_peer_that_never_reads_is_not_waited_for() {
     assert_eq!(looks(&mut ledger, 5), [Ok(()); 5]);
 }
 
+#[test]
+fn a_peer_that_reads_pings_alone_is_not_waited_for_much_longer() {
+    let all = Fixture::new();
+    let (meter, mut ledger) = all.connection(1).unwrap();
+    let mut stream = meter.open().unwrap();
+    stream.set_stuck(true);
+    assert_eq!(ledger.patrol(), Ok(()));
+    let mut look = || {
+        meter.count_written(17, 0);
+        ledger.patrol()
+    };
+    for _ in 2..STUCK_STRIKES {
+        assert_eq!(look(), Ok(()));
+    }
+    assert_eq!(look(), Err(Excess::Unread));
+}
+
+#[test]
+fn answers_without_a_body_are_counted_while_nothing_is_read() {
+    let all = Fixture::new();
+    let (meter, mut ledger) = all.connection(1).unwrap();
+    let mut answered = |streams, unwritten| {
+        meter.count_written(0, unwritten);
+        (0..streams).for_each(|_| meter.open().unwrap().begin());
+        let settled = ledger.settle();
+        ledger.begin();
+        (settled, BUDGET - all.budget.left())
+    };
+    let (settled, taken) = answered(1000, 0);
+    assert!(settled.is_ok() && taken <= SPARE, "{taken}");
+    let (settled, taken) = answered(1000, 1);
+    assert!(settled.is_ok() && taken >= LYING * 1000 * ANSWER, "{taken}");
+    let (settled, taken) = answered(1000, 0);
+    assert!(settled.is_ok() && taken <= SPARE + 3 * STEP, "{taken}");
+    assert_eq!(answered(20_000, 1).0, Err(Excess::Memory));
+}
+
 #[tokio::test(start_paused = true)]
 async fn streams_that_are_reset_at_once_are_counted_for_the_peer_and_forgiven() {
     let all = Fixture::new();

@@ -34,8 +34,9 @@ const LONG: usize = 64 << 10;
 /// to the system at once.
 const GROWTH: usize = 2;
 
-/// The most bytes of a message besides a body. What is decoded of headers and metadata may take fifty times as many.
-const BESIDES: usize = 1 << 20;
+/// The most bytes of a message besides a body: the headers of a request, and a subset of ten thousand endpoints. What is
+/// decoded of headers and metadata may take fifty times as many.
+const BESIDES: usize = 256 << 10;
 
 /// The longest that the first message may take. Gateways open a stream when they have something to say.
 const FIRST: Duration = Duration::from_secs(10);
@@ -130,15 +131,17 @@ fn length(bytes: &[u8], limit: usize) -> Result<Option<usize>, Status> {
             "a message of {length} bytes; the longest may have {limit}"
         )));
     }
+    // Without waiting for all of it.
+    if length > BESIDES && bytes.get(HEAD).is_some_and(|&key| !is_body(key)) {
+        return Err(too_much_besides(length));
+    }
     Ok(Some(length))
 }
 
 fn decoded(message: Bytes) -> Result<ProcessingRequest, Status> {
     let besides = message.len() - body_in(&message).unwrap_or_default();
     if besides > BESIDES {
-        return Err(Status::out_of_range(format!(
-            "{besides} bytes that are no body; a message may have {BESIDES}"
-        )));
+        return Err(too_much_besides(besides));
     }
     elements::check(&message, besides)?;
     // Headers are slices of their message. Of a long one they are copied, so that they don't keep what else is in it.
@@ -150,11 +153,20 @@ fn decoded(message: Bytes) -> Result<ProcessingRequest, Status> {
     decoded.map_err(|error| Status::internal(format!("no ProcessingRequest: {error}")))
 }
 
+fn too_much_besides(bytes: usize) -> Status {
+    Status::out_of_range(format!("{bytes} bytes that are no body; a message may have {BESIDES}"))
+}
+
+/// Whether a message that begins with this key begins with a body.
+fn is_body(key: u8) -> bool {
+    matches!(key, REQUEST_BODY | RESPONSE_BODY)
+}
+
 /// How many bytes of `message`, which begins with a body, are that body's. Gateways write fields in the order of their
 /// numbers, so only fields that are not there could come before it.
 fn body_in(message: &[u8]) -> Option<usize> {
     let (&key, mut rest) = message.split_first()?;
-    let length = matches!(key, REQUEST_BODY | RESPONSE_BODY).then(|| decode_varint(&mut rest).ok())??;
+    let length = is_body(key).then(|| decode_varint(&mut rest).ok())??;
     usize::try_from(length).ok().filter(|length| *length <= rest.len())
 }
 
@@ -313,7 +325,11 @@ mod tests {
         };
         let few = headers(BESIDES / 1010);
         assert_eq!(long(few.clone()), (vec![few.into()], None));
-        assert_eq!(long(headers(BESIDES / 1000)), (vec![], Some(Code::OutOfRange)));
+        let many = framed(&headers(BESIDES / 1000).into());
+        assert_eq!(wire(&many), (vec![], Some(Code::OutOfRange)));
+        // Said at its first byte.
+        assert_eq!(wire(&many[..=HEAD]), (vec![], Some(Code::OutOfRange)));
+        assert_eq!(wire(&many[..HEAD]), (vec![], Some(Code::Internal)));
         // Behind a body.
         let mut both = message(10).encode_to_vec();
         both.extend(ProcessingRequest::from(headers(BESIDES / 1000)).encode_to_vec());
