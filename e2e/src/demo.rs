@@ -9,8 +9,9 @@ mod summary;
 use anyhow::{Result, bail};
 use clap::Args;
 
-use crate::test_env::{ClusterEnv, LOCK, TestEnv};
-use crate::{Cluster, Progress, tools};
+use crate::test_env::{ClusterEnv, Installer, LOCK, TestEnv};
+use crate::tools::{self, Clients};
+use crate::{Cluster, Progress};
 
 /// The demo's namespace.
 const NAMESPACE: &str = "demo";
@@ -44,7 +45,11 @@ impl Demo {
 
 async fn in_cluster(progress: &Progress, as_is: bool, stays: bool) -> Result<()> {
     let _alone = tools::exclusive(LOCK, progress).await?;
-    let cluster_env = if as_is { ClusterEnv::attach().await? } else { ClusterEnv::up(progress).await? };
+    let cluster_env = if as_is {
+        ClusterEnv::attach().await?
+    } else {
+        ClusterEnv::up(Installer::Manifests, progress).await?
+    };
     let env = TestEnv::open(cluster_env, NAMESPACE, progress.clone()).await?;
     let outcome = async {
         let setup = setup::deploy(&env).await?;
@@ -66,7 +71,7 @@ async fn in_cluster(progress: &Progress, as_is: bool, stays: bool) -> Result<()>
     }
     println!("\n  Everything held.");
     if stays {
-        summary::usage(&env, &setup);
+        summary::usage(&env, &setup, &Clients::ready(progress).await?);
     }
     Ok(())
 }

@@ -4,6 +4,7 @@ mod base;
 mod buildah;
 mod builder;
 mod envoy;
+mod glibc;
 mod members;
 mod rootfs;
 mod sources;

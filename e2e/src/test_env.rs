@@ -15,10 +15,10 @@
 //! });
 //! ```
 
-mod chart;
 mod checks;
 mod cluster_env;
 mod diagnose;
+mod install;
 mod metrics;
 mod operator;
 mod pickers;
@@ -30,9 +30,9 @@ mod table;
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
 
-pub use chart::OPERATOR_NAMESPACE;
 pub use checks::{Checks, FIGURES, Figure};
 pub use cluster_env::{ClusterEnv, PATIENCE};
+pub use install::{Installer, OPERATOR_NAMESPACE};
 pub use metrics::Metrics;
 pub use operator::operator_user;
 pub use pickers::{Picker, Serving, restarts};

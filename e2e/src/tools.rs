@@ -38,8 +38,6 @@ pub struct Tools {
     pub kubelet: PathBuf,
     /// Makes Services answer.
     pub kube_proxy: PathBuf,
-    /// The command line client, of the cluster's version.
-    pub kubectl: PathBuf,
     /// The container runtime.
     pub containerd: PathBuf,
     /// The container runtime's own client: images are brought in with it.
@@ -50,14 +48,12 @@ pub struct Tools {
     pub buildah: PathBuf,
     /// The cluster's DNS server.
     pub coredns: PathBuf,
-    /// Installs charts.
-    pub helm: PathBuf,
     /// The proxy behind every gateway under test.
     pub envoy: PathBuf,
 }
 
 impl Tools {
-    /// Finds every program, and installs or builds what is missing. The first time takes about twelve minutes on two
+    /// Finds every program, and installs or builds what is missing. The first time takes about ten minutes on two
     /// cores, afterwards nothing.
     ///
     /// # Errors
@@ -69,7 +65,7 @@ impl Tools {
         let cache = paths::cache()?;
         let _alone = exclusive("tools.lock", progress).await?;
         apt::ready(progress).await?;
-        let built = go::programs(&cache, progress).await?;
+        let built = go::cluster(&cache, progress).await?;
         let envoy = envoy::ready(&cache, progress).await?;
         Ok(Self {
             etcd: locate::program("etcd")?,
@@ -78,15 +74,34 @@ impl Tools {
             kube_scheduler: built.join("kube-scheduler"),
             kubelet: built.join("kubelet"),
             kube_proxy: built.join("kube-proxy"),
-            kubectl: built.join("kubectl"),
             containerd: locate::program("containerd")?,
             ctr: locate::program("ctr")?,
             cni_plugins: apt::CNI_PLUGINS.into(),
             buildah: locate::program("buildah")?,
             coredns: built.join("coredns"),
-            helm: built.join("helm"),
             envoy,
         })
+    }
+}
+
+/// Where the programs are that users of a cluster have. They are built when they are first asked for.
+#[derive(Clone, Debug)]
+pub struct Clients {
+    /// The command line client, of the cluster's version.
+    pub kubectl: PathBuf,
+    /// Installs charts.
+    pub helm: PathBuf,
+}
+
+impl Clients {
+    /// Finds or builds them.
+    ///
+    /// # Errors
+    /// When they do not build; the message holds what the compiler said.
+    pub async fn ready(progress: &Progress) -> Result<Self> {
+        let _alone = exclusive("tools.lock", progress).await?;
+        let built = go::clients(&paths::cache()?, progress).await?;
+        Ok(Self { kubectl: built.join("kubectl"), helm: built.join("helm") })
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use e2e::tools::Tools;
+use e2e::tools::Clients;
 use e2e::{Progress, paths, shell};
 use serde_json::{Value, json};
 
@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 #[tokio::test]
 #[ignore = "needs helm, which `cargo xtask test` brings"]
 async fn the_kustomize_base_is_the_chart_rendered() {
-    let tools = Tools::ready(&Progress::stdout()).await.unwrap();
-    let rendered = shell::run(&tools.helm)
+    let clients = Clients::ready(&Progress::stdout()).await.unwrap();
+    let rendered = shell::run(&clients.helm)
         .args(["template", "waypost"])
         .arg(paths::checkout().join("charts/waypost"))
         .args(["--namespace", "waypost-system", "--kube-version", "1.33.0", "--set", "crds.enabled=false"])
@@ -34,11 +34,11 @@ async fn the_kustomize_base_is_the_chart_rendered() {
 #[tokio::test]
 #[ignore = "needs helm, which `cargo xtask test` brings"]
 async fn the_chart_makes_a_network_policy_for_each_namespace() {
-    let tools = Tools::ready(&Progress::stdout()).await.unwrap();
+    let clients = Clients::ready(&Progress::stdout()).await.unwrap();
     let rendered = async |values: Value| {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), json!({"networkPolicy": values}).to_string()).unwrap();
-        let helm = shell::run(&tools.helm)
+        let helm = shell::run(&clients.helm)
             .args(["template", "waypost"])
             .arg(paths::checkout().join("charts/waypost"))
             .args(["--kube-version", "1.33.0", "--set", "crds.enabled=false", "--values"])

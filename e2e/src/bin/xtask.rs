@@ -63,9 +63,10 @@ async fn main() -> ExitCode {
 
 async fn up(progress: &Progress) -> Result<()> {
     let cluster = Cluster::up(progress).await?;
+    let clients = tools::Clients::ready(progress).await?;
     println!("\nThe cluster is up. To use it:\n");
     println!("  export KUBECONFIG={}", cluster.kubeconfig().display());
-    println!("  {} get pods -A", cluster.tools().kubectl.display());
+    println!("  {} get pods -A", clients.kubectl.display());
     println!("\n`cargo xtask down` removes every trace of it.");
     Ok(())
 }
@@ -89,7 +90,7 @@ async fn images(programs: &[Program], progress: &Progress) -> Result<()> {
 fn bench(args: &[OsString]) -> Result<()> {
     let manifest = paths::checkout().join("Cargo.toml");
     let mut run = std::process::Command::new(tools::cargo::program());
-    run.args(["run", "--profile", "e2e", "--locked", "--quiet", "-p", "bench", "--manifest-path"]);
+    run.args(["run", "--profile", "e2e", "--locked", "--quiet", "--bin", "bench", "--manifest-path"]);
     Err(run.arg(manifest).arg("--").args(args).exec()).context("starting cargo")
 }
 

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use serde_json::Value;
 
 use super::phases::Phases;
 use super::setup::Setup;
 use super::strategies::{NAME, TITLES};
 use crate::load::Report;
-use crate::shell::run;
 use crate::test_env::{Table, TestEnv};
+use crate::tools::Clients;
 
 /// Prints the tables.
 pub async fn print(env: &TestEnv, setup: &Setup, phases: &Phases) -> Result<()> {
@@ -20,19 +21,38 @@ pub async fn print(env: &TestEnv, setup: &Setup, phases: &Phases) -> Result<()> 
     );
     let failed = phases.all.failures().count();
     println!("  {} requests, {failed} failed. {} restarts.\n", phases.all.total(), phases.restarts);
-    let cluster = env.cluster_env().cluster();
-    let get = ["get", "routingstrategies", "--namespace", env.namespace()];
-    let shown =
-        run(&cluster.tools().kubectl).args(get).env("KUBECONFIG", cluster.kubeconfig()).output().await?;
-    println!("  $ kubectl {}", get.join(" "));
-    shown.lines().for_each(|line| println!("  {line}"));
+    println!("  $ kubectl -n {} get routingstrategies\n\n{}", env.namespace(), strategies(env).await?);
     Ok(())
 }
 
+/// The strategies with the columns that `kubectl get` shows, which are the API server's.
+async fn strategies(env: &TestEnv) -> Result<Table> {
+    let path = format!("/apis/waypost.dev/v1alpha1/namespaces/{}/routingstrategies", env.namespace());
+    let get = http::Request::get(path)
+        .header(http::header::ACCEPT, "application/json;as=Table;v=v1;g=meta.k8s.io")
+        .body(Vec::new())?;
+    let shown: Value = env.kubectl().client().request(get).await?;
+    let columns = shown["columnDefinitions"].as_array().map_or(&[][..], Vec::as_slice);
+    // The others are for `-o wide`.
+    let is_shown = |at: &usize| columns[*at]["priority"] == 0;
+    let shown_columns: Vec<usize> = (0..columns.len()).filter(is_shown).collect();
+    let names: Vec<&str> =
+        shown_columns.iter().map(|at| columns[*at]["name"].as_str().unwrap_or_default()).collect();
+    let mut table = Table::new(&names.iter().map(|name| (*name, 60)).collect::<Vec<_>>());
+    for row in shown["rows"].as_array().into_iter().flatten() {
+        table.row(shown_columns.iter().map(|at| match &row["cells"][*at] {
+            Value::String(text) => text.clone(),
+            Value::Null => String::new(),
+            other => other.to_string(),
+        }));
+    }
+    Ok(table)
+}
+
 /// Prints how to use the cluster.
-pub fn usage(env: &TestEnv, setup: &Setup) {
+pub fn usage(env: &TestEnv, setup: &Setup, clients: &Clients) {
     let (cluster, namespace) = (env.cluster_env().cluster(), env.namespace());
-    let kubectl = cluster.tools().kubectl.display();
+    let kubectl = clients.kubectl.display();
     println!("\n  The cluster stays up. To use it:\n");
     println!("    export KUBECONFIG={}", cluster.kubeconfig().display());
     println!("    {kubectl} -n {namespace} get routingstrategy {NAME} -o yaml");

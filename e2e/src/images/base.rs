@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use super::buildah::{Build, Buildah};
 use super::rootfs::copy;
 use super::sources::Sources;
-use super::{Image, envoy};
+use super::{Image, envoy, glibc};
 use crate::shell::run;
 use crate::tools::Tools;
 use crate::{Progress, paths};
@@ -36,7 +36,12 @@ impl BaseImages {
         let pause_source = paths::checkout().join("e2e/kube/pause.c");
         let pause = Sources::default().text(DOCKERFILE).path(paths::checkout(), &pause_source)?.tag();
         let coredns = Sources::default().text(DOCKERFILE).program(&tools.coredns)?.tag();
-        let envoy = Sources::default().text(DOCKERFILE).text(envoy::LAYOUT).program(&tools.envoy)?.tag();
+        let envoy = Sources::default()
+            .text(DOCKERFILE)
+            .text(envoy::LAYOUT)
+            .text(glibc::LAYOUT)
+            .program(&tools.envoy)?
+            .tag();
         let images = Self {
             pause: Image::new(&folder, "pause", pause),
             coredns: Image::new(&folder, "coredns", coredns),

@@ -44,8 +44,25 @@ pub struct Build<'a> {
     pub dockerfile: &'a Path,
     /// `ARG`s.
     pub args: &'a [(&'a str, &'a str)],
-    /// Folders of this machine that every step sees: from, to, options.
-    pub volumes: &'a [(PathBuf, &'a str, &'a str)],
+    /// Folders of this machine that every step sees.
+    pub volumes: &'a [Volume],
+}
+
+/// A folder of this machine in a container.
+pub struct Volume {
+    /// Its place here.
+    pub from: PathBuf,
+    /// Its place there.
+    pub to: PathBuf,
+    /// Options of the mount.
+    pub options: &'static str,
+}
+
+impl Volume {
+    /// A folder that has the same place there.
+    pub fn same(folder: PathBuf, options: &'static str) -> Self {
+        Self { from: folder.clone(), to: folder, options }
+    }
 }
 
 impl Buildah {
@@ -67,9 +84,11 @@ impl Buildah {
         for (name, value) in build.args {
             bud = bud.arg("--build-arg").arg(format!("{name}={value}"));
         }
-        for (from, to, options) in build.volumes {
+        for Volume { from, to, options } in build.volumes {
             let mut volume = OsString::from(from);
-            volume.push(format!(":{to}:{options}"));
+            volume.push(":");
+            volume.push(to);
+            volume.push(format!(":{options}"));
             bud = bud.arg("--volume").arg(volume);
         }
         let log = self.store.join(format!("{}.log", name.rsplit('/').next().unwrap_or(name)));

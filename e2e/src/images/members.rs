@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::builder;
 use super::sources::Sources;
+use super::{builder, glibc};
 use crate::paths;
 use crate::shell::run;
 use crate::tools::cargo;
@@ -30,8 +30,7 @@ impl Members {
     /// A tag that changes with anything that goes into the image of the crate `name`.
     pub fn tag(&self, name: &str, dockerfile: &str) -> Result<String> {
         let root = paths::checkout();
-        let mut sources = Sources::default().text(builder::DOCKERFILE);
-        sources = sources.text(builder::CARGO_CONFIG).text(&self.compiler);
+        let mut sources = Sources::default().text(builder::PROFILE).text(glibc::LAYOUT).text(&self.compiler);
         for file in ["Cargo.toml", "Cargo.lock", dockerfile] {
             sources = sources.path(root, &root.join(file))?;
         }
@@ -43,6 +42,11 @@ impl Members {
             }
         }
         Ok(sources.tag())
+    }
+
+    /// The folder of what cargo has built.
+    pub fn target(&self) -> PathBuf {
+        self.metadata["target_directory"].as_str().unwrap_or("target").into()
     }
 
     /// The folders of the crate `name` and of every crate of the workspace below it, sorted.

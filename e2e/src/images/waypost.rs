@@ -1,13 +1,14 @@
 //! The project's own images, from the same Dockerfiles that a user builds. Only the base images differ: the builder is
-//! this machine's own toolchain, and the runtime is nothing at all.
+//! this machine's own toolchain, and the runtime its glibc. They share a build with the tests, in their profile.
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
-use super::buildah::{Build, Buildah};
+use super::Image;
+use super::buildah::{Build, Buildah, Volume};
+use super::builder::{BUILDER, PROFILE, RUNTIME, Toolchain};
 use super::members::Members;
-use super::{Image, builder};
 use crate::tools::{Tools, cargo};
 use crate::{Progress, paths};
 
@@ -43,7 +44,7 @@ impl Program {
     }
 
     /// Builds the images of `programs` whose sources have changed, in this order. The first time compiles every
-    /// dependency (about six minutes on two cores), later ones what changed.
+    /// dependency that tests and tools do not have, later ones what changed.
     ///
     /// # Errors
     /// When one does not build; with the compiler's last lines.
@@ -60,33 +61,39 @@ impl Program {
         }
         progress.step("fetching the crates", fetch()).await?;
         let buildah = Buildah::open(tools, progress).await?;
-        builder::create(&buildah).await?;
+        let toolchain = Toolchain::of_machine();
+        toolchain.create(&buildah).await?;
+        let mut volumes = toolchain
+            .folders()
+            .into_iter()
+            .map(|(folder, options)| Volume::same(folder, options))
+            .collect::<Vec<_>>();
+        volumes.push(Volume { from: members.target(), to: "/src/target".into(), options: "rw" });
         for (program, image) in programs.iter().zip(&images).filter(|(_, image)| !image.is_built()) {
             let label = format!("building image {} from {}", program.name(), program.dockerfile());
-            progress.step(label, program.build(image, &buildah)).await?;
+            progress.step(label, program.build(image, &buildah, &volumes)).await?;
         }
         Ok(images)
     }
 
-    /// Arguments of cargo that build the programs of the other images too: a build of one alone would compile the
-    /// crates below it once more, with only the features that it needs itself.
+    /// Arguments of cargo that build the programs of the other images too, with the features that the whole workspace
+    /// needs: those of a part alone would have everything below it compiled once more.
     fn others(self) -> String {
         let others = Self::ALL.into_iter().filter(|program| *program != self);
-        let args: Vec<String> =
-            others.map(|program| format!("-p {name} --bin {name}", name = program.name())).collect();
-        args.join(" ")
+        others.fold("--workspace".to_owned(), |args, other| format!("{args} --bin {}", other.name()))
     }
 
-    async fn build(self, image: &Image, buildah: &Buildah) -> Result<()> {
-        let target = paths::cache()?.join("images-target");
-        std::fs::create_dir_all(&target)?;
-        let mut volumes = builder::machine();
-        volumes.push((target, "/src/target", "rw"));
+    async fn build(self, image: &Image, buildah: &Buildah, volumes: &[Volume]) -> Result<()> {
         let build = Build {
             context: paths::checkout(),
             dockerfile: &paths::checkout().join(self.dockerfile()),
-            args: &[("BUILDER", builder::NAME), ("RUNTIME", "scratch"), ("MORE", &self.others())],
-            volumes: &volumes,
+            args: &[
+                ("BUILDER", BUILDER),
+                ("RUNTIME", RUNTIME),
+                ("PROFILE", PROFILE),
+                ("MORE", &self.others()),
+            ],
+            volumes,
         };
         buildah.archive(image, &build).await
     }

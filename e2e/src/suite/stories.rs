@@ -13,7 +13,7 @@ use super::checks;
 use super::tally::Tally;
 use crate::Progress;
 use crate::shell;
-use crate::test_env::{ClusterEnv, FIGURES, Figure};
+use crate::test_env::{ClusterEnv, FIGURES, Figure, Installer};
 use crate::tools::cargo;
 use crate::tools::istio::Istio;
 
@@ -46,7 +46,7 @@ pub async fn gateways(progress: &Progress, names: &[String], tally: &mut Tally) 
     ensure!(!stories.is_empty(), "no story has a name with {}", names.join(" or "));
     // Before the cluster: nothing else shares the machine with the build.
     Istio::ready(progress).await?;
-    let cluster_env = ClusterEnv::up(progress).await?;
+    let cluster_env = ClusterEnv::up(Installer::Helm, progress).await?;
     play_all(&stories, &cluster_env, progress, tally).await
 }
 
@@ -59,7 +59,7 @@ pub async fn run(progress: &Progress, names: &[String], tally: &mut Tally) -> Re
     let definition = names.is_empty() || names.iter().any(|name| name == "definition");
     ensure!(definition || !stories.is_empty(), "no story has a name with {}", names.join(" or "));
     // Once for all: each story finds everything in place.
-    let cluster_env = ClusterEnv::up(progress).await?;
+    let cluster_env = ClusterEnv::up(Installer::Helm, progress).await?;
     if definition {
         checks::definition(progress, &cluster_env.cluster().kubeconfig(), tally).await;
     }

@@ -1,4 +1,4 @@
-//! The cluster that all stories share, with the images of this checkout and the operator installed by its chart.
+//! The cluster that all stories share, with the images of this checkout and the operator installed.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::chart::{self, OPERATOR, OPERATOR_NAMESPACE};
+use super::install::{self, Installer, OPERATOR, OPERATOR_NAMESPACE};
 use crate::images::{BaseImages, Image, WaypostImages};
 use crate::{Cluster, Kubectl, Progress, paths};
 
@@ -36,16 +36,17 @@ impl ClusterEnv {
     ///
     /// # Errors
     /// When the cluster does not come up, an image does not build, or the chart does not install.
-    pub async fn up(progress: &Progress) -> Result<Self> {
+    pub async fn up(installer: Installer, progress: &Progress) -> Result<Self> {
         let cluster = Cluster::up(progress).await?;
         let images = WaypostImages::built(cluster.tools(), progress).await?;
         let envoy = BaseImages::built(cluster.tools(), progress).await?.envoy;
-        let installed = Installed { images, envoy, chart: chart::version()? };
+        let installed = Installed { images, envoy, chart: install::version()? };
         let kubectl = cluster.kubectl().await?;
         let cluster_env = Self { cluster, kubectl, installed };
         if Installed::read().ok().as_ref() != Some(&cluster_env.installed) {
             progress.step("bringing the images into the cluster", cluster_env.import()).await?;
-            chart::install(&cluster_env.cluster, &cluster_env.kubectl, cluster_env.images(), progress)
+            installer
+                .install(&cluster_env.cluster, &cluster_env.kubectl, cluster_env.images(), progress)
                 .await?;
             cluster_env.installed.write()?;
         }
@@ -88,7 +89,7 @@ impl ClusterEnv {
     /// When one of them does not come back.
     pub async fn restore(&self) -> Result<()> {
         self.cluster.apiserver().start().await?;
-        self.kubectl.scale(OPERATOR_NAMESPACE, OPERATOR, chart::REPLICAS).await?;
+        self.kubectl.scale(OPERATOR_NAMESPACE, OPERATOR, install::REPLICAS).await?;
         self.kubectl.rollout(OPERATOR_NAMESPACE, OPERATOR, PATIENCE).await
     }
 

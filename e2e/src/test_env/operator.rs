@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::Api;
 
-use super::chart::{OPERATOR, OPERATOR_NAMESPACE};
+use super::install::{OPERATOR, OPERATOR_NAMESPACE};
 use super::process::process;
 use super::{PATIENCE, TestEnv};
 use crate::kubectl::is_ready;

@@ -11,35 +11,65 @@ use crate::{Progress, paths};
 /// The Kubernetes release that is built and run.
 pub const KUBERNETES: &str = "v1.34.4";
 
-/// The packages of the programs. They share one module, and so the versions of what they are made of, so that each
-/// package below them is compiled once.
-const PACKAGES: [&str; 8] = [
-    "k8s.io/kubernetes/cmd/kube-apiserver",
-    "k8s.io/kubernetes/cmd/kube-controller-manager",
-    "k8s.io/kubernetes/cmd/kube-proxy",
-    "k8s.io/kubernetes/cmd/kube-scheduler",
-    "k8s.io/kubernetes/cmd/kubectl",
-    "k8s.io/kubernetes/cmd/kubelet",
-    "helm.sh/helm/v3/cmd/helm",
-    "./coredns",
-];
+/// Programs of the module, and the folder of the cache where they are. They share the versions of what they are made of, so
+/// that each package below them is compiled once.
+struct Programs {
+    folder: &'static str,
+    label: &'static str,
+    packages: &'static [&'static str],
+}
 
-/// The folder of the programs, each named like the last part of its package.
-pub async fn programs(cache: &Path, progress: &Progress) -> Result<PathBuf> {
-    let folder = cache.join(format!("cluster-{KUBERNETES}"));
-    if folder.is_dir() {
-        return Ok(folder);
+/// What a cluster is made of.
+const CLUSTER: Programs = Programs {
+    folder: "cluster",
+    label: "Kubernetes and CoreDNS (some minutes, once)",
+    packages: &[
+        "k8s.io/kubernetes/cmd/kube-apiserver",
+        "k8s.io/kubernetes/cmd/kube-controller-manager",
+        "k8s.io/kubernetes/cmd/kube-proxy",
+        "k8s.io/kubernetes/cmd/kube-scheduler",
+        "k8s.io/kubernetes/cmd/kubelet",
+        "./coredns",
+    ],
+};
+
+/// What its users have.
+const CLIENTS: Programs = Programs {
+    folder: "clients",
+    label: "kubectl and Helm (once)",
+    packages: &["k8s.io/kubernetes/cmd/kubectl", "helm.sh/helm/v3/cmd/helm"],
+};
+
+/// The folder of the programs that a cluster is made of, each named like the last part of its package.
+pub async fn cluster(cache: &Path, progress: &Progress) -> Result<PathBuf> {
+    CLUSTER.built(cache, progress).await
+}
+
+/// The folder of `kubectl` and `helm`.
+pub async fn clients(cache: &Path, progress: &Progress) -> Result<PathBuf> {
+    CLIENTS.built(cache, progress).await
+}
+
+impl Programs {
+    async fn built(&self, cache: &Path, progress: &Progress) -> Result<PathBuf> {
+        let Self { folder, label, packages } = self;
+        let folder = cache.join(format!("{folder}-{KUBERNETES}"));
+        if folder.is_dir() {
+            return Ok(folder);
+        }
+        let half = folder.with_added_extension("partial");
+        std::fs::create_dir_all(&half).with_context(|| format!("making {}", half.display()))?;
+        let version = format!("-X k8s.io/component-base/version.gitVersion={KUBERNETES}");
+        let build = build(&version)?
+            .current_dir(paths::checkout().join("e2e/kube"))
+            .arg("-o")
+            .arg(&half)
+            .args(packages.iter());
+        progress.step(format!("building {KUBERNETES} of {label}"), build.done()).await?;
+        // Only a whole build gets the name that later runs trust.
+        tokio::fs::rename(&half, &folder).await.with_context(|| format!("keeping {}", folder.display()))?;
+        Ok(folder)
     }
-    let half = folder.with_added_extension("partial");
-    std::fs::create_dir_all(&half).with_context(|| format!("making {}", half.display()))?;
-    let version = format!("-X k8s.io/component-base/version.gitVersion={KUBERNETES}");
-    let build =
-        build(&version)?.current_dir(paths::checkout().join("e2e/kube")).arg("-o").arg(&half).args(PACKAGES);
-    let label = format!("building Kubernetes {KUBERNETES}, CoreDNS and Helm (some minutes, once)");
-    progress.step(label, build.done()).await?;
-    // Only a whole build gets the name that later runs trust.
-    tokio::fs::rename(&half, &folder).await.with_context(|| format!("keeping {}", folder.display()))?;
-    Ok(folder)
 }
 
 /// A run of `go build` for programs that are only run, with `more` flags of the linker. It collects less garbage, and makes
