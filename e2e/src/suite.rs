@@ -38,14 +38,14 @@ pub enum Part {
     Unit,
     /// Instructions of a decision and of its parts, held against those that are recorded
     Gate,
+    /// Attacks on a picker, with a client beside them that means well; for a machine with nothing else to do
+    Siege,
     /// Fuzz targets, each for a bounded time
     Fuzz,
     /// The stories on a real cluster with real Envoys
     E2e,
     /// The demo, with a cluster of its own
     Demo,
-    /// Attacks on a picker, with a client beside them that means well; for a machine with nothing else to do
-    Siege,
     /// A real vLLM behind a picker and an Envoy on this machine
     Engines,
     /// A real Istio on the cluster, which drives an Envoy as its gateway
@@ -76,6 +76,9 @@ impl Suite {
         if self.wants(Part::Gate) {
             instructions::run(progress, &self.names, &mut tally).await?;
         }
+        if self.wants(Part::Siege) {
+            checks::siege(progress, &self.names, &mut tally).await;
+        }
         if self.wants(Part::Fuzz) {
             fuzz::run(progress, &self.names, &mut tally).await?;
         }
@@ -93,10 +96,6 @@ impl Suite {
         // One cluster a machine: a kept one leaves no place for the demo's.
         if self.wants(Part::Demo) && !self.keep && !self.reuse {
             demo::run(progress, &mut tally).await;
-        }
-        // Not among all: its bounds need a machine with nothing else to do.
-        if self.only == Some(Part::Siege) {
-            checks::siege(progress, &self.names, &mut tally).await;
         }
         // Not among all: its packages and starts would take longer than any other part.
         if self.only == Some(Part::Engines) {
