@@ -40,6 +40,9 @@ fn tidy(schema: &mut Value) {
             if fields.get("nullable") == Some(&Value::Bool(true)) {
                 fields.remove("nullable");
             }
+            if let Some(Value::Array(choices)) = fields.get_mut("enum") {
+                choices.retain(|choice| !choice.is_null());
+            }
             if let Some(Value::String(format)) = fields.get("format")
                 && (format.starts_with("uint") || format == "double")
             {

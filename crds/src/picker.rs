@@ -38,10 +38,10 @@ pub struct PickerSpec {
     #[schemars(schema_with = "resources")]
     pub resources: Option<ResourceRequirements>,
     /// What a gateway does when no picker answers, written to the pool. FailOpen: it picks an endpoint by
-    /// itself. FailClose: it refuses the request.
-    #[serde(default)]
-    #[schemars(extend("default" = "FailOpen"))]
-    pub failure_mode: FailureMode,
+    /// itself. FailClose: it refuses the request. Default: what the pool has, and FailOpen where it names no
+    /// picker yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub failure_mode: Option<FailureMode>,
     /// The certificate that gateways see, and those that they have to show. Plaintext HTTP/2 is answered on the same
     /// port, unless gateways have to show one.
     #[serde(default)]

@@ -18,20 +18,27 @@ pub struct PickerRef {
     pub name: String,
     /// Port of the Service; `None` where a v1 reference has none.
     pub port: Option<u16>,
-    /// What the gateway does when the picker doesn't answer.
-    pub failure_mode: String,
+    /// What the gateway does when the picker doesn't answer; `None` in a reference that is to be written and leaves
+    /// that to the pool.
+    pub failure_mode: Option<String>,
 }
 
 impl PickerRef {
     /// A reference to a Service.
-    pub fn service(name: &str, port: u16, failure_mode: &str) -> Self {
+    pub fn service<'a>(name: &str, port: u16, failure_mode: impl Into<Option<&'a str>>) -> Self {
         Self {
             group: String::new(),
             kind: "Service".to_owned(),
             name: name.to_owned(),
             port: Some(port),
-            failure_mode: failure_mode.to_owned(),
+            failure_mode: failure_mode.into().map(str::to_owned),
         }
+    }
+
+    /// Whether it names the same picker as `other`, on the same port, with whatever failure mode.
+    pub fn names_same(&self, other: &Self) -> bool {
+        (&self.group, &self.kind, &self.name, self.port)
+            == (&other.group, &other.kind, &other.name, other.port)
     }
 
     /// Whether it refers to the Service called `name`, on whatever port.
@@ -51,18 +58,16 @@ impl PickerRef {
             PoolGroup::V1Alpha2 => Some(number(&stored["portNumber"]).unwrap_or(DEFAULT_PORT)),
         };
         let name = stored["name"].as_str().filter(|name| !name.is_empty())?.to_owned();
-        let (kind, failure_mode) = (text("kind", "Service"), text("failureMode", "FailClose"));
+        let (kind, failure_mode) = (text("kind", "Service"), Some(text("failureMode", "FailClose")));
         Some(Self { group: text("group", ""), kind, name, port, failure_mode })
     }
 
     /// The form in which a pool of `group` stores it.
     pub fn write(&self, group: PoolGroup) -> Value {
-        let mut stored = json!({
-            "group": self.group,
-            "kind": self.kind,
-            "name": self.name,
-            "failureMode": self.failure_mode,
-        });
+        let mut stored = json!({"group": self.group, "kind": self.kind, "name": self.name});
+        if let Some(mode) = &self.failure_mode {
+            stored["failureMode"] = mode.as_str().into();
+        }
         match (group, self.port) {
             (PoolGroup::V1, Some(port)) => stored["port"] = json!({"number": port}),
             (PoolGroup::V1Alpha2, Some(port)) => stored["portNumber"] = port.into(),

@@ -8,7 +8,12 @@ use crate::names::MANAGER;
 
 /// The manager other than us that holds the picker's name in a pool; where several do, the latest.
 pub(super) fn of_reference(pool: &Pool) -> Option<String> {
-    let path = format!("/f:spec/f:{}/f:name", pool.group.ref_field());
+    of_field(pool, "name")
+}
+
+/// The manager other than us that holds a field of a pool's reference; where several do, the latest.
+pub(super) fn of_field(pool: &Pool, field: &str) -> Option<String> {
+    let path = format!("/f:spec/f:{}/f:{field}", pool.group.ref_field());
     let others = pool.metadata.managed_fields.iter().flatten().filter(|entry| !is_ours(entry));
     let mut holders: Vec<_> = others.filter(|entry| holds(entry, &path)).collect();
     holders.sort_by(|a, b| a.time.cmp(&b.time));

@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crds::PoolGroup;
+use crds::{Pool, PoolGroup};
 use kube::core::DynamicObject;
 
 use super::binding::{BindingChange, BindingState};
 use super::plan::{Action, Plan, Step};
+use super::record::Record;
 use super::snapshot::Snapshot;
 use super::write_error::WriteError;
 use crate::kinds::Kind;
@@ -63,6 +64,32 @@ impl StepResult {
     }
 }
 
+/// A pool whose reference was written, with what it had before.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct BoundPool {
+    pub name: String,
+    /// Name of the picker that it had, if that was another.
+    pub former: Option<String>,
+    /// Its failure mode before, if it named a picker.
+    pub former_mode: Option<String>,
+    /// Its failure mode now.
+    pub mode: Option<String>,
+}
+
+impl BoundPool {
+    fn of(pool: &Pool, record: &Record) -> Self {
+        let before = pool.picker();
+        let picker = record.applied["name"].as_str();
+        let former_mode = before.as_ref().and_then(|before| before.failure_mode.clone());
+        Self {
+            name: pool.name().to_owned(),
+            former: before.map(|before| before.name).filter(|name| Some(name.as_str()) != picker),
+            mode: record.applied["failureMode"].as_str().map(str::to_owned).or_else(|| former_mode.clone()),
+            former_mode,
+        }
+    }
+}
+
 /// The results of all steps of a plan, summed up.
 #[derive(Debug, Default)]
 pub(super) struct Outcome {
@@ -81,8 +108,8 @@ pub(super) struct Outcome {
     pub postponed: Vec<String>,
     /// The state of the binding of each pool that the strategy drives.
     pub bindings: BTreeMap<(PoolGroup, String), BindingState>,
-    /// Pools whose reference was replaced now, and by the name of what was there before.
-    pub bound: Vec<(String, Option<String>)>,
+    /// Pools whose reference was written now.
+    pub bound: Vec<BoundPool>,
     /// Pools that were given back now.
     pub released: Vec<String>,
     /// Pools whose former reference the API server refuses, and why.
@@ -136,7 +163,7 @@ impl Outcome {
                 self.note_made(workload, upgrade.now.wanted.name(), result)
             }
             Action::Bind { pool, change } => {
-                self.note_bound((pool.group, pool.name().to_owned()), change, result);
+                self.note_bound(pool, change, result);
             }
             Action::GiveBack { give, .. } => {
                 self.note_given_back(give.pool.name(), give.restore.is_some(), result);
@@ -203,8 +230,9 @@ impl Outcome {
         }
     }
 
-    fn note_bound(&mut self, pool: (PoolGroup, String), change: &BindingChange, result: StepResult) {
-        let name = &pool.1;
+    fn note_bound(&mut self, pool: &Pool, change: &BindingChange, result: StepResult) {
+        let name = pool.name();
+        let key = (pool.group, name.to_owned());
         let state = match result {
             StepResult::FieldConflict => {
                 self.look_again(BIND_AGAIN);
@@ -219,18 +247,17 @@ impl Outcome {
                 BindingState::Waiting(format!("pool {name}: not written yet; trying again"))
             }
             StepResult::Skipped => {
-                self.bindings.remove(&pool);
+                self.bindings.remove(&key);
                 return;
             }
             _ => {
                 if let BindingChange::Take { record, .. } = change {
-                    let before = record.previous["name"].as_str().map(str::to_owned);
-                    self.bound.push((name.clone(), before));
+                    self.bound.push(BoundPool::of(pool, record));
                 }
                 return;
             }
         };
-        self.bindings.insert(pool, state);
+        self.bindings.insert(key, state);
     }
 
     fn note_given_back(&mut self, pool: &str, restored: bool, result: StepResult) {

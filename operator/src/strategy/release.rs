@@ -135,7 +135,15 @@ fn put_back_without_us(pool: &Pool, record: &Record, annotation: Option<String>)
 
 fn put_back(pool: &Pool, record: &Record) -> Value {
     let live = pool.stored_ref.clone().unwrap_or_default();
-    json!({pool.group.ref_field(): replacement(&live, &record.previous)})
+    let mut previous = record.previous.clone();
+    // Where we wrote no failure mode, that of the pool is its owner's, and may be newer than our record.
+    if let (Value::Object(previous), None, Some(mode)) =
+        (&mut previous, record.applied.get("failureMode"), live.get("failureMode"))
+        && record.applied.is_object()
+    {
+        previous.insert("failureMode".to_owned(), mode.clone());
+    }
+    json!({pool.group.ref_field(): replacement(&live, &previous)})
 }
 
 /// A merge patch that takes us out of the managers of a pool. Applying without our fields would not do:
@@ -215,6 +223,24 @@ mod tests {
         let other = Record { strategy: "other".to_owned(), ..Record::default() };
         lost.metadata.annotations = Some([(ANNOTATION.to_owned(), other.write().unwrap())].into());
         assert!(!holds(&snapshot(), &lost));
+    }
+
+    /// A failure mode that we never wrote is its owner's, who may have changed it since.
+    #[test]
+    fn a_failure_mode_that_is_the_pools_own_stays_when_it_is_given_back() {
+        let mut pool = pool("qwen", "x");
+        let reference =
+            |name: &str, mode: Option<&str>| PickerRef::service(name, 9002, mode).write(pool.group);
+        let stored = reference("qwen-picker", Some("FailOpen"));
+        let previous = reference("old-epp", Some("FailClose"));
+        let given = [None, Some("FailOpen")].map(|mode| Record {
+            applied: reference("qwen-picker", mode),
+            previous: previous.clone(),
+            ..Record::default()
+        });
+        pool.stored_ref = Some(stored);
+        let modes = given.map(|record| put_back(&pool, &record)["endpointPickerRef"]["failureMode"].clone());
+        assert_eq!(modes, ["FailOpen", "FailClose"]);
     }
 
     #[test]

@@ -123,7 +123,8 @@ fn pools(valid: &Valid, outcome: &Outcome) -> Vec<PoolStatus> {
         let message = match state {
             Some(BindingState::Bound) => None,
             Some(
-                BindingState::Waiting(message)
+                BindingState::OtherMode(message)
+                | BindingState::Waiting(message)
                 | BindingState::WrongPort(message)
                 | BindingState::Elsewhere(message)
                 | BindingState::Contested(message),
@@ -135,7 +136,7 @@ fn pools(valid: &Valid, outcome: &Outcome) -> Vec<PoolStatus> {
             group,
             picker_service: Some(served.service.clone()),
             port: Some(served.port.into()),
-            bound: state == Some(&BindingState::Bound),
+            bound: state.is_some_and(BindingState::is_bound),
             message,
         }
     });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crds::{PickerRef, Pool, PoolGroup};
+use crds::{FailureMode, PickerRef, Pool, PoolGroup};
 use picker_core::config::{Errors, Warning, revision};
 use serde_json::Value;
 
@@ -41,6 +41,7 @@ pub(super) struct WantedBinding {
     pub pool: Arc<Pool>,
     /// Name of the workload that answers behind the reference.
     pub workload: String,
+    /// Without a failure mode where the strategy says nothing of it.
     pub reference: PickerRef,
 }
 
@@ -81,7 +82,8 @@ pub(super) fn validate(
             continue;
         }
         let service = names::picker(pool.group, pool.name());
-        let reference = PickerRef::service(&service, EXT_PROC_PORT, spec.picker.failure_mode.as_str());
+        let reference =
+            PickerRef::service(&service, EXT_PROC_PORT, spec.picker.failure_mode.map(FailureMode::as_str));
         bindings.push(WantedBinding { pool: Arc::clone(pool), workload: service.clone(), reference });
         let served = ServedPool { pool: Arc::clone(pool), service: service.clone(), port: EXT_PROC_PORT };
         workloads.push(Workload { name: service, mode: Mode::PerPool, pools: vec![served] });

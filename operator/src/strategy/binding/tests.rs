@@ -4,6 +4,7 @@ use serde_json::json;
 use super::*;
 use crate::strategy::record::{ANNOTATION, Flip};
 use crate::strategy::testing::pool;
+use crds::PoolGroup;
 
 const DAY: i64 = 24 * 3600;
 
@@ -61,6 +62,19 @@ fn ask_remembering(
     let wanted = ours();
     let (strategy, generation, now) = ("chat", 7, at(now));
     decide(&Question { pool, wanted: &wanted, binding, available, strategy, generation, remembered, now })
+}
+
+/// A strategy that says nothing of the failure mode.
+fn ask_without_mode(pool: &Pool, binding: Binding) -> Decision {
+    let wanted = unsaid();
+    let (strategy, generation, now, available) = ("chat", 7, at(0), true);
+    let remembered = None;
+    decide(&Question { pool, wanted: &wanted, binding, available, strategy, generation, remembered, now })
+}
+
+/// Our reference, which leaves the failure mode to the pool.
+fn unsaid() -> PickerRef {
+    PickerRef::service("qwen-picker", 9002, None)
 }
 
 #[test]
@@ -130,7 +144,8 @@ fn the_second_flip_within_a_day_is_left() {
     let BindingState::Contested(message) = decision.state else { panic!("{:?}", decision.state) };
     assert_eq!(
         message,
-        "helm sets endpointPickerRef of pool qwen back; set qwen-picker as the picker in the values of the chart"
+        "helm sets endpointPickerRef of pool qwen back; by the values of the chart set endpointPickerRef: \
+         {name: qwen-picker, port: {number: 9002}, failureMode: FailOpen}"
     );
     // A day later it is a first flip again, and of another manager it always was.
     assert!(matches!(ask(&pool, Binding::Takeover, true, 100 + DAY).change, BindingChange::Take { .. }));
@@ -194,16 +209,127 @@ fn our_own_change_is_no_flip() {
     assert_eq!(decision.change, BindingChange::Take { record: taken(), force: true });
 }
 
-#[test]
-fn a_changed_failure_mode_is_a_flip_but_the_former_picker_stays_the_former() {
-    let edited = PickerRef::service("qwen-picker", 9002, "FailClose");
-    let pool = with(named(&edited, "kubectl-edit"), &taken());
-    let flips = vec![Flip { manager: "kubectl-edit".to_owned(), at: at(5) }];
-    let expected = Record { flips, ..taken() };
-    assert_eq!(
-        ask(&pool, Binding::Takeover, true, 5).change,
-        BindingChange::Take { record: expected, force: true }
+/// Whoever replaces the failure mode after we wrote ours keeps it, and the pool is bound: requests go where they should.
+#[rstest]
+#[case::taken(Binding::Takeover, Some(taken()))]
+#[case::cooperative(Binding::Cooperative, Some(taken()))]
+#[case::by_its_owner(Binding::Cooperative, None)]
+#[case::observed(Binding::Observe, None)]
+fn another_failure_mode_is_a_warning_with_the_line_to_add(
+    #[case] binding: Binding,
+    #[case] record: Option<Record>,
+) {
+    let mut pool = named(&PickerRef::service("qwen-picker", 9002, "FailClose"), "helm");
+    pool.metadata.managed_fields.as_mut().unwrap().extend(
+        serde_json::from_value::<Vec<_>>(json!([{
+            "manager": "kubectl-edit", "operation": "Update", "time": "2026-01-02T00:00:00Z", "fieldsType": "FieldsV1",
+            "fieldsV1": {"f:spec": {"f:endpointPickerRef": {"f:failureMode": {}}}},
+        }]))
+        .unwrap(),
     );
+    if let Some(record) = record {
+        pool = with(pool, &record);
+    }
+    let warning = "pool qwen has failureMode FailClose, set by kubectl-edit, and spec.picker says FailOpen; add \
+                   failureMode: FailOpen to its endpointPickerRef there, or leave it out of spec.picker";
+    let state = BindingState::OtherMode(warning.to_owned());
+    for now in [5, 6, 7] {
+        assert_eq!(
+            ask(&pool, binding, true, now),
+            Decision { change: BindingChange::Nothing, state: state.clone() }
+        );
+    }
+    let bound = Decision { change: BindingChange::Nothing, state: BindingState::Bound };
+    assert_eq!(ask_without_mode(&pool, binding), bound);
+}
+
+/// What was left to another that now names our Service is its owner's, with whatever failure mode; and one with the port
+/// missing is told of the port.
+#[test]
+fn a_pool_that_was_left_is_bound_when_its_reference_is_right() {
+    let record = Record { left: Some(Left { manager: "helm".to_owned(), generation: 7 }), ..taken() };
+    let named =
+        |port, mode: &str| with(named(&PickerRef::service("qwen-picker", port, mode), "helm"), &record);
+    let decision = ask(&named(9002, "FailClose"), Binding::Takeover, true, 0);
+    assert_eq!(decision.change, BindingChange::Forget);
+    assert!(matches!(decision.state, BindingState::OtherMode(_)), "{decision:?}");
+    let decision = ask_without_mode(&named(9002, "FailClose"), Binding::Takeover);
+    assert_eq!(decision, Decision { change: BindingChange::Forget, state: BindingState::Bound });
+    let decision = ask(&named(9003, "FailOpen"), Binding::Takeover, true, 0);
+    let message = "pool qwen names qwen-picker with another port; set it to 9002".to_owned();
+    let state = BindingState::WrongPort(message);
+    assert_eq!(decision, Decision { change: BindingChange::Nothing, state });
+}
+
+/// Another port is another place, and putting it back has an end.
+#[test]
+fn a_changed_port_is_a_flip() {
+    let elsewhere = PickerRef::service("qwen-picker", 9003, "FailOpen");
+    let pool = with(named(&elsewhere, "kubectl-edit"), &taken());
+    let flips = vec![Flip { manager: "kubectl-edit".to_owned(), at: at(5) }];
+    let once = Record { flips, ..taken() };
+    let decision = ask(&pool, Binding::Takeover, true, 5);
+    assert_eq!(decision.change, BindingChange::Take { record: once.clone(), force: true });
+    let decision = ask(&with(pool, &once), Binding::Takeover, true, 6);
+    assert!(matches!(decision.change, BindingChange::Leave { .. }), "{decision:?}");
+}
+
+/// The strategy's author changes the failure mode: it is written, also when no picker answers, which is when it matters.
+#[test]
+fn an_edit_of_the_failure_mode_is_written_at_once() {
+    let before = PickerRef::service("qwen-picker", 9002, "FailClose");
+    let record = Record { applied: before.write(Default::default()), ..taken() };
+    let pool = with(named(&before, "waypost"), &record);
+    for available in [true, false] {
+        let decision = ask(&pool, Binding::Takeover, available, 0);
+        assert_eq!(decision.change, BindingChange::Take { record: taken(), force: true });
+    }
+    let decision = ask(&pool, Binding::Cooperative, true, 0);
+    assert_eq!(decision.change, BindingChange::Take { record: taken(), force: false });
+}
+
+/// Left out, the failure mode is the pool's: it is not written, so that nobody's apply is in conflict with us.
+#[test]
+fn a_failure_mode_that_is_left_out_stays_as_the_pool_has_it() {
+    let group = PoolGroup::V1;
+    let take = |record| BindingChange::Take { record, force: true };
+    let record = Record { applied: unsaid().write(group), ..taken() };
+    assert_eq!(record.applied.get("failureMode"), None);
+    let free_of_it = ask_without_mode(&named(&theirs(), "helm"), Binding::Takeover);
+    assert_eq!(free_of_it.change, take(record.clone()));
+    // Its owner changes it while it is ours: nothing to do, and nothing to say.
+    for mode in ["FailOpen", "FailClose"] {
+        let bound = with(named(&PickerRef::service("qwen-picker", 9002, mode), "waypost"), &record);
+        let expected = Decision { change: BindingChange::Nothing, state: BindingState::Bound };
+        assert_eq!(ask_without_mode(&bound, Binding::Takeover), expected, "{mode}");
+    }
+    // Our reference is replaced: that is a flip, though we had applied no failure mode.
+    let flipped = with(named(&theirs(), "helm"), &record);
+    let flips = vec![Flip { manager: "helm".to_owned(), at: at(0) }];
+    assert_eq!(ask_without_mode(&flipped, Binding::Takeover).change, take(Record { flips, ..record }));
+    // A pool that named no picker had none.
+    let mut free = pool("qwen", "x");
+    free.stored_ref = None;
+    let BindingChange::Take { record, .. } = ask_without_mode(&free, Binding::Takeover).change else {
+        panic!("not taken")
+    };
+    assert_eq!(record.applied, ours().write(group));
+}
+
+/// One that we wrote for an earlier spec stays, held by us: letting go of it would have the API server put its default
+/// there.
+#[test]
+fn a_failure_mode_that_is_taken_out_of_the_spec_stays_on_the_pool() {
+    let mut pool = with(named(&ours(), "waypost"), &taken());
+    let fields = json!({"f:spec": {"f:endpointPickerRef": {"f:name": {}, "f:failureMode": {}}}});
+    pool.metadata.managed_fields.as_mut().unwrap()[0].fields_v1 = serde_json::from_value(fields).unwrap();
+    let bound = Decision { change: BindingChange::Nothing, state: BindingState::Bound };
+    assert_eq!(ask_without_mode(&pool, Binding::Takeover), bound);
+    // A record that was lost is written again with it.
+    pool.metadata.annotations = None;
+    let unknown = Record { previous: Value::Null, manager: None, ..taken() };
+    let recall = Decision { change: BindingChange::Recall { record: unknown }, state: BindingState::Bound };
+    assert_eq!(ask_without_mode(&pool, Binding::Takeover), recall);
 }
 
 #[test]
@@ -221,14 +347,11 @@ fn cooperation_leaves_what_another_holds() {
     assert_eq!(
         decision.state,
         BindingState::Elsewhere(
-            "pool qwen names Service old-epp, set by helm; let it name qwen-picker, or use binding: Takeover"
+            "pool qwen names Service old-epp, set by helm; set endpointPickerRef: {name: qwen-picker, port: {number: \
+             9002}, failureMode: FailOpen}, or use binding: Takeover"
                 .to_owned()
         )
     );
-    // It names our Service by its owner's will, with what else its owner wants.
-    let other_mode = named(&PickerRef::service("qwen-picker", 9002, "FailClose"), "helm");
-    let bound = Decision { change: BindingChange::Nothing, state: BindingState::Bound };
-    assert_eq!(ask(&other_mode, Binding::Cooperative, true, 0), bound);
     let mut free = pool("qwen", "x");
     free.stored_ref = None;
     let decision = ask(&free, Binding::Cooperative, true, 0);
@@ -241,7 +364,7 @@ fn observing_writes_nothing() {
     for (pool, bound) in [
         (named(&theirs(), "helm"), false),
         (named(&other_port, "helm"), false),
-        (named(&PickerRef::service("qwen-picker", 9002, "FailClose"), "helm"), true),
+        (named(&ours(), "helm"), true),
         (with(named(&theirs(), "helm"), &taken()), false),
     ] {
         let decision = ask(&pool, Binding::Observe, true, 0);

@@ -26,7 +26,8 @@ fn of(action: Action, result: StepResult) -> Outcome {
 }
 
 fn bind() -> Action {
-    let record = Record { previous: json!({"name": "old-epp"}), ..Record::default() };
+    let (applied, previous) = (json!({"name": "qwen-picker"}), json!({"name": "old-epp"}));
+    let record = Record { applied, previous, ..Record::default() };
     let change = BindingChange::Take { record, force: true };
     Action::Bind { pool: Arc::new(pool("qwen", "old-epp")), change }
 }
@@ -41,7 +42,10 @@ fn a_pool_is_bound_only_when_it_was_written() {
     assert_eq!(state(StepResult::Refused("not so".to_owned())), waiting("not so"));
     assert_eq!(state(StepResult::Failed(conflict())), waiting("not written yet; trying again"));
     assert_eq!(state(StepResult::Skipped), None);
-    assert_eq!(of(bind(), StepResult::Done).bound, [("qwen".to_owned(), Some("old-epp".to_owned()))]);
+    let mode = Some("FailClose".to_owned());
+    let (name, former) = ("qwen".to_owned(), Some("old-epp".to_owned()));
+    let bound = BoundPool { name, former, former_mode: mode.clone(), mode };
+    assert_eq!(of(bind(), StepResult::Done).bound, [bound]);
     assert_eq!(of(bind(), StepResult::FieldConflict).bound, []);
 }
 

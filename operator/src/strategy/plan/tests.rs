@@ -84,7 +84,7 @@ fn taken_pool(name: &str) -> crds::Pool {
     bound.metadata.annotations = Some([(ANNOTATION.to_owned(), record.write().unwrap())].into());
     bound.metadata.managed_fields = serde_json::from_value(json!([
         {"manager": MANAGER, "operation": "Apply", "fieldsType": "FieldsV1",
-            "fieldsV1": {"f:spec": {"f:endpointPickerRef": {"f:name": {}}}}},
+            "fieldsV1": {"f:spec": {"f:endpointPickerRef": {"f:name": {}, "f:failureMode": {}}}}},
         {"manager": "helm", "operation": "Update", "fieldsType": "FieldsV1",
             "fieldsV1": {"f:spec": {"f:selector": {}}}},
     ]))

@@ -4,7 +4,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::jiff::Timestamp;
 
 /// Longest message.
-const MAX_MESSAGE: usize = 256;
+const MAX_MESSAGE: usize = 512;
 
 /// How one aspect of a strategy is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -248,7 +248,7 @@ mod tests {
     fn messages_are_short() {
         let finding = |place: &str, wrong: &str| (place.to_owned(), wrong.to_owned());
         assert_eq!(join("so: ", &[finding("a", "x"), finding("b", "y")]), "so: a: x; b: y");
-        let long = "unknown plugin type; known: ".to_owned() + &"something-scorer, ".repeat(20);
+        let long = "unknown plugin type; known: ".to_owned() + &"something-scorer, ".repeat(40);
         let message = join("", &[finding("plugins[0].type", &long), finding("plugins[1].name", &long)]);
         assert!(message.starts_with("plugins[0].type: unknown plugin type; known: something"), "{message}");
         assert!(message.ends_with("…; plugins[1].name"), "{message}");
@@ -256,6 +256,6 @@ mod tests {
         let many: Vec<_> = (0..40).map(|i| finding(&format!("plugins[{i}].type"), &long)).collect();
         let message = join("", &many);
         assert!(message.ends_with(" more") && message.chars().count() <= MAX_MESSAGE, "{message}");
-        assert_eq!(Verdict::bad("X", "é".repeat(300)).message.chars().count(), MAX_MESSAGE);
+        assert_eq!(Verdict::bad("X", "é".repeat(600)).message.chars().count(), MAX_MESSAGE);
     }
 }

@@ -13,11 +13,22 @@ fn given_back(pool: &str) -> StrategyEvent {
     StrategyEvent::normal("PoolReleased", format!("pool {pool} has its former picker again"))
 }
 
+/// The failure mode of a pool that was bound, and the one before.
+fn failure_mode(bound: &BoundPool) -> String {
+    match (&bound.mode, &bound.former_mode) {
+        (Some(mode), Some(former)) if mode == former => format!("; failureMode stays {mode}"),
+        (Some(mode), Some(former)) => format!("; failureMode is {mode} (was {former})"),
+        (Some(mode), None) => format!("; failureMode is {mode}"),
+        (None, _) => String::new(),
+    }
+}
+
 /// Events of what was done to pools.
 pub(in crate::strategy) fn pools(outcome: &Outcome) -> Vec<StrategyEvent> {
-    let bound = outcome.bound.iter().map(|(pool, before)| {
-        let was = before.as_ref().map(|before| format!(" (was {before})")).unwrap_or_default();
-        StrategyEvent::normal("PoolBound", format!("pool {pool} refers to its pickers{was}"))
+    let bound = outcome.bound.iter().map(|bound| {
+        let was = bound.former.as_ref().map(|former| format!(" (was {former})")).unwrap_or_default();
+        let note = format!("pool {} refers to its pickers{was}{}", bound.name, failure_mode(bound));
+        StrategyEvent::normal("PoolBound", note)
     });
     let released = outcome.released.iter().map(|pool| given_back(pool));
     let given_up = outcome.given_up.iter().map(|(pool, refusal)| {

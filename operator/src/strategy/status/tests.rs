@@ -71,6 +71,24 @@ fn all_is_well() {
     insta::assert_yaml_snapshot!(compute(&snapshot, &valid, &outcome, at(0)));
 }
 
+/// Requests go where they should: a failure mode that differs is a warning.
+#[test]
+fn a_pool_with_another_failure_mode_is_bound_with_a_warning() {
+    let (snapshot, mut outcome) = well();
+    let warning = "pool qwen has failureMode FailClose".to_owned();
+    for state in outcome.bindings.values_mut() {
+        *state = BindingState::OtherMode(warning.clone());
+    }
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
+    let status = compute(&snapshot, &valid, &outcome, at(0));
+    let message = format!("every pool refers to its pickers; {warning}");
+    assert_eq!(said(&status, "PoolsBound"), is("True", "Bound", &message));
+    assert_eq!(said(&status, "Ready").0, "True");
+    assert!(!status.conditions.iter().any(|c| c.type_ == "Contested"));
+    assert_eq!((status.pools[0].bound, &status.pools[0].message), (true, &Some(warning)));
+    assert_eq!(status.summary.unwrap().pools, "1/1");
+}
+
 #[test]
 fn nothing_differs_the_second_time() {
     let (snapshot, outcome) = well();

@@ -71,7 +71,7 @@ fn pools_bound(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome) -> Verdict
     let mut worst: Option<(u8, Verdict)> = None;
     for state in outcome.bindings.values() {
         let (rank, verdict) = match state {
-            BindingState::Bound => continue,
+            BindingState::Bound | BindingState::OtherMode(_) => continue,
             BindingState::Elsewhere(m) | BindingState::Contested(m) => {
                 (0, Verdict::bad("FieldManagedElsewhere", m.clone()))
             }
@@ -87,7 +87,14 @@ fn pools_bound(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome) -> Verdict
         None if outcome.bindings.len() < valid.served().count() => {
             Verdict::bad("Pending", "not all pools were looked at")
         }
-        None => Verdict::good("Bound", "every pool refers to its pickers"),
+        None => {
+            let other_mode = outcome.bindings.values().find_map(|state| match state {
+                BindingState::OtherMode(warning) => Some(format!("; {warning}")),
+                _ => None,
+            });
+            let message = format!("every pool refers to its pickers{}", other_mode.unwrap_or_default());
+            Verdict::good("Bound", message)
+        }
     }
 }
 

@@ -29,7 +29,7 @@ fn claims_what_is_there_and_says_what_is_not() {
             pools: vec![ServedPool { pool: qwen.clone(), service: "qwen-picker".to_owned(), port: 9002 }],
         }]
     );
-    let reference = PickerRef::service("qwen-picker", 9002, "FailOpen");
+    let reference = PickerRef::service("qwen-picker", 9002, None);
     assert_eq!(
         valid.bindings,
         [WantedBinding { pool: qwen.clone(), workload: "qwen-picker".to_owned(), reference }]

@@ -15,6 +15,34 @@ fn status(revision: &str, conditions: &[(&str, &str, &str, &str)]) -> RoutingStr
 }
 
 #[test]
+fn a_bound_pool_is_told_with_what_it_had_before() {
+    let told = |former: Option<&str>, former_mode: Option<&str>, mode: &str| {
+        let text = |text: Option<&str>| text.map(str::to_owned);
+        let bound = BoundPool {
+            name: "qwen".to_owned(),
+            former: text(former),
+            former_mode: text(former_mode),
+            mode: text(Some(mode)),
+        };
+        pools(&Outcome { bound: vec![bound], ..Outcome::default() }).remove(0).note
+    };
+    assert_eq!(
+        [
+            told(Some("old-epp"), Some("FailClose"), "FailClose"),
+            told(Some("old-epp"), Some("FailClose"), "FailOpen"),
+            told(None, Some("FailOpen"), "FailClose"),
+            told(None, None, "FailOpen"),
+        ],
+        [
+            "pool qwen refers to its pickers (was old-epp); failureMode stays FailClose",
+            "pool qwen refers to its pickers (was old-epp); failureMode is FailOpen (was FailClose)",
+            "pool qwen refers to its pickers; failureMode is FailClose (was FailOpen)",
+            "pool qwen refers to its pickers; failureMode is FailOpen",
+        ]
+    );
+}
+
+#[test]
 fn nothing_new_is_no_news() {
     let status =
         status("a", &[("Accepted", "True", "Accepted", ""), ("Programmed", "True", "Programmed", "")]);
