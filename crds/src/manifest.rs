@@ -24,12 +24,34 @@ pub fn routing_strategy() -> Result<Value> {
         "the name of a RoutingStrategy has at most 63 characters, since it becomes a label",
         ""
     )]);
+    let spec = schema.pointer_mut("/properties/spec").context("the schema has no spec")?;
+    without_defaults_in_lists(spec, false);
     let status = schema.pointer_mut("/properties/status").context("the schema has no status")?;
     status["default"] = status::initial();
     status["description"] = "What became of the strategy.".into();
     let generation = status.pointer_mut("/properties/observedGeneration").context("no observedGeneration")?;
     generation["default"] = (-1).into();
     Ok(crd)
+}
+
+/// Takes the defaults out of what is inside of lists, `in_list` or below it. A tool that merges manifests on its side
+/// takes a list as one value, so that it would find each list to which the API server adds something changed, and
+/// write it again, for ever. What is left out there is so when the object is read.
+fn without_defaults_in_lists(schema: &mut Value, in_list: bool) {
+    let Value::Object(schema) = schema else { return };
+    if in_list {
+        schema.remove("default");
+    }
+    for (name, below) in schema {
+        match (name.as_str(), below) {
+            ("items", items) => without_defaults_in_lists(items, true),
+            ("additionalProperties", values) => without_defaults_in_lists(values, in_list),
+            ("properties", Value::Object(fields)) => {
+                fields.values_mut().for_each(|field| without_defaults_in_lists(field, in_list));
+            }
+            _ => {}
+        }
+    }
 }
 
 /// Takes out of a generated schema what the API server warns about or what would let it store more than

@@ -120,9 +120,8 @@ pub struct PoolClaim {
     #[schemars(schema_with = "selector")]
     pub selector: Option<LabelSelector>,
     /// API group of the InferencePool: inference.networking.k8s.io (v1) or
-    /// inference.networking.x-k8s.io (v1alpha2).
+    /// inference.networking.x-k8s.io (v1alpha2). Default: inference.networking.k8s.io.
     #[serde(default)]
-    #[schemars(extend("default" = "inference.networking.k8s.io"))]
     pub group: PoolGroup,
 }
 

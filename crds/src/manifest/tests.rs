@@ -21,6 +21,27 @@ fn nothing_looks_ready_before_it_was_seen() {
     assert_eq!(status["properties"]["observedGeneration"]["default"], json!(-1));
 }
 
+/// Tools that merge on their side see a list as one value.
+#[test]
+fn no_default_lies_inside_of_a_list() {
+    fn find(path: &str, schema: &Value, in_list: bool, found: &mut Vec<String>) {
+        if in_list && schema.get("default").is_some() {
+            found.push(path.to_owned());
+        }
+        for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+            find(&format!("{path}.{name}"), field, in_list, found);
+        }
+        for (name, in_list) in [("items", true), ("additionalProperties", in_list)] {
+            if schema[name].is_object() {
+                find(&format!("{path}.{name}"), &schema[name], in_list, found);
+            }
+        }
+    }
+    let mut found = Vec::new();
+    find("spec", &schema()["properties"]["spec"], false, &mut found);
+    assert_eq!(found, Vec::<String>::new());
+}
+
 #[test]
 fn free_form_fields_and_lists_are_atomic() {
     let schema = schema();

@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use super::tally::Tally;
 use crate::shell::{Run, run};
-use crate::tools::cargo;
+use crate::tools::{Clients, cargo};
 use crate::{Progress, paths};
 
 /// The fuzz targets are a workspace of their own, with a lock file of its own.
@@ -87,13 +87,23 @@ pub async fn siege(progress: &Progress, names: &[String], tally: &mut Tally) {
     said.lines().filter(|line| line.contains("; besieged ")).for_each(|line| println!("  {line}"));
 }
 
-/// What an API server makes of the RoutingStrategy definition: defaults, rules, the largest legal object.
+/// What an API server makes of the RoutingStrategy definition: defaults, rules, the largest legal object, and that what is
+/// applied with `kubectl` twice shows no difference.
 pub async fn definition(progress: &Progress, kubeconfig: &Path, tally: &mut Tally) {
     let Some(program) = program("apiserver", tally).await else { return };
+    let kubectl = match Clients::ready(progress).await {
+        Ok(clients) => clients.kubectl,
+        Err(error) => {
+            println!("{error:#}");
+            tally.failed("tests of the RoutingStrategy definition (is there a kubectl?)");
+            return;
+        }
+    };
     let run = run(program)
         .arg("--ignored")
         .current_dir(paths::checkout().join("crds"))
-        .env("KUBECONFIG", kubeconfig);
+        .env("KUBECONFIG", kubeconfig)
+        .env("KUBECTL", kubectl);
     tests(progress, "tests of the RoutingStrategy definition", run, tally).await;
 }
 

@@ -2,6 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod applied_twice;
+mod diff_rules;
+mod examples;
+
 use crds::RoutingStrategy;
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::core::DynamicObject;
@@ -129,6 +133,22 @@ async fn refuses_with_the_path(#[case] spec: Value, #[case] words: &str) {
     assert!(error.contains(words), "{error}");
 }
 
+/// What users are told to apply.
+#[tokio::test]
+#[ignore = "needs a cluster"]
+async fn takes_every_sample() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/samples");
+    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    for file in files.filter(|path| path.is_file()) {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for sample in serde_saphyr::from_multiple::<DynamicObject>(&text).unwrap() {
+            let params = PostParams { dry_run: true, field_manager: None };
+            let created = api().await.create(&params, &sample).await;
+            assert!(created.is_ok(), "{}: {created:?}", file.display());
+        }
+    }
+}
+
 #[tokio::test]
 #[ignore = "needs a cluster"]
 async fn refuses_names_that_are_no_labels() {
@@ -143,10 +163,10 @@ async fn fills_in_the_defaults() {
     assert_eq!(
         stored.data["spec"],
         json!({
-            "pools": [{"name": "qwen", "group": "inference.networking.k8s.io"}],
+            "pools": [{"name": "qwen"}],
             "routing": picker_core::compile::default_routing(),
             "picker": {
-                "failureMode": "FailOpen", "tls": {"mode": "SelfSigned"},
+                "tls": {"mode": "SelfSigned"},
                 "metrics": {"auth": false, "serviceMonitor": false}, "updatePolicy": "Automatic",
             },
             "binding": "Takeover",
