@@ -56,8 +56,10 @@ impl Setup {
         let servers = [listener.local_addr()?];
         let mut server = JoinSet::new();
         server.spawn(serve(listener));
-        let sample = fs::read_to_string(paths::checkout().join("config/samples/file-discovery.yaml"))?;
-        let config = sample.replace("config/samples/endpoints.yaml", "ENDPOINTS");
+        let sample = fs::read_to_string(
+            paths::checkout().join("config/samples/without-kubernetes/file-discovery.yaml"),
+        )?;
+        let config = sample.replace("config/samples/without-kubernetes/endpoints.yaml", "ENDPOINTS");
         let sample = Parts::shipped()?;
         // Envoy refuses what comes above its own limit before a picker's answer does, with this mode alone.
         let buffer = match mode {

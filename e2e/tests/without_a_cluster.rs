@@ -27,7 +27,8 @@ async fn story() -> Result<()> {
     let programs = progress.step("building sim and picker", built()).await?;
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("try.yaml");
-    let sample = fs::read_to_string(paths::checkout().join("config/samples/file-discovery.yaml"))?;
+    let sample =
+        fs::read_to_string(paths::checkout().join("config/samples/without-kubernetes/file-discovery.yaml"))?;
     fs::write(&config, &sample)?;
 
     let _sim = started(&programs.join("sim"), &["serve", "--replicas", "4"])?;

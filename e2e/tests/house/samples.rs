@@ -50,3 +50,18 @@ fn every_sample_compiles_and_every_plugin_has_one() {
     let all: BTreeSet<_> = picker_core::plugins::builtin().types().map(str::to_owned).collect();
     assert_eq!(shown, all, "every plugin type has a sample");
 }
+
+/// `kubectl apply -f config/samples` takes all that is there; what is for files lies in a folder of its own.
+#[test]
+fn every_sample_can_be_applied() {
+    let folder = root().join("config/samples");
+    for entry in
+        fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
+    {
+        let documents: Vec<serde_json::Value> =
+            serde_saphyr::from_multiple(&fs::read_to_string(&entry).unwrap()).unwrap();
+        let others: Vec<_> =
+            documents.iter().filter(|document| document["apiVersion"] != "waypost.dev/v1alpha1").collect();
+        assert!(others.is_empty(), "{}: {others:?}", entry.display());
+    }
+}

@@ -68,6 +68,21 @@ fn names_beyond_the_most_are_passed_over() {
 }
 
 #[test]
-fn keeps_nothing_without_the_header() {
+fn without_the_header_keeps_nothing_or_all() {
     assert_eq!(kept(None), Vec::<usize>::new());
+    let (view, request) = (unknown(4), Request::default());
+    let kept =
+        |parameters| Instance::new("header-based-testing-filter", parameters).unwrap().kept(&request, &view);
+    assert_eq!(kept(json!({"whenAbsent": "none"})), Vec::<usize>::new());
+    assert_eq!(kept(json!({"whenAbsent": "all"})), [0, 1, 2, 3]);
+}
+
+/// A header that names nothing is there: a test that means no endpoint gets none.
+#[test]
+fn with_the_header_only_what_it_names_is_kept() {
+    let mut instance = Instance::new("header-based-testing-filter", json!({"whenAbsent": "all"})).unwrap();
+    for (value, expected) in [("", vec![]), ("10.9.9.9", vec![]), ("10.0.0.2,10.0.0.0", vec![2, 0])] {
+        let request = with_headers([(header::TEST_ENDPOINT_SELECTION, value)]);
+        assert_eq!(instance.kept(&request, &unknown(4)), expected, "{value:?}");
+    }
 }
