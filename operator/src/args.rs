@@ -21,8 +21,14 @@ pub struct Args {
     #[arg(long, env = "WAYPOST_WATCH_NAMESPACE")]
     pub watch_namespace: Option<String>,
 
-    /// Address of /livez, /readyz and /metrics.
-    #[arg(long, default_value = "0.0.0.0:8080")]
+    /// Whether this process may look at what is in no namespace, and make ClusterRoleBindings. Without such rights, a
+    /// Role in each watched namespace is enough; strategies that ask for spec.picker.metrics.auth are then refused.
+    #[arg(long, value_name = "BOOL", default_value_t = true, action = clap::ArgAction::Set)]
+    pub cluster_rights: bool,
+
+    /// Address of /livez, /readyz and /metrics. [::] is all addresses, of IPv6 and of IPv4; where there is no IPv6, of
+    /// IPv4 alone.
+    #[arg(long, default_value = "[::]:8080")]
     pub listen: SocketAddr,
 
     /// Write only while holding a Lease, so that several replicas may run.
