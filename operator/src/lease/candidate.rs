@@ -24,12 +24,15 @@ pub struct Candidate {
     own: Option<Lease>,
     /// Whether the last attempt failed.
     failing: bool,
+    /// The other that was last said to lead.
+    leader: Option<String>,
 }
 
 /// Who holds the Lease after an attempt.
 enum Holder {
     Us,
-    Another,
+    /// Its identity, as far as it is known.
+    Another(Option<String>),
 }
 
 impl Candidate {
@@ -47,6 +50,7 @@ impl Candidate {
             seen: Seen::default(),
             own: None,
             failing: false,
+            leader: None,
         }
     }
 
@@ -94,11 +98,13 @@ impl Candidate {
         }
         match result {
             Ok(Ok(Holder::Us)) => {
+                self.leader = None;
                 self.leadership.extend(began + self.timing.lease);
                 self.timing.renew
             }
-            Ok(Ok(Holder::Another)) => {
+            Ok(Ok(Holder::Another(leader))) => {
                 self.leadership.end();
+                self.stand_by(leader);
                 self.timing.retry
             }
             failed => {
@@ -118,6 +124,17 @@ impl Candidate {
         }
     }
 
+    /// Says who leads, whenever that is somebody else than before: whoever reads the log of a standby wants to know where
+    /// to look.
+    fn stand_by(&mut self, leader: Option<String>) {
+        let Some(leader) = leader.filter(|leader| self.leader.as_ref() != Some(leader)) else { return };
+        info!(
+            identity = self.identity,
+            leader, "standing by: another replica leads, and its log tells of the work"
+        );
+        self.leader = Some(leader);
+    }
+
     async fn attempt(&mut self) -> Result<Holder, kube::Error> {
         if let Some(own) = &self.own {
             match self.write(Some(own.clone())).await {
@@ -132,12 +149,12 @@ impl Candidate {
             Some(lease) if self.seen.may_take(&lease, &self.identity, Instant::now()) => {
                 self.write(Some(lease)).await
             }
-            Some(_) => Ok(Holder::Another),
+            Some(lease) => Ok(Holder::Another(lease.spec.and_then(|spec| spec.holder_identity))),
         }
         .or_else(|error| match error {
             // Another was quicker.
             kube::Error::Api(status) if status.is_conflict() || status.is_already_exists() => {
-                Ok(Holder::Another)
+                Ok(Holder::Another(None))
             }
             error => Err(error),
         })

@@ -72,7 +72,7 @@ pub(in crate::strategy) fn turned(
         if news {
             let waits = ["Pending", "Progressing", "PoolNotFound"].contains(&condition.reason.as_str());
             let reason = if condition.type_ == "Contested" { "Contested" } else { &condition.reason };
-            // That something takes its time is in the status.
+            // That something takes its time is in the status, and what is not accepted is told once.
             if !waits {
                 events.push(StrategyEvent::warning(reason, condition.message.clone()));
             }

@@ -22,7 +22,7 @@ pub(super) fn of(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome, revision
         pools_bound: pools_bound(snapshot, valid, outcome),
         has_endpoints: has_endpoints(snapshot, valid),
         available: with_notes(available(snapshot, valid, outcome), snapshot, outcome),
-        programmed: programmed(snapshot, valid, revision),
+        programmed: of_an_accepted_generation(programmed(snapshot, valid, revision), snapshot, valid),
         contested: contested(outcome),
         unfinished: unfinished(outcome),
         summary: format!("every picker of {pools} serves revision {}", revision.unwrap_or_default()),
@@ -238,6 +238,16 @@ pub(super) fn pickers(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome) -> 
         }
     }
     format!("{ready}/{wanted}")
+}
+
+/// `programmed` for the generation that the status is about: what pickers serve is not what it asks for when it is not
+/// accepted, however well they serve it.
+fn of_an_accepted_generation(programmed: Verdict, snapshot: &Snapshot, valid: &Valid) -> Verdict {
+    if valid.routing.is_ok() && valid.picker.is_ok() {
+        return programmed;
+    }
+    let message = format!("generation {} is not accepted; {}", snapshot.generation(), programmed.message);
+    Verdict::bad("NotAccepted", message)
 }
 
 fn programmed(snapshot: &Snapshot, valid: &Valid, revision: Option<&str>) -> Verdict {
