@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::pin::pin;
+use std::time::Duration;
 
 use futures::{Stream, StreamExt as _};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -10,6 +11,7 @@ use kube::runtime::watcher::{Config, Event};
 use kube::{Api, Client};
 use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use crate::partial_object::PartialObject;
 
@@ -44,6 +46,35 @@ pub async fn follow_definition(
             Event::Apply(definition) => tell(serves(&definition.data, version)),
             Event::Delete(_) => tell(false),
         }
+    }
+}
+
+/// How often discovery is asked.
+const ASKED_AGAIN: Duration = Duration::from_secs(30);
+
+/// Tells `installed` whether the kind called `plural` is served in `group_version`, such as
+/// `inference.networking.k8s.io/v1`, whenever that changes: for clients that may not read CustomResourceDefinitions.
+/// Asks the API server's discovery every 30 s, which everybody may, and takes no answer for no news. Runs for ever.
+pub async fn follow_discovery(
+    client: Client,
+    group_version: &str,
+    plural: &str,
+    installed: &watch::Sender<Option<bool>>,
+) {
+    loop {
+        let now = match client.list_api_group_resources(group_version).await {
+            Ok(list) => Some(list.resources.iter().any(|resource| resource.name == plural)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Some(false),
+            Err(error) => {
+                tracing::warn!(group_version, %error, "cannot ask what is installed; trying on");
+                None
+            }
+        };
+        if let Some(now) = now {
+            installed.send_if_modified(|known| known.replace(now) != Some(now));
+        }
+        let unknown = installed.borrow().is_none();
+        sleep(if unknown { Duration::from_secs(2) } else { ASKED_AGAIN }).await;
     }
 }
 

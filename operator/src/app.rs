@@ -48,7 +48,7 @@ pub async fn run(args: Args) -> Result<()> {
     let store = StoreWriter::<RoutingStrategy>::default();
     let cache = Cache::new(store.as_reader());
     let (triggers, requests) = Triggers::new(cache.clone());
-    let mut tasks = cache::run(&client, &Scope(args.watch_namespace.clone()), &cache, store, &triggers);
+    let mut tasks = cache::run(&client, &scope(&args)?, &cache, store, &triggers);
 
     let mut candidate = candidate(&args, config)?;
     let leadership = candidate.as_ref().map_or_else(Leadership::alone, Candidate::leadership);
@@ -73,6 +73,7 @@ pub async fn run(args: Args) -> Result<()> {
                 image_prefixes: args.picker_image_prefix.clone(),
                 plain_labels: args.allow_unprefixed_pod_labels,
                 proxies: args.allow_proxy_variables,
+                of_cluster: args.cluster_rights,
             },
         },
         memory,
@@ -111,6 +112,16 @@ pub async fn run(args: Args) -> Result<()> {
         candidate.release().await;
     }
     result
+}
+
+/// What is watched.
+///
+/// # Errors
+/// When it would be all namespaces without rights of the cluster.
+fn scope(args: &Args) -> Result<Scope> {
+    let (namespaces, of_cluster) = (args.watch_namespace.clone(), args.cluster_rights);
+    anyhow::ensure!(of_cluster || !namespaces.is_empty(), "--cluster-rights=false needs --watch-namespace");
+    Ok(Scope { namespaces, of_cluster })
 }
 
 fn candidate(args: &Args, mut config: ClientConfig) -> Result<Option<Candidate>> {

@@ -17,9 +17,9 @@ pub struct Args {
     #[arg(long, env = "WAYPOST_PICKER_IMAGE", default_value = concat!("waypost/picker:", env!("CARGO_PKG_VERSION")))]
     pub picker_image: String,
 
-    /// Watch this namespace only. Default: all.
-    #[arg(long, env = "WAYPOST_WATCH_NAMESPACE")]
-    pub watch_namespace: Option<String>,
+    /// Watch this namespace only. Repeatable, in the variable with commas. Default: all.
+    #[arg(long, value_name = "NAMESPACE", env = "WAYPOST_WATCH_NAMESPACE", value_delimiter = ',')]
+    pub watch_namespace: Vec<String>,
 
     /// Whether this process may look at what is in no namespace, and make ClusterRoleBindings. Without such rights, a
     /// Role in each watched namespace is enough; strategies that ask for spec.picker.metrics.auth are then refused.
@@ -128,6 +128,15 @@ mod tests {
         };
         assert_eq!(parse(&[]), (false, true));
         assert_eq!(parse(&["--allow-proxy-variables", "--allow-unprefixed-pod-labels=false"]), (true, false));
+    }
+
+    #[test]
+    fn namespaces_are_one_or_several_or_all() {
+        let parse =
+            |line: &[&str]| Args::try_parse_from([&["operator"], line].concat()).unwrap().watch_namespace;
+        assert_eq!(parse(&[]), Vec::<String>::new());
+        assert_eq!(parse(&["--watch-namespace=a"]), ["a"]);
+        assert_eq!(parse(&["--watch-namespace=a", "--watch-namespace=b,c"]), ["a", "b", "c"]);
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 mod held;
 mod index;
+mod merged;
 mod pods;
 mod read;
 mod store;

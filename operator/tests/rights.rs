@@ -8,19 +8,32 @@ use std::path::Path;
 
 use crds::{PickerSpec, PoolGroup};
 use operator::build::{Defaults, Input, Limits, objects};
-use operator::kinds::Kind;
+use operator::kinds::{Kind, Scope};
 use operator::names;
 use serde_json::Value;
 
-/// Rules of the operator's ClusterRole in the chart.
-fn operator_rules() -> Vec<Value> {
+/// Rules of the operator in the chart: all of them, or those of a Role where it watches some namespaces alone.
+fn rules_of_the_chart(of_the_cluster: bool) -> Vec<Value> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../charts/waypost/templates/rbac.yaml");
     let text = fs::read_to_string(path).unwrap();
-    let plain: String =
-        text.lines().filter(|line| !line.contains("{{")).map(|line| format!("{line}\n")).collect();
-    let documents: Vec<Value> = serde_saphyr::from_multiple(&plain).unwrap();
-    let role = documents.into_iter().find(|d| d["kind"] == "ClusterRole").unwrap();
+    let (_, rules) = text.split_once("{{- define \"waypost.rules\" }}\n").unwrap();
+    let (rules, _) = rules.split_once("\n---\n").unwrap();
+    let mut plain = String::new();
+    let mut left_out = false;
+    for line in rules.lines() {
+        match line {
+            "{{- if not .Values.watchNamespaces }}" => left_out = !of_the_cluster,
+            "{{- end }}" => left_out = false,
+            line if !left_out && !line.contains("{{") => plain += &format!("{line}\n"),
+            _ => {}
+        }
+    }
+    let role: Value = serde_saphyr::from_str(&plain).unwrap();
     role["rules"].as_array().unwrap().clone()
+}
+
+fn operator_rules() -> Vec<Value> {
+    rules_of_the_chart(true)
 }
 
 fn strings(rule: &Value, field: &str) -> Vec<String> {
@@ -88,6 +101,23 @@ fn the_operator_may_write_every_kind_that_it_makes() {
             assert!(given(&rules, &resource.group, &resource.plural, verb), "{verb} {}", resource.plural);
         }
     }
+}
+
+/// What a Role can give: it may name nothing of the cluster.
+#[test]
+fn in_some_namespaces_the_rights_are_those_of_namespaces() {
+    let rules = rules_of_the_chart(false);
+    for kind in Kind::ALL {
+        let resource = kind.resource();
+        for verb in ["get", "list", "watch", "create", "patch", "delete"] {
+            let is_given = given(&rules, &resource.group, &resource.plural, verb);
+            assert_eq!(is_given, kind.scope() == Scope::Namespace, "{verb} {}", resource.plural);
+        }
+    }
+    let of_the_cluster = ["customresourcedefinitions", "clusterroles", "clusterrolebindings"];
+    assert!(rules.iter().all(|rule| {
+        strings(rule, "resources").iter().all(|resource| !of_the_cluster.contains(&resource.as_str()))
+    }));
 }
 
 #[test]

@@ -22,3 +22,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "waypost.pickerImage" -}}
 {{ .Values.pickerImage.repository }}:{{ .Values.pickerImage.tag | default .Chart.AppVersion }}
 {{- end }}
+
+{{- /* The port of the probes and the metrics of the operator. */}}
+{{- define "waypost.port" -}}
+{{ regexFind "[0-9]+$" (.Values.listen | default "[::]:8080") }}
+{{- end }}

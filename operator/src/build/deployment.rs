@@ -26,6 +26,9 @@ pub(super) fn build(input: &Input<'_>) -> Result<Object, OverlayError> {
         let prefixes = input.defaults.limits.image_prefixes.join(", ");
         return Err(OverlayError::Image { image: image.clone(), prefixes });
     }
+    if input.picker.metrics.auth && !input.defaults.limits.of_cluster {
+        return Err(OverlayError::OfCluster);
+    }
     // A right of the cluster, with a ServiceMonitor the token of Prometheus, and private keys are for no image of
     // anybody's.
     if input.picker.image.is_some() && input.defaults.limits.image_prefixes.is_empty() {

@@ -22,6 +22,8 @@ pub struct Limits {
     pub plain_labels: bool,
     /// Whether the environment may name a proxy.
     pub proxies: bool,
+    /// Whether the operator has rights of the cluster, to give some of them to pickers.
+    pub of_cluster: bool,
 }
 
 impl Default for Limits {
@@ -31,6 +33,7 @@ impl Default for Limits {
             image_prefixes: Vec::new(),
             plain_labels: true,
             proxies: false,
+            of_cluster: true,
         }
     }
 }

@@ -79,6 +79,12 @@ pub enum OverlayError {
          pickerImagePrefixes): it gives pickers a right of the cluster"
     )]
     Auth,
+    /// A right of the cluster, by an operator that has none.
+    #[error(
+        "spec.picker.metrics.auth: this operator has no rights of the cluster to give (chart value watchNamespaces); leave it \
+         out, and say with spec.picker.networkPolicy who may read metrics"
+    )]
+    OfCluster,
     /// A private key for an image that nobody vouches for.
     #[error(
         "spec.picker.tls.secretName: with spec.picker.image it is for operators that limit the images (chart value \

@@ -197,6 +197,19 @@ fn a_right_of_the_cluster_is_for_no_image_of_anybody() {
     assert!(said.starts_with("spec.picker.metrics.auth: with spec.picker.image"), "{said}");
 }
 
+/// An operator with Roles alone can't give what it has not.
+#[test]
+fn without_rights_of_the_cluster_pickers_get_none() {
+    let mut defaults = defaults();
+    defaults.limits.of_cluster = false;
+    assert_eq!(refused(None, false, &defaults), None);
+    let said = refused(None, true, &defaults).unwrap();
+    assert!(
+        said.starts_with("spec.picker.metrics.auth: this operator has no rights of the cluster"),
+        "{said}"
+    );
+}
+
 #[test]
 fn a_private_key_is_for_no_image_of_anybody() {
     let refused = |image: Option<&str>, defaults: &Defaults| {

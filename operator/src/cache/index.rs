@@ -44,6 +44,11 @@ impl<V> Index<V> {
         self.state.load(Ordering::Acquire) == LISTED
     }
 
+    /// Whether its objects are known not to exist, or not to be this process's to look at.
+    pub fn is_absent(&self) -> bool {
+        self.state.load(Ordering::Acquire) == ABSENT
+    }
+
     /// Whether its objects were listed, or are known not to exist because their API doesn't.
     pub fn is_decided(&self) -> bool {
         self.state.load(Ordering::Acquire) != UNKNOWN

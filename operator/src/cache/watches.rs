@@ -6,17 +6,18 @@ use std::sync::Arc;
 use crds::{InferencePool, InferencePoolV1Alpha2, Pool, PoolGroup, RoutingStrategy, RoutingStrategySpec};
 use futures::StreamExt as _;
 use k8s_openapi::NamespaceResourceScope;
-use kube::core::DynamicObject;
+use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher;
 use kube::{Api, Client, Resource};
-use kube_ext::optional_kind::{by_name, definitions, follow_definition, while_installed};
+use kube_ext::optional_kind::{by_name, definitions, follow_definition, follow_discovery, while_installed};
 use kube_ext::partial_object::{PartialObject, readable};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::held::{Ledger, kept_of};
 use super::index::Index;
+use super::merged::merged;
 use super::pods::PodFacts;
 use super::read::{PoolKind, PoolOf};
 use super::store::Cache;
@@ -28,28 +29,35 @@ use crate::names;
 /// How many strategies a page of their list has.
 const STRATEGIES_PER_PAGE: u32 = 32;
 
-/// The namespaces that the operator watches: one, or all.
-#[derive(Clone, Debug, Default)]
-pub struct Scope(pub Option<String>);
+/// What of the cluster the operator watches.
+#[derive(Clone, Debug)]
+pub struct Scope {
+    /// The namespaces; none: all.
+    pub namespaces: Vec<String>,
+    /// Whether it may look at what is in no namespace. Without that, what is installed is found out by discovery, and
+    /// nothing of the cluster is made.
+    pub of_cluster: bool,
+}
 
 impl Scope {
-    fn api<K>(&self, client: &Client) -> Api<K>
+    /// One API for each namespace, or one for all of them.
+    fn apis<K>(&self, client: &Client) -> Vec<Api<K>>
     where
         K: Resource<DynamicType = (), Scope = NamespaceResourceScope>,
     {
-        match &self.0 {
-            Some(namespace) => Api::namespaced(client.clone(), namespace),
-            None => Api::all(client.clone()),
+        if self.namespaces.is_empty() {
+            return vec![Api::all(client.clone())];
         }
+        self.namespaces.iter().map(|namespace| Api::namespaced(client.clone(), namespace)).collect()
     }
 
-    fn dynamic(&self, client: &Client, kind: Kind) -> Api<PartialObject<DynamicObject>> {
-        match &self.0 {
-            Some(namespace) if kind.scope() == kinds::Scope::Namespace => {
-                Api::namespaced_with(client.clone(), namespace, &kind.resource())
-            }
-            _ => Api::all_with(client.clone(), &kind.resource()),
+    fn dynamic(&self, client: &Client, kind: Kind) -> Vec<Api<PartialObject<DynamicObject>>> {
+        let resource = kind.resource();
+        if self.namespaces.is_empty() || kind.scope() == kinds::Scope::Cluster {
+            return vec![Api::all_with(client.clone(), &resource)];
         }
+        let of = |namespace: &String| Api::namespaced_with(client.clone(), namespace, &resource);
+        self.namespaces.iter().map(of).collect()
     }
 }
 
@@ -62,62 +70,66 @@ pub fn run(
     triggers: &Triggers,
 ) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    strategies(&mut tasks, scope.api(client), cache, store, triggers);
+    strategies(&mut tasks, scope.apis(client), cache, store, triggers);
     for kind in Kind::ALL {
-        let api = scope.dynamic(client, kind);
+        if kind.scope() == kinds::Scope::Cluster && !scope.of_cluster {
+            if let Some(index) = cache.owned.get(&kind) {
+                index.absent();
+            }
+            continue;
+        }
+        let apis = scope.dynamic(client, kind);
         if kind.is_optional() {
             let (installed, is_installed) = watch::channel(None);
-            let resource = kind.resource();
+            let ApiResource { group, version, plural, .. } = kind.resource();
             let client = client.clone();
-            tasks.spawn(async move {
-                watch_definition(
-                    client,
-                    format!("{}.{}", resource.plural, resource.group),
-                    &resource.version,
-                    installed,
-                )
-                .await;
-            });
-            optional(&mut tasks, api, kind, is_installed, cache, triggers);
+            tasks.spawn(look_for(client, scope.of_cluster, group, version, plural, installed));
+            optional(&mut tasks, apis, kind, is_installed, cache, triggers);
         } else {
-            owned(&mut tasks, api, kind, cache, triggers);
+            owned(&mut tasks, apis, kind, cache, triggers);
         }
     }
-    pods(&mut tasks, scope.api(client), cache, triggers);
+    pods(&mut tasks, scope.apis(client), cache, triggers);
     for group in PoolGroup::ALL {
         let (installed, is_installed) = watch::channel(None);
-        let version = group.api_version().rsplit('/').next().unwrap_or_default();
-        let name = format!("inferencepools.{}", group.group());
-        tasks.spawn(watch_definition(client.clone(), name, version, installed));
+        let version = group.api_version().rsplit('/').next().unwrap_or_default().to_owned();
+        let (api_group, plural) = (group.group().to_owned(), "inferencepools".to_owned());
+        tasks.spawn(look_for(client.clone(), scope.of_cluster, api_group, version, plural, installed));
         match group {
             PoolGroup::V1 => {
-                let api = scope.api::<PartialObject<PoolOf<InferencePool>>>(client);
-                pools(&mut tasks, api, group, is_installed, cache, triggers);
+                let apis = scope.apis::<PartialObject<PoolOf<InferencePool>>>(client);
+                pools(&mut tasks, apis, group, is_installed, cache, triggers);
             }
             PoolGroup::V1Alpha2 => {
-                let api = scope.api::<PartialObject<PoolOf<InferencePoolV1Alpha2>>>(client);
-                pools(&mut tasks, api, group, is_installed, cache, triggers);
+                let apis = scope.apis::<PartialObject<PoolOf<InferencePoolV1Alpha2>>>(client);
+                pools(&mut tasks, apis, group, is_installed, cache, triggers);
             }
         }
     }
     tasks
 }
 
-/// Watches the CustomResourceDefinition called `name`, and tells whether its kind is served in `version`, whenever that
-/// changes. `None` until it is known.
-async fn watch_definition(
+/// Tells whether the kind called `plural` of `group` is served in `version`, whenever that changes: by the watch of its
+/// CustomResourceDefinition, or without rights of the cluster by asking from time to time. `None` until it is known.
+async fn look_for(
     client: Client,
-    name: String,
-    version: &str,
+    of_cluster: bool,
+    group: String,
+    version: String,
+    plural: String,
     installed: watch::Sender<Option<bool>>,
 ) {
-    let events = readable(events(definitions(client), by_name(&name)));
-    follow_definition(events, version, &installed).await;
+    if of_cluster {
+        let events = readable(events(definitions(client), by_name(&format!("{plural}.{group}"))));
+        follow_definition(events, &version, &installed).await;
+    } else {
+        follow_discovery(client, &format!("{group}/{version}"), &plural, &installed).await;
+    }
 }
 
 fn strategies(
     tasks: &mut JoinSet<()>,
-    api: Api<PartialObject<RoutingStrategy>>,
+    apis: Vec<Api<PartialObject<RoutingStrategy>>>,
     cache: &Cache,
     mut store: Writer<RoutingStrategy>,
     triggers: &Triggers,
@@ -127,7 +139,8 @@ fn strategies(
         let mut ledger = Ledger::default();
         // A page at a time: a list of strategies may be long, and each of them too.
         let config = watcher::Config::default().page_size(STRATEGIES_PER_PAGE);
-        let events = readable(paged_events(api, config)).map(move |event| {
+        let watches = apis.into_iter().map(|api| readable(paged_events(api, config.clone())).boxed());
+        let events = merged(watches.collect(), |s: &RoutingStrategy| key(&s.metadata)).map(move |event| {
             let event = ledger.admit(event);
             // The queue of reconciles only needs to know which there are.
             store.apply_watcher_event(&event.clone().modify(|strategy| {
@@ -144,20 +157,20 @@ fn strategies(
 
 fn owned(
     tasks: &mut JoinSet<()>,
-    api: Api<PartialObject<DynamicObject>>,
+    apis: Vec<Api<PartialObject<DynamicObject>>>,
     kind: Kind,
     cache: &Cache,
     triggers: &Triggers,
 ) {
     let Some(index) = cache.owned.get(&kind).cloned() else { return };
     let triggers = triggers.clone();
-    tasks.spawn(async move { follow_owned(api, kind, &index, &triggers, || {}).await });
+    tasks.spawn(async move { follow_owned(apis, kind, &index, &triggers, || {}).await });
 }
 
 /// Starts the watch of a kind of the operator's objects that may not be installed, or not yet.
 fn optional(
     tasks: &mut JoinSet<()>,
-    api: Api<PartialObject<DynamicObject>>,
+    apis: Vec<Api<PartialObject<DynamicObject>>>,
     kind: Kind,
     installed: watch::Receiver<Option<bool>>,
     cache: &Cache,
@@ -167,7 +180,7 @@ fn optional(
     let triggers = triggers.clone();
     tasks.spawn(async move {
         let start = || {
-            let (api, index, triggers) = (api.clone(), Arc::clone(&index), triggers.clone());
+            let (apis, index, triggers) = (apis.clone(), Arc::clone(&index), triggers.clone());
             async move {
                 let is_new = !index.is_listed();
                 let listed = || {
@@ -175,7 +188,7 @@ fn optional(
                         triggers.all();
                     }
                 };
-                follow_owned(api, kind, &index, &triggers, listed).await;
+                follow_owned(apis, kind, &index, &triggers, listed).await;
             }
         };
         let absent = || {
@@ -187,7 +200,7 @@ fn optional(
 }
 
 async fn follow_owned(
-    api: Api<PartialObject<DynamicObject>>,
+    apis: Vec<Api<PartialObject<DynamicObject>>>,
     kind: Kind,
     index: &Index<DynamicObject>,
     triggers: &Triggers,
@@ -198,22 +211,28 @@ async fn follow_owned(
     let trim = |object: DynamicObject| kept_of(kind, object);
     let changed = |old: Option<&DynamicObject>, new: Option<&DynamicObject>| triggers.owned(old, new);
     let key = |object: &DynamicObject| key(&object.metadata);
-    follow(readable(events(api, config)), index, key, trim, changed, listed).await;
+    let watches = apis.into_iter().map(|api| readable(events(api, config.clone())).boxed()).collect();
+    follow(merged(watches, key), index, key, trim, changed, listed).await;
 }
 
-fn pods(tasks: &mut JoinSet<()>, api: Api<PartialObject<PodFacts>>, cache: &Cache, triggers: &Triggers) {
+fn pods(
+    tasks: &mut JoinSet<()>,
+    apis: Vec<Api<PartialObject<PodFacts>>>,
+    cache: &Cache,
+    triggers: &Triggers,
+) {
     let (index, triggers) = (cache.pods.clone(), triggers.clone());
     tasks.spawn(async move {
         let key = |pod: &PodFacts| (pod.namespace.clone(), pod.name.clone());
         let changed = |old: Option<&PodFacts>, new: Option<&PodFacts>| triggers.pod(old, new);
-        let events = readable(events(api, watcher::Config::default()));
-        follow(events, &index, key, |pod| pod, changed, || {}).await;
+        let watches = apis.into_iter().map(|api| readable(events(api, watcher::Config::default())).boxed());
+        follow(merged(watches.collect(), key), &index, key, |pod| pod, changed, || {}).await;
     });
 }
 
 fn pools<K>(
     tasks: &mut JoinSet<()>,
-    api: Api<PartialObject<PoolOf<K>>>,
+    apis: Vec<Api<PartialObject<PoolOf<K>>>>,
     group: PoolGroup,
     installed: watch::Receiver<Option<bool>>,
     cache: &Cache,
@@ -225,7 +244,7 @@ fn pools<K>(
     let triggers = triggers.clone();
     tasks.spawn(async move {
         let start = || {
-            let (api, index, triggers) = (api.clone(), Arc::clone(&index), triggers.clone());
+            let (apis, index, triggers) = (apis.clone(), Arc::clone(&index), triggers.clone());
             async move {
                 let changed = |old: Option<&Pool>, new: Option<&Pool>| triggers.pool(old, new);
                 let pool = |object: PoolOf<K>| object.pool;
@@ -236,8 +255,10 @@ fn pools<K>(
                         triggers.all();
                     }
                 };
+                let watches =
+                    apis.into_iter().map(|api| readable(events(api, watcher::Config::default())).boxed());
                 follow(
-                    readable(events(api, watcher::Config::default())),
+                    merged(watches.collect(), |object: &PoolOf<K>| key(&object.pool.metadata)),
                     &index,
                     |p: &Pool| key(&p.metadata),
                     pool,

@@ -96,6 +96,10 @@ pub(super) async fn delete(executor: &Executor, kind: Kind, live: &DynamicObject
 
 /// Deletes the ClusterRoleBinding of a strategy, whatever the cache says of it.
 pub(super) async fn delete_rights(executor: &Executor, snapshot: &Snapshot) -> Result<(), WriteError> {
+    // Without rights of the cluster none was made.
+    if executor.cache.owned.get(&Kind::ClusterRoleBinding).is_some_and(|index| index.is_absent()) {
+        return Ok(());
+    }
     let writer = &executor.writer;
     match writer.read(Kind::ClusterRoleBinding, "", &snapshot.cluster_name()).await? {
         Some(live) if snapshot.owns(&live) => writer.delete(Kind::ClusterRoleBinding, &live).await,

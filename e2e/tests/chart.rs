@@ -1,0 +1,285 @@
+//! The Helm chart, rendered: what its values make, which values it refuses, and that those of the last release still do.
+
+#![allow(clippy::unwrap_used, reason = "what does not render fails the test")]
+
+use std::fs;
+use std::path::Path;
+
+use e2e::tools::Clients;
+use e2e::{Progress, paths, shell};
+use serde_json::{Value, json};
+
+/// Helm, and the chart of this checkout.
+struct Chart {
+    clients: Clients,
+}
+
+impl Chart {
+    async fn ready() -> Self {
+        Self { clients: Clients::ready(&Progress::stdout()).await.unwrap() }
+    }
+
+    /// The objects of the chart in `folder` with `values`, or why there are none.
+    async fn rendered_from(&self, folder: &Path, values: &Value) -> Result<Vec<Value>, String> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), values.to_string()).unwrap();
+        let helm = shell::run(&self.clients.helm)
+            .args(["template", "waypost"])
+            .arg(folder)
+            .args(["--namespace", "waypost-system", "--kube-version", "1.33.0"])
+            .args(["--set", "crds.enabled=false", "--values"])
+            .arg(file.path());
+        let text = helm.output().await.map_err(|error| format!("{error:#}"))?;
+        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+        Ok(documents.into_iter().filter(|document| !document.is_null()).collect())
+    }
+
+    async fn rendered(&self, values: Value) -> Result<Vec<Value>, String> {
+        self.rendered_from(&paths::checkout().join("charts/waypost"), &values).await
+    }
+}
+
+fn find<'a>(objects: &'a [Value], kind: &str, name: &str) -> &'a Value {
+    objects.iter().find(|object| object["kind"] == kind && object["metadata"]["name"] == name).unwrap()
+}
+
+/// Kind, name and namespace of each.
+fn names(objects: &[Value]) -> Vec<[&str; 3]> {
+    let mut names: Vec<_> = objects
+        .iter()
+        .map(|object| {
+            let metadata = &object["metadata"];
+            [&object["kind"], &metadata["name"], &metadata["namespace"]]
+                .map(|text| text.as_str().unwrap_or_default())
+        })
+        .collect();
+    names.sort_unstable();
+    names
+}
+
+fn own_pods() -> Value {
+    json!({"matchLabels": {
+        "app.kubernetes.io/name": "waypost", "app.kubernetes.io/instance": "waypost",
+        "app.kubernetes.io/component": "operator",
+    }})
+}
+
+#[tokio::test]
+#[ignore = "needs helm, which `cargo xtask test` brings"]
+async fn lints_without_a_warning() {
+    let chart = Chart::ready().await;
+    let folder = paths::checkout().join("charts/waypost");
+    shell::run(&chart.clients.helm).args(["lint", "--strict"]).arg(folder).done().await.unwrap();
+}
+
+/// What the API server would refuse, or take for something else, is refused by the name of the value.
+#[tokio::test]
+#[ignore = "needs helm, which `cargo xtask test` brings"]
+async fn what_the_api_server_would_refuse_is_refused() {
+    let chart = Chart::ready().await;
+    let mut taken = Vec::new();
+    for (values, place) in [
+        (json!({"podAnnotations": {"a": 1}}), "/podAnnotations/a"),
+        (json!({"podAnnotations": {"a b": "c"}}), "/podAnnotations"),
+        (json!({"podLabels": {"a": "-x"}}), "/podLabels/a"),
+        (json!({"podLabels": {"app.kubernetes.io/name": "x"}}), "/podLabels"),
+        (json!({"nodeSelector": {"disk": true}}), "/nodeSelector/disk"),
+        (json!({"serviceAccount": {"annotations": {"a": true}}}), "/serviceAccount/annotations/a"),
+        (json!({"tolerations": [{"operator": "Exist"}]}), "/tolerations/0"),
+        (json!({"tolerations": [{"key": "a", "operator": "Exists", "value": "b"}]}), "/tolerations/0/value"),
+        (json!({"tolerations": [{"value": "b"}]}), "/tolerations/0"),
+        (json!({"affinity": {"podAffinty": {}}}), "/affinity"),
+        (
+            json!({"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{}]}}}),
+            "topologyKey",
+        ),
+        (json!({"resources": {"limits": {"memory": "12Q"}}}), "/resources/limits/memory"),
+        (json!({"resources": {"limit": {}}}), "/resources"),
+        (json!({"imagePullSecrets": ["name"]}), "/imagePullSecrets/0"),
+        (json!({"image": {"repository": "a b"}}), "/image/repository"),
+        (json!({"replicas": -1}), "/replicas"),
+        (json!({"replicas": "2"}), "/replicas"),
+        (json!({"listen": "8080"}), "/listen"),
+        (json!({"watchNamespaces": ["Llm"]}), "/watchNamespaces/0"),
+        (json!({"watchNamespaces": ["llm", "llm"]}), "/watchNamespaces"),
+        (
+            json!({"networkPolicy": {"gateways": [{"namespaceSelector": {"app": "x"}}]}}),
+            "/networkPolicy/gateways/0",
+        ),
+        (json!({"operatorNetworkPolicy": {"metrics": [{}]}}), "/operatorNetworkPolicy/metrics/0"),
+        (
+            json!({"operatorNetworkPolicy": {"metrics": [{"podSelector": {"matchExpressions": [
+                {"key": "a", "operator": "In"},
+            ]}}]}}),
+            "/operatorNetworkPolicy/metrics/0",
+        ),
+        (json!({"topologySpreadConstraints": [{"topologyKey": "zone"}]}), "/topologySpreadConstraints/0"),
+        (json!({"serviceMonitor": {"interval": "often"}}), "/serviceMonitor/interval"),
+        (json!({"serviceMonitor": {"labels": {"release": 1}}}), "/serviceMonitor/labels/release"),
+        (json!({"priorityClassName": "High"}), "/priorityClassName"),
+        (json!({"podDisruptionBudget": {"minAvailable": 1}}), "/podDisruptionBudget"),
+        (json!({"aggregatedRoles": true}), "/aggregatedRoles"),
+        (json!({"nosuch": 1}), "nosuch"),
+    ] {
+        match chart.rendered(values.clone()).await {
+            Ok(_) => taken.push(format!("{values} was taken")),
+            Err(error) if !error.contains(place) => taken.push(format!("{values}: {error}")),
+            Err(_) => {}
+        }
+    }
+    assert_eq!(taken, Vec::<String>::new());
+}
+
+#[tokio::test]
+#[ignore = "needs helm, which `cargo xtask test` brings"]
+async fn those_who_may_view_or_edit_a_namespace_may_its_strategies() {
+    let objects = Chart::ready().await.rendered(json!({})).await.unwrap();
+    let given = |name: &str| {
+        let role = find(&objects, "ClusterRole", name);
+        let labels = role["metadata"]["labels"].as_object().unwrap().iter();
+        let to: Vec<&str> = labels
+            .filter_map(|(label, value)| {
+                label.strip_prefix("rbac.authorization.k8s.io/aggregate-to-").filter(|_| value == "true")
+            })
+            .collect();
+        json!({"to": to, "rules": role["rules"]})
+    };
+    let rule = |resource: &str, verbs: Value| json!({"apiGroups": ["waypost.dev"], "resources": [resource], "verbs": verbs});
+    assert_eq!(
+        [given("waypost-view"), given("waypost-edit")],
+        [
+            json!({"to": ["view", "edit", "admin"], "rules": [
+                rule("routingstrategies", json!(["get", "list", "watch"])),
+                rule("routingstrategies/status", json!(["get"])),
+            ]}),
+            json!({"to": ["edit", "admin"], "rules": [
+                rule("routingstrategies", json!(["create", "delete", "deletecollection", "patch", "update"])),
+            ]}),
+        ]
+    );
+    let without =
+        Chart::ready().await.rendered(json!({"aggregatedRoles": {"enabled": false}})).await.unwrap();
+    let roles = names(&without).into_iter().filter(|[kind, ..]| *kind == "ClusterRole");
+    assert_eq!(roles.collect::<Vec<_>>(), [["ClusterRole", "waypost-operator", ""]]);
+}
+
+/// With namespaces to watch there is a Role in each of them, and nothing of the cluster.
+#[tokio::test]
+#[ignore = "needs helm, which `cargo xtask test` brings"]
+async fn in_some_namespaces_nothing_is_of_the_cluster() {
+    let objects = Chart::ready().await.rendered(json!({"watchNamespaces": ["a", "b"]})).await.unwrap();
+    assert_eq!(
+        names(&objects),
+        [
+            ["Deployment", "waypost-operator", "waypost-system"],
+            ["PodDisruptionBudget", "waypost-operator", "waypost-system"],
+            ["Role", "waypost-operator", "waypost-system"],
+            ["Role", "waypost-watched", "a"],
+            ["Role", "waypost-watched", "b"],
+            ["RoleBinding", "waypost-operator", "waypost-system"],
+            ["RoleBinding", "waypost-watched", "a"],
+            ["RoleBinding", "waypost-watched", "b"],
+            ["ServiceAccount", "waypost-operator", "waypost-system"],
+        ]
+    );
+    let container =
+        &find(&objects, "Deployment", "waypost-operator")["spec"]["template"]["spec"]["containers"][0];
+    let args: Vec<&str> =
+        container["args"].as_array().unwrap().iter().filter_map(Value::as_str).skip(1).collect();
+    assert_eq!(
+        args[..4],
+        ["--listen=[::]:8080", "--watch-namespace=a", "--watch-namespace=b", "--cluster-rights=false"]
+    );
+    let subjects =
+        json!([{"kind": "ServiceAccount", "name": "waypost-operator", "namespace": "waypost-system"}]);
+    assert_eq!(find(&objects, "RoleBinding", "waypost-watched")["subjects"], subjects);
+}
+
+#[tokio::test]
+#[ignore = "needs helm, which `cargo xtask test` brings"]
+async fn the_operator_is_spread_and_drained_one_by_one() {
+    let chart = Chart::ready().await;
+    let objects = chart.rendered(json!({})).await.unwrap();
+    let budget = json!({"maxUnavailable": 1, "selector": own_pods()});
+    assert_eq!(find(&objects, "PodDisruptionBudget", "waypost-operator")["spec"], budget);
+    let pods = |objects: &[Value]| {
+        find(objects, "Deployment", "waypost-operator")["spec"]["template"]["spec"].clone()
+    };
+    let apart = json!({"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{
+        "weight": 100,
+        "podAffinityTerm": {"topologyKey": "kubernetes.io/hostname", "labelSelector": own_pods()},
+    }]}});
+    assert_eq!(pods(&objects)["affinity"], apart);
+
+    let own = json!({"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [{
+        "topologyKey": "zone", "labelSelector": {"matchLabels": {"a": "b"}},
+    }]}});
+    let spread = json!({"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule"});
+    let mut others = spread.clone();
+    others["labelSelector"] = json!({"matchLabels": {"a": "b"}});
+    let values = json!({"affinity": own, "topologySpreadConstraints": [spread, others], "replicas": 1,
+        "priorityClassName": "system-cluster-critical", "listen": "127.0.0.1:9000"});
+    let objects = chart.rendered(values).await.unwrap();
+    let spec = pods(&objects);
+    let mut ours = spread.clone();
+    ours["labelSelector"] = own_pods();
+    assert_eq!((&spec["affinity"], &spec["topologySpreadConstraints"]), (&own, &json!([ours, others])));
+    assert_eq!(spec["priorityClassName"], "system-cluster-critical");
+    assert_eq!(spec["containers"][0]["ports"], json!([{"name": "http", "containerPort": 9000}]));
+    // A single replica may be drained.
+    assert!(names(&objects).iter().all(|[kind, ..]| *kind != "PodDisruptionBudget"));
+}
+
+#[tokio::test]
+#[ignore = "needs helm, which `cargo xtask test` brings"]
+async fn who_reads_the_operators_metrics_is_said() {
+    let chart = Chart::ready().await;
+    let prometheus =
+        json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]);
+    let policy =
+        |ingress: Value| json!({"podSelector": own_pods(), "policyTypes": ["Ingress"], "ingress": ingress});
+    let made = async |metrics: &Value| {
+        let values = json!({"operatorNetworkPolicy": {"enabled": true, "metrics": metrics}});
+        find(&chart.rendered(values).await.unwrap(), "NetworkPolicy", "waypost-operator")["spec"].clone()
+    };
+    assert_eq!(made(&json!([])).await, policy(json!([])));
+    let ports = json!([{"port": 8080, "protocol": "TCP"}]);
+    assert_eq!(made(&prometheus).await, policy(json!([{"from": prometheus, "ports": ports}])));
+
+    let values =
+        json!({"serviceMonitor": {"enabled": true, "labels": {"release": "prometheus"}, "interval": "30s"}});
+    let objects = chart.rendered(values).await.unwrap();
+    let monitor = find(&objects, "ServiceMonitor", "waypost-operator");
+    assert_eq!(monitor["metadata"]["labels"]["release"], "prometheus");
+    let expected = json!({"selector": own_pods(), "endpoints": [{"port": "http", "interval": "30s"}]});
+    assert_eq!(monitor["spec"], expected);
+    let service = find(&objects, "Service", "waypost-operator-metrics");
+    let ports = json!([{"name": "http", "port": 8080, "targetPort": "http"}]);
+    let expected = json!({"clusterIP": "None", "selector": own_pods()["matchLabels"], "ports": ports});
+    assert_eq!(service["spec"], expected);
+}
+
+/// `helm upgrade --reuse-values` renders the new chart with the values of the old one, in which new values are missing: what
+/// the last release was installed with, and with nothing said otherwise, means the defaults.
+#[tokio::test]
+#[ignore = "needs helm, which `cargo xtask test` brings"]
+async fn with_the_values_of_the_last_release_it_is_as_with_the_defaults() {
+    let chart = Chart::ready().await;
+    let folder = tempfile::tempdir().unwrap();
+    let reused = folder.path().join("waypost");
+    let copy = shell::run("cp").arg("-r").arg(paths::checkout().join("charts/waypost")).arg(&reused);
+    copy.done().await.unwrap();
+    let former = paths::checkout().join("e2e/manifests/chart-0.1.0/values.yaml");
+    fs::copy(former, reused.join("values.yaml")).unwrap();
+    let rendered = chart.rendered_from(&reused, &json!({})).await.unwrap();
+    let mut expected = chart.rendered(json!({})).await.unwrap();
+    for object in &mut expected {
+        // The operator's own default.
+        if let Some(args) =
+            object.pointer_mut("/spec/template/spec/containers/0/args").and_then(Value::as_array_mut)
+        {
+            args.retain(|arg| arg != "--listen=[::]:8080");
+        }
+    }
+    assert_eq!(rendered, expected);
+}
