@@ -7,6 +7,7 @@ pub mod history;
 pub mod manifest;
 pub mod network_policy;
 pub mod objective;
+mod paused;
 pub mod picker;
 pub mod pool;
 pub mod routing;
@@ -16,6 +17,7 @@ pub mod strategy;
 
 pub use network_policy::{NetworkPolicy, Peer};
 pub use objective::{InferenceObjectiveSpec, ObjectiveGroup};
+pub use paused::Paused;
 pub use picker::{Autoscaling, ClientCa, FailureMode, Metrics, PickerSpec, Tls, TlsMode, UpdatePolicy};
 pub use pool::{InferencePool, InferencePoolV1Alpha2, PickerRef, Pool, PoolGroup};
 pub use routing::RoutingBody;

@@ -21,7 +21,7 @@ pub struct RoutingStrategyStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<String>,
     /// The conditions. Ready, Accepted, PoolsBound, HasEndpoints, Available and Programmed are always there;
-    /// Stalled, Reconciling and Contested only while they are true.
+    /// Stalled, Reconciling, Contested and Paused only while they are true.
     #[serde(default)]
     #[schemars(extend(
         "default" = initial_conditions(),

@@ -12,6 +12,7 @@ use kube::CustomResource;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::paused::Paused;
 use crate::picker::PickerSpec;
 use crate::pool::PoolGroup;
 use crate::routing::RoutingBody;
@@ -69,6 +70,12 @@ use crate::status::RoutingStrategyStatus;
         json_path = ".status.conditions[?(@.type==\"Ready\")].status",
         description = "Whether all of it holds"
     ),
+    printcolumn(
+        name = "Paused",
+        type_ = "string",
+        json_path = ".status.conditions[?(@.type==\"Paused\")].reason",
+        description = "What stands still, by spec.paused"
+    ),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp"),
     printcolumn(
         name = "Message",
@@ -102,6 +109,12 @@ pub struct RoutingStrategySpec {
     #[serde(default)]
     #[schemars(extend("default" = "Takeover"))]
     pub binding: Binding,
+    /// What stands still. true: the operator writes nothing for the strategy but its status, while its pickers serve on
+    /// and take edits of the routing up. {workload: true} is the same; {routing: true} lets pickers serve what they serve,
+    /// whatever becomes of spec.routing, and {workload: true, routing: true} is both. The condition Paused says what waits.
+    /// A strategy that is deleted ends all the same. Default: false.
+    #[serde(default, skip_serializing_if = "Paused::is_none")]
+    pub paused: Paused,
 }
 
 /// One pool by name, or all pools with certain labels.

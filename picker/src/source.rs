@@ -8,4 +8,4 @@ pub mod kube;
 pub mod replicas;
 pub mod text;
 
-pub use installer::{Installer, Offer, Serving, Source};
+pub use installer::{Installer, Offer, Rescue, Serving, Source};

@@ -106,6 +106,8 @@ pub(super) struct Outcome {
     pub deployments: BTreeMap<String, DynamicObject>,
     /// Deployments whose pods an earlier release of the operator built, and that stay so for now.
     pub postponed: Vec<String>,
+    /// The writes that were left out while the strategy is paused.
+    pub frozen: Vec<String>,
     /// The state of the binding of each pool that the strategy drives.
     pub bindings: BTreeMap<(PoolGroup, String), BindingState>,
     /// Pools whose reference was written now.
@@ -133,6 +135,7 @@ impl Outcome {
             kept: true,
             taken: plan.taken.clone(),
             postponed: plan.postponed.clone(),
+            frozen: plan.frozen.clone(),
             bindings: plan.bindings.clone(),
             again: (!plan.taken.is_empty()).then_some(NAME_TAKEN_AGAIN),
             ..Self::default()

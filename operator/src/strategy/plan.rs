@@ -17,6 +17,7 @@ mod deletions;
 mod display;
 mod history;
 mod objects;
+mod pause;
 mod pools;
 mod step;
 #[cfg(test)]
@@ -43,6 +44,9 @@ pub(super) fn plan(snapshot: &Snapshot, valid: &Valid, now: Timestamp) -> Plan {
     pools::release_unclaimed(&mut plan, snapshot, valid);
     pools::bind(&mut plan, snapshot, valid, now);
     deletions::add(&mut plan, snapshot, valid, &made);
+    if snapshot.strategy.spec.paused.workload {
+        pause::freeze(&mut plan);
+    }
     plan
 }
 

@@ -69,6 +69,11 @@ impl Snapshot {
         cached.chain(written).max_by_key(|(number, _)| *number).map(|(_, revision)| revision)
     }
 
+    /// Whether the accepted routing stays whatever becomes of the spec. A strategy that never had one takes its first.
+    pub fn holds_routing(&self) -> bool {
+        self.strategy.spec.paused.routing && self.revision().is_some()
+    }
+
     /// The revision of which the status says that pickers are to serve it.
     pub fn told_revision(&self) -> Option<&str> {
         self.strategy.status.as_ref()?.revision.as_deref()

@@ -97,7 +97,7 @@ fn compute(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome, now: Timestamp
     let former = snapshot.revision().map(str::to_owned);
     // Only what compiles and is kept is to be served.
     let revision = match &valid.routing {
-        Ok(revision) if outcome.kept => Some(revision.clone()),
+        Ok(revision) if outcome.kept && !snapshot.holds_routing() => Some(revision.clone()),
         _ => former,
     };
     let pools = pools(valid, outcome);

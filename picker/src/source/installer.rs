@@ -28,6 +28,15 @@ pub struct Offer<'a> {
     pub generation: Option<i64>,
 }
 
+/// Why the routing that was accepted last serves in the place of the present one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rescue {
+    /// The present one is refused.
+    Refused,
+    /// Edits of the routing are paused.
+    Paused,
+}
+
 /// The strategy that serves, and the outcome of the last offer.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Serving {
@@ -170,16 +179,23 @@ impl Installer {
         accepted
     }
 
-    /// Swaps in the routing that was accepted last, because the present one is refused.
-    /// The refusal stands. Returns whether it serves now.
-    pub fn rescue(&self, routing: &Value, scope: Scope) -> bool {
+    /// Swaps in the routing that was accepted last, in the place of the present one. A refusal of that stands. Returns
+    /// whether it serves now.
+    pub fn rescue(&self, routing: &Value, scope: Scope, why: Rescue) -> bool {
         let rescued = self.install(routing, scope);
-        self.metrics.refused();
+        if why == Rescue::Refused {
+            self.metrics.refused();
+        }
         match rescued {
             Ok(swap) => {
+                let why = match why {
+                    Rescue::Refused => "the present one is refused",
+                    Rescue::Paused => "edits of the routing are paused",
+                };
                 tracing::warn!(
                     revision = revision(routing),
-                    "serving the revision that was accepted last, because the present one is refused"
+                    why,
+                    "serving the revision that was accepted last"
                 );
                 if let Some(swap) = swap {
                     self.tell(|state| swap.tell(state));

@@ -7,15 +7,15 @@ use ::kube::api::ApiResource;
 use ::kube::runtime::watcher::{self, Event};
 use ::kube::{Api, Client};
 use crds::picker::DEFAULT_REPLICAS;
-use crds::{PickerStatus, RoutingStrategy};
+use crds::{Paused, PickerStatus, RoutingStrategy};
 use kube_ext::object_parts::{RawObject, RawPart};
-use picker_core::config::Scope;
+use picker_core::config::{Scope, revision};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use super::replicas::Replicas;
-use super::{Installer, Offer, history};
+use super::{Installer, Offer, Rescue, history};
 use crate::metrics::Metrics;
 use crate::watch::events::{Events, chain};
 
@@ -75,11 +75,11 @@ pub async fn run(
     let only = watcher::Config::default().fields(&format!("metadata.name={}", strategy.name));
     let mut events = Events::of(strategy.api(client.clone()), only, metrics, "strategy");
     let mut seen = false;
-    let mut wanted: Option<String> = None;
+    let mut wanted: Option<(String, Rescue)> = None;
     loop {
         let rescue = async {
             match &wanted {
-                Some(revision) => rescue(&client, &strategy, installer, revision).await,
+                Some((revision, why)) => rescue(&client, &strategy, installer, revision, *why).await,
                 None => std::future::pending().await,
             }
         };
@@ -111,16 +111,34 @@ pub async fn run(
     }
 }
 
-/// Offers the routing of `object`. Returns the revision to serve in its place, when it is refused and
-/// nothing serves yet.
-fn take(object: &RawObject, installer: &Installer) -> Option<String> {
+/// Offers the routing of `object`. Returns the revision to serve in its place, and why, when it is refused and
+/// nothing serves yet, or when edits are paused and another serves than the one that was accepted last.
+fn take(object: &RawObject, installer: &Installer) -> Option<(String, Rescue)> {
     let routing = &routing(object);
+    if paused(object).routing
+        && let Some(accepted) = status(object).revision.filter(|accepted| *accepted != revision(routing))
+    {
+        let serves = installer.serving().borrow().revision.as_ref() == Some(&accepted);
+        return (!serves).then_some((accepted, Rescue::Paused));
+    }
     let offer = Offer { routing, scope: Scope::Resource, generation: object.metadata.generation };
     if installer.offer(offer) || installer.serving().borrow().revision.is_some() {
         return None;
     }
     let accepted = &status(object).revision?;
-    (Some(accepted) != installer.serving().borrow().offered.as_ref()).then(|| accepted.to_owned())
+    (Some(accepted) != installer.serving().borrow().offered.as_ref())
+        .then(|| (accepted.to_owned(), Rescue::Refused))
+}
+
+/// What of the strategy stands still.
+fn paused(object: &RawObject) -> Paused {
+    #[derive(Default, Deserialize)]
+    struct Spec {
+        #[serde(default)]
+        paused: RawPart,
+    }
+    let spec = object.spec.read::<Option<Spec>>().ok().flatten().unwrap_or_default();
+    spec.paused.read().map(|value: Value| Paused::read(&value)).unwrap_or_default()
 }
 
 /// The routing of `object`. In the place of one that can't be read, because it is nested too deep, stands the
@@ -156,11 +174,11 @@ fn status(object: &RawObject) -> Status {
 }
 
 /// Serves the accepted `revision` from the history. Returns when that is done, or is hopeless.
-async fn rescue(client: &Client, strategy: &StrategyRef, installer: &Installer, revision: &str) {
+async fn rescue(client: &Client, strategy: &StrategyRef, installer: &Installer, revision: &str, why: Rescue) {
     loop {
         match history::find(client, &strategy.namespace, &strategy.name, revision).await {
             Ok(Some(routing)) => {
-                installer.rescue(&routing, Scope::Resource);
+                installer.rescue(&routing, Scope::Resource, why);
                 return;
             }
             Ok(None) => {

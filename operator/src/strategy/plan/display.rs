@@ -19,6 +19,9 @@ impl Display for Plan {
         for name in &self.postponed {
             writeln!(f, "{name} stays as an earlier release built it")?;
         }
+        for write in &self.frozen {
+            writeln!(f, "paused: {write}")?;
+        }
         Ok(())
     }
 }

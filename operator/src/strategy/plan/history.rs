@@ -9,9 +9,10 @@ use crate::kinds::Kind;
 use crate::strategy::snapshot::Snapshot;
 use crate::strategy::validate::Valid;
 
-/// Adds the step, unless the routing is kept already or is not accepted.
+/// Adds the step, unless the routing is kept already, is not accepted, or waits while the routing is paused.
 pub(super) fn add(plan: &mut Plan, snapshot: &Snapshot, valid: &Valid) {
     if let Ok(revision) = &valid.routing
+        && !snapshot.holds_routing()
         && let Some(keep) = keep(snapshot, revision)
     {
         plan.add(Action::Keep(keep), Vec::new());

@@ -22,6 +22,8 @@ pub(crate) struct Plan {
     pub taken: BTreeMap<String, String>,
     /// Deployments that stay as an earlier release built them until somebody asks for more.
     pub postponed: Vec<String>,
+    /// The writes that are left out while the strategy is paused.
+    pub frozen: Vec<String>,
 }
 
 impl Plan {

@@ -294,6 +294,46 @@ fn nothing_goes_while_pools_are_not_known() {
     insta::assert_snapshot!(planned(&world));
 }
 
+/// Nothing is written while it is paused but what was accepted, which pickers take up.
+#[test]
+fn paused() {
+    let routing = json!({"plugins": [{"type": "queue-scorer"}]});
+    let edited = |paused: Value| {
+        let mut world = taken(snapshot());
+        let picker = json!({"replicas": 1, "failureMode": "FailClose"});
+        spec(
+            &mut world,
+            json!({"pools": [{"name": "qwen"}], "picker": picker, "routing": routing, "paused": paused}),
+        );
+        planned(&world)
+    };
+    insta::assert_snapshot!("paused_workload", edited(json!(true)));
+    insta::assert_snapshot!(
+        "paused_workload_and_routing",
+        edited(json!({"workload": true, "routing": true}))
+    );
+    insta::assert_snapshot!("paused_routing", edited(json!({"routing": true})));
+    assert_eq!(edited(json!(false)), edited(Value::Null));
+    // A strategy without a history takes its first routing.
+    let mut world = snapshot();
+    let both = json!({"workload": true, "routing": true});
+    spec(&mut world, json!({"pools": [{"name": "qwen"}], "routing": routing, "paused": both}));
+    assert!(planned(&world).starts_with("0: keep "), "{}", planned(&world));
+    // At rest nothing waits.
+    let mut world = taken(snapshot());
+    spec(&mut world, json!({"pools": [{"name": "qwen"}], "paused": true}));
+    assert_eq!(planned(&world), "pool qwen: Bound\n");
+}
+
+/// A strategy that is deleted gives its pools back, paused or not.
+#[test]
+fn a_paused_strategy_can_be_deleted() {
+    let mut world = taken(snapshot());
+    let expected = plan_deletion(&world);
+    spec(&mut world, json!({"pools": [{"name": "qwen"}], "paused": {"workload": true, "routing": true}}));
+    assert_eq!(plan_deletion(&world), expected);
+}
+
 #[test]
 fn a_wrong_picker_leaves_the_running_one() {
     let mut world = taken(snapshot());

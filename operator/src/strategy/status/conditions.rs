@@ -36,6 +36,7 @@ pub(super) struct Verdicts {
     pub available: Verdict,
     pub programmed: Verdict,
     pub contested: Option<Verdict>,
+    pub paused: Option<Verdict>,
     /// What keeps it from being ready though all aspects hold.
     pub unfinished: Option<Verdict>,
     /// Message of Ready when all holds.
@@ -78,6 +79,7 @@ impl Verdicts {
             ("Available", Some(&self.available)),
             ("Programmed", Some(&self.programmed)),
             ("Contested", self.contested.as_ref()),
+            ("Paused", self.paused.as_ref()),
         ]
         .into_iter()
         .filter_map(|(name, verdict)| Some(condition(name, verdict?, old, generation, now)))
@@ -158,6 +160,7 @@ mod tests {
             available: yes("Available"),
             programmed: yes("Programmed"),
             contested: None,
+            paused: None,
             unfinished: None,
             summary: "all is well".to_owned(),
         }

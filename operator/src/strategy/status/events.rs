@@ -4,7 +4,7 @@ use crds::RoutingStrategyStatus;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 use crate::strategy::event::StrategyEvent;
-use crate::strategy::outcome::Outcome;
+use crate::strategy::outcome::{BoundPool, Outcome};
 
 /// Longest note of an Event.
 const MAX_NOTE: usize = 1000;
@@ -70,12 +70,16 @@ pub(in crate::strategy) fn turned(
             _ => false,
         };
         if news {
-            let waits = ["Pending", "Progressing", "PoolNotFound"].contains(&condition.reason.as_str());
+            let waits = ["Pending", "Progressing", "PoolNotFound", "NotAccepted", "Paused"]
+                .contains(&condition.reason.as_str());
             let reason = if condition.type_ == "Contested" { "Contested" } else { &condition.reason };
             // That something takes its time is in the status, and what is not accepted is told once.
             if !waits {
                 events.push(StrategyEvent::warning(reason, condition.message.clone()));
             }
+        }
+        if condition.type_ == "Paused" && !same {
+            events.push(StrategyEvent::normal("Paused", condition.message.clone()));
         }
         if condition.reason == "UpgradePending" && !same {
             events.push(StrategyEvent::normal("UpgradePending", condition.message.clone()));
@@ -83,6 +87,10 @@ pub(in crate::strategy) fn turned(
         if condition.type_ == "Programmed" && !same && condition.status == "True" {
             events.push(StrategyEvent::normal("RevisionProgrammed", condition.message.clone()));
         }
+    }
+    let is_paused = |status: &RoutingStrategyStatus| status.conditions.iter().any(|c| c.type_ == "Paused");
+    if is_paused(old) && !is_paused(new) {
+        events.push(StrategyEvent::normal("Resumed", "nothing is paused any more"));
     }
     events
 }

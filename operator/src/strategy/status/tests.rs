@@ -16,6 +16,8 @@ use crate::strategy::testing::{defaults, pod, pool, snapshot};
 use crate::strategy::validate::validate;
 use crate::strategy::write_error::WriteError;
 
+mod paused;
+
 fn deployment(wanted: i64, ready: i64) -> (Kind, Arc<DynamicObject>) {
     let object = json!({
         "metadata": {"name": "qwen-picker", "namespace": "llm", "generation": 1,
@@ -120,6 +122,29 @@ fn a_wrong_routing_leaves_the_last_good_one() {
     assert_eq!(said(&status, "Accepted"), is("False", "InvalidRouting", message));
     assert_eq!(said(&status, "Stalled"), is("True", "InvalidRouting", message));
     assert_eq!(said(&status, "Ready").0, "False");
+}
+
+/// Whoever waits for an edit to be programmed must not be told that it is when it was refused.
+#[test]
+fn a_generation_that_is_not_accepted_is_not_programmed() {
+    let (mut snapshot, outcome) = well();
+    let serving = snapshot.strategy.status.as_ref().unwrap().pickers["p-1"].revision.clone().unwrap();
+    snapshot.remembered.kept = Some(KeptRevision { number: 1, revision: serving.clone() });
+    let errors = || Errors(vec![ConfigError::new("plugins", ErrorKind::Invalid, "odd")]);
+    let message = format!("generation 7 is not accepted; every ready picker serves revision {serving}");
+    let wanted = is("False", "NotAccepted", &message);
+    let valid = validate(&snapshot, &defaults(), |_| Err(errors()));
+    let status = compute(&snapshot, &valid, &outcome, at(0));
+    assert_eq!(said(&status, "Programmed"), wanted);
+    // It is told once, as what is wrong with it.
+    let told: Vec<_> = events::turned(&RoutingStrategyStatus::default(), &status).into_iter().collect();
+    assert!(told.iter().all(|event| event.reason != "NotAccepted"), "{told:?}");
+    // Neither is one whose pickers are refused.
+    let template = json!({"spec": {"hostNetwork": true}});
+    Arc::make_mut(&mut snapshot.strategy).spec.picker.pod_template = template.as_object().unwrap().clone();
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
+    assert!(valid.picker.is_err());
+    assert_eq!(said(&compute(&snapshot, &valid, &outcome, at(0)), "Programmed"), wanted);
 }
 
 /// Status, reason and message of a condition.

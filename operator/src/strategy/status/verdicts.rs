@@ -24,6 +24,7 @@ pub(super) fn of(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome, revision
         available: with_notes(available(snapshot, valid, outcome), snapshot, outcome),
         programmed: of_an_accepted_generation(programmed(snapshot, valid, revision), snapshot, valid),
         contested: contested(outcome),
+        paused: paused(snapshot, valid, outcome),
         unfinished: unfinished(outcome),
         summary: format!("every picker of {pools} serves revision {}", revision.unwrap_or_default()),
     }
@@ -103,6 +104,9 @@ fn unfinished(outcome: &Outcome) -> Option<Verdict> {
     if !outcome.blocked.is_empty() {
         return Some(releasing(&outcome.blocked));
     }
+    if !outcome.frozen.is_empty() {
+        return Some(Verdict::bad("Paused", frozen(outcome)));
+    }
     outcome.error.as_ref().map(|_| Verdict::bad("Pending", "not everything could be written; trying again"))
 }
 
@@ -112,6 +116,42 @@ pub(super) fn releasing(blocked: &BTreeMap<String, String>) -> Verdict {
         |pool: &str| if pool.is_empty() { "the finalizer".to_owned() } else { format!("pool {pool}") };
     let findings: Vec<_> = blocked.iter().map(|(pool, why)| (place(pool), why.clone())).collect();
     Verdict::bad("Releasing", join("not given back yet: ", &findings))
+}
+
+/// What stands still by `spec.paused`, and what waits for its end.
+fn paused(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome) -> Option<Verdict> {
+    let paused = snapshot.strategy.spec.paused;
+    let (reason, what) = match (paused.workload, paused.routing) {
+        (true, true) => {
+            ("WorkloadAndRouting", "nothing is written, and pickers take no edit of the routing up")
+        }
+        (true, false) => {
+            ("Workload", "nothing is written; pickers serve on, and take edits of the routing up")
+        }
+        (false, true) => ("Routing", "pickers take no edit of the routing up"),
+        (false, false) => return None,
+    };
+    let mut message = what.to_owned();
+    if !outcome.frozen.is_empty() {
+        message += &format!("; {}", frozen(outcome));
+    }
+    if let (Ok(asked), Some(held)) =
+        (&valid.routing, snapshot.revision().filter(|_| snapshot.holds_routing()))
+        && asked != held
+    {
+        message += &format!("; revision {held} stays, and spec.routing is {asked}");
+    }
+    Some(Verdict::good(reason, message))
+}
+
+/// The writes that wait, the first of them by name.
+fn frozen(outcome: &Outcome) -> String {
+    let named: Vec<&str> = outcome.frozen.iter().take(MOST_NAMED).map(String::as_str).collect();
+    let more = match outcome.frozen.len() - named.len() {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    format!("waits for the end of spec.paused: {}{more}", named.join("; "))
 }
 
 fn contested(outcome: &Outcome) -> Option<Verdict> {
@@ -255,6 +295,12 @@ fn programmed(snapshot: &Snapshot, valid: &Valid, revision: Option<&str>) -> Ver
         && revision != Some(accepted)
     {
         // What serves is the one before, and this generation asks for another.
+        if let Some(held) = revision.filter(|_| snapshot.holds_routing()) {
+            return Verdict::bad(
+                "Paused",
+                format!("spec.paused holds revision {held}; spec.routing is {accepted}"),
+            );
+        }
         return Verdict::bad(
             "Pending",
             format!("revision {accepted} is not in the history yet; trying again"),

@@ -148,7 +148,7 @@ fn the_last_accepted_routing_serves_in_place_of_a_bad_one() {
     let (good, bad) = (json!({"plugins": [{"type": "queue-scorer"}]}), json!({"plugins": [{"type": "x"}]}));
     assert!(!installer.offer(offer(&bad, 7)));
     let refused = serving(&installer);
-    assert!(installer.rescue(&good, Scope::Resource));
+    assert!(installer.rescue(&good, Scope::Resource, Rescue::Refused));
     let scrape = Some(Arc::new(ScrapePlan::of(&[])));
     let expected =
         Serving { revision: Some(revision(&good)), routing: Some(Arc::new(good)), scrape, ..refused };

@@ -39,7 +39,8 @@ fn a_bad_routing_at_the_start_asks_for_the_accepted_one() {
     let status = json!({"revision": accepted});
 
     let installer = installer();
-    assert_eq!(take(&object(bad.clone(), status.clone()), &installer), Some(accepted));
+    let rescued = Some((accepted, Rescue::Refused));
+    assert_eq!(take(&object(bad.clone(), status.clone()), &installer), rescued);
     assert_eq!(take(&object(bad.clone(), json!({})), &installer), None);
     // The operator of a newer release accepted what this picker can't compile.
     assert_eq!(take(&object(bad.clone(), json!({"revision": revision(&bad)})), &installer), None);
@@ -49,6 +50,41 @@ fn a_bad_routing_at_the_start_asks_for_the_accepted_one() {
     assert_eq!(installer.serving().borrow().generation, Some(4));
 }
 
+/// While edits are paused pickers serve what was accepted last, those that start anew too.
+#[test]
+fn an_edit_that_is_paused_is_not_taken_up() {
+    let [first, edit] = ["queue-scorer", "random-picker"].map(|name| json!({"plugins": [{"type": name}]}));
+    let status = json!({"revision": revision(&first)});
+    let paused = |routing: &Value, paused: Value, status: &Value| {
+        let mut object = json(routing.clone(), status.clone());
+        object["spec"]["paused"] = paused;
+        serde_json::from_str::<RawObject>(&object.to_string()).unwrap()
+    };
+    let both = json!({"workload": true, "routing": true});
+
+    let serves = |installer: &Installer| installer.serving().borrow().revision.clone();
+    let running = installer();
+    assert_eq!(take(&object(first.clone(), status.clone()), &running), None);
+    assert_eq!(take(&paused(&edit, both.clone(), &status), &running), None);
+    assert_eq!(serves(&running), Some(revision(&first)));
+    // One that starts now, or was late, asks for the one that was accepted.
+    let new = installer();
+    let accepted = Some((revision(&first), Rescue::Paused));
+    assert_eq!(take(&paused(&edit, json!({"routing": true}), &status), &new), accepted);
+    assert_eq!(serves(&new), None);
+    assert!(new.rescue(&first, Scope::Resource, Rescue::Paused));
+    assert_eq!(take(&paused(&edit, both.clone(), &status), &new), None);
+    // A paused workload alone takes edits up, and so does the end of the pause.
+    assert_eq!(take(&paused(&edit, json!(true), &status), &new), None);
+    assert_eq!(serves(&new), Some(revision(&edit)));
+    assert_eq!(take(&paused(&edit, json!(false), &status), &running), None);
+    assert_eq!(serves(&running), Some(revision(&edit)));
+    // The first routing of all is taken up: there is none to stay with.
+    let first_of_all = installer();
+    assert_eq!(take(&paused(&edit, both, &json!({})), &first_of_all), None);
+    assert_eq!(serves(&first_of_all), Some(revision(&edit)));
+}
+
 #[test]
 fn a_routing_that_is_nested_too_deep_is_refused_like_any_other() {
     let good = json!({"plugins": [{"type": "queue-scorer"}]});
@@ -56,7 +92,7 @@ fn a_routing_that_is_nested_too_deep_is_refused_like_any_other() {
     let accepted = revision(&good);
     let installer = installer();
     let object = object(unreadable, json!({"revision": accepted}));
-    assert_eq!(take(&object, &installer), Some(accepted));
+    assert_eq!(take(&object, &installer), Some((accepted, Rescue::Refused)));
     let serving = installer.serving().borrow().clone();
     assert_eq!(serving.generation, Some(4));
     let error = serving.error.unwrap();

@@ -25,6 +25,9 @@ end
 if obj.status == nil or obj.status.observedGeneration ~= obj.metadata.generation then
   return { status = "Progressing", message = "Waiting for the Waypost operator" }
 end
+if is_true("Paused") then
+  return { status = "Suspended", message = message("Paused") }
+end
 if is_true("Stalled") then
   return { status = "Degraded", message = message("Stalled") }
 end
