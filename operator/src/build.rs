@@ -18,6 +18,7 @@ pub(crate) mod testing;
 #[cfg(test)]
 mod tests;
 
+pub use deployment::DEFAULT_MEMORY;
 pub use input::{Defaults, EXT_PROC_PORT, HEALTH_PORT, Input, METRICS_PORT, owner};
 pub use limits::Limits;
 pub use objects::objects;

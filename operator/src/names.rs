@@ -27,6 +27,11 @@ pub const COMPONENT: &str = "app.kubernetes.io/component";
 /// Value of [`COMPONENT`] of everything that runs a picker.
 pub const COMPONENT_PICKER: &str = "endpoint-picker";
 
+/// Whether a pod with these labels is a picker.
+pub fn is_picker(labels: &BTreeMap<String, String>) -> bool {
+    labels.get(COMPONENT).is_some_and(|component| component == COMPONENT_PICKER)
+}
+
 const MAX_LABEL: usize = 63;
 const SUFFIX: &str = "-picker";
 

@@ -3,16 +3,20 @@
 
 mod attempts;
 mod binding;
+mod cause;
+mod causes;
 mod claims;
 mod compiled;
 mod contest;
 mod dereference;
 mod event;
 mod execute;
+mod inspections;
 mod managers;
 mod memory;
 mod outcome;
 mod plan;
+mod pod_warning;
 mod reconcile;
 mod record;
 mod release;

@@ -31,6 +31,7 @@ pub mod regular_file;
 pub mod scrape;
 pub mod source;
 pub mod status;
+pub mod termination;
 pub mod tls;
 pub mod upkeep;
 pub mod view;

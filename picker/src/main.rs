@@ -1,13 +1,14 @@
 //! The endpoint picker.
 
 use std::num::NonZero;
+use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::Parser;
 use picker::args::normalise::normalise;
 use picker::args::{Cli, Command, ServeArgs, consequence};
-use picker::{app, catalogue, check, logging, open_files};
+use picker::{app, catalogue, check, logging, open_files, termination};
 use tokio::runtime::Builder;
 
 #[global_allocator]
@@ -18,7 +19,16 @@ const FILES: u64 = 16 << 10;
 
 fn main() -> ExitCode {
     let normalised = normalise(std::env::args_os().map(|arg| arg.to_string_lossy().into_owned()));
-    let cli = Cli::parse_from(normalised.args);
+    let cli = match Cli::try_parse_from(normalised.args) {
+        Ok(cli) => cli,
+        Err(error) => {
+            if error.use_stderr() {
+                let text = error.to_string();
+                termination::write(Path::new(termination::FILE), text.lines().next().unwrap_or_default());
+            }
+            error.exit()
+        }
+    };
     match cli.command {
         Some(Command::Check { files }) => ExitCode::from(check::run(&files, &mut std::io::stdout().lock())),
         Some(Command::Plugins { types, output }) => {
@@ -53,7 +63,9 @@ fn serve(args: ServeArgs, ignored: &[String]) -> ExitCode {
     match run(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            tracing::error!(error = format!("{error:#}"), "the picker can't serve");
+            let error = format!("{error:#}");
+            termination::write(Path::new(termination::FILE), &error);
+            tracing::error!(error, "the picker can't serve");
             ExitCode::FAILURE
         }
     }

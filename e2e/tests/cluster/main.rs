@@ -5,6 +5,7 @@
 //! `cargo xtask test --only e2e NAME` some of them.
 
 mod apiserver_away;
+mod causes;
 mod chart;
 mod crashes;
 mod dialects;

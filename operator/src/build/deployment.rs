@@ -12,6 +12,8 @@ use crate::names;
 const GRACE_SECONDS: u32 = 130;
 /// The user ID of distroless images.
 const NON_ROOT: u32 = 65532;
+/// The limit of memory of pickers whose strategy says nothing of resources.
+pub const DEFAULT_MEMORY: &str = "1Gi";
 const CERT_PATH: &str = "/etc/waypost/tls";
 const CLIENT_CA_PATH: &str = "/etc/waypost/client-ca";
 /// The key of a Secret or ConfigMap with the certificates of authorities.
@@ -164,7 +166,7 @@ fn container(input: &Input<'_>) -> Value {
         },
         "resources": match &input.picker.resources {
             Some(given) => json!(given),
-            None => json!({"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}),
+            None => json!({"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": DEFAULT_MEMORY}}),
         },
     });
     let tls = &input.picker.tls;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use kube_ext::host_network::HostPod;
 
+use super::problem::PodProblem;
 use crate::names;
 
 /// The facts of a pod that the operator keeps.
@@ -21,13 +22,14 @@ pub struct PodFacts {
     pub ready: bool,
     /// What it says of its ports, if its address is that of its node.
     pub host: Option<HostPod>,
+    /// Why it is not ready, if it is a picker that is neither ready nor being deleted.
+    pub problem: Option<Box<PodProblem>>,
 }
 
 impl PodFacts {
     /// Name of the strategy whose picker it is.
     pub fn strategy(&self) -> Option<&str> {
-        let is_picker = self.labels.get(names::COMPONENT).is_some_and(|c| c == names::COMPONENT_PICKER);
-        self.labels.get(names::STRATEGY).filter(|_| is_picker).map(String::as_str)
+        self.labels.get(names::STRATEGY).filter(|_| names::is_picker(&self.labels)).map(String::as_str)
     }
 
     /// Whether it is a pod of the Deployment called `name`: whose ReplicaSets are called like it, and by the

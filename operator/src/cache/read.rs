@@ -14,6 +14,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::pods::PodFacts;
+use super::problem::PodProblem;
+use crate::names;
 
 /// The entries that can be read. One that can't is of no manager that matters: nobody who means well nests
 /// the fields of a pool so deeply.
@@ -106,6 +108,12 @@ impl ReadPartial for PodFacts {
         let address = status.pod_ip.as_deref().filter(|_| runs).and_then(|ip| ip.parse().ok());
         let host = address.and_then(|address| HostPod::of(&spec, address, active.as_ref()));
         let ready = status.conditions.iter().flatten().any(|c| c.kind == "Ready" && c.status == "True");
+        let labels = metadata.labels.unwrap_or_default();
+        let is_going = metadata.deletion_timestamp.is_some();
+        // Of model servers, of which there are many more, it is not of interest.
+        let problem = (!ready && !is_going && names::is_picker(&labels))
+            .then(|| PodProblem::read(text).map(Box::new))
+            .flatten();
         Ok(Self {
             replica_set: metadata
                 .owner_references
@@ -113,11 +121,12 @@ impl ReadPartial for PodFacts {
                 .flatten()
                 .find(|owner| owner.kind == "ReplicaSet" && owner.controller == Some(true))
                 .map(|owner| owner.name),
-            ready: ready && metadata.deletion_timestamp.is_none(),
+            ready: ready && !is_going,
             name: metadata.name,
             namespace: metadata.namespace,
-            labels: metadata.labels.unwrap_or_default(),
+            labels,
             host,
+            problem,
         })
     }
 }
@@ -128,6 +137,7 @@ mod tests {
     use kube_ext::partial_object::PartialObject;
 
     use super::*;
+    use crate::cache::problem::ProblemKind;
 
     fn deep() -> String {
         format!("{}{}", r#"{"a":"#.repeat(200), "1".to_owned() + &"}".repeat(200))
@@ -158,6 +168,24 @@ mod tests {
                 item.object.unwrap()
             })
             .collect()
+    }
+
+    #[test]
+    fn why_a_pod_is_not_ready_is_kept_of_pickers_alone() {
+        let body = r#""status":{"phase":"Failed","reason":"Evicted"}"#;
+        let labels = |component: &str| format!(r#"{{"app.kubernetes.io/component":"{component}"}}"#);
+        let read = |labels: &str, more: &str| {
+            let text =
+                format!(r#"{{"metadata":{{"name":"a","namespace":"llm","labels":{labels}{more}}},{body}}}"#);
+            PodFacts::read(&text).unwrap().problem
+        };
+        let kind = ProblemKind::Failed { reason: "Evicted".to_owned(), message: String::new() };
+        let picker = labels(names::COMPONENT_PICKER);
+        assert_eq!(read(&picker, ""), Some(Box::new(PodProblem { created: 0, kind })));
+        assert_eq!(read(&picker, r#","deletionTimestamp":"2026-01-01T00:00:00Z""#), None);
+        assert_eq!(read(&labels("model-server"), ""), None);
+        // Of each other pod it takes a pointer.
+        assert_eq!(size_of::<Option<Box<PodProblem>>>(), 8);
     }
 
     #[test]

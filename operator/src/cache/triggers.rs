@@ -208,6 +208,7 @@ mod tests {
             replica_set: None,
             ready: true,
             host: None,
+            problem: None,
         };
         triggers.pod(None, Some(&pod));
         assert_eq!(asked(&mut requests), Vec::<String>::new());

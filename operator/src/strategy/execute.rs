@@ -14,6 +14,7 @@ mod actions;
 mod events;
 mod executor;
 mod history;
+mod inspections;
 mod objects;
 mod pools;
 mod report;

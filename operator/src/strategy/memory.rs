@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::attempts::Attempts;
 use super::compiled::CompiledRoutings;
+use super::inspections::Inspections;
 use super::record::Record;
 use super::upgrade_queue::UpgradeQueue;
 
@@ -51,6 +52,8 @@ pub struct Memory {
     kept: Mutex<HashMap<String, KeptRevision>>,
     /// Since when the former reference of a pool is refused, by the UID of the pool.
     refusals: Mutex<HashMap<String, Instant>>,
+    /// What is known of the Events of pods.
+    pub(super) inspections: Inspections,
     /// The reconciles that run, and those that failed.
     pub attempts: Attempts,
     /// The order in which Deployments are rolled to a new release.

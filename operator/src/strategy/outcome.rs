@@ -8,6 +8,7 @@ use kube::core::DynamicObject;
 
 use super::binding::{BindingChange, BindingState};
 use super::plan::{Action, Plan, Step};
+use super::pod_warning::PodWarning;
 use super::record::Record;
 use super::snapshot::Snapshot;
 use super::write_error::WriteError;
@@ -44,6 +45,11 @@ pub(super) enum StepResult {
     FieldConflict,
     /// A pool's former reference was refused for so long that the pool was let go as it is: the API server's words.
     GivenUp(String),
+    /// The latest warning about a pod, if it was asked for, and when to ask again.
+    Inspected {
+        warning: Option<Option<PodWarning>>,
+        again: Duration,
+    },
     /// The strategy still holds this pool.
     StillHolds(String),
     /// The step has to wait for this long: pickers serve on.
@@ -122,6 +128,8 @@ pub(super) struct Outcome {
     pub still_held: Option<String>,
     /// Why the finalizer, or what goes with it, could not be removed.
     pub unfinished: Option<String>,
+    /// The latest warning about each pod that was asked about, if there is one.
+    pub warnings: BTreeMap<String, Option<PodWarning>>,
     /// When to look again without a change.
     pub again: Option<Duration>,
     /// The error because of which the reconcile has to be tried again.
@@ -173,6 +181,12 @@ impl Outcome {
             }
             Action::ConfirmNothingHeld(_) | Action::DeleteRights | Action::RemoveFinalizer => {
                 self.note_finished(result);
+            }
+            Action::Inspect { pod, .. } => {
+                if let StepResult::Inspected { warning, again } = result {
+                    self.warnings.extend(warning.map(|warning| (pod.clone(), warning)));
+                    self.look_again(again);
+                }
             }
             Action::AddFinalizer | Action::Delete { .. } | Action::Tell(_) | Action::Report(_) => {
                 if let StepResult::Failed(error) = result {

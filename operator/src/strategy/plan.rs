@@ -16,6 +16,7 @@ use crate::kinds::Kind;
 mod deletions;
 mod display;
 mod history;
+mod inspections;
 mod objects;
 mod pause;
 mod pools;
@@ -47,6 +48,7 @@ pub(super) fn plan(snapshot: &Snapshot, valid: &Valid, now: Timestamp) -> Plan {
     if snapshot.strategy.spec.paused.workload {
         pause::freeze(&mut plan);
     }
+    inspections::add(&mut plan, snapshot, valid);
     plan
 }
 

@@ -118,6 +118,12 @@ impl Snapshot {
         pickers.filter(move |pod| deployments.iter().any(|deployment| pod.is_of(deployment)))
     }
 
+    /// The pods of the Deployment called `deployment`, which is this strategy's.
+    pub fn pickers_of(&self, deployment: &str) -> impl Iterator<Item = &PodFacts> {
+        let pickers = self.pods.iter().filter(|pod| pod.strategy() == Some(self.name()));
+        pickers.filter(move |pod| pod.is_of(deployment)).map(|pod| &**pod)
+    }
+
     /// Whether a picker answers behind the Service called `picker`.
     pub fn is_available(&self, picker: &str) -> bool {
         self.object(Kind::Deployment, picker).is_some_and(|live| {

@@ -42,7 +42,7 @@ pub(crate) fn pool(name: &str, picker: &str) -> Pool {
 pub(crate) fn pod(name: &str, labels: &[(&str, &str)], ready: bool) -> Arc<PodFacts> {
     let labels = labels.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
     let (name, namespace) = (name.to_owned(), "llm".to_owned());
-    Arc::new(PodFacts { name, namespace, labels, replica_set: None, ready, host: None })
+    Arc::new(PodFacts { name, namespace, labels, replica_set: None, ready, host: None, problem: None })
 }
 
 /// A strategy that claims the pool qwen, which is there.

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::executor::Executor;
-use super::{events, history, objects, pools};
+use super::{events, history, inspections, objects, pools};
 use crate::strategy::outcome::StepResult;
 use crate::strategy::plan::{Action, Plan, Step, Wait};
 use crate::strategy::snapshot::Snapshot;
@@ -37,6 +37,7 @@ pub(super) async fn perform(executor: &Executor, snapshot: &Snapshot, step: &Ste
         Action::Upgrade { upgrade, .. } => objects::upgrade(executor, upgrade).await,
         Action::Bind { pool, change } => pools::bind(executor, pool, change).await,
         Action::GiveBack { give, may_give_up } => pools::give_back(executor, give, *may_give_up).await,
+        Action::Inspect { pod, runs } => inspections::inspect(executor, snapshot, pod, *runs).await,
         Action::ConfirmNothingHeld(groups) => pools::confirm_nothing_held(executor, snapshot, groups).await,
         Action::DeleteRights => done(objects::delete_rights(executor, snapshot).await),
         Action::RemoveFinalizer => {

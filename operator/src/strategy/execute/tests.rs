@@ -9,7 +9,8 @@ use serde_json::json;
 use super::testing::Server;
 use super::*;
 use crate::strategy::outcome::Outcome;
-use crate::strategy::plan::plan;
+use crate::strategy::plan::{Action, plan};
+use crate::strategy::pod_warning::PodWarning;
 use crate::strategy::testing::{defaults, pool, snapshot, strategy};
 use crate::strategy::validate::validate;
 
@@ -111,6 +112,36 @@ async fn pickers_serve_on_for_a_while() {
     let kinds =
         ["poddisruptionbudgets", "deployments", "services", "rolebindings", "roles", "serviceaccounts"];
     assert_eq!((deleted(server.calls()), outcome.again), (kinds.map(str::to_owned).into(), None));
+}
+
+/// Only an Event tells that a Secret is missing, and it is asked for seldom.
+#[tokio::test]
+async fn the_events_of_a_pod_that_does_not_start_are_asked_for() {
+    let server = Server::default();
+    let events = "/apis/events.k8s.io/v1/namespaces/llm/events";
+    let note = "MountVolume.SetUp failed for volume \"tls\" : secret \"gone\" not found";
+    let event = json!({"metadata": {"name": "a"}, "eventTime": null, "type": "Warning", "reason": "FailedMount",
+        "note": note, "deprecatedLastTimestamp": "2026-01-01T00:00:00Z"});
+    server.holds(
+        events,
+        &json!({"apiVersion": "events.k8s.io/v1", "kind": "EventList", "metadata": {}, "items": [event]}),
+    );
+    let executor = server.executor();
+    let mut plan = Plan::default();
+    plan.add(Action::Inspect { pod: "qwen-picker-a-1".to_owned(), runs: false }, Vec::new());
+    let world = snapshot();
+    let outcome = Outcome::of(&plan, execute(&executor, &world, &plan).await);
+    // Most pods have started by then.
+    assert_eq!((outcome.warnings.len(), server.calls()), (0, vec![]));
+    let again = outcome.again.unwrap();
+    assert!(again > Duration::from_secs(1) && again <= Duration::from_secs(2), "{again:?}");
+    tokio::time::sleep(again).await;
+    for calls in [vec![format!("GET {events}")], vec![]] {
+        let outcome = Outcome::of(&plan, execute(&executor, &world, &plan).await);
+        let warning = PodWarning { reason: "FailedMount".to_owned(), note: note.to_owned() };
+        assert_eq!(outcome.warnings, [("qwen-picker-a-1".to_owned(), Some(warning))].into());
+        assert_eq!((outcome.error.is_none(), server.calls()), (true, calls));
+    }
 }
 
 #[test]

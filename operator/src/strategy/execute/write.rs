@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use crds::{InferencePool, InferencePoolV1Alpha2, Pool, PoolGroup, RoutingStrategy};
 use k8s_openapi::NamespaceResourceScope;
+use k8s_openapi::api::events::v1::Event;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client, Resource};
@@ -105,6 +106,19 @@ impl Writer {
         let pods = Api::<PartialObject<PodFacts>>::namespaced(self.client.clone(), namespace);
         match tokio::time::timeout(TIMEOUT, pods.get_opt(name)).await {
             Ok(found) => Ok(found?.is_some()),
+            Err(_) => Err(WriteError::Timeout),
+        }
+    }
+
+    /// The Events about a pod.
+    ///
+    /// # Errors
+    /// When the API server doesn't answer or refuses.
+    pub async fn events_of_pod(&self, namespace: &str, name: &str) -> Result<Vec<Event>, WriteError> {
+        let params = ListParams::default().fields(&format!("regarding.kind=Pod,regarding.name={name}"));
+        let api = Api::<Event>::namespaced(self.client.clone(), namespace);
+        match tokio::time::timeout(TIMEOUT, api.list(&params)).await {
+            Ok(found) => Ok(found?.items),
             Err(_) => Err(WriteError::Timeout),
         }
     }

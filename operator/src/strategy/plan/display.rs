@@ -95,6 +95,7 @@ impl Display for Action {
                 }
                 f.write_str(if *may_give_up { ", or give up" } else { "" })
             }
+            Self::Inspect { pod, .. } => write!(f, "ask for the events of pod {pod}"),
             Self::ConfirmNothingHeld(groups) => {
                 let groups: Vec<_> = groups.iter().map(|group| group.group()).collect();
                 write!(f, "confirm that no pool of {} is held", groups.join(" and "))

@@ -82,6 +82,13 @@ pub(crate) enum Action {
         /// Whether to give up when the API server has refused it for long.
         may_give_up: bool,
     },
+    /// Asks for the Events of a pod whose status does not say why it is not ready.
+    Inspect {
+        /// Name of the pod.
+        pod: String,
+        /// Whether its containers run.
+        runs: bool,
+    },
     /// Asks the API server itself whether the strategy holds a pool of one of these groups still.
     ConfirmNothingHeld(Vec<PoolGroup>),
     /// Deletes the ClusterRoleBinding, whatever the caches say of it.

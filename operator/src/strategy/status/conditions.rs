@@ -61,7 +61,11 @@ impl Verdicts {
     /// Reconciling come first, for readers that take the first that says something.
     pub fn conditions(&self, old: &[Condition], generation: i64, now: Timestamp) -> Vec<Condition> {
         let parts = [&self.accepted, &self.pools_bound, &self.available, &self.programmed];
-        let ready = match parts.into_iter().chain(&self.unfinished).find(|part| !part.holds) {
+        // A pool that waits for a picker is not bound because of what the pickers lack.
+        let waits = |part: &Verdict| !part.holds && part.reason == "Pending";
+        let deepest = [&self.available].into_iter().filter(|_| waits(&self.pools_bound));
+        let deepest = [&self.accepted].into_iter().chain(deepest).chain(parts);
+        let ready = match deepest.chain(&self.unfinished).find(|part| !part.holds) {
             Some(part) => part.clone(),
             None => Verdict::good("Ready", self.summary.clone()),
         };

@@ -341,21 +341,44 @@ fn a_pool_that_cannot_be_given_back_is_named() {
     assert_eq!(said(&status, "Ready"), is("False", "Releasing", message));
 }
 
+/// The world of [`well`] whose Deployment is not complete and has these conditions.
+fn incomplete(conditions: Value) -> (Snapshot, Outcome) {
+    let (mut snapshot, outcome) = well();
+    let (kind, live) = deployment(2, 1);
+    let mut live = (*live).clone();
+    live.data["status"]["conditions"] = conditions;
+    snapshot.owned = vec![(kind, Arc::new(live))];
+    (snapshot, outcome)
+}
+
 #[test]
 fn a_rollout_that_is_overdue_needs_a_hand() {
-    let (mut snapshot, outcome) = well();
-    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
-    for (reason, first) in [("ProgressDeadlineExceeded", "Stalled"), ("ReplicaSetCreateError", "Reconciling")]
-    {
-        let (kind, live) = deployment(2, 1);
-        let mut live = (*live).clone();
-        live.data["status"]["conditions"] =
-            json!([{"type": "Progressing", "status": "False", "reason": reason}]);
-        snapshot.owned = vec![(kind, Arc::new(live))];
+    let overdue = json!({"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"});
+    let refused = json!({"type": "ReplicaFailure", "status": "True", "message": "odd"});
+    let says = |conditions: Value| {
+        let (snapshot, outcome) = incomplete(conditions);
+        let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
         let status = compute(&snapshot, &valid, &outcome, at(0));
-        assert_eq!(said(&status, "Available").1, "Unavailable");
-        assert_eq!(status.conditions[1].type_, first, "{reason}");
-    }
+        (said(&status, "Available").1, status.conditions[1].type_.clone())
+    };
+    let is = |reason: &str, condition: &str| (reason.to_owned(), condition.to_owned());
+    assert_eq!(says(json!([overdue])), is("Unavailable", "Stalled"));
+    // What is known of the cause is told at once, and that it takes too long when it does.
+    assert_eq!(says(json!([refused])), is("FailedCreate", "Reconciling"));
+    assert_eq!(says(json!([overdue, refused])), is("FailedCreate", "Stalled"));
+}
+
+/// What is wrong with the pickers is what keeps their pool from being bound, not the other way round.
+#[test]
+fn ready_names_the_deepest_cause() {
+    let refused = json!([{"type": "ReplicaFailure", "status": "True", "message": "odd"}]);
+    let (snapshot, mut outcome) = incomplete(refused);
+    let waits = BindingState::Waiting("pool qwen is bound when a picker of qwen-picker is ready".to_owned());
+    outcome.bindings = [((Default::default(), "qwen".to_owned()), waits)].into();
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
+    let status = compute(&snapshot, &valid, &outcome, at(0));
+    let line = "the pods are refused: odd; see kubectl describe of its ReplicaSet";
+    assert_eq!(said(&status, "Ready"), is("False", "FailedCreate", line));
 }
 
 #[test]

@@ -9,6 +9,7 @@ use picker_core::config::ErrorKind;
 use super::conditions::{Verdict, Verdicts, join};
 use super::warnings::{self, in_spec};
 use crate::strategy::binding::BindingState;
+use crate::strategy::causes;
 use crate::strategy::outcome::Outcome;
 use crate::strategy::rollout::Rollout;
 use crate::strategy::snapshot::Snapshot;
@@ -232,6 +233,9 @@ fn available(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome) -> Verdict {
         };
         let rollout = Rollout::of(live);
         if !rollout.is_complete() {
+            if let Some(cause) = causes::of(snapshot, outcome, live) {
+                return Verdict { stalls: rollout.is_overdue(), ..Verdict::bad(cause.reason, cause.line()) };
+            }
             if rollout.is_stuck() {
                 let message = format!("Deployment {picker} makes no progress; see its pods");
                 return Verdict { stalls: rollout.is_overdue(), ..Verdict::bad("Unavailable", message) };
