@@ -21,7 +21,7 @@ pub use paused::Paused;
 pub use picker::{Autoscaling, ClientCa, FailureMode, Metrics, PickerSpec, Tls, TlsMode, UpdatePolicy};
 pub use pool::{InferencePool, InferencePoolV1Alpha2, PickerRef, Pool, PoolGroup};
 pub use routing::RoutingBody;
-pub use status::{PickerStatus, PoolStatus, RoutingStrategyStatus, Summary};
+pub use status::{PickerStatus, PoolState, PoolStatus, PoolTraffic, RoutingStrategyStatus, Summary};
 pub use strategy::{Binding, PoolClaim, RoutingStrategy, RoutingStrategySpec};
 
 /// The API group of RoutingStrategy, and the prefix of the labels and annotations of this project.

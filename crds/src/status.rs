@@ -81,9 +81,99 @@ pub struct PoolStatus {
     pub port: Option<i32>,
     /// Whether the pool points at that Service and port.
     pub bound: bool,
-    /// Why not, and what to do.
+    /// How it is: Ready (all its pickers serve it), Progressing (as well, and others take their place), Degraded (it refers
+    /// to its pickers, and not all are ready), Waiting (for its first picker), Elsewhere (it names another picker, and is not
+    /// to be written), Contested (it was left to another manager), WrongPort, Conflict (an older strategy has it) or NotFound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PoolState")]
+    pub state: Option<PoolState>,
+    /// Where its requests go: Pickers (of this strategy), OtherPicker, NoPicker (it names none), or, where it refers to
+    /// pickers of which none is ready, what gateways do then: FailOpen (they choose endpoints themselves) or FailClose (they
+    /// refuse requests). Absent while there is no such pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "PoolTraffic")]
+    pub traffic: Option<PoolTraffic>,
+    /// Ready pickers of the wanted ones, for example 1/2; absent before there is a Deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pickers: Option<String>,
+    /// Why it is not Ready, in one word, such as ImagePullBackOff.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why it is not Ready, and what to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
+}
+
+/// How a pool is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum PoolState {
+    // Undocumented here, since documented variants become a oneOf, which the API server refuses.
+    #[allow(missing_docs)]
+    Ready,
+    #[allow(missing_docs)]
+    Progressing,
+    #[allow(missing_docs)]
+    Degraded,
+    #[allow(missing_docs)]
+    Waiting,
+    #[allow(missing_docs)]
+    Elsewhere,
+    #[allow(missing_docs)]
+    Contested,
+    #[allow(missing_docs)]
+    WrongPort,
+    #[allow(missing_docs)]
+    Conflict,
+    #[allow(missing_docs)]
+    NotFound,
+}
+
+impl PoolState {
+    /// Its name, as the status has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ready => "Ready",
+            Self::Progressing => "Progressing",
+            Self::Degraded => "Degraded",
+            Self::Waiting => "Waiting",
+            Self::Elsewhere => "Elsewhere",
+            Self::Contested => "Contested",
+            Self::WrongPort => "WrongPort",
+            Self::Conflict => "Conflict",
+            Self::NotFound => "NotFound",
+        }
+    }
+}
+
+/// Where the requests of a pool go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[schemars(inline)]
+pub enum PoolTraffic {
+    // Undocumented as above.
+    #[allow(missing_docs)]
+    Pickers,
+    #[allow(missing_docs)]
+    OtherPicker,
+    #[allow(missing_docs)]
+    NoPicker,
+    #[allow(missing_docs)]
+    FailOpen,
+    #[allow(missing_docs)]
+    FailClose,
+}
+
+impl PoolTraffic {
+    /// Its name, as the status has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pickers => "Pickers",
+            Self::OtherPicker => "OtherPicker",
+            Self::NoPicker => "NoPicker",
+            Self::FailOpen => "FailOpen",
+            Self::FailClose => "FailClose",
+        }
+    }
 }
 
 /// What one picker replica says about itself.
@@ -107,7 +197,7 @@ pub struct PickerStatus {
     pub version: Option<String>,
 }
 
-/// Figures for the columns of kubectl, each "how many of how many".
+/// What the columns of kubectl show.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Summary {
@@ -115,4 +205,8 @@ pub struct Summary {
     pub pools: String,
     /// Ready pickers of the wanted ones, for example 3/3.
     pub pickers: String,
+    /// Where the requests of the pools go, in the words of `pools[].traffic`; where they differ, how many of the pools have
+    /// the strategy's pickers, for example Pickers 2/3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traffic: Option<String>,
 }

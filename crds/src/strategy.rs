@@ -47,6 +47,12 @@ use crate::status::RoutingStrategyStatus;
         description = "Ready pickers of the wanted ones"
     ),
     printcolumn(
+        name = "Traffic",
+        type_ = "string",
+        json_path = ".status.summary.traffic",
+        description = "Where the requests of the pools go: Pickers, OtherPicker, NoPicker, FailOpen or FailClose"
+    ),
+    printcolumn(
         name = "Revision",
         type_ = "string",
         json_path = ".status.revision",

@@ -3,11 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use crds::{PoolStatus, RoutingStrategyStatus, Summary};
+use crds::{PoolStatus, PoolTraffic, RoutingStrategyStatus, Summary};
 use k8s_openapi::jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
-use super::binding::BindingState;
 use super::outcome::Outcome;
 use super::plan::{Action, Plan, Report};
 use super::snapshot::Snapshot;
@@ -15,6 +14,8 @@ use super::validate::Valid;
 
 mod conditions;
 mod events;
+mod findings;
+mod pools;
 mod verdicts;
 mod warnings;
 
@@ -100,8 +101,9 @@ fn compute(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome, now: Timestamp
         Ok(revision) if outcome.kept && !snapshot.holds_routing() => Some(revision.clone()),
         _ => former,
     };
-    let pools = pools(valid, outcome);
-    let verdicts = verdicts::of(snapshot, valid, outcome, revision.as_deref());
+    let judged = pools::judged(snapshot, valid, outcome);
+    let verdicts = verdicts::of(snapshot, valid, outcome, &judged, revision.as_deref());
+    let pools: Vec<_> = judged.into_iter().map(|pool| pool.status).collect();
     let conditions = old.map(|status| status.conditions.as_slice()).unwrap_or_default();
     RoutingStrategyStatus {
         observed_generation: snapshot.generation(),
@@ -110,50 +112,22 @@ fn compute(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome, now: Timestamp
         summary: Some(Summary {
             pools: format!("{}/{}", pools.iter().filter(|pool| pool.bound).count(), pools.len()),
             pickers: verdicts::pickers(snapshot, valid, outcome),
+            traffic: traffic(&pools),
         }),
         pools,
         pickers: Default::default(),
     }
 }
 
-fn pools(valid: &Valid, outcome: &Outcome) -> Vec<PoolStatus> {
-    let own = valid.served().map(|served| {
-        let (group, name) = (served.pool.group, served.pool.name().to_owned());
-        let state = outcome.bindings.get(&(group, name.clone()));
-        let message = match state {
-            Some(BindingState::Bound) => None,
-            Some(
-                BindingState::OtherMode(message)
-                | BindingState::Waiting(message)
-                | BindingState::WrongPort(message)
-                | BindingState::Elsewhere(message)
-                | BindingState::Contested(message),
-            ) => Some(message.clone()),
-            None => Some("not looked at yet".to_owned()),
-        };
-        PoolStatus {
-            name,
-            group,
-            picker_service: Some(served.service.clone()),
-            port: Some(served.port.into()),
-            bound: state.is_some_and(BindingState::is_bound),
-            message,
-        }
-    });
-    let without = |group, name: &str, message: String| PoolStatus {
-        name: name.to_owned(),
-        group,
-        message: Some(message),
-        ..PoolStatus::default()
-    };
-    let of_others = valid.of_others.iter().map(|(pool, holder)| {
-        without(pool.group, pool.name(), format!("the older strategy {holder} has this pool"))
-    });
-    let missing =
-        valid.missing.iter().map(|(group, name)| without(*group, name, "there is no such pool".to_owned()));
-    let mut pools: Vec<_> = own.chain(of_others).chain(missing).collect();
-    pools.sort_by(|a, b| (a.group, &a.name).cmp(&(b.group, &b.name)));
-    pools
+/// Where the requests of all pools go, in one word, or how many of them go to the pickers.
+fn traffic(pools: &[PoolStatus]) -> Option<String> {
+    let mut known = pools.iter().map(|pool| pool.traffic);
+    let first = known.next()?;
+    if known.all(|other| other == first) {
+        return first.map(|traffic| traffic.as_str().to_owned());
+    }
+    let own = pools.iter().filter(|pool| pool.traffic == Some(PoolTraffic::Pickers)).count();
+    Some(format!("{} {own}/{}", PoolTraffic::Pickers.as_str(), pools.len()))
 }
 
 /// The fields of `new` that `old` has otherwise.

@@ -31,6 +31,8 @@ impl Verdict {
 #[derive(Clone, Debug)]
 pub(super) struct Verdicts {
     pub accepted: Verdict,
+    /// What is wrong with pools, whatever it is: their deepest causes.
+    pub pools: Option<Verdict>,
     pub pools_bound: Verdict,
     pub has_endpoints: Verdict,
     pub available: Verdict,
@@ -61,15 +63,13 @@ impl Verdicts {
     /// Reconciling come first, for readers that take the first that says something.
     pub fn conditions(&self, old: &[Condition], generation: i64, now: Timestamp) -> Vec<Condition> {
         let parts = [&self.accepted, &self.pools_bound, &self.available, &self.programmed];
-        // A pool that waits for a picker is not bound because of what the pickers lack.
-        let waits = |part: &Verdict| !part.holds && part.reason == "Pending";
-        let deepest = [&self.available].into_iter().filter(|_| waits(&self.pools_bound));
-        let deepest = [&self.accepted].into_iter().chain(deepest).chain(parts);
-        let ready = match deepest.chain(&self.unfinished).find(|part| !part.holds) {
+        let all = [&self.accepted].into_iter().chain(&self.pools).chain(parts).chain(&self.unfinished);
+        let ready = match all.into_iter().find(|part| !part.holds) {
             Some(part) => part.clone(),
             None => Verdict::good("Ready", self.summary.clone()),
         };
-        let hand = parts.into_iter().find(|part| !part.holds && part.stalls);
+        // What Ready says, where that is what a person has to do something about.
+        let hand = [&ready].into_iter().chain(parts).find(|part| !part.holds && part.stalls);
         let stalled = hand.map(|part| Verdict { holds: true, ..part.clone() });
         let reconciling =
             (!ready.holds && stalled.is_none()).then(|| Verdict { holds: true, ..ready.clone() });
@@ -159,6 +159,7 @@ mod tests {
         let yes = |reason| Verdict::good(reason, "fine");
         Verdicts {
             accepted: yes("Accepted"),
+            pools: None,
             pools_bound: yes("Bound"),
             has_endpoints: yes("Endpoints"),
             available: yes("Available"),

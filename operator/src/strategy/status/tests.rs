@@ -9,10 +9,11 @@ use serde_json::json;
 use super::*;
 use crate::kinds::Kind;
 use crate::names;
+use crate::strategy::binding::BindingState;
 use crate::strategy::compiled::CompiledRoutings;
 use crate::strategy::memory::KeptRevision;
 use crate::strategy::plan::Step;
-use crate::strategy::testing::{defaults, pod, pool, snapshot};
+use crate::strategy::testing::{defaults, pod, pool, snapshot, strategy};
 use crate::strategy::validate::validate;
 use crate::strategy::write_error::WriteError;
 
@@ -55,6 +56,21 @@ fn well() -> (Snapshot, Outcome) {
     status.pickers = [("p-1".to_owned(), entry.clone()), ("p-2".to_owned(), entry)].into();
     let bindings = [((Default::default(), "qwen".to_owned()), BindingState::Bound)].into();
     (snapshot, Outcome { kept: true, bindings, ..Outcome::default() })
+}
+
+/// [`well`] with the pools phi and yi beside qwen, which nobody has bound yet and of which nothing was made.
+fn three_pools() -> (Snapshot, Outcome) {
+    let (mut snapshot, mut outcome) = well();
+    let status = snapshot.strategy.status.clone();
+    let mut strategy = strategy(json!({"pools": [{"selector": {}}]}));
+    strategy.status = status;
+    snapshot.strategy = Arc::new(strategy);
+    for name in ["phi", "yi"] {
+        snapshot.pools.push(Arc::new(pool(name, "old-epp")));
+        let message = format!("pool {name} is bound when a picker of {name}-picker is ready");
+        outcome.bindings.insert((Default::default(), name.to_owned()), BindingState::Waiting(message));
+    }
+    (snapshot, outcome)
 }
 
 fn said(status: &RoutingStrategyStatus, name: &str) -> (String, String, String) {
@@ -495,4 +511,118 @@ fn entries_of_pickers_without_a_pod_are_looked_at() {
         (&report.patch["pickers"], &report.unseen),
         (&json!({"no pod": null}), &vec!["p-3".to_owned()])
     );
+}
+
+/// State, traffic, ready pickers, reason and message of each pool.
+fn of_pools(status: &RoutingStrategyStatus) -> Vec<[String; 5]> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    let of_pool = |pool: &PoolStatus| {
+        let state = pool.state.map_or("", crds::PoolState::as_str).to_owned();
+        let traffic = pool.traffic.map_or("", PoolTraffic::as_str).to_owned();
+        [state, traffic, text(&pool.pickers), text(&pool.reason), text(&pool.message)]
+    };
+    status.pools.iter().map(of_pool).collect()
+}
+
+#[test]
+fn every_pool_has_its_own_state_and_cause() {
+    let (mut snapshot, mut outcome) = three_pools();
+    let mut phi = (*deployment(2, 0).1).clone();
+    phi.metadata.name = Some("phi-picker".to_owned());
+    phi.data["status"]["conditions"] =
+        json!([{"type": "ReplicaFailure", "status": "True", "message": "odd"}]);
+    snapshot.owned.push((Kind::Deployment, Arc::new(phi)));
+    let taken = "Service yi-picker is not this strategy's; rename or delete it";
+    outcome.taken.insert("yi-picker".to_owned(), taken.to_owned());
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
+    let status = compute(&snapshot, &valid, &outcome, at(0));
+    let refused = "the pods are refused: odd; see kubectl describe of its ReplicaSet";
+    let own = |pool: [&str; 5]| pool.map(str::to_owned);
+    assert_eq!(
+        of_pools(&status),
+        [
+            own(["Waiting", "OtherPicker", "0/2", "FailedCreate", refused]),
+            own(["Ready", "Pickers", "2/2", "", ""]),
+            own(["Waiting", "OtherPicker", "", "NameTaken", taken]),
+        ]
+    );
+    let summary = format!("2 of 3 pools: yi: {taken}; phi: {refused}");
+    assert_eq!(said(&status, "Ready"), is("False", "NameTaken", &summary));
+    assert_eq!(said(&status, "Available"), is("False", "NameTaken", &summary));
+    assert_eq!(said(&status, "Stalled"), is("True", "NameTaken", &summary));
+    assert_eq!(said(&status, "PoolsBound").1, "Pending");
+    let figures = status.summary.unwrap();
+    assert_eq!((figures.pools.as_str(), figures.traffic.as_deref()), ("1/3", Some("Pickers 1/3")));
+}
+
+#[test]
+fn a_pool_without_a_ready_picker_says_what_gateways_do() {
+    let (mut snapshot, outcome) = well();
+    snapshot.pools = vec![Arc::new(pool("qwen", "qwen-picker"))];
+    snapshot.owned = vec![deployment(2, 0)];
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
+    let status = compute(&snapshot, &valid, &outcome, at(0));
+    let message =
+        "no picker is ready, so requests are refused (FailClose): Deployment qwen-picker is rolling out";
+    let degraded = ["Degraded", "FailClose", "0/2", "Progressing", message].map(str::to_owned);
+    assert_eq!(
+        (of_pools(&status), status.summary.unwrap().traffic),
+        (vec![degraded], Some("FailClose".to_owned()))
+    );
+}
+
+/// Nobody asks the pickers of a pool that names another one, whatever revision they serve.
+#[test]
+fn a_contested_pool_is_not_programmed() {
+    let (mut snapshot, mut outcome) = well();
+    let message = "helm sets endpointPickerRef of pool qwen back; do this";
+    let qwen = (Default::default(), "qwen".to_owned());
+    outcome.bindings.insert(qwen.clone(), BindingState::Contested(message.to_owned()));
+    snapshot.pools = vec![Arc::new(pool("qwen", "old-epp"))];
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
+    let status = compute(&snapshot, &valid, &outcome, at(0));
+    let revision = status.revision.clone().unwrap();
+    let served =
+        format!("every ready picker serves revision {revision}; the requests of pool qwen go elsewhere");
+    assert_eq!(said(&status, "Programmed"), is("False", "NotUsed", &served));
+    assert_eq!(said(&status, "Contested"), is("True", "FieldManagedElsewhere", message));
+    let contested = ["Contested", "OtherPicker", "2/2", "FieldManagedElsewhere", message].map(str::to_owned);
+    assert_eq!(
+        (of_pools(&status), status.summary.unwrap().traffic),
+        (vec![contested], Some("OtherPicker".to_owned()))
+    );
+    // With another pool that has its pickers the revision is in use.
+    let (mut snapshot, mut outcome) = three_pools();
+    outcome.bindings.insert(qwen, BindingState::Contested(message.to_owned()));
+    snapshot.pools[0] = Arc::new(pool("qwen", "old-epp"));
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
+    assert_eq!(
+        said(&compute(&snapshot, &valid, &outcome, at(0)), "Programmed"),
+        is("True", "Programmed", &served)
+    );
+}
+
+/// Before release 1.32 the kubelet tells the error of an image only between two pauses.
+#[test]
+fn a_detail_that_is_told_at_times_stays() {
+    let (mut snapshot, outcome) = incomplete(json!([]));
+    let waiting = |reason: &str, message: &str| {
+        let [container, image, reason, message] = ["picker", "x", reason, message].map(str::to_owned);
+        let kind = crate::cache::ProblemKind::Waiting { container, image, reason, message };
+        let mut pod = (*picker("p-3")).clone();
+        (pod.ready, pod.problem) = (false, Some(Box::new(crate::cache::PodProblem { created: 1, kind })));
+        Arc::new(pod)
+    };
+    let mut message = |reason: &str, words: &str| {
+        snapshot.pods = vec![waiting(reason, words)];
+        let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
+        let status = compute(&snapshot, &valid, &outcome, at(0));
+        Arc::make_mut(&mut snapshot.strategy).status = Some(status.clone());
+        status.pools[0].message.clone().unwrap()
+    };
+    let pause = "image x can't be pulled; correct the operator's --picker-image (pickerImage of its chart)";
+    let error = "image x can't be pulled: not found; correct the operator's --picker-image (pickerImage of its chart)";
+    assert_eq!(message("ImagePullBackOff", "Back-off pulling image \"x\""), pause);
+    assert_eq!(message("ErrImagePull", "not found"), error);
+    assert_eq!(message("ImagePullBackOff", "Back-off pulling image \"x\""), error);
 }

@@ -2,29 +2,38 @@
 
 use std::collections::BTreeMap;
 
-use crds::{PickerStatus, UpdatePolicy};
+use crds::{PickerStatus, PoolState, UpdatePolicy};
 use kube_ext::host_network::{ACTIVE_PORTS, HostPod, HostPods};
 use picker_core::config::ErrorKind;
 
 use super::conditions::{Verdict, Verdicts, join};
+use super::findings::{named, summary};
+use super::pools::Judged;
 use super::warnings::{self, in_spec};
-use crate::strategy::binding::BindingState;
-use crate::strategy::causes;
 use crate::strategy::outcome::Outcome;
 use crate::strategy::rollout::Rollout;
 use crate::strategy::snapshot::Snapshot;
 use crate::strategy::validate::Valid;
 
-pub(super) fn of(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome, revision: Option<&str>) -> Verdicts {
+pub(super) fn of(
+    snapshot: &Snapshot,
+    valid: &Valid,
+    outcome: &Outcome,
+    judged: &[Judged],
+    revision: Option<&str>,
+) -> Verdicts {
     let pools = valid.served().count();
     let pools = if pools == 1 { "1 pool".to_owned() } else { format!("{pools} pools") };
+    let none = no_pools(snapshot, valid);
+    let deepest: Vec<_> = judged.iter().filter_map(|pool| Some((pool.name(), pool.deepest()?))).collect();
     Verdicts {
         accepted: accepted(snapshot, valid),
-        pools_bound: pools_bound(snapshot, valid, outcome),
+        pools: none.clone().or_else(|| summary(&deepest, judged.len())),
+        pools_bound: none.unwrap_or_else(|| pools_bound(judged)),
         has_endpoints: has_endpoints(snapshot, valid),
-        available: with_notes(available(snapshot, valid, outcome), snapshot, outcome),
-        programmed: of_an_accepted_generation(programmed(snapshot, valid, revision), snapshot, valid),
-        contested: contested(outcome),
+        available: with_notes(available(valid, outcome, judged), snapshot, outcome),
+        programmed: of_an_accepted_generation(programmed(snapshot, valid, judged, revision), snapshot, valid),
+        contested: contested(judged),
         paused: paused(snapshot, valid, outcome),
         unfinished: unfinished(outcome),
         summary: format!("every picker of {pools} serves revision {}", revision.unwrap_or_default()),
@@ -51,53 +60,37 @@ fn accepted(snapshot: &Snapshot, valid: &Valid) -> Verdict {
     }
 }
 
-fn pools_bound(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome) -> Verdict {
+/// What concerns all claims, whatever pools there are.
+fn no_pools(snapshot: &Snapshot, valid: &Valid) -> Option<Verdict> {
     if let Some(group) = valid.unserved.first() {
         let message = format!("InferencePools of {} are not installed in this cluster", group.group());
-        return Verdict::bad("PoolNotFound", message);
+        return Some(Verdict::bad("PoolNotFound", message));
     }
-    if !valid.missing.is_empty() {
-        let names: Vec<_> = valid.missing.iter().map(|(_, name)| name.as_str()).collect();
-        let message = format!("no InferencePool {} in namespace {}", names.join(", "), snapshot.namespace());
-        return Verdict::bad("PoolNotFound", message);
-    }
-    if valid.workloads.is_empty() && valid.of_others.is_empty() {
+    let none = valid.workloads.is_empty() && valid.of_others.is_empty() && valid.missing.is_empty();
+    none.then(|| {
         let message =
             format!("no InferencePool of namespace {} is selected by spec.pools", snapshot.namespace());
-        return Verdict::bad("PoolNotFound", message);
-    }
-    if let Some((pool, holder)) = valid.of_others.first() {
-        let message = format!("pool {} belongs to the older strategy {holder}", pool.name());
-        return Verdict::bad("Conflict", message);
-    }
-    let mut worst: Option<(u8, Verdict)> = None;
-    for state in outcome.bindings.values() {
-        let (rank, verdict) = match state {
-            BindingState::Bound | BindingState::OtherMode(_) => continue,
-            BindingState::Elsewhere(m) | BindingState::Contested(m) => {
-                (0, Verdict::bad("FieldManagedElsewhere", m.clone()))
-            }
-            BindingState::WrongPort(m) => (1, Verdict::bad("WrongPort", m.clone())),
-            BindingState::Waiting(m) => (2, Verdict::bad("Pending", m.clone())),
-        };
-        if worst.as_ref().is_none_or(|(known, _)| rank < *known) {
-            worst = Some((rank, verdict));
-        }
-    }
-    match worst {
-        Some((_, verdict)) => verdict,
-        None if outcome.bindings.len() < valid.served().count() => {
-            Verdict::bad("Pending", "not all pools were looked at")
-        }
-        None => {
-            let other_mode = outcome.bindings.values().find_map(|state| match state {
-                BindingState::OtherMode(warning) => Some(format!("; {warning}")),
-                _ => None,
-            });
-            let message = format!("every pool refers to its pickers{}", other_mode.unwrap_or_default());
-            Verdict::good("Bound", message)
-        }
-    }
+        Verdict::bad("PoolNotFound", message)
+    })
+}
+
+fn pools_bound(pools: &[Judged]) -> Verdict {
+    let unbound: Vec<_> = pools
+        .iter()
+        .filter_map(|pool| {
+            let finding = pool.unbound.as_ref()?;
+            // Why it waits says more than that it does.
+            let waits = finding.verdict.reason == "Pending";
+            let why = pool.unavailable.as_ref().filter(|_| waits);
+            Some((pool.name(), why.map_or_else(|| finding.clone(), |why| why.as_pending())))
+        })
+        .collect();
+    let unbound: Vec<_> = unbound.iter().map(|(name, finding)| (*name, finding)).collect();
+    summary(&unbound, pools.len()).unwrap_or_else(|| {
+        let warning = pools.iter().find_map(|pool| pool.warning.as_ref());
+        let warning = warning.map(|warning| format!("; {warning}")).unwrap_or_default();
+        Verdict::good("Bound", format!("every pool refers to its pickers{warning}"))
+    })
 }
 
 /// What else keeps the strategy from being ready: the status must not promise what was not written.
@@ -155,11 +148,12 @@ fn frozen(outcome: &Outcome) -> String {
     format!("waits for the end of spec.paused: {}{more}", named.join("; "))
 }
 
-fn contested(outcome: &Outcome) -> Option<Verdict> {
-    outcome.bindings.values().find_map(|state| match state {
-        BindingState::Contested(message) => Some(Verdict::good("FieldManagedElsewhere", message.clone())),
-        _ => None,
-    })
+fn contested(pools: &[Judged]) -> Option<Verdict> {
+    let contested = pools.iter().filter(|pool| pool.status.state == Some(PoolState::Contested));
+    let contested: Vec<_> =
+        contested.filter_map(|pool| Some((pool.name(), pool.unbound.as_ref()?))).collect();
+    let verdict = summary(&contested, pools.len())?;
+    Some(Verdict::good("FieldManagedElsewhere", verdict.message))
 }
 
 fn has_endpoints(snapshot: &Snapshot, valid: &Valid) -> Verdict {
@@ -212,38 +206,18 @@ fn unclear_ports(snapshot: &Snapshot, valid: &Valid) -> Option<String> {
 /// How many pods a message names.
 const MOST_NAMED: usize = 2;
 
-fn available(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome) -> Verdict {
+fn available(valid: &Valid, outcome: &Outcome, pools: &[Judged]) -> Verdict {
     if valid.workloads.is_empty() {
         return Verdict::bad("Progressing", "there are no pickers before there is a pool");
     }
-    if let Some(taken) = outcome.taken.values().next() {
+    // A name that the strategy needs whatever pools it has.
+    if let Some(taken) = outcome.taken.get("") {
         return Verdict::bad("NameTaken", taken.clone());
     }
-    if let Some((picker, refusal)) = outcome.refused.iter().next() {
-        return Verdict::bad("Refused", format!("the API server refuses an object of {picker}: {refusal}"));
-    }
-    for workload in &valid.workloads {
-        let picker = &workload.name;
-        if outcome.unwritten.contains(picker) {
-            let message = format!("the objects of {picker} could not all be written; trying again");
-            return Verdict::bad("Progressing", message);
-        }
-        let Some(live) = outcome.deployment(snapshot, picker) else {
-            return Verdict::bad("Progressing", format!("Deployment {picker} is being made"));
-        };
-        let rollout = Rollout::of(live);
-        if !rollout.is_complete() {
-            if let Some(cause) = causes::of(snapshot, outcome, live) {
-                return Verdict { stalls: rollout.is_overdue(), ..Verdict::bad(cause.reason, cause.line()) };
-            }
-            if rollout.is_stuck() {
-                let message = format!("Deployment {picker} makes no progress; see its pods");
-                return Verdict { stalls: rollout.is_overdue(), ..Verdict::bad("Unavailable", message) };
-            }
-            return Verdict::bad("Progressing", format!("Deployment {picker} is rolling out"));
-        }
-    }
-    Verdict::good("Available", "every wanted picker is ready")
+    let unavailable: Vec<_> =
+        pools.iter().filter_map(|pool| Some((pool.name(), pool.unavailable.as_ref()?))).collect();
+    summary(&unavailable, pools.len())
+        .unwrap_or_else(|| Verdict::good("Available", "every wanted picker is ready"))
 }
 
 /// `available` with what else is to be known of the pickers.
@@ -294,7 +268,7 @@ fn of_an_accepted_generation(programmed: Verdict, snapshot: &Snapshot, valid: &V
     Verdict::bad("NotAccepted", message)
 }
 
-fn programmed(snapshot: &Snapshot, valid: &Valid, revision: Option<&str>) -> Verdict {
+fn programmed(snapshot: &Snapshot, valid: &Valid, pools: &[Judged], revision: Option<&str>) -> Verdict {
     if let Ok(accepted) = &valid.routing
         && revision != Some(accepted)
     {
@@ -323,7 +297,17 @@ fn programmed(snapshot: &Snapshot, valid: &Valid, revision: Option<&str>) -> Ver
     let behind: Vec<_> =
         ready.iter().filter(|pod| entry(pod).revision.as_deref() != Some(revision)).copied().collect();
     if behind.is_empty() {
-        return Verdict::good("Programmed", format!("every ready picker serves revision {revision}"));
+        let message = format!("every ready picker serves revision {revision}");
+        let elsewhere: Vec<_> = pools.iter().filter(|pool| pool.is_elsewhere()).map(Judged::name).collect();
+        if elsewhere.is_empty() {
+            return Verdict::good("Programmed", message);
+        }
+        let message = format!("{message}; the requests of pool {} go elsewhere", named(&elsewhere));
+        // Nobody asks the pickers then.
+        return match elsewhere.len() < valid.served().count() {
+            true => Verdict::good("Programmed", message),
+            false => Verdict::bad("NotUsed", message),
+        };
     }
     if let Some((pod, error)) = behind.iter().find_map(|pod| Some((pod, entry(pod).error.as_ref()?))) {
         return Verdict::bad("ReplicaError", format!("{pod}: {error}"));
