@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crds::{Pool, PoolGroup};
 use kube::core::DynamicObject;
+use serde_json::Value;
 
 use super::binding::{BindingChange, BindingState};
 use super::plan::{Action, Plan, Step};
@@ -70,12 +71,16 @@ impl StepResult {
     }
 }
 
-/// A pool whose reference was written, with what it had before.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A pool whose reference was replaced now.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct BoundPool {
-    pub name: String,
-    /// Name of the picker that it had, if that was another.
-    pub former: Option<String>,
+    pub pool: String,
+    /// The Service that it names now.
+    pub picker: String,
+    /// The name of what it named before, if anything.
+    pub before: Option<String>,
+    /// Who had put that in the place of ours; `None` where it had not been ours.
+    pub flipped_by: Option<String>,
     /// Its failure mode before, if it named a picker.
     pub former_mode: Option<String>,
     /// Its failure mode now.
@@ -84,14 +89,20 @@ pub(super) struct BoundPool {
 
 impl BoundPool {
     fn of(pool: &Pool, record: &Record) -> Self {
-        let before = pool.picker();
-        let picker = record.applied["name"].as_str();
-        let former_mode = before.as_ref().and_then(|before| before.failure_mode.clone());
+        let flips = Record::read(pool).map(|before| before.flips).unwrap_or_default();
+        let flip = record.flips.last().filter(|flip| Some(*flip) != flips.last());
+        let name = |reference: &Value| reference["name"].as_str().map(str::to_owned);
+        let former_mode = pool.picker().and_then(|live| live.failure_mode);
         Self {
-            name: pool.name().to_owned(),
-            former: before.map(|before| before.name).filter(|name| Some(name.as_str()) != picker),
             mode: record.applied["failureMode"].as_str().map(str::to_owned).or_else(|| former_mode.clone()),
             former_mode,
+            pool: pool.name().to_owned(),
+            picker: name(&record.applied).unwrap_or_default(),
+            before: match flip {
+                Some(_) => pool.picker().map(|live| live.name),
+                None => name(&record.previous),
+            },
+            flipped_by: flip.map(|flip| flip.manager.clone()),
         }
     }
 }
@@ -116,7 +127,7 @@ pub(super) struct Outcome {
     pub frozen: Vec<String>,
     /// The state of the binding of each pool that the strategy drives.
     pub bindings: BTreeMap<(PoolGroup, String), BindingState>,
-    /// Pools whose reference was written now.
+    /// Pools whose reference was replaced now.
     pub bound: Vec<BoundPool>,
     /// Pools that were given back now.
     pub released: Vec<String>,

@@ -7,7 +7,7 @@ use super::*;
 use crate::kinds::Object;
 use crate::strategy::binding::BindingChange;
 use crate::strategy::plan::Wait;
-use crate::strategy::record::Record;
+use crate::strategy::record::{ANNOTATION, Record};
 use crate::strategy::release::give_back;
 use crate::strategy::testing::pool;
 
@@ -42,11 +42,31 @@ fn a_pool_is_bound_only_when_it_was_written() {
     assert_eq!(state(StepResult::Refused("not so".to_owned())), waiting("not so"));
     assert_eq!(state(StepResult::Failed(conflict())), waiting("not written yet; trying again"));
     assert_eq!(state(StepResult::Skipped), None);
+    let (pool, before) = ("qwen".to_owned(), Some("old-epp".to_owned()));
     let mode = Some("FailClose".to_owned());
-    let (name, former) = ("qwen".to_owned(), Some("old-epp".to_owned()));
-    let bound = BoundPool { name, former, former_mode: mode.clone(), mode };
+    let bound = BoundPool { pool, before, former_mode: mode.clone(), mode, ..BoundPool::default() };
     assert_eq!(of(bind(), StepResult::Done).bound, [bound]);
     assert_eq!(of(bind(), StepResult::FieldConflict).bound, []);
+}
+
+/// A reference that somebody had put in the place of ours is another piece of news than the first binding.
+#[test]
+fn a_pool_that_is_taken_again_is_told_from_one_that_is_taken() {
+    let mut record = Record { applied: json!({"name": "qwen-picker"}), ..Record::default() };
+    let mut contested = pool("qwen", "old-epp");
+    let annotation = |record: &Record| Some([(ANNOTATION.to_owned(), record.write().unwrap())].into());
+    contested.metadata.annotations = annotation(&record);
+    record.flip("helm", k8s_openapi::jiff::Timestamp::UNIX_EPOCH);
+    let bound = |pool: &Pool| {
+        let change = BindingChange::Take { record: record.clone(), force: true };
+        of(Action::Bind { pool: Arc::new(pool.clone()), change }, StepResult::Done).bound
+    };
+    let [qwen, picker, before, helm] = ["qwen", "qwen-picker", "old-epp", "helm"].map(str::to_owned);
+    let retaken = BoundPool { pool: qwen, picker, before: Some(before), flipped_by: Some(helm) };
+    assert_eq!(bound(&contested), std::slice::from_ref(&retaken));
+    // What it was flipped before is no news.
+    contested.metadata.annotations = annotation(&record);
+    assert_eq!(bound(&contested), [BoundPool { before: None, flipped_by: None, ..retaken }]);
 }
 
 #[test]

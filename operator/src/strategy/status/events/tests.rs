@@ -97,3 +97,67 @@ fn taking_time_is_no_event() {
         status("a", &[("Available", "False", "Progressing", ""), ("PoolsBound", "False", "Pending", "")]);
     assert_eq!(turned(&old, &new), []);
 }
+
+/// A status with pools: name, state, reason and message of each.
+fn with_pools(pools: &[(&str, &str, &str, &str)]) -> RoutingStrategyStatus {
+    let pools: Vec<_> = pools
+        .iter()
+        .map(|(name, state, reason, message)| {
+            json!({"name": name, "bound": false, "state": state, "reason": reason, "message": message})
+        })
+        .collect();
+    serde_json::from_value(json!({"observedGeneration": 7, "pools": pools})).unwrap()
+}
+
+#[test]
+fn what_is_wrong_with_pools_is_told_once_for_all_that_have_it() {
+    let waits = ("c", "Waiting", "Pending", "pool c is bound later");
+    let image = |name| (name, "Waiting", "ImagePullBackOff", "no image");
+    let old = with_pools(&[waits]);
+    let new = with_pools(&[image("a"), image("b"), waits]);
+    assert_eq!(turned(&old, &new), [StrategyEvent::warning("ImagePullBackOff", "pools a, b: no image")]);
+    assert_eq!(turned(&new, &new), []);
+    // The next one has it from the same cause.
+    assert_eq!(turned(&new, &with_pools(&[image("a"), image("b"), image("c")])), []);
+    let crash = ("a", "Waiting", "CrashLoopBackOff", "it ended");
+    let told = StrategyEvent::warning("CrashLoopBackOff", "pool a: it ended");
+    assert_eq!(turned(&new, &with_pools(&[crash, image("b"), waits])), [told]);
+}
+
+#[test]
+fn a_pool_that_is_left_to_another_is_one_event() {
+    let message = "helm sets endpointPickerRef of pool a back; do this";
+    let contested = ("a", "Contested", "FieldManagedElsewhere", message);
+    let mut new = with_pools(&[contested]);
+    let condition = |name: &str, status: &str| {
+        json!({"type": name, "status": status, "reason": "FieldManagedElsewhere", "message": message,
+            "lastTransitionTime": "2026-01-01T00:00:00Z"})
+    };
+    let conditions = json!([condition("PoolsBound", "False"), condition("Contested", "True")]);
+    new.conditions = serde_json::from_value(conditions).unwrap();
+    let old = with_pools(&[("a", "Ready", "", "")]);
+    let told = StrategyEvent::warning("Contested", format!("pool a: {message}"));
+    assert_eq!(turned(&old, &new), [told.clone()]);
+    // From elsewhere to contested is a turn too.
+    assert_eq!(turned(&with_pools(&[("a", "Elsewhere", "FieldManagedElsewhere", "x")]), &new), [told]);
+}
+
+#[test]
+fn no_two_events_have_one_text() {
+    let text = "Service qwen-picker is not this strategy's";
+    let new =
+        status("a", &[("Available", "False", "NameTaken", text), ("PoolsBound", "False", "Conflict", text)]);
+    assert_eq!(turned(&status("a", &[]), &new), [StrategyEvent::warning("NameTaken", text)]);
+}
+
+#[test]
+fn the_first_retake_is_told() {
+    let [pool, picker, before] = ["qwen", "qwen-picker", "old-epp"].map(str::to_owned);
+    let bound = BoundPool { pool, picker, before: Some(before), flipped_by: None };
+    let retaken = BoundPool { flipped_by: Some("helm".to_owned()), ..bound.clone() };
+    let note = "helm had set pool qwen to old-epp; it refers to qwen-picker again. Name qwen-picker where helm has it from: \
+                when helm does so once more within 24 hours, the pool is left to it";
+    let told = pools(&Outcome { bound: vec![bound, retaken], ..Outcome::default() });
+    let first = StrategyEvent::normal("PoolBound", "pool qwen refers to its pickers (was old-epp)");
+    assert_eq!(told, [first, StrategyEvent::warning("PoolRetaken", note)]);
+}
