@@ -80,3 +80,32 @@ async fn the_chart_makes_a_network_policy_for_each_namespace() {
         assert!(error.contains(why), "{error}");
     }
 }
+
+/// Off by default; on, it has the labels by which a Prometheus selects it, and its texts are those of Prometheus.
+#[tokio::test]
+#[ignore = "needs helm, which `cargo xtask test` brings"]
+async fn the_chart_makes_alerts() {
+    let tools = Tools::ready(&Progress::stdout()).await.unwrap();
+    let rendered = async |values: Value| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), json!({"prometheusRule": values}).to_string()).unwrap();
+        let helm = shell::run(&tools.helm)
+            .args(["template", "waypost"])
+            .arg(paths::checkout().join("charts/waypost"))
+            .args(["--kube-version", "1.33.0", "--set", "crds.enabled=false", "--values"])
+            .arg(file.path());
+        let text = helm.output().await.map_err(|error| format!("{error:#}"))?;
+        let objects: Vec<Value> = serde_saphyr::from_multiple(&text).unwrap();
+        Ok::<_, String>(objects.into_iter().find(|object| object["kind"] == "PrometheusRule"))
+    };
+    assert_eq!(rendered(json!({})).await, Ok(None));
+    let given =
+        json!({"enabled": true, "labels": {"release": "prometheus"}, "runbooks": "https://docs.example/x"});
+    let rule = rendered(given).await.unwrap().unwrap();
+    assert_eq!(rule["metadata"]["labels"]["release"], "prometheus");
+    let first = &rule["spec"]["groups"][0]["rules"][0];
+    assert_eq!(first["annotations"]["runbook_url"], "https://docs.example/x#waypostpoolwithoutpicker");
+    let summary = first["annotations"]["summary"].as_str().unwrap();
+    assert!(summary.contains("{{ $labels.namespace }}/{{ $labels.name }}"), "{summary}");
+    assert!(rendered(json!({"enable": true})).await.unwrap_err().contains("enable"));
+}

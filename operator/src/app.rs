@@ -43,10 +43,10 @@ pub async fn run(args: Args) -> Result<()> {
     // Everything is tried again here, and sooner.
     config.default_retry = false;
     let client = Client::try_from(config.clone())?;
-    let metrics = Arc::new(Metrics::default());
 
     let store = StoreWriter::<RoutingStrategy>::default();
     let cache = Cache::new(store.as_reader());
+    let metrics = Arc::new(Metrics::of(&cache));
     let (triggers, requests) = Triggers::new(cache.clone());
     let mut tasks = cache::run(&client, &scope(&args)?, &cache, store, &triggers);
 

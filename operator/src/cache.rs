@@ -1,5 +1,6 @@
 //! Caches of the cluster: one watch for each kind, kept warm whether or not this process leads.
 
+mod edits;
 mod held;
 mod index;
 mod merged;
@@ -11,6 +12,7 @@ mod triggers;
 mod watch;
 mod watches;
 
+pub use edits::Edits;
 pub(crate) use held::revision_in_cache;
 pub use index::Index;
 pub use pods::PodFacts;

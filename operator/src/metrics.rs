@@ -1,7 +1,7 @@
 //! The Prometheus metrics of the operator.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::encoding::{EncodeLabelSet, text};
@@ -10,6 +10,12 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+use crate::cache::{Cache, Edits};
+
+mod strategies;
+
+use strategies::Strategies;
 
 /// Labels of a write.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -47,19 +53,29 @@ pub struct Metrics {
     lagging: Mutex<HashSet<StrategyLabels>>,
     /// 1 while this process leads.
     pub leader: Gauge,
+    /// Seconds from an edit of a strategy's routing until every ready picker serves it.
+    pub edit_to_live: Family<StrategyLabels, Histogram, fn() -> Histogram>,
+    edits: Arc<Edits>,
+}
+
+/// A histogram of seconds for edits: most take less than one.
+fn edit_seconds() -> Histogram {
+    Histogram::new([0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0])
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let buckets = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
         let metrics = Self {
-            registry: Registry::with_prefix("waypost_operator"),
+            registry: Registry::default(),
             reconcile_seconds: Histogram::new(buckets),
             reconcile_errors: Counter::default(),
             writes: Family::default(),
             generation_lag: Family::default(),
             lagging: Mutex::default(),
             leader: Gauge::default(),
+            edit_to_live: Family::new_with_constructor(edit_seconds),
+            edits: Arc::default(),
         };
         metrics.registered()
     }
@@ -67,7 +83,7 @@ impl Default for Metrics {
 
 impl Metrics {
     fn registered(mut self) -> Self {
-        let r = &mut self.registry;
+        let r = self.registry.sub_registry_with_prefix("waypost_operator");
         r.register("reconcile_seconds", "Time that one reconcile took", self.reconcile_seconds.clone());
         r.register(
             "reconcile_errors",
@@ -81,7 +97,26 @@ impl Metrics {
             self.generation_lag.clone(),
         );
         r.register("leader", "1 while this process leads", self.leader.clone());
+        self.registry.register(
+            "waypost_strategy_edit_to_live_seconds",
+            "Time from an edit of a strategy's routing until every ready picker serves it",
+            self.edit_to_live.clone(),
+        );
         self
+    }
+
+    /// The metrics of a process with `cache`, those of its strategies among them.
+    pub fn of(cache: &Cache) -> Self {
+        let mut metrics = Self { edits: cache.edits.clone(), ..Self::default() };
+        metrics.registry.register_collector(Box::new(Strategies(cache.strategies.clone())));
+        metrics
+    }
+
+    /// Counts the edits that became live.
+    fn edited(&self) {
+        for (namespace, name, took) in self.edits.take() {
+            self.edit_to_live.get_or_create(&StrategyLabels { namespace, name }).observe(took.as_secs_f64());
+        }
     }
 
     /// Counts a write.
@@ -102,6 +137,7 @@ impl Metrics {
         let mut known = self.lagging.lock().unwrap_or_else(PoisonError::into_inner);
         for gone in known.iter().filter(|labels| !now.contains_key(*labels)) {
             self.generation_lag.remove(gone);
+            self.edit_to_live.remove(gone);
         }
         *known = now.into_keys().collect();
     }
@@ -113,6 +149,7 @@ impl Metrics {
 
     /// The exposition in the OpenMetrics text format.
     pub fn text(&self) -> String {
+        self.edited();
         let mut out = String::new();
         // Writing to a String can't fail.
         let _ = text::encode(&mut out, &self.registry);
@@ -122,10 +159,59 @@ impl Metrics {
 
 #[cfg(test)]
 mod tests {
+    use crds::RoutingStrategy;
+    use kube::runtime::reflector::store::Writer;
+    use serde_json::json;
+
     use super::*;
 
     fn label() -> StrategyLabels {
         StrategyLabels { namespace: "llm".to_owned(), name: "chat".to_owned() }
+    }
+
+    #[test]
+    fn strategies_are_told_as_they_are_in_the_cache() {
+        let cache = Cache::new(Writer::<RoutingStrategy>::default().as_reader());
+        let metrics = Metrics::of(&cache);
+        let pool = |name: &str, state: &str, traffic: &str| json!({"name": name, "bound": true, "state": state, "traffic": traffic});
+        let condition = |kind: &str, status: &str| {
+            json!({"type": kind, "status": status, "reason": "X", "message": "",
+                "lastTransitionTime": "2026-01-01T00:00:00Z"})
+        };
+        let strategy: RoutingStrategy = serde_json::from_value(json!({
+            "apiVersion": "waypost.dev/v1alpha1", "kind": "RoutingStrategy",
+            "metadata": {"name": "chat", "namespace": "llm"}, "spec": {"pools": []},
+            "status": {
+                "conditions": [condition("Ready", "False"), condition("Accepted", "True")],
+                "pools": [pool("a", "Ready", "Pickers"), pool("b", "Ready", "Pickers"), pool("c", "Degraded", "FailOpen")],
+            },
+        }))
+        .unwrap();
+        cache.strategies.insert("llm", "chat", Arc::new(strategy));
+        let mine = |text: String| -> Vec<String> {
+            let lines = text.lines().filter(|line| line.starts_with("waypost_strategy_")).map(str::to_owned);
+            lines.filter(|line| line.contains("chat")).collect()
+        };
+        assert_eq!(
+            mine(metrics.text()),
+            [
+                r#"waypost_strategy_condition{namespace="llm",name="chat",type="Ready",status="False"} 1"#,
+                r#"waypost_strategy_condition{namespace="llm",name="chat",type="Accepted",status="True"} 1"#,
+                r#"waypost_strategy_pools{namespace="llm",name="chat",state="Degraded",traffic="FailOpen"} 1"#,
+                r#"waypost_strategy_pools{namespace="llm",name="chat",state="Ready",traffic="Pickers"} 2"#,
+            ]
+        );
+        cache.strategies.remove("llm", "chat");
+        assert_eq!(mine(metrics.text()), Vec::<String>::new());
+        metrics.edit_to_live.get_or_create(&label()).observe(0.3);
+        let told = metrics.text();
+        let bucket =
+            r#"waypost_strategy_edit_to_live_seconds_bucket{le="0.5",namespace="llm",name="chat"} 1"#;
+        assert!(told.contains(bucket), "{told}");
+        // Of a strategy that is gone nothing stays.
+        metrics.lags([("llm".to_owned(), "chat".to_owned(), 0)]);
+        metrics.lags([]);
+        assert_eq!(mine(metrics.text()), Vec::<String>::new());
     }
 
     #[test]

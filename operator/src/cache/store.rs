@@ -7,6 +7,7 @@ use crds::{Pool, PoolGroup, RoutingStrategy};
 use kube::core::DynamicObject;
 use kube::runtime::reflector::Store;
 
+use super::edits::Edits;
 use super::index::Index;
 use super::pods::PodFacts;
 use crate::kinds::Kind;
@@ -26,6 +27,8 @@ pub struct Cache {
     pub owned: BTreeMap<Kind, Arc<Index<DynamicObject>>>,
     /// The facts of all pods.
     pub pods: Arc<Index<PodFacts>>,
+    /// The edits of strategies, and how long they took to be live.
+    pub edits: Arc<Edits>,
 }
 
 impl Cache {
@@ -37,6 +40,7 @@ impl Cache {
             pools: PoolGroup::ALL.map(|group| (group, Arc::default())).into(),
             owned: Kind::ALL.map(|kind| (kind, Arc::new(Index::by_label(strategy)))).into(),
             pods: Arc::default(),
+            edits: Arc::default(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crds::{InferencePool, InferencePoolV1Alpha2, Pool, PoolGroup, RoutingStrategy, RoutingStrategySpec};
 use futures::StreamExt as _;
@@ -134,7 +135,7 @@ fn strategies(
     mut store: Writer<RoutingStrategy>,
     triggers: &Triggers,
 ) {
-    let (index, triggers) = (cache.strategies.clone(), triggers.clone());
+    let (index, edits, triggers) = (cache.strategies.clone(), cache.edits.clone(), triggers.clone());
     tasks.spawn(async move {
         let mut ledger = Ledger::default();
         // A page at a time: a list of strategies may be long, and each of them too.
@@ -149,8 +150,10 @@ fn strategies(
             }));
             event
         });
-        let changed =
-            |old: Option<&RoutingStrategy>, new: Option<&RoutingStrategy>| triggers.strategy(old, new);
+        let changed = |old: Option<&RoutingStrategy>, new: Option<&RoutingStrategy>| {
+            edits.changed(old, new, Instant::now());
+            triggers.strategy(old, new);
+        };
         follow(events, &index, |s: &RoutingStrategy| key(&s.metadata), |s| s, changed, || {}).await;
     });
 }
