@@ -23,7 +23,8 @@ impl Cause {
 
     /// The same with a detail, unless that is empty.
     pub fn detail(self, detail: &str) -> Self {
-        let detail = short(detail.trim().trim_end_matches('.'));
+        let line = detail.split_whitespace().collect::<Vec<_>>().join(" ");
+        let detail = short(line.trim_end_matches('.'));
         Self { detail: Some(detail).filter(|detail| !detail.is_empty()), ..self }
     }
 
@@ -54,7 +55,7 @@ mod tests {
         let cause = Cause::new("X", "the image can't be pulled", "correct it");
         assert_eq!(cause.line(), "the image can't be pulled; correct it");
         assert_eq!(
-            cause.clone().detail(" not found. ").line(),
+            cause.clone().detail(" not\nfound. ").line(),
             "the image can't be pulled: not found; correct it"
         );
         assert_eq!(cause.clone().detail("."), cause);
