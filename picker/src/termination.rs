@@ -17,7 +17,7 @@ pub fn write(file: &Path, why: &str) {
         .write(true)
         .truncate(true)
         .open(file)
-        .and_then(|mut file| file.write_all(why[..end].as_bytes()));
+        .and_then(|mut file| file.write_all(&why.as_bytes()[..end]));
 }
 
 #[cfg(test)]

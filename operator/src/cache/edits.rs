@@ -118,7 +118,7 @@ mod tests {
         let live = strategy(2, "b", true_of(2));
         assert_eq!(seen(&[before.clone(), edited, accepted, live.clone(), live.clone()]), [2]);
         // The first sight, and an edit of something else, are none.
-        assert_eq!(seen(&[live.clone()]), [0_u64; 0]);
+        assert_eq!(seen(std::slice::from_ref(&live)), [0_u64; 0]);
         assert_eq!(seen(&[before.clone(), strategy(2, "a", true_of(2))]), [0_u64; 0]);
         // A wrong one never is, and the next counts from its own time.
         let wrong = [strategy(2, "x", true_of(1)), strategy(2, "x", ("False", "True", 2))];

@@ -137,7 +137,7 @@ fn a_pool_that_is_left_to_another_is_one_event() {
     new.conditions = serde_json::from_value(conditions).unwrap();
     let old = with_pools(&[("a", "Ready", "", "")]);
     let told = StrategyEvent::warning("Contested", format!("pool a: {message}"));
-    assert_eq!(turned(&old, &new), [told.clone()]);
+    assert_eq!(turned(&old, &new), std::slice::from_ref(&told));
     // From elsewhere to contested is a turn too.
     assert_eq!(turned(&with_pools(&[("a", "Elsewhere", "FieldManagedElsewhere", "x")]), &new), [told]);
 }
