@@ -61,8 +61,9 @@ fn a_pool_that_is_taken_again_is_told_from_one_that_is_taken() {
         let change = BindingChange::Take { record: record.clone(), force: true };
         of(Action::Bind { pool: Arc::new(pool.clone()), change }, StepResult::Done).bound
     };
+    let mode = Some("FailClose".to_owned());
     let [qwen, picker, before, helm] = ["qwen", "qwen-picker", "old-epp", "helm"].map(str::to_owned);
-    let retaken = BoundPool { pool: qwen, picker, before: Some(before), flipped_by: Some(helm) };
+    let retaken = BoundPool { pool: qwen, picker, before: Some(before), flipped_by: Some(helm), former_mode: mode.clone(), mode };
     assert_eq!(bound(&contested), std::slice::from_ref(&retaken));
     // What it was flipped before is no news.
     contested.metadata.annotations = annotation(&record);

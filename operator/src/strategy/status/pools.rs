@@ -156,7 +156,7 @@ fn unanswered(valid: &Valid, served: &ServedPool) -> PoolTraffic {
             .find(|binding| (binding.pool.group, binding.pool.name()) == (pool.group, pool.name()));
         binding.map(|binding| binding.reference.failure_mode.clone())
     };
-    match live.or_else(wanted).as_deref() {
+    match live.or_else(wanted).flatten().as_deref() {
         Some("FailOpen") => PoolTraffic::FailOpen,
         _ => PoolTraffic::FailClose,
     }

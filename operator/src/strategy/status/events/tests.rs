@@ -19,10 +19,11 @@ fn a_bound_pool_is_told_with_what_it_had_before() {
     let told = |former: Option<&str>, former_mode: Option<&str>, mode: &str| {
         let text = |text: Option<&str>| text.map(str::to_owned);
         let bound = BoundPool {
-            name: "qwen".to_owned(),
-            former: text(former),
+            pool: "qwen".to_owned(),
+            before: text(former),
             former_mode: text(former_mode),
             mode: text(Some(mode)),
+            ..BoundPool::default()
         };
         pools(&Outcome { bound: vec![bound], ..Outcome::default() }).remove(0).note
     };
@@ -153,7 +154,7 @@ fn no_two_events_have_one_text() {
 #[test]
 fn the_first_retake_is_told() {
     let [pool, picker, before] = ["qwen", "qwen-picker", "old-epp"].map(str::to_owned);
-    let bound = BoundPool { pool, picker, before: Some(before), flipped_by: None };
+    let bound = BoundPool { pool, picker, before: Some(before), ..BoundPool::default() };
     let retaken = BoundPool { flipped_by: Some("helm".to_owned()), ..bound.clone() };
     let note = "helm had set pool qwen to old-epp; it refers to qwen-picker again. Name qwen-picker where helm has it from: \
                 when helm does so once more within 24 hours, the pool is left to it";
