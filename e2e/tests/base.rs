@@ -85,11 +85,11 @@ async fn the_chart_makes_a_network_policy_for_each_namespace() {
 #[tokio::test]
 #[ignore = "needs helm, which `cargo xtask test` brings"]
 async fn the_chart_makes_alerts() {
-    let tools = Tools::ready(&Progress::stdout()).await.unwrap();
+    let clients = Clients::ready(&Progress::stdout()).await.unwrap();
     let rendered = async |values: Value| {
         let file = tempfile::NamedTempFile::new().unwrap();
         fs::write(file.path(), json!({"prometheusRule": values}).to_string()).unwrap();
-        let helm = shell::run(&tools.helm)
+        let helm = shell::run(&clients.helm)
             .args(["template", "waypost"])
             .arg(paths::checkout().join("charts/waypost"))
             .args(["--kube-version", "1.33.0", "--set", "crds.enabled=false", "--values"])

@@ -56,7 +56,7 @@ impl Toolchain {
             Ok(())
         };
         image(buildah, BUILDER, &environment, links).await?;
-        image(buildah, RUNTIME, "", |rootfs| glibc::fill(rootfs)).await
+        image(buildah, RUNTIME, "", glibc::fill).await
     }
 
     /// What every step of a build sees, with the options of the mounts.

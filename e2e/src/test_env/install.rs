@@ -1,8 +1,9 @@
 //! Installation of the operator as users do it: with its Helm chart, or with its manifests.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 
-use super::cluster_env::PATIENCE;
 use crate::images::{Sources, WaypostImages};
 use crate::shell::{Run, run};
 use crate::tools::Clients;
@@ -15,6 +16,9 @@ pub const OPERATOR_NAMESPACE: &str = "waypost-system";
 pub const OPERATOR: &str = "waypost-operator";
 /// How many replicas the chart gives it.
 pub(super) const REPLICAS: i32 = 2;
+
+/// How long the operator may take to be ready.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Name of the Helm release, and of [`OPERATOR`] up to `-operator`.
 const RELEASE: &str = "waypost";

@@ -42,9 +42,16 @@ fn a_pool_is_bound_only_when_it_was_written() {
     assert_eq!(state(StepResult::Refused("not so".to_owned())), waiting("not so"));
     assert_eq!(state(StepResult::Failed(conflict())), waiting("not written yet; trying again"));
     assert_eq!(state(StepResult::Skipped), None);
-    let (pool, before) = ("qwen".to_owned(), Some("old-epp".to_owned()));
+    let [pool, picker, before] = ["qwen", "qwen-picker", "old-epp"].map(str::to_owned);
     let mode = Some("FailClose".to_owned());
-    let bound = BoundPool { pool, before, former_mode: mode.clone(), mode, ..BoundPool::default() };
+    let bound = BoundPool {
+        pool,
+        picker,
+        before: Some(before),
+        former_mode: mode.clone(),
+        mode,
+        ..BoundPool::default()
+    };
     assert_eq!(of(bind(), StepResult::Done).bound, [bound]);
     assert_eq!(of(bind(), StepResult::FieldConflict).bound, []);
 }
@@ -63,7 +70,14 @@ fn a_pool_that_is_taken_again_is_told_from_one_that_is_taken() {
     };
     let mode = Some("FailClose".to_owned());
     let [qwen, picker, before, helm] = ["qwen", "qwen-picker", "old-epp", "helm"].map(str::to_owned);
-    let retaken = BoundPool { pool: qwen, picker, before: Some(before), flipped_by: Some(helm), former_mode: mode.clone(), mode };
+    let retaken = BoundPool {
+        pool: qwen,
+        picker,
+        before: Some(before),
+        flipped_by: Some(helm),
+        former_mode: mode.clone(),
+        mode,
+    };
     assert_eq!(bound(&contested), std::slice::from_ref(&retaken));
     // What it was flipped before is no news.
     contested.metadata.annotations = annotation(&record);

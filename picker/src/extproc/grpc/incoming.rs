@@ -339,7 +339,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_length_takes_no_memory_by_itself() {
-        let head = [&[0], &(LIMIT as u32).to_be_bytes()[..], b"the beginning"].concat();
+        let head = [&[0], &(LIMIT as u32).to_be_bytes()[..], &[REQUEST_BODY]].concat();
         let frames = stream::iter([Ok::<_, Status>(Frame::data(Bytes::from(head)))]).chain(stream::pending());
         let mut messages = Messages::new(StreamBody::new(frames), LIMIT, Meter::default().hold());
         assert!(futures::poll!(messages.next()).is_pending());
