@@ -80,9 +80,10 @@ async fn what_the_api_server_would_refuse_is_refused() {
     let mut taken = Vec::new();
     for (values, place) in [
         (json!({"podAnnotations": {"a": 1}}), "/podAnnotations/a"),
-        (json!({"podAnnotations": {"a b": "c"}}), "/podAnnotations"),
+        (json!({"podAnnotations": {"a b": "c"}}), "propertyName 'a b'"),
         (json!({"podLabels": {"a": "-x"}}), "/podLabels/a"),
-        (json!({"podLabels": {"app.kubernetes.io/name": "x"}}), "/podLabels"),
+        // Of a name that may not be, Helm tells the name alone.
+        (json!({"podLabels": {"app.kubernetes.io/name": "x"}}), "propertyName 'app.kubernetes.io/name'"),
         (json!({"nodeSelector": {"disk": true}}), "/nodeSelector/disk"),
         (json!({"serviceAccount": {"annotations": {"a": true}}}), "/serviceAccount/annotations/a"),
         (json!({"tolerations": [{"operator": "Exist"}]}), "/tolerations/0"),
@@ -251,7 +252,7 @@ async fn who_reads_the_operators_metrics_is_said() {
     let objects = chart.rendered(values).await.unwrap();
     let monitor = find(&objects, "ServiceMonitor", "waypost-operator");
     assert_eq!(monitor["metadata"]["labels"]["release"], "prometheus");
-    let expected = json!({"selector": own_pods(), "endpoints": [{"port": "http", "interval": "30s"}]});
+    let expected = json!({"selector": own_pods(), "endpoints": [{"port": "http", "honorLabels": true, "interval": "30s"}]});
     assert_eq!(monitor["spec"], expected);
     let service = find(&objects, "Service", "waypost-operator-metrics");
     let ports = json!([{"name": "http", "port": 8080, "targetPort": "http"}]);
