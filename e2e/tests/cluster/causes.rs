@@ -23,7 +23,7 @@ struct Case {
     words: &'static str,
 }
 
-fn cases() -> [Case; 7] {
+fn cases() -> [Case; 6] {
     let case = |name, picker, reason, words| Case { name, picker, reason, words };
     [
         case(
@@ -63,12 +63,6 @@ fn cases() -> [Case; 7] {
             "CrashLoopBackOff",
             "the picker ended with exit code 2: error: invalid value 'never' for '--body-timeout",
         ),
-        case(
-            "memory",
-            json!({"resources": {"requests": {"memory": "8Mi"}, "limits": {"memory": "8Mi"}}}),
-            "OOMKilled",
-            "raise spec.picker.resources.limits.memory (now 8Mi)",
-        ),
     ]
 }
 
@@ -91,8 +85,8 @@ fn limits() -> [(&'static str, Value, &'static str); 2] {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn every_cause_is_named() {
-    let bar = "a missing Secret or ConfigMap, a wrong image, no room, no node, a crash, too little memory, a quota, a \
-               LimitRange: each in the message of Ready within 10 s, and no write of the status after that";
+    let bar = "a missing Secret or ConfigMap, a wrong image, no room, no node, a crash, a quota, a LimitRange: \
+               each in the message of Ready within 10 s, and no write of the status after that";
     test_env::run(14, bar, async |env| {
         let open = async |(name, object, _): (&'static str, Value, _)| {
             let other =
