@@ -284,3 +284,67 @@ async fn with_the_values_of_the_last_release_it_is_as_with_the_defaults() {
     }
     assert_eq!(rendered, expected);
 }
+
+/// Off by default; on, each namespace has a policy, and without gateways there is none that would shut out all.
+#[tokio::test]
+#[ignore = "needs helm, which `cargo xtask test` brings"]
+async fn the_chart_makes_a_network_policy_for_each_namespace() {
+    let chart = Chart::ready().await;
+    let rendered = async |values: Value| {
+        let objects = chart.rendered(json!({"networkPolicy": values})).await?;
+        let policies = objects.into_iter().filter(|object| object["kind"] == "NetworkPolicy");
+        Ok::<_, String>(
+            policies
+                .map(|policy| (policy["metadata"]["namespace"].clone(), policy["spec"].clone()))
+                .collect(),
+        )
+    };
+    let gateways =
+        json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateways"}}}]);
+    let metrics = json!([{"podSelector": {}}]);
+    let off: Vec<(Value, Value)> =
+        rendered(json!({"namespaces": ["llm"], "gateways": gateways})).await.unwrap();
+    assert_eq!(off, []);
+    let given = json!({"enabled": true, "namespaces": ["a", "b"], "gateways": gateways, "metrics": metrics});
+    let port = |number: u16| json!({"port": number, "protocol": "TCP"});
+    let spec = json!({
+        "podSelector": {"matchLabels": {
+            "app.kubernetes.io/name": "waypost-picker", "app.kubernetes.io/managed-by": "waypost",
+        }},
+        "policyTypes": ["Ingress"],
+        "ingress": [
+            {"from": gateways, "ports": [port(9002), port(9003)]},
+            {"from": metrics, "ports": [port(9090)]},
+        ],
+    });
+    assert_eq!(rendered(given).await.unwrap(), [(json!("a"), spec.clone()), (json!("b"), spec)]);
+    for (values, why) in [
+        (json!({"enabled": true, "gateways": gateways}), "networkPolicy.namespaces: name"),
+        (json!({"enabled": true, "namespaces": ["a"]}), "networkPolicy.gateways: say"),
+        (json!({"enabled": true, "gateway": gateways}), "gateway"),
+    ] {
+        let error = rendered(values).await.unwrap_err();
+        assert!(error.contains(why), "{error}");
+    }
+}
+
+/// Off by default; on, it has the labels by which a Prometheus selects it, and its texts are those of Prometheus.
+#[tokio::test]
+#[ignore = "needs helm, which `cargo xtask test` brings"]
+async fn the_chart_makes_alerts() {
+    let chart = Chart::ready().await;
+    let rendered = async |values: Value| {
+        let objects = chart.rendered(json!({"prometheusRule": values})).await?;
+        Ok::<_, String>(objects.into_iter().find(|object| object["kind"] == "PrometheusRule"))
+    };
+    assert_eq!(rendered(json!({})).await, Ok(None));
+    let given =
+        json!({"enabled": true, "labels": {"release": "prometheus"}, "runbooks": "https://docs.example/x"});
+    let rule = rendered(given).await.unwrap().unwrap();
+    assert_eq!(rule["metadata"]["labels"]["release"], "prometheus");
+    let first = &rule["spec"]["groups"][0]["rules"][0];
+    assert_eq!(first["annotations"]["runbook_url"], "https://docs.example/x#waypostpoolwithoutpicker");
+    let summary = first["annotations"]["summary"].as_str().unwrap();
+    assert!(summary.contains("{{ $labels.namespace }}/{{ $labels.name }}"), "{summary}");
+    assert!(rendered(json!({"enable": true})).await.unwrap_err().contains("enable"));
+}

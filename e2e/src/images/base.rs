@@ -36,12 +36,7 @@ impl BaseImages {
         let pause_source = paths::checkout().join("e2e/kube/pause.c");
         let pause = Sources::default().text(DOCKERFILE).path(paths::checkout(), &pause_source)?.tag();
         let coredns = Sources::default().text(DOCKERFILE).program(&tools.coredns)?.tag();
-        let envoy = Sources::default()
-            .text(DOCKERFILE)
-            .text(envoy::LAYOUT)
-            .text(glibc::LAYOUT)
-            .program(&tools.envoy)?
-            .tag();
+        let envoy = Sources::default().text(DOCKERFILE).text(glibc::LAYOUT).program(&tools.envoy)?.tag();
         let images = Self {
             pause: Image::new(&folder, "pause", pause),
             coredns: Image::new(&folder, "coredns", coredns),

@@ -8,9 +8,6 @@ use super::glibc;
 use super::rootfs::copy;
 use crate::tools::Tools;
 
-/// Changes when the folder's layout below does, so that the image is made again.
-pub const LAYOUT: &str = "envoy";
-
 /// Fills `rootfs`.
 pub fn rootfs(tools: &Tools, rootfs: &Path) -> Result<()> {
     copy(&tools.envoy, &rootfs.join("envoy"))?;

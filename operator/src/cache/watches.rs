@@ -6,13 +6,17 @@ use std::time::Instant;
 
 use crds::{InferencePool, InferencePoolV1Alpha2, Pool, PoolGroup, RoutingStrategy, RoutingStrategySpec};
 use futures::StreamExt as _;
+use futures::stream::BoxStream;
 use k8s_openapi::NamespaceResourceScope;
 use kube::core::{ApiResource, DynamicObject};
 use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher;
+use kube::runtime::watcher::Event;
 use kube::{Api, Client, Resource};
 use kube_ext::optional_kind::{by_name, definitions, follow_definition, follow_discovery, while_installed};
 use kube_ext::partial_object::{PartialObject, readable};
+use kube_ext::read_partial::ReadPartial;
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -128,6 +132,20 @@ async fn look_for(
     }
 }
 
+/// The events of a kind in all of `apis`, as those of one watch.
+fn all_events<V>(
+    apis: Vec<Api<PartialObject<V>>>,
+    config: watcher::Config,
+    key: impl Fn(&V) -> (String, String) + Send + 'static,
+) -> BoxStream<'static, Event<V>>
+where
+    V: ReadPartial + Clone + Send + 'static,
+    PartialObject<V>: Resource + Clone + DeserializeOwned + Debug + Send,
+{
+    let watch = |api| readable(events(api, config.clone())).boxed();
+    merged(apis.into_iter().map(watch).collect(), key)
+}
+
 fn strategies(
     tasks: &mut JoinSet<()>,
     apis: Vec<Api<PartialObject<RoutingStrategy>>>,
@@ -214,8 +232,7 @@ async fn follow_owned(
     let trim = |object: DynamicObject| kept_of(kind, object);
     let changed = |old: Option<&DynamicObject>, new: Option<&DynamicObject>| triggers.owned(old, new);
     let key = |object: &DynamicObject| key(&object.metadata);
-    let watches = apis.into_iter().map(|api| readable(events(api, config.clone())).boxed()).collect();
-    follow(merged(watches, key), index, key, trim, changed, listed).await;
+    follow(all_events(apis, config, key), index, key, trim, changed, listed).await;
 }
 
 fn pods(
@@ -228,8 +245,8 @@ fn pods(
     tasks.spawn(async move {
         let key = |pod: &PodFacts| (pod.namespace.clone(), pod.name.clone());
         let changed = |old: Option<&PodFacts>, new: Option<&PodFacts>| triggers.pod(old, new);
-        let watches = apis.into_iter().map(|api| readable(events(api, watcher::Config::default())).boxed());
-        follow(merged(watches.collect(), key), &index, key, |pod| pod, changed, || {}).await;
+        let events = all_events(apis, watcher::Config::default(), key);
+        follow(events, &index, key, |pod| pod, changed, || {}).await;
     });
 }
 
@@ -258,10 +275,9 @@ fn pools<K>(
                         triggers.all();
                     }
                 };
-                let watches =
-                    apis.into_iter().map(|api| readable(events(api, watcher::Config::default())).boxed());
+                let of_pool = |object: &PoolOf<K>| key(&object.pool.metadata);
                 follow(
-                    merged(watches.collect(), |object: &PoolOf<K>| key(&object.pool.metadata)),
+                    all_events(apis, watcher::Config::default(), of_pool),
                     &index,
                     |p: &Pool| key(&p.metadata),
                     pool,

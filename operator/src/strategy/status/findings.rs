@@ -75,8 +75,13 @@ pub(super) fn summary(findings: &[(&str, &Finding)], all: usize) -> Option<Verdi
 
 /// The first of `pools`, and how many others there are.
 pub(super) fn named(pools: &[&str]) -> String {
-    let first = pools.iter().take(MOST_NAMED).copied().collect::<Vec<_>>().join(", ");
-    match pools.len().saturating_sub(MOST_NAMED) {
+    first(pools, MOST_NAMED, ", ")
+}
+
+/// The first of `texts`, at most so many, and how many others there are.
+pub(super) fn first<T: AsRef<str>>(texts: &[T], most: usize, between: &str) -> String {
+    let first = texts.iter().take(most).map(AsRef::as_ref).collect::<Vec<_>>().join(between);
+    match texts.len().saturating_sub(most) {
         0 => first,
         others => format!("{first} and {others} more"),
     }

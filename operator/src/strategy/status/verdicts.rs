@@ -7,7 +7,7 @@ use kube_ext::host_network::{ACTIVE_PORTS, HostPod, HostPods};
 use picker_core::config::ErrorKind;
 
 use super::conditions::{Verdict, Verdicts, join};
-use super::findings::{named, summary};
+use super::findings::{first, named, summary};
 use super::pools::Judged;
 use super::warnings::{self, in_spec};
 use crate::strategy::outcome::Outcome;
@@ -140,12 +140,7 @@ fn paused(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome) -> Option<Verdi
 
 /// The writes that wait, the first of them by name.
 fn frozen(outcome: &Outcome) -> String {
-    let named: Vec<&str> = outcome.frozen.iter().take(MOST_NAMED).map(String::as_str).collect();
-    let more = match outcome.frozen.len() - named.len() {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    format!("waits for the end of spec.paused: {}{more}", named.join("; "))
+    format!("waits for the end of spec.paused: {}", first(&outcome.frozen, MOST_NAMED, "; "))
 }
 
 fn contested(pools: &[Judged]) -> Option<Verdict> {
@@ -203,7 +198,7 @@ fn unclear_ports(snapshot: &Snapshot, valid: &Valid) -> Option<String> {
     })
 }
 
-/// How many pods a message names.
+/// How many pods, or writes that wait, a message names.
 const MOST_NAMED: usize = 2;
 
 fn available(valid: &Valid, outcome: &Outcome, pools: &[Judged]) -> Verdict {
