@@ -11,6 +11,7 @@ mod elements;
 mod incoming;
 mod others;
 mod outgoing;
+mod turns;
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -35,6 +36,7 @@ use crate::pool::Pool;
 use incoming::Messages;
 use others::Others;
 use outgoing::Outgoing;
+use turns::Turns;
 
 /// The method that gateways call.
 const PROCESS: &str = "/envoy.service.ext_proc.v3.ExternalProcessor/Process";
@@ -54,6 +56,7 @@ pub struct Service {
     others: Others,
     limit: usize,
     meter: Meter,
+    turns: Turns,
 }
 
 impl Service {
@@ -61,7 +64,7 @@ impl Service {
     pub fn new(pool: Arc<Pool>, others: Routes) -> Self {
         let limit = pool.limits.max_body.max(LARGEST).saturating_add(SPARE);
         let meter = Meter::default();
-        Self { pool, others: Others::new(others), limit, meter }
+        Self { pool, others: Others::new(others), limit, meter, turns: Turns::default() }
     }
 
     /// The same for one connection, at whose meter its streams count what they hold.
@@ -92,7 +95,7 @@ where
         if request.uri().path() != PROCESS {
             return Either::Right(self.others.call(request, stream));
         }
-        let messages = Messages::new(request.into_body(), self.limit, self.meter.hold());
+        let messages = Messages::new(request.into_body(), self.limit, self.meter.hold(), self.turns.clone());
         let answers = Outgoing::new(process(self.pool.clone(), messages), stream);
         let mut response = Response::new(Body::new(answers));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));

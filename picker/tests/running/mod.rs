@@ -13,6 +13,12 @@ use tonic::transport::{Channel, Endpoint, Error};
 /// Nothing here takes longer on a machine that is not stuck.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The variables that the image sets.
+fn of_the_image() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let lines = include_str!("../../../Dockerfile.picker").lines();
+    lines.filter_map(|line| line.strip_prefix("ENV ")?.split_once('='))
+}
+
 /// The process, which ends with this.
 pub struct Picker {
     child: Child,
@@ -44,6 +50,7 @@ dataLayer: {{discovery: {{pluginRef: file-discovery}}}}
         let [grpc, health, pages] = ports.map(|listener| listener.local_addr().unwrap().port());
         let child = Command::new(env!("CARGO_BIN_EXE_picker"))
             .current_dir(dir.path())
+            .envs(of_the_image())
             .args(["--config-file=config.yaml", &format!("--max-held-bytes={}", budget << 10)])
             .args([format!("--grpc-port={grpc}"), format!("--grpc-health-port={health}")])
             .arg(format!("--metrics-port={pages}"))

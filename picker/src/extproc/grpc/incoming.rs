@@ -1,7 +1,7 @@
 //! The messages of a gateway.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -16,6 +16,7 @@ use tonic::codegen::StdError;
 use tonic::{Code, Status};
 
 use super::elements;
+use super::turns::{Queued, Turns};
 
 /// What goes before each message: whether it is compressed, and its length.
 const HEAD: usize = 5;
@@ -37,6 +38,10 @@ const GROWTH: usize = 2;
 /// The most bytes of a message besides a body: the headers of a request, and a subset of ten thousand endpoints. What is
 /// decoded of headers and metadata may take fifty times as many.
 const BESIDES: usize = 256 << 10;
+
+/// A message with more bytes besides a body waits for its turn to be decoded. Gateways that name a thousand endpoints
+/// send fewer.
+const QUICK: usize = 32 << 10;
 
 /// The longest that the first message may take. Gateways open a stream when they have something to say.
 const FIRST: Duration = Duration::from_secs(10);
@@ -61,6 +66,9 @@ pub(super) struct Messages<B> {
     ended: bool,
     /// The memory of what has begun, and of the message that was read last.
     held: Held,
+    turns: Turns,
+    /// A message that takes long to decode.
+    queued: Option<Box<Queued>>,
     /// Whether a message came.
     came: bool,
     /// When the first message, or what has begun, has to be complete.
@@ -68,8 +76,9 @@ pub(super) struct Messages<B> {
 }
 
 impl<B> Messages<B> {
-    /// Those in `body`, none longer than `limit` bytes, whose memory is counted in `held`.
-    pub(super) fn new(body: B, limit: usize, held: Held) -> Self {
+    /// Those in `body`, none longer than `limit` bytes, whose memory is counted in `held`. Long ones are decoded in their
+    /// turn of `turns`.
+    pub(super) fn new(body: B, limit: usize, held: Held, turns: Turns) -> Self {
         Self {
             body,
             limit,
@@ -77,6 +86,8 @@ impl<B> Messages<B> {
             begun: BytesMut::new(),
             ended: false,
             held,
+            turns,
+            queued: None,
             came: false,
             due: None,
         }
@@ -117,6 +128,13 @@ impl<B> Messages<B> {
         }
         Ok(None)
     }
+
+    /// Decodes a message; after one that cannot be, there are no more.
+    fn decode(&mut self, message: Bytes) -> Result<ProcessingRequest, Status> {
+        let message = decoded(message);
+        self.ended = message.is_err();
+        message
+    }
 }
 
 /// The length of the message that `bytes` begin with, once its head is there.
@@ -138,8 +156,13 @@ fn length(bytes: &[u8], limit: usize) -> Result<Option<usize>, Status> {
     Ok(Some(length))
 }
 
+/// How many bytes of `message` are not those of a body.
+fn besides(message: &[u8]) -> usize {
+    message.len() - body_in(message).unwrap_or_default()
+}
+
 fn decoded(message: Bytes) -> Result<ProcessingRequest, Status> {
-    let besides = message.len() - body_in(&message).unwrap_or_default();
+    let besides = besides(&message);
     if besides > BESIDES {
         return Err(too_much_besides(besides));
     }
@@ -180,17 +203,24 @@ where
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
         // The message before has been dealt with, or is counted by whoever keeps it.
-        if this.begun.is_empty() {
+        if this.begun.is_empty() && this.queued.is_none() {
             this.held.clear();
         }
         while !this.ended {
+            if let Some(queued) = &mut this.queued {
+                let (message, _turn) = ready!(queued.poll_turn(cx));
+                this.queued = None;
+                return Poll::Ready(Some(this.decode(message)));
+            }
             match this.take() {
                 Ok(None) => {}
                 Ok(Some(message)) => {
                     (this.came, this.due) = (true, None);
-                    let message = decoded(message);
-                    this.ended = message.is_err();
-                    return Poll::Ready(Some(message));
+                    if besides(&message) > QUICK {
+                        this.queued = Some(Box::new(this.turns.queue(message)));
+                        continue;
+                    }
+                    return Poll::Ready(Some(this.decode(message)));
                 }
                 Err(status) => {
                     this.ended = true;
@@ -259,10 +289,15 @@ mod tests {
         [&[0], &(encoded.len() as u32).to_be_bytes()[..], &encoded].concat()
     }
 
+    /// The messages in `frames`, of which none waits for those of others.
+    fn messages<S>(frames: S, held: Held) -> Messages<StreamBody<S>> {
+        Messages::new(StreamBody::new(frames), LIMIT, held, Turns::default())
+    }
+
     /// What is read of these DATA frames, with the code of the error at the end.
     fn read(frames: Vec<Result<Bytes, Status>>) -> (Vec<ProcessingRequest>, Option<Code>) {
         let frames = frames.into_iter().map(|frame| frame.map(Frame::data));
-        let messages = Messages::new(StreamBody::new(stream::iter(frames)), LIMIT, Meter::default().hold());
+        let messages = messages(stream::iter(frames), Meter::default().hold());
         let (mut read, mut failed) = (Vec::new(), None);
         for message in futures::executor::block_on_stream(messages) {
             match message {
@@ -341,7 +376,7 @@ mod tests {
     async fn a_length_takes_no_memory_by_itself() {
         let head = [&[0], &(LIMIT as u32).to_be_bytes()[..], &[REQUEST_BODY]].concat();
         let frames = stream::iter([Ok::<_, Status>(Frame::data(Bytes::from(head)))]).chain(stream::pending());
-        let mut messages = Messages::new(StreamBody::new(frames), LIMIT, Meter::default().hold());
+        let mut messages = messages(frames, Meter::default().hold());
         assert!(futures::poll!(messages.next()).is_pending());
         assert!(messages.begun.capacity() < 2 * AHEAD, "{}", messages.begun.capacity());
     }
@@ -356,7 +391,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_stream_without_a_message_ends() {
         let nothing = stream::pending::<Result<Frame<Bytes>, Status>>();
-        let mut messages = Messages::new(StreamBody::new(nothing), LIMIT, Meter::default().hold());
+        let mut messages = messages(nothing, Meter::default().hold());
         let began = tokio::time::Instant::now();
         let late = messages.next().await.unwrap().unwrap_err();
         assert_eq!((late.code(), began.elapsed()), (Code::DeadlineExceeded, FIRST));
@@ -367,8 +402,7 @@ mod tests {
     async fn what_has_begun_is_counted_and_has_to_end() {
         let meter = Meter::default();
         let first = stream::iter([Ok(Frame::data(Bytes::from(framed(&message(10)))))]);
-        let mut messages =
-            Messages::new(StreamBody::new(first.chain(unfinished(100_000))), LIMIT, meter.hold());
+        let mut messages = messages(first.chain(unfinished(100_000)), meter.hold());
         messages.next().await.unwrap().unwrap();
         // Between two messages any time may pass.
         tokio::time::advance(2 * LONGEST).await;
@@ -392,8 +426,7 @@ mod tests {
             let meter = Meter::default();
             let frames: Vec<_> = framed(&message).chunks(10_000).map(Bytes::copy_from_slice).collect();
             let frames = stream::iter(frames.into_iter().map(|frame| Ok::<_, Status>(Frame::data(frame))));
-            let mut messages =
-                Messages::new(StreamBody::new(frames.chain(stream::pending())), LIMIT, meter.hold());
+            let mut messages = messages(frames.chain(stream::pending()), meter.hold());
             messages.next().await.unwrap().unwrap();
             assert!(counted.contains(&meter.held()), "{}", meter.held());
             assert!(futures::poll!(messages.next()).is_pending());
@@ -402,10 +435,41 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn messages_that_take_long_are_decoded_one_at_a_time() {
+        let headers = |count| {
+            let headers = HeaderMap::from_iter((0..count).map(|at| (format!("x-{at}"), "v".repeat(1000))));
+            ProcessingRequest::from(Request::RequestHeaders(HttpHeaders {
+                headers: Some(headers),
+                end_of_stream: false,
+            }))
+        };
+        let (turns, meter) = (Turns::default(), Meter::default());
+        let of = |message: &ProcessingRequest| {
+            let frame = Ok::<_, Status>(Frame::data(Bytes::from(framed(message))));
+            let frames = stream::iter([frame]).chain(stream::pending());
+            Messages::new(StreamBody::new(frames), LIMIT, meter.hold(), turns.clone())
+        };
+        let (long, short, body) = (headers(40), headers(20), message(100_000));
+        let mut before = turns.queue(Bytes::new());
+        let (_, turn) = std::future::poll_fn(|cx| before.poll_turn(cx)).await;
+        let (mut waits, mut gives_up) = (of(&long), of(&long));
+        assert!(futures::poll!(gives_up.next()).is_pending());
+        assert!(futures::poll!(waits.next()).is_pending());
+        for quick in [short, body] {
+            assert_eq!(of(&quick).next().await.unwrap().unwrap(), quick);
+        }
+        assert!(futures::poll!(waits.next()).is_pending());
+        drop((turn, gives_up));
+        assert_eq!(waits.next().await.unwrap().unwrap(), long);
+        // What has been decoded keeps nobody waiting.
+        assert_eq!(of(&long).next().await.unwrap().unwrap(), long);
+    }
+
+    #[tokio::test]
     async fn without_memory_a_message_is_refused() {
         let meter = Meter::default();
         meter.set_limit(50_000);
-        let mut messages = Messages::new(StreamBody::new(unfinished(100_000)), LIMIT, meter.hold());
+        let mut messages = messages(unfinished(100_000), meter.hold());
         assert_eq!(messages.next().await.unwrap().unwrap_err().code(), Code::ResourceExhausted);
         assert!(messages.next().await.is_none());
     }
