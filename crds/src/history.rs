@@ -17,6 +17,12 @@ pub fn slots(strategy: &str) -> impl Iterator<Item = String> {
     (0..SLOTS).map(move |slot| format!("{strategy}-routing-{slot}"))
 }
 
+/// The strategy to whose history a slot of this name belongs.
+pub fn strategy_of(slot: &str) -> Option<&str> {
+    let (strategy, number) = slot.rsplit_once("-routing-")?;
+    number.parse().is_ok_and(|number: usize| number < SLOTS).then_some(strategy)
+}
+
 /// Revision of the routing in a slot.
 pub fn revision(slot: &ControllerRevision) -> Option<&str> {
     slot.metadata.labels.as_ref()?.get(REVISION_LABEL).map(String::as_str)
@@ -45,6 +51,10 @@ mod tests {
         let names: Vec<_> = slots("chat").collect();
         assert_eq!(names.len(), SLOTS);
         assert_eq!((names[0].as_str(), names[9].as_str()), ("chat-routing-0", "chat-routing-9"));
+        assert!(names.iter().all(|name| strategy_of(name) == Some("chat")));
+        for other in ["chat-routing-10", "chat-routing-x", "chat-picker"] {
+            assert_eq!(strategy_of(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 // The columns of kubectl are attributes of one shape.
 #![allow(clippy::duplicated_attributes)]
 
+mod claims;
 mod read;
 
 pub use read::{MAX_POD_TEMPLATE, unreadable};

@@ -5,17 +5,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use crds::RoutingStrategy;
-use futures::StreamExt as _;
-use kube::runtime::controller::{Config, applier};
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::store::Writer as StoreWriter;
 use kube::{Client, Config as ClientConfig};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
 use crate::args::Args;
 use crate::build::{Defaults, Limits};
@@ -24,6 +20,7 @@ use crate::http::{self, Health};
 use crate::lease::candidate::Candidate;
 use crate::lease::{Leadership, Timing};
 use crate::metrics::Metrics;
+use crate::queue;
 use crate::strategy::{self, Context, Executor, Memory};
 
 /// A reconcile that runs for longer makes this process look dead: every request has a deadline, so it
@@ -44,11 +41,10 @@ pub async fn run(args: Args) -> Result<()> {
     config.default_retry = false;
     let client = Client::try_from(config.clone())?;
 
-    let store = StoreWriter::<RoutingStrategy>::default();
-    let cache = Cache::new(store.as_reader());
+    let cache = Cache::default();
     let metrics = Arc::new(Metrics::of(&cache));
     let (triggers, requests) = Triggers::new(cache.clone());
-    let mut tasks = cache::run(&client, &scope(&args)?, &cache, store, &triggers);
+    let mut tasks = cache::run(&client, &scope(&args)?, &cache, &triggers);
 
     let mut candidate = candidate(&args, config)?;
     let leadership = candidate.as_ref().map_or_else(Leadership::alone, Candidate::leadership);
@@ -179,7 +175,7 @@ async fn lead(context: Arc<Context>, leadership: Leadership, triggers: Triggers)
 /// finished.
 async fn reconcile_all(
     context: Arc<Context>,
-    mut requests: Requests,
+    requests: Requests,
     concurrency: u16,
     mut stopped: watch::Receiver<bool>,
 ) {
@@ -191,18 +187,9 @@ async fn reconcile_all(
         }
     }
     info!("caches are filled");
-    let store = context.cache.store.clone();
-    let queue = futures::stream::poll_fn(move |cx| requests.poll_recv(cx))
-        .take_until(async move { stopped.wait_for(|stop| *stop).await.map(|_| ()) })
-        .map(Ok::<_, std::convert::Infallible>);
-    let reconcile = |strategy, context| Box::pin(strategy::reconcile(strategy, context));
-    applier(reconcile, strategy::retry, context, store, queue, Config::default().concurrency(concurrency))
-        .for_each(|result| async move {
-            if let Err(error) = result {
-                debug!(%error, "reconcile");
-            }
-        })
-        .await;
+    let stopped = async move { drop(stopped.wait_for(|stop| *stop).await) };
+    let reconcile = |strategy| strategy::reconcile(strategy, context.clone());
+    queue::run(requests, concurrency.into(), stopped, reconcile).await;
 }
 
 async fn signalled() -> Result<&'static str> {

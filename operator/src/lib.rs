@@ -21,4 +21,5 @@ pub mod kinds;
 pub mod lease;
 pub mod metrics;
 pub mod names;
+pub mod queue;
 pub mod strategy;

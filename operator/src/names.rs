@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crds::PoolGroup;
+use serde::Deserialize;
 use serde_json::Value;
 
 /// Field manager of everything that the operator applies.
@@ -22,6 +23,8 @@ pub const POOL: &str = "waypost.dev/pool";
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 /// Value of [`MANAGED_BY`].
 pub const MANAGED_BY_WAYPOST: &str = "waypost";
+/// Annotation of a pool with the record of its former picker.
+pub const PREVIOUS_PICKER: &str = "waypost.dev/previous-picker";
 /// Label that tells what part an object is.
 pub const COMPONENT: &str = "app.kubernetes.io/component";
 /// Value of [`COMPONENT`] of everything that runs a picker.
@@ -68,6 +71,15 @@ pub fn label(name: &str) -> String {
 /// that no other strategy comes to the same, and each has at most 63 characters.
 pub fn cluster(namespace: &str, strategy: &str) -> String {
     format!("waypost:{namespace}:{strategy}")
+}
+
+/// The strategy that wrote the record of a pool, the value of [`PREVIOUS_PICKER`].
+pub fn holder(record: &str) -> Option<String> {
+    #[derive(Deserialize)]
+    struct Holder {
+        strategy: String,
+    }
+    serde_json::from_str::<Holder>(record).ok().map(|record| record.strategy)
 }
 
 /// The labels by which a picker Deployment finds its pods: they never change, as its selector can't.

@@ -33,5 +33,5 @@ mod write_error;
 
 pub use execute::Executor;
 pub use memory::Memory;
-pub use reconcile::{Context, Error, reconcile, retry};
+pub use reconcile::{Context, reconcile};
 pub use write_error::WriteError;

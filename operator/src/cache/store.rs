@@ -4,46 +4,46 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use crds::{Pool, PoolGroup, RoutingStrategy};
-use kube::core::DynamicObject;
-use kube::runtime::reflector::Store;
 
 use super::edits::Edits;
 use super::index::Index;
+use super::object::HeldObject;
 use super::pods::PodFacts;
 use crate::kinds::Kind;
-use crate::names;
 
 /// The caches of all kinds.
 #[derive(Clone, Debug)]
 pub struct Cache {
-    /// Strategies, as the queue of reconciles reads them.
-    pub store: Store<RoutingStrategy>,
     /// Strategies, by namespace.
     pub strategies: Arc<Index<RoutingStrategy>>,
     /// Pools of each group, each by namespace. Nothing is known of a group whose API is not
     /// installed: see [`Cache::serves`].
     pub pools: BTreeMap<PoolGroup, Arc<Index<Pool>>>,
     /// Objects that the operator made, also by the name of their strategy.
-    pub owned: BTreeMap<Kind, Arc<Index<DynamicObject>>>,
+    pub owned: BTreeMap<Kind, Arc<Index<HeldObject>>>,
     /// The facts of all pods.
     pub pods: Arc<Index<PodFacts>>,
     /// The edits of strategies, and how long they took to be live.
     pub edits: Arc<Edits>,
 }
 
-impl Cache {
-    /// Empty caches around the queue's `store`.
-    pub fn new(store: Store<RoutingStrategy>) -> Self {
+impl Default for Cache {
+    fn default() -> Self {
         Self {
-            store,
             strategies: Arc::default(),
             pools: PoolGroup::ALL.map(|group| (group, Arc::default())).into(),
-            owned: Kind::ALL.map(|kind| (kind, Arc::new(Index::by_label(strategy)))).into(),
+            owned: Kind::ALL
+                .map(|kind| {
+                    (kind, Arc::new(Index::by_label(|object: &HeldObject| object.strategy.as_deref())))
+                })
+                .into(),
             pods: Arc::default(),
             edits: Arc::default(),
         }
     }
+}
 
+impl Cache {
     /// Whether everything was listed once, so that what is not in the caches is not there.
     pub fn is_ready(&self) -> bool {
         self.strategies.is_listed()
@@ -66,7 +66,7 @@ impl Cache {
     pub fn uids(&self) -> HashSet<String> {
         let strategies = self.strategies.all().into_iter().filter_map(|s| s.metadata.uid.clone());
         let pools = self.pools.values().flat_map(|index| index.all()).filter_map(|p| p.metadata.uid.clone());
-        let owned = self.owned.values().flat_map(|index| index.all()).filter_map(|o| o.metadata.uid.clone());
+        let owned = self.owned.values().flat_map(|index| index.all()).map(|o| o.uid.clone());
         strategies.chain(pools).chain(owned).collect()
     }
 
@@ -74,9 +74,4 @@ impl Cache {
     pub fn pools_of(&self, namespace: &str) -> Vec<Arc<Pool>> {
         self.pools.values().flat_map(|index| index.within(namespace)).collect()
     }
-}
-
-/// Name of the strategy that an object belongs to, by its label.
-fn strategy(object: &DynamicObject) -> Option<&str> {
-    object.metadata.labels.as_ref()?.get(names::STRATEGY).map(String::as_str)
 }

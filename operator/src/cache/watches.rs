@@ -4,12 +4,11 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crds::{InferencePool, InferencePoolV1Alpha2, Pool, PoolGroup, RoutingStrategy, RoutingStrategySpec};
+use crds::{InferencePool, InferencePoolV1Alpha2, Pool, PoolGroup, RoutingStrategy};
 use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use k8s_openapi::NamespaceResourceScope;
 use kube::core::{ApiResource, DynamicObject};
-use kube::runtime::reflector::store::Writer;
 use kube::runtime::watcher;
 use kube::runtime::watcher::Event;
 use kube::{Api, Client, Resource};
@@ -23,6 +22,7 @@ use tokio::task::JoinSet;
 use super::held::{Ledger, kept_of};
 use super::index::Index;
 use super::merged::merged;
+use super::object::HeldObject;
 use super::pods::PodFacts;
 use super::read::{PoolKind, PoolOf};
 use super::store::Cache;
@@ -33,6 +33,8 @@ use crate::names;
 
 /// How many strategies a page of their list has.
 const STRATEGIES_PER_PAGE: u32 = 32;
+/// How many objects of other kinds a page of their list has. As they come, they take much more memory than what is kept.
+const OBJECTS_PER_PAGE: u32 = 100;
 
 /// What of the cluster the operator watches.
 #[derive(Clone, Debug)]
@@ -67,15 +69,9 @@ impl Scope {
 }
 
 /// Starts the watches of all kinds, which run for ever. The tasks end when the set is dropped.
-pub fn run(
-    client: &Client,
-    scope: &Scope,
-    cache: &Cache,
-    store: Writer<RoutingStrategy>,
-    triggers: &Triggers,
-) -> JoinSet<()> {
+pub fn run(client: &Client, scope: &Scope, cache: &Cache, triggers: &Triggers) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
-    strategies(&mut tasks, scope.apis(client), cache, store, triggers);
+    strategies(&mut tasks, scope.apis(client), cache, triggers);
     for kind in Kind::ALL {
         if kind.scope() == kinds::Scope::Cluster && !scope.of_cluster {
             if let Some(index) = cache.owned.get(&kind) {
@@ -132,7 +128,7 @@ async fn look_for(
     }
 }
 
-/// The events of a kind in all of `apis`, as those of one watch.
+/// The events of a kind in all of `apis`, as those of one watch; lists come a page at a time.
 fn all_events<V>(
     apis: Vec<Api<PartialObject<V>>>,
     config: watcher::Config,
@@ -142,7 +138,7 @@ where
     V: ReadPartial + Clone + Send + 'static,
     PartialObject<V>: Resource + Clone + DeserializeOwned + Debug + Send,
 {
-    let watch = |api| readable(events(api, config.clone())).boxed();
+    let watch = |api| readable(paged_events(api, config.clone())).boxed();
     merged(apis.into_iter().map(watch).collect(), key)
 }
 
@@ -150,7 +146,6 @@ fn strategies(
     tasks: &mut JoinSet<()>,
     apis: Vec<Api<PartialObject<RoutingStrategy>>>,
     cache: &Cache,
-    mut store: Writer<RoutingStrategy>,
     triggers: &Triggers,
 ) {
     let (index, edits, triggers) = (cache.strategies.clone(), cache.edits.clone(), triggers.clone());
@@ -158,16 +153,8 @@ fn strategies(
         let mut ledger = Ledger::default();
         // A page at a time: a list of strategies may be long, and each of them too.
         let config = watcher::Config::default().page_size(STRATEGIES_PER_PAGE);
-        let watches = apis.into_iter().map(|api| readable(paged_events(api, config.clone())).boxed());
-        let events = merged(watches.collect(), |s: &RoutingStrategy| key(&s.metadata)).map(move |event| {
-            let event = ledger.admit(event);
-            // The queue of reconciles only needs to know which there are.
-            store.apply_watcher_event(&event.clone().modify(|strategy| {
-                strategy.spec = RoutingStrategySpec::default();
-                strategy.status = None;
-            }));
-            event
-        });
+        let events = all_events(apis, config, |s: &RoutingStrategy| key(&s.metadata))
+            .map(move |event| ledger.admit(event));
         let changed = |old: Option<&RoutingStrategy>, new: Option<&RoutingStrategy>| {
             edits.changed(old, new, Instant::now());
             triggers.strategy(old, new);
@@ -223,16 +210,21 @@ fn optional(
 async fn follow_owned(
     apis: Vec<Api<PartialObject<DynamicObject>>>,
     kind: Kind,
-    index: &Index<DynamicObject>,
+    index: &Index<HeldObject>,
     triggers: &Triggers,
     listed: impl Fn() + Send,
 ) {
-    let config =
-        watcher::Config::default().labels(&format!("{}={}", names::MANAGED_BY, names::MANAGED_BY_WAYPOST));
-    let trim = |object: DynamicObject| kept_of(kind, object);
-    let changed = |old: Option<&DynamicObject>, new: Option<&DynamicObject>| triggers.owned(old, new);
-    let key = |object: &DynamicObject| key(&object.metadata);
-    follow(all_events(apis, config, key), index, key, trim, changed, listed).await;
+    let config = watcher::Config::default().labels(&of_ours()).page_size(OBJECTS_PER_PAGE);
+    let trim = |object: DynamicObject| HeldObject::from(&kept_of(kind, object));
+    let changed = |old: Option<&HeldObject>, new: Option<&HeldObject>| triggers.owned(old, new);
+    let held = |object: &HeldObject| (object.namespace.clone(), object.name.clone());
+    let events = all_events(apis, config, |object: &DynamicObject| key(&object.metadata));
+    follow(events, index, held, trim, changed, listed).await;
+}
+
+/// Selects what the operator made.
+fn of_ours() -> String {
+    format!("{}={}", names::MANAGED_BY, names::MANAGED_BY_WAYPOST)
 }
 
 fn pods(
@@ -245,7 +237,9 @@ fn pods(
     tasks.spawn(async move {
         let key = |pod: &PodFacts| (pod.namespace.clone(), pod.name.clone());
         let changed = |old: Option<&PodFacts>, new: Option<&PodFacts>| triggers.pod(old, new);
-        let events = all_events(apis, watcher::Config::default(), key);
+        // There may be tens of thousands in a cluster.
+        let config = watcher::Config::default().page_size(OBJECTS_PER_PAGE);
+        let events = all_events(apis, config, key);
         follow(events, &index, key, |pod| pod, changed, || {}).await;
     });
 }
@@ -276,8 +270,9 @@ fn pools<K>(
                     }
                 };
                 let of_pool = |object: &PoolOf<K>| key(&object.pool.metadata);
+                let config = watcher::Config::default().page_size(OBJECTS_PER_PAGE);
                 follow(
-                    all_events(apis, watcher::Config::default(), of_pool),
+                    all_events(apis, config, of_pool),
                     &index,
                     |p: &Pool| key(&p.metadata),
                     pool,

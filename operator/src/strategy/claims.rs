@@ -1,30 +1,10 @@
 //! Claims on pools: which strategy claims a pool, and which of several has it.
 
-use crds::{Pool, PoolClaim, RoutingStrategy};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
-use kube::core::{Selector, SelectorExt as _};
+use crds::{Pool, RoutingStrategy};
 
 /// Whether `strategy` claims `pool`, by name or by label.
 pub(super) fn claims(strategy: &RoutingStrategy, pool: &Pool) -> bool {
-    strategy.spec.pools.iter().any(|claim| matches(claim, pool))
-}
-
-fn matches(claim: &PoolClaim, pool: &Pool) -> bool {
-    if claim.group != pool.group {
-        return false;
-    }
-    match (&claim.name, &claim.selector) {
-        (Some(name), _) => name == pool.name(),
-        (None, Some(selector)) => selects(selector, pool),
-        (None, None) => false,
-    }
-}
-
-fn selects(selector: &LabelSelector, pool: &Pool) -> bool {
-    // What is no selector selects nothing; the API server lets only its form through.
-    let Ok(selector) = Selector::try_from(selector.clone()) else { return false };
-    let none = Default::default();
-    selector.matches(pool.metadata.labels.as_ref().unwrap_or(&none))
+    strategy.spec.claims(pool)
 }
 
 /// The strategy of `others` that has `pool` rather than `strategy`: an older one that claims it and is not

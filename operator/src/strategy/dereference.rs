@@ -16,10 +16,11 @@ pub(super) fn dereference(strategy: Arc<RoutingStrategy>, cache: &Cache, memory:
     let name = strategy.metadata.name.clone().unwrap_or_default();
     let owned = cache.owned.iter().flat_map(|(kind, index)| {
         let objects = index.labelled(&namespace, &name).into_iter();
-        objects.map(|object| (*kind, object)).collect::<Vec<_>>()
+        objects.map(|held| (*kind, Arc::new(held.object()))).collect::<Vec<_>>()
     });
     let of_cluster = Kind::ALL.into_iter().filter(|kind| kind.scope() == Scope::Cluster).filter_map(|kind| {
-        Some((kind, cache.owned.get(&kind)?.get("", &names::cluster(&namespace, &name))?))
+        let held = cache.owned.get(&kind)?.get("", &names::cluster(&namespace, &name))?;
+        Some((kind, Arc::new(held.object())))
     });
     let uid = strategy.metadata.uid.clone();
     let mut others = cache.strategies.within(&namespace);
@@ -45,17 +46,16 @@ pub(super) fn dereference(strategy: Arc<RoutingStrategy>, cache: &Cache, memory:
 
 #[cfg(test)]
 mod tests {
-    use kube::runtime::reflector::store::Writer;
-
     use super::*;
+    use crate::cache::HeldObject;
     use crate::strategy::testing::{rights, snapshot};
 
     #[test]
     fn the_rights_of_the_pickers_are_found_outside_of_the_namespace() {
-        let cache = Cache::new(Writer::<RoutingStrategy>::default().as_reader());
+        let cache = Cache::default();
         let index = &cache.owned[&Kind::ClusterRoleBinding];
-        index.insert("", "waypost:llm:chat", Arc::new(rights("chat")));
-        index.insert("", "waypost:llm:other", Arc::new(rights("other")));
+        index.insert("", "waypost:llm:chat", Arc::new(HeldObject::from(&rights("chat"))));
+        index.insert("", "waypost:llm:other", Arc::new(HeldObject::from(&rights("other"))));
         let snapshot = dereference(snapshot().strategy, &cache, &Memory::default());
         let found: Vec<_> = snapshot.owned.iter().map(|(kind, live)| (*kind, snapshot.owns(live))).collect();
         assert_eq!(found, [(Kind::ClusterRoleBinding, true)]);

@@ -138,6 +138,7 @@ impl Memory {
         lock(&self.records).retain(|uid, _| is_there(uid));
         lock(&self.kept).retain(|uid, _| is_there(uid));
         lock(&self.refusals).retain(|uid, _| is_there(uid));
+        self.upgrades.prune(&is_there);
     }
 }
 

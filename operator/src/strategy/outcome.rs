@@ -17,8 +17,6 @@ use crate::kinds::Kind;
 
 /// How often to look whether a name has become free that something foreign holds, or an object is accepted.
 const NAME_TAKEN_AGAIN: Duration = Duration::from_secs(30);
-/// How often to ask whether the turn of a Deployment has come.
-const TURN_AGAIN: Duration = Duration::from_secs(2);
 /// How often to try to bind a pool again of which the API server refused it.
 const BIND_AGAIN: Duration = Duration::from_secs(30);
 /// How often to try to give a pool back again of which the API server refused it.
@@ -32,11 +30,11 @@ pub(super) enum StepResult {
     Done,
     /// A Deployment was written: this is it, as the API server returned it.
     Stored(Box<DynamicObject>),
-    /// A Deployment stays as an earlier release built it, until its turn comes if it is in the queue; and what became
-    /// of keeping it so.
+    /// A Deployment stays as an earlier release built it; what became of keeping it so, and, if it is in the queue, when to
+    /// ask whether its turn has come.
     Postponed {
         result: Box<StepResult>,
-        queued: bool,
+        again: Option<Duration>,
     },
     /// Something that is not the strategy's has the name: this is it.
     Taken(String),
@@ -235,10 +233,10 @@ impl Outcome {
             StepResult::Stored(stored) => {
                 self.deployments.insert(name.to_owned(), *stored);
             }
-            StepResult::Postponed { result, queued } => {
+            StepResult::Postponed { result, again } => {
                 self.postponed.push(name.to_owned());
-                if queued {
-                    self.look_again(TURN_AGAIN);
+                if let Some(again) = again {
+                    self.look_again(again);
                 }
                 self.note_made(workload, name, *result);
             }

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use crds::RoutingStrategy;
 use k8s_openapi::jiff::Timestamp;
-use kube::runtime::controller::Action;
 use tracing::{Instrument as _, debug, info_span, warn};
 
 use super::dereference::dereference;
@@ -19,6 +18,7 @@ use super::write_error::WriteError;
 use crate::build::Defaults;
 use crate::cache::Cache;
 use crate::metrics::Metrics;
+use crate::queue::{Next, StrategyKey};
 
 /// The parts that all reconciles share.
 pub struct Context {
@@ -36,7 +36,7 @@ pub struct Context {
 
 /// Why a reconcile has to be tried again.
 #[derive(Debug, thiserror::Error)]
-pub enum Error {
+enum Error {
     /// Something was not written.
     #[error(transparent)]
     Write(#[from] WriteError),
@@ -45,19 +45,15 @@ pub enum Error {
     Internal(#[from] serde_json::Error),
 }
 
-/// Reconciles one strategy.
-///
-/// # Errors
-/// When something could not be written; all that could be was.
-pub async fn reconcile(strategy: Arc<RoutingStrategy>, context: Arc<Context>) -> Result<Action, Error> {
+/// Reconciles one strategy, and tells when to do so again. Whatever can't be written, the rest is.
+pub async fn reconcile(key: StrategyKey, context: Arc<Context>) -> Next {
     if !context.executor.leads() {
-        return Ok(Action::await_change());
+        return Next::Change;
     }
-    let namespace = strategy.metadata.namespace.clone().unwrap_or_default();
-    let name = strategy.metadata.name.clone().unwrap_or_default();
-    // The queue has no more of it than its name. Where it is not known yet, or not any more, the watch tells.
-    let Some(strategy) = context.cache.strategies.get(&namespace, &name) else {
-        return Ok(Action::await_change());
+    let StrategyKey { namespace, name } = &key;
+    // Where it is not known yet, or not any more, the watch tells.
+    let Some(strategy) = context.cache.strategies.get(namespace, name) else {
+        return Next::Change;
     };
     let span = info_span!("reconcile", namespace, name, generation = strategy.metadata.generation);
     let began = Instant::now();
@@ -65,15 +61,18 @@ pub async fn reconcile(strategy: Arc<RoutingStrategy>, context: Arc<Context>) ->
     let uid = strategy.metadata.uid.clone().unwrap_or_default();
     let result = steps(strategy, &context).instrument(span).await;
     drop(running);
-    if result.is_ok() {
-        context.memory.attempts.succeeded(&uid);
-    }
     context.metrics.reconciled(began.elapsed());
-    result
+    match result {
+        Ok(again) => {
+            context.memory.attempts.succeeded(&uid);
+            again.map_or(Next::Change, Next::After)
+        }
+        Err(error) => retry(&key, &uid, &error, &context),
+    }
 }
 
 /// The five steps. A strategy that is being deleted needs no validation.
-async fn steps(strategy: Arc<RoutingStrategy>, context: &Context) -> Result<Action, Error> {
+async fn steps(strategy: Arc<RoutingStrategy>, context: &Context) -> Result<Option<Duration>, Error> {
     let now = Timestamp::now();
     let snapshot = dereference(strategy, &context.cache, &context.memory);
     let (outcome, report) = if snapshot.is_deleting() {
@@ -94,7 +93,7 @@ async fn steps(strategy: Arc<RoutingStrategy>, context: &Context) -> Result<Acti
     let reported = Outcome::of(&report, execute::report(&context.executor, &snapshot, &report).await);
     match reported.error.or(outcome.error) {
         Some(error) => Err(error.into()),
-        None => Ok(outcome.again.map_or_else(Action::await_change, Action::requeue)),
+        None => Ok(outcome.again),
     }
 }
 
@@ -103,20 +102,18 @@ async fn steps(strategy: Arc<RoutingStrategy>, context: &Context) -> Result<Acti
 const LONGEST_RETRY: Duration = Duration::from_secs(4);
 
 /// When to try a failed reconcile again.
-#[must_use]
-pub fn retry(strategy: Arc<RoutingStrategy>, error: &Error, context: Arc<Context>) -> Action {
-    let (namespace, name) = (&strategy.metadata.namespace, &strategy.metadata.name);
-    let before = || context.memory.attempts.failed(strategy.metadata.uid.as_deref().unwrap_or_default());
+fn retry(StrategyKey { namespace, name }: &StrategyKey, uid: &str, error: &Error, context: &Context) -> Next {
+    let before = || context.memory.attempts.failed(uid);
     match error {
-        Error::Write(WriteError::NotLeading) => Action::await_change(),
+        Error::Write(WriteError::NotLeading) => Next::Change,
         Error::Write(error) if error.is_conflict() => {
             debug!(%error, namespace, name, "changed meanwhile; deciding again");
-            Action::requeue(pause(Duration::from_millis(100), before()))
+            Next::Retry(pause(Duration::from_millis(100), before()))
         }
         error => {
             context.metrics.reconcile_errors.inc();
             warn!(%error, namespace, name, "trying again");
-            Action::requeue(pause(Duration::from_secs(1), before()))
+            Next::Retry(pause(Duration::from_secs(1), before()))
         }
     }
 }

@@ -6,8 +6,10 @@ use k8s_openapi::jiff::{Timestamp, ToSpan as _};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::names;
+
 /// The annotation of a pool that holds the record.
-pub(super) const ANNOTATION: &str = "waypost.dev/previous-picker";
+pub(super) const ANNOTATION: &str = names::PREVIOUS_PICKER;
 
 /// Flips within 24 hours, by whomever, after which a pool is left.
 const MAX_FLIPS: usize = 4;
@@ -109,6 +111,7 @@ mod tests {
         let mut pool = Pool::default();
         pool.metadata.annotations = Some([(ANNOTATION.to_owned(), record.write().unwrap())].into());
         assert_eq!(Record::read(&pool), Some(record));
+        assert_eq!(pool.annotation(ANNOTATION).and_then(names::holder).as_deref(), Some("chat"));
         pool.metadata.annotations = Some([(ANNOTATION.to_owned(), "x".to_owned())].into());
         assert_eq!(Record::read(&pool), None);
     }

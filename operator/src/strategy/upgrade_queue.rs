@@ -1,6 +1,7 @@
 //! The queue in which picker Deployments are rolled to a new release of the operator, one at a time.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use kube::core::DynamicObject;
@@ -12,6 +13,11 @@ use crate::drift;
 
 /// Longest time that one rollout keeps others waiting: one that is stuck must not stop the rest.
 const LONGEST: Duration = Duration::from_secs(600);
+/// How often all Deployments are looked at for a rollout of whoever led before.
+const LOOK: Duration = Duration::from_secs(1);
+/// How soon those that wait ask again: none sooner than the first, and all together no more often than the second says.
+const AGAIN: Duration = Duration::from_secs(2);
+const BETWEEN: Duration = Duration::from_millis(50);
 
 /// The Deployment that is being rolled; the others wait.
 #[derive(Debug, Default)]
@@ -22,6 +28,10 @@ struct State {
     turn: Option<Turn>,
     /// When the first turn of this process was asked for.
     asked: Option<Instant>,
+    /// When all Deployments were looked at last.
+    looked: Option<Instant>,
+    /// The Deployments that wait, by UID.
+    waiting: HashSet<String>,
 }
 
 #[derive(Debug)]
@@ -33,24 +43,52 @@ struct Turn {
 }
 
 impl UpgradeQueue {
-    /// Asks for the turn of the Deployment `live`, one of `all`.
-    pub fn take(&self, live: &DynamicObject, all: &[Arc<DynamicObject>], now: Instant) -> bool {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks for the turn of the Deployment `live`; returns how soon to ask again when it has not come. `deployments` gives
+    /// the one with a UID, or all.
+    pub fn take(
+        &self,
+        live: &DynamicObject,
+        deployments: impl Fn(Option<&str>) -> Vec<Arc<DynamicObject>>,
+        now: Instant,
+    ) -> Result<(), Duration> {
+        let mut state = self.state();
         let own = live.metadata.uid.as_deref().unwrap_or_default();
         let free = match &state.turn {
-            Some(turn) if turn.uid == own => return true,
-            Some(turn) => now.duration_since(turn.since) >= LONGEST || turn.is_over(all),
+            Some(turn) if turn.uid == own => return Ok(()),
+            Some(turn) => {
+                now.duration_since(turn.since) >= LONGEST || turn.is_over(&deployments(Some(&turn.uid)))
+            }
             // Whoever led before may have begun a rollout that goes on.
             None => {
                 let since = *state.asked.get_or_insert(now);
-                now.duration_since(since) >= LONGEST
-                    || !all.iter().any(|d| d.metadata.uid != live.metadata.uid && Rollout::of(d).is_rolling())
+                let looks = state.looked.is_none_or(|looked| now.duration_since(looked) >= LOOK);
+                if looks {
+                    state.looked = Some(now);
+                }
+                let others_roll = || {
+                    let all = deployments(None);
+                    all.iter().any(|d| d.metadata.uid != live.metadata.uid && Rollout::of(d).is_rolling())
+                };
+                now.duration_since(since) >= LONGEST || looks && !others_roll()
             }
         };
         if free {
             state.turn = Some(Turn { uid: own.to_owned(), before: as_built(live), since: now });
+            state.waiting.remove(own);
+            return Ok(());
         }
-        free
+        state.waiting.insert(own.to_owned());
+        let all = BETWEEN.saturating_mul(u32::try_from(state.waiting.len()).unwrap_or(u32::MAX));
+        Err(all.max(AGAIN))
+    }
+
+    /// Forgets the Deployments that are gone.
+    pub fn prune(&self, is_there: impl Fn(&str) -> bool) {
+        self.state().waiting.retain(|uid| is_there(uid));
     }
 }
 

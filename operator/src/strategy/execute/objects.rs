@@ -1,7 +1,7 @@
 //! The making, alteration and deletion of the objects of picker workloads.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kube::core::DynamicObject;
 use tracing::{info, warn};
@@ -23,7 +23,7 @@ pub(super) async fn make(executor: &Executor, snapshot: &Snapshot, wanted: &Obje
             ObjectChange::Nothing => StepResult::Done,
             ObjectChange::Taken(taken) => StepResult::Taken(taken),
             ObjectChange::Alter(alteration) => alter(executor, &alteration).await,
-            ObjectChange::Postponed(alteration) => postponed(executor, alteration.as_deref(), false).await,
+            ObjectChange::Postponed(alteration) => postponed(executor, alteration.as_deref(), None).await,
             ObjectChange::Upgrade(planned) => upgrade(executor, &planned).await,
         },
         Ok(None) => match executor.writer.apply(wanted).await {
@@ -38,20 +38,29 @@ pub(super) async fn make(executor: &Executor, snapshot: &Snapshot, wanted: &Obje
 
 /// Rolls a Deployment to this release if its turn has come.
 pub(super) async fn upgrade(executor: &Executor, upgrade: &Upgrade) -> StepResult {
-    let all = executor.cache.owned.get(&Kind::Deployment).map(|index| index.all()).unwrap_or_default();
-    if executor.memory.upgrades.take(&upgrade.now.live, &all, Instant::now()) {
-        return alter(executor, &upgrade.now).await;
+    let deployments = |uid: Option<&str>| {
+        let mut held =
+            executor.cache.owned.get(&Kind::Deployment).map(|index| index.all()).unwrap_or_default();
+        held.retain(|held| uid.is_none_or(|uid| held.uid == uid));
+        held.iter().map(|held| Arc::new(held.object())).collect()
+    };
+    match executor.memory.upgrades.take(&upgrade.now.live, deployments, Instant::now()) {
+        Ok(()) => alter(executor, &upgrade.now).await,
+        Err(again) => postponed(executor, upgrade.until_then.as_ref(), Some(again)).await,
     }
-    postponed(executor, upgrade.until_then.as_ref(), true).await
 }
 
 /// Keeps a Deployment as an earlier release built it.
-async fn postponed(executor: &Executor, alteration: Option<&Alteration>, queued: bool) -> StepResult {
+async fn postponed(
+    executor: &Executor,
+    alteration: Option<&Alteration>,
+    again: Option<Duration>,
+) -> StepResult {
     let result = match alteration {
         Some(alteration) => alter(executor, alteration).await,
         None => StepResult::Done,
     };
-    StepResult::Postponed { result: Box::new(result), queued }
+    StepResult::Postponed { result: Box::new(result), again }
 }
 
 /// Alters an object into what is wanted.

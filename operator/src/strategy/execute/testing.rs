@@ -5,13 +5,11 @@ use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crds::RoutingStrategy;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use kube::Client;
 use kube::client::Body;
 use kube::runtime::events::{Recorder, Reporter};
-use kube::runtime::reflector::store::Writer as StoreWriter;
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -71,7 +69,7 @@ impl Server {
         let client = Client::new(service, "llm");
         let recorder =
             Recorder::new(client.clone(), Reporter { controller: "waypost".to_owned(), instance: None });
-        let cache = Cache::new(StoreWriter::<RoutingStrategy>::default().as_reader());
+        let cache = Cache::default();
         Executor::new(
             client,
             Leadership::alone(),

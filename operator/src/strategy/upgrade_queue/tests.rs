@@ -24,22 +24,30 @@ fn with_status(mut deployment: DynamicObject, updated: u8, total: u8) -> Arc<Dyn
     Arc::new(deployment)
 }
 
+/// Whether it is the turn of `live`, one of `all`.
+fn take(queue: &UpgradeQueue, live: &DynamicObject, all: &[Arc<DynamicObject>], now: Instant) -> bool {
+    let with_uid = |uid: Option<&str>| -> Vec<Arc<DynamicObject>> {
+        all.iter().filter(|d| uid.is_none() || d.metadata.uid.as_deref() == uid).cloned().collect()
+    };
+    queue.take(live, with_uid, now).is_ok()
+}
+
 #[test]
 fn one_at_a_time() {
     let (queue, start) = (UpgradeQueue::default(), Instant::now());
     let at_rest = |uid| with_status(deployment(uid, "", picker("a", 1)), 2, 2);
     let (a, b, c) = (at_rest("a"), at_rest("b"), at_rest("c"));
     let before = [a.clone(), b.clone(), c.clone()];
-    assert!(queue.take(&a, &before, start));
-    assert!(queue.take(&a, &before, start));
+    assert!(take(&queue, &a, &before, start));
+    assert!(take(&queue, &a, &before, start));
     // The cache doesn't show yet what was written.
-    assert!(!queue.take(&b, &before, start));
+    assert!(!take(&queue, &b, &before, start));
     let rolling = [with_status(deployment("a", "", picker("a", 2)), 1, 3), b.clone(), c.clone()];
-    assert!(!queue.take(&b, &rolling, start));
+    assert!(!take(&queue, &b, &rolling, start));
     let rolled = [with_status(deployment("a", "", picker("a", 2)), 2, 2), b.clone(), c.clone()];
-    assert!(queue.take(&b, &rolled, start));
-    assert!(!queue.take(&c, &rolled, start + LONGEST / 2));
-    assert!(queue.take(&c, &rolled, start + LONGEST));
+    assert!(take(&queue, &b, &rolled, start));
+    assert!(!take(&queue, &c, &rolled, start + LONGEST / 2));
+    assert!(take(&queue, &c, &rolled, start + LONGEST));
 }
 
 #[test]
@@ -47,9 +55,30 @@ fn a_rollout_of_whoever_led_before_is_waited_for() {
     let (queue, start) = (UpgradeQueue::default(), Instant::now());
     let own = with_status(deployment("own", "", picker("a", 1)), 2, 2);
     let all = [own.clone(), with_status(deployment("other", "", picker("a", 2)), 1, 3)];
-    assert!(!queue.take(&own, &all, start));
-    assert!(!queue.take(&own, &all, start + LONGEST / 2));
-    assert!(queue.take(&own, &all, start + LONGEST));
+    assert!(!take(&queue, &own, &all, start));
+    assert!(!take(&queue, &own, &all, start + LONGEST / 2));
+    assert!(take(&queue, &own, &all, start + LONGEST));
+}
+
+/// However many wait, they ask no more often than so.
+#[test]
+fn many_that_wait_ask_more_seldom() {
+    let (queue, start) = (UpgradeQueue::default(), Instant::now());
+    let rolling = with_status(deployment("other", "", picker("a", 2)), 1, 3);
+    let looks = std::cell::Cell::new(0);
+    let ask = |number: usize| {
+        let live = deployment(&format!("uid-{number}"), "", picker("a", 1));
+        let all = |_: Option<&str>| {
+            looks.set(looks.get() + 1);
+            vec![rolling.clone()]
+        };
+        queue.take(&live, all, start).unwrap_err()
+    };
+    assert_eq!((0..40).map(ask).max(), Some(AGAIN));
+    assert_eq!((0..400).map(ask).max(), Some(Duration::from_secs(20)));
+    assert_eq!(looks.get(), 1);
+    queue.prune(|uid| uid == "uid-1");
+    assert_eq!(ask(1), AGAIN);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use kube::core::DynamicObject;
 use serde_json::Value;
 
 use super::*;
+use crate::cache::HeldObject;
 use crate::kinds::{Kind, Object};
 
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/llm/deployments/qwen-picker";
@@ -104,8 +105,8 @@ async fn an_upgrade_waits_while_another_deployment_rolls() {
     let mut rolling = old.clone();
     rolling.metadata.uid = Some("uid-other".to_owned());
     rolling.data["status"]["updatedReplicas"] = 1.into();
-    let deployments = &executor.cache.owned[&Kind::Deployment];
-    deployments.insert("llm", "other-picker", Arc::new(rolling.clone()));
+    let held = |rolling: &DynamicObject| Arc::new(HeldObject::from(rolling));
+    executor.cache.owned[&Kind::Deployment].insert("llm", "other-picker", held(&rolling));
     let (asked, outcome) = made(&server, &executor, Automatic, old.clone()).await;
     assert_eq!(
         (asked, outcome.postponed, outcome.again),
@@ -113,7 +114,9 @@ async fn an_upgrade_waits_while_another_deployment_rolls() {
     );
 
     rolling.data["status"]["updatedReplicas"] = 2.into();
-    deployments.insert("llm", "other-picker", Arc::new(rolling));
+    // Another second, in which all are looked at.
+    let executor = server.executor();
+    executor.cache.owned[&Kind::Deployment].insert("llm", "other-picker", held(&rolling));
     let (asked, outcome) = made(&server, &executor, Automatic, old).await;
     let applied = serde_json::to_value(&new.content).unwrap();
     assert_eq!((asked, outcome.postponed), (vec![(format!("APPLY {DEPLOYMENT}"), applied)], vec![]));
