@@ -50,6 +50,8 @@ pub enum Part {
     Engines,
     /// A real Istio on the cluster, which drives an Envoy as its gateway
     Gateways,
+    /// Hundreds and thousands of strategies, whose pickers are faked; for a machine with nothing else to do
+    Scale,
 }
 
 impl Suite {
@@ -59,7 +61,7 @@ impl Suite {
     /// When the machine can't run a part at all. What failed in a part that ran is in the [`Tally`].
     pub async fn run(&self, progress: &Progress) -> Result<Tally> {
         // Remains of a cluster that died are no obstacle: bringing one up clears them away.
-        let on_cluster = self.wants(Part::E2e) || self.only == Some(Part::Gateways);
+        let on_cluster = self.wants(Part::E2e) || matches!(self.only, Some(Part::Gateways | Part::Scale));
         if on_cluster && !self.reuse && Cluster::exists() && Cluster::attach().await.is_ok() {
             bail!(
                 "a cluster is up on this machine already, which holds one: `cargo xtask down` removes it, \
@@ -87,6 +89,8 @@ impl Suite {
             let ran = match self.only {
                 // Not among all: the build of its control plane would take longer than any other part.
                 Some(Part::Gateways) => stories::gateways(progress, &self.names, &mut tally).await,
+                // Not among all: its bounds need a machine with nothing else to do, and its minutes are many.
+                Some(Part::Scale) => stories::scale(progress, &self.names, &mut tally).await,
                 _ => stories::run(progress, &self.names, &mut tally).await,
             };
             if !self.keep && !self.reuse {

@@ -26,6 +26,7 @@ mod process;
 mod run;
 mod strategy;
 mod table;
+mod usage;
 
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
@@ -41,6 +42,7 @@ pub(crate) use run::LOCK;
 pub use run::run;
 pub use strategy::{Applied, Strategy};
 pub use table::Table;
+pub use usage::Usage;
 
 use crate::envoy::{Backend, Dialect, Gateway};
 use crate::fixtures::{ModelServers, Pool};

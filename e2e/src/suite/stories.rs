@@ -24,6 +24,8 @@ const LONGEST: Duration = Duration::from_secs(15 * 60);
 const ENGINES: &str = "engines";
 /// The test program whose stories need the control planes of real gateways, on the cluster.
 const GATEWAYS: &str = "gateways";
+/// The test program whose stories have very many strategies, on the cluster.
+const SCALE: &str = "scale";
 
 /// Runs the stories about real engines whose names contain one of `names`; all without any.
 pub async fn engines(progress: &Progress, names: &[String], tally: &mut Tally) -> Result<()> {
@@ -50,10 +52,20 @@ pub async fn gateways(progress: &Progress, names: &[String], tally: &mut Tally) 
     play_all(&stories, &cluster_env, progress, tally).await
 }
 
+/// Runs the stories about many strategies whose names contain one of `names`; all without any.
+pub async fn scale(progress: &Progress, names: &[String], tally: &mut Tally) -> Result<()> {
+    let programs = progress.step("building the stories", built()).await?;
+    let programs: Vec<_> = programs.into_iter().filter(|program| is_of(program, SCALE)).collect();
+    let stories = stories_of(&programs, names).await?;
+    ensure!(!stories.is_empty(), "no story has a name with {}", names.join(" or "));
+    let cluster_env = ClusterEnv::up(progress).await?;
+    play_all(&stories, &cluster_env, progress, tally).await
+}
+
 /// Runs the stories whose names contain one of `names`; all without any.
 pub async fn run(progress: &Progress, names: &[String], tally: &mut Tally) -> Result<()> {
     let programs = progress.step("building the stories", built()).await?;
-    let elsewhere = |program: &PathBuf| is_of(program, ENGINES) || is_of(program, GATEWAYS);
+    let elsewhere = |program: &PathBuf| [ENGINES, GATEWAYS, SCALE].iter().any(|name| is_of(program, name));
     let programs: Vec<_> = programs.into_iter().filter(|program| !elsewhere(program)).collect();
     let stories = stories_of(&programs, names).await?;
     let definition = names.is_empty() || names.iter().any(|name| name == "definition");

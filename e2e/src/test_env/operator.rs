@@ -16,7 +16,7 @@ use crate::kubectl::is_ready;
 use crate::until;
 
 /// Selects its pods.
-const PODS: &str = "app.kubernetes.io/component=operator";
+pub(super) const PODS: &str = "app.kubernetes.io/component=operator";
 
 /// The user that the API server takes the operator for.
 pub fn operator_user() -> String {

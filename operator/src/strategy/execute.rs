@@ -1,13 +1,18 @@
 //! The fourth step of a reconcile: one loop that executes the steps of a plan. Nothing else writes to the cluster.
 //!
-//! Steps that wait for nothing of each other run at the same time, a few at most. The Lease and the Events are written
-//! by others: [`crate::lease`] decides who leads, and the recorder of Events has its own client.
+//! Steps that wait for nothing of each other run at the same time, a few at most. When objects have been made for a while,
+//! those that are left come in the next reconcile, so that the status tells what there is, and an edit that was made
+//! meanwhile is seen. The Lease and the Events are written by others: [`crate::lease`] decides who leads, and the recorder
+//! of Events has its own client.
+
+use std::time::Duration;
 
 use futures::StreamExt as _;
 use futures::stream::FuturesUnordered;
+use tokio::time::Instant;
 
 use super::outcome::StepResult;
-use super::plan::{Plan, Wait};
+use super::plan::{Action, Plan, Wait};
 use super::snapshot::Snapshot;
 
 mod actions;
@@ -28,7 +33,9 @@ use actions::{end_holds, perform};
 pub use executor::Executor;
 
 /// Most steps of one strategy that run at the same time.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 8;
+/// For how long objects are made until the rest is left to the next reconcile.
+const SLICE: Duration = Duration::from_secs(1);
 
 /// Executes a plan, and returns what became of each step. Whatever fails, the rest is done.
 pub(super) async fn execute(executor: &Executor, snapshot: &Snapshot, plan: &Plan) -> Vec<StepResult> {
@@ -46,6 +53,8 @@ async fn run(executor: &Executor, snapshot: &Snapshot, plan: &Plan) -> Vec<StepR
     let mut results: Vec<Option<StepResult>> = plan.steps.iter().map(|_| None).collect();
     let mut started = vec![false; plan.steps.len()];
     let mut running = FuturesUnordered::new();
+    // The end of the time for objects, counted from the first, so that there is always one.
+    let mut end = None;
     loop {
         for (number, step) in plan.steps.iter().enumerate() {
             if started[number] || running.len() >= AT_ONCE {
@@ -57,8 +66,15 @@ async fn run(executor: &Executor, snapshot: &Snapshot, plan: &Plan) -> Vec<StepR
                     started[number] = true;
                     results[number] = Some(StepResult::Skipped);
                 }
+                Readiness::Now if makes(&step.action) && end.is_some_and(|end| Instant::now() >= end) => {
+                    started[number] = true;
+                    results[number] = Some(StepResult::Later);
+                }
                 Readiness::Now => {
                     started[number] = true;
+                    if makes(&step.action) {
+                        end.get_or_insert_with(|| Instant::now() + SLICE);
+                    }
                     running.push(async move { (number, perform(executor, snapshot, step).await) });
                 }
             }
@@ -69,6 +85,11 @@ async fn run(executor: &Executor, snapshot: &Snapshot, plan: &Plan) -> Vec<StepR
         }
     }
     results.into_iter().map(|result| result.unwrap_or(StepResult::Skipped)).collect()
+}
+
+/// Whether a step makes an object as it should be: there may be hundreds.
+fn makes(action: &Action) -> bool {
+    matches!(action, Action::Make { .. } | Action::Alter { .. } | Action::Upgrade { .. })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +111,7 @@ fn readiness(waits: &[Wait], results: &[Option<StepResult>]) -> Readiness {
             Wait::End(step) | Wait::Success(step) | Wait::NameFree(step) => match (&results[*step], wait) {
                 (None, _) => Readiness::Waiting,
                 (Some(result), Wait::Success(_)) if !result.is_success() => Readiness::Never,
-                (Some(StepResult::Taken(_)), Wait::NameFree(_)) => Readiness::Never,
+                (Some(StepResult::Taken(_) | StepResult::Later), Wait::NameFree(_)) => Readiness::Never,
                 _ => Readiness::Now,
             },
         };

@@ -53,6 +53,8 @@ pub(super) enum StepResult {
     StillHolds(String),
     /// The step has to wait for this long: pickers serve on.
     Held(Duration),
+    /// The step was left to the next reconcile, which comes at once.
+    Later,
     /// The step was left out, since one that it needs has not succeeded.
     Skipped,
     /// The step failed, and is tried again.
@@ -116,6 +118,8 @@ pub(super) struct Outcome {
     pub refused: BTreeMap<String, String>,
     /// Workloads of which an object could not be written, and is tried again.
     pub unwritten: BTreeSet<String>,
+    /// Workloads of which not every object was written yet, and the rest comes next.
+    pub later: BTreeSet<String>,
     /// Deployments that were written now, as the API server returned them: the caches still have the
     /// former ones, whose rollouts say nothing about these.
     pub deployments: BTreeMap<String, DynamicObject>,
@@ -251,6 +255,10 @@ impl Outcome {
             StepResult::Failed(error) => {
                 self.unwritten.insert(workload.to_owned());
                 self.failed(error);
+            }
+            StepResult::Later => {
+                self.later.insert(workload.to_owned());
+                self.look_again(Duration::ZERO);
             }
             _ => {}
         }

@@ -28,6 +28,11 @@ pub(super) async fn perform(executor: &Executor, snapshot: &Snapshot, step: &Ste
     if let Some(left) = holds.max() {
         return StepResult::Held(left);
     }
+    // Only so many at a time for all strategies together: what somebody waits for has its room at the API server too.
+    let _room = match step.action.has_time() {
+        true => executor.room.acquire().await.ok(),
+        false => None,
+    };
     let writer = &executor.writer;
     match &step.action {
         Action::Keep(keep) => history::keep(executor, snapshot, keep).await,

@@ -5,12 +5,17 @@ use std::time::Duration;
 
 use kube::Client;
 use kube::runtime::events::Recorder;
+use tokio::sync::Semaphore;
 
 use super::write::Writer;
 use crate::cache::Cache;
 use crate::lease::Leadership;
 use crate::metrics::Metrics;
 use crate::strategy::memory::Memory;
+
+/// Most steps that have time, of all strategies together, that run at the same time: an API server does no more when it is
+/// asked for more at once, and what somebody waits for stands behind it.
+const ROOM: usize = 12;
 
 /// The executor of plans. It alone has a writer to the cluster.
 pub struct Executor {
@@ -21,6 +26,8 @@ pub struct Executor {
     pub(super) cache: Cache,
     /// How long pickers serve on after their pool was given back.
     pub(super) release_hold: Duration,
+    /// The room for steps that have time.
+    pub(super) room: Semaphore,
 }
 
 impl Executor {
@@ -35,7 +42,8 @@ impl Executor {
         cache: Cache,
         release_hold: Duration,
     ) -> Self {
-        Self { writer: Writer::new(client, leadership, metrics), recorder, memory, cache, release_hold }
+        let room = Semaphore::new(ROOM);
+        Self { writer: Writer::new(client, leadership, metrics), recorder, memory, cache, release_hold, room }
     }
 
     /// Whether it would write now.

@@ -4,10 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use k8s_openapi::jiff::Timestamp;
+use kube::core::DynamicObject;
 use serde_json::json;
 
 use super::testing::Server;
 use super::*;
+use crate::kinds::Kind;
 use crate::strategy::outcome::Outcome;
 use crate::strategy::plan::{Action, plan};
 use crate::strategy::pod_warning::PodWarning;
@@ -51,12 +53,12 @@ const ALL: [&str; 5] = ["serviceaccounts", "roles", "rolebindings", "services", 
 #[tokio::test(start_paused = true)]
 async fn independent_steps_run_at_the_same_time() {
     let server = Server::default();
-    server.delays(Duration::from_secs(1));
+    server.delays(Duration::from_millis(50));
     let began = tokio::time::Instant::now();
     let outcome = executed(&server.executor(), &two_pools()).await;
     assert!(outcome.kept && outcome.error.is_none());
     // A read and a write for the history, and for each of five objects.
-    assert_eq!(began.elapsed().as_secs(), 2 + 10);
+    assert_eq!(began.elapsed().as_millis(), (2 + 10) * 50);
     let calls = server.calls();
     let of = |workload: &str| -> Vec<String> {
         calls.iter().filter(|call| call.starts_with("APPLY") && call.ends_with(workload)).cloned().collect()
@@ -66,6 +68,52 @@ async fn independent_steps_run_at_the_same_time() {
     let kept = "APPLY /apis/apps/v1/namespaces/llm/controllerrevisions/chat-routing-0";
     let first: Vec<&String> = calls.iter().filter(|call| call.starts_with("APPLY")).take(1).collect();
     assert_eq!(first, [kept]);
+}
+
+/// The status tells what is there, and the rest comes in the next reconcile, which comes at once.
+#[tokio::test(start_paused = true)]
+async fn of_many_pools_those_are_left_to_the_next_reconcile_for_which_there_is_no_time() {
+    let mut world = two_pools();
+    let names: Vec<String> = (0..40).map(|number| format!("pool-{number:02}")).collect();
+    world.pools = names.iter().map(|name| Arc::new(pool(name, "old-epp"))).collect();
+    let workload = |name: &String| format!("{name}-picker");
+    let server = Server::default();
+    server.delays(Duration::from_millis(50));
+    let began = tokio::time::Instant::now();
+    let outcome = executed(&server.executor(), &world).await;
+    // What had begun is finished.
+    assert!((1000..1300).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+    let calls = server.calls();
+    let whole = |name: &&String| calls.contains(&made(&workload(name), &ALL)[4]);
+    let made: Vec<_> = names.iter().filter(whole).collect();
+    assert!((8..40).contains(&made.len()), "{made:?}");
+    let later: Vec<_> = names.iter().filter(|name| !made.contains(name)).map(workload).collect();
+    assert_eq!(outcome.later, later.into_iter().collect());
+    assert_eq!((outcome.again, outcome.unwritten.len()), (Some(Duration::ZERO), 0));
+
+    // However slow the API server is, some comes of each.
+    server.delays(Duration::from_secs(9));
+    let outcome = executed(&server.executor(), &world).await;
+    assert_eq!((outcome.again, outcome.later.len()), (Some(Duration::ZERO), 40));
+    assert_eq!(server.calls().iter().filter(|call| call.starts_with("APPLY")).count(), 1 + 8);
+}
+
+/// The objects of the pickers of `world`, as the API server has them, with a picker that is available.
+fn workload(world: &Snapshot) -> Vec<(Kind, Arc<DynamicObject>)> {
+    let objects = validate(world, &defaults(), |_| Ok([].into())).picker.unwrap();
+    let objects = objects.workloads.into_values().flatten();
+    objects
+        .map(|object| {
+            let mut live = object.content;
+            live.metadata.uid = Some(format!("uid-{:?}", object.kind));
+            match object.kind {
+                Kind::Deployment => live.data["status"] = json!({"availableReplicas": 2}),
+                Kind::Service => live.data["spec"]["clusterIP"] = json!("10.96.0.7"),
+                _ => {}
+            }
+            (object.kind, Arc::new(live))
+        })
+        .collect()
 }
 
 #[tokio::test]
@@ -88,16 +136,7 @@ async fn what_fails_keeps_only_what_needs_it() {
 #[tokio::test]
 async fn pickers_serve_on_for_a_while() {
     let mut world = snapshot();
-    let objects = validate(&world, &defaults(), |_| Ok([].into())).picker.unwrap();
-    let objects = objects.workloads.into_values().flatten();
-    world.owned = objects
-        .map(|object| {
-            let mut live = object.content;
-            live.metadata.uid = Some(format!("uid-{:?}", object.kind));
-            live.data["status"] = json!({"availableReplicas": 2});
-            (object.kind, Arc::new(live))
-        })
-        .collect();
+    world.owned = workload(&world);
     world.strategy = Arc::new(strategy(json!({"pools": []})));
     let server = Server::default();
     let hold = Duration::from_secs(30);

@@ -103,6 +103,13 @@ pub(crate) enum Action {
     Report(Report),
 }
 
+impl Action {
+    /// Whether nobody waits for it in particular: objects of many workloads are made and deleted, and each takes its time.
+    pub fn has_time(&self) -> bool {
+        matches!(self, Self::Make { .. } | Self::Alter { .. } | Self::Upgrade { .. } | Self::Delete { .. })
+    }
+}
+
 /// The write of an accepted routing to the history.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Keep {

@@ -203,6 +203,10 @@ fn unavailable(snapshot: &Snapshot, outcome: &Outcome, workload: &Workload) -> O
         let shared = "not everything could be written; trying again";
         return Some(Finding::new("Progressing", message).shared(shared));
     }
+    if outcome.later.contains(picker) {
+        let message = format!("the objects of {picker} are being written");
+        return Some(Finding::new("Progressing", message).shared("being written"));
+    }
     let Some(live) = outcome.deployment(snapshot, picker) else {
         let message = format!("Deployment {picker} is being made");
         return Some(Finding::new("Progressing", message).shared("being made"));
