@@ -7,16 +7,19 @@
 mod aigateway;
 mod backend;
 mod driven;
+mod following;
 mod istio;
 mod log;
 pub mod parts;
 mod pod;
 mod standalone;
+mod stats;
 
 use serde_json::{Value, json};
 
 pub use aigateway::AiGateway;
 pub use backend::Backend;
+pub use following::{Following, Naming};
 pub use istio::Istio;
 pub use log::BadRequest;
 pub use pod::Gateway;

@@ -38,13 +38,16 @@ pub fn started(program: &Path, args: &[&str]) -> Result<Child> {
 /// # Errors
 /// When there are none.
 pub fn free_ports<const N: usize>() -> Result<[u16; N]> {
-    let mut ports = [0; N];
+    free_port_list(N)?.try_into().map_err(|_| anyhow::anyhow!("not {N} ports"))
+}
+
+/// As [`free_ports`], for a number that is not known before.
+///
+/// # Errors
+/// When there are none.
+pub fn free_port_list(count: usize) -> Result<Vec<u16>> {
     // All at once, so that they differ.
-    let mut listeners = Vec::new();
-    for port in &mut ports {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-        *port = listener.local_addr()?.port();
-        listeners.push(listener);
-    }
-    Ok(ports)
+    let listeners: Vec<_> =
+        (0..count).map(|_| std::net::TcpListener::bind("127.0.0.1:0")).collect::<Result<_, _>>()?;
+    listeners.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }

@@ -20,8 +20,8 @@ use crate::http::{self, Health};
 use crate::lease::candidate::Candidate;
 use crate::lease::{Leadership, Timing};
 use crate::metrics::Metrics;
-use crate::queue;
 use crate::strategy::{self, Context, Executor, Memory};
+use crate::{probe, queue};
 
 /// A reconcile that runs for longer makes this process look dead: every request has a deadline, so it
 /// hangs.
@@ -48,7 +48,9 @@ pub async fn run(args: Args) -> Result<()> {
 
     let mut candidate = candidate(&args, config)?;
     let leadership = candidate.as_ref().map_or_else(Leadership::alone, Candidate::leadership);
-    let memory = Arc::new(Memory::default());
+    let (memory, probes) = Memory::with_margin(args.bind_margin);
+    let memory = Arc::new(memory);
+    tasks.spawn(probe::run(probes, memory.clone(), triggers.clone()));
     let reporter = Reporter { controller: "waypost".to_owned(), instance: Some(name(&args)) };
     let context = Arc::new(Context {
         executor: Executor::new(

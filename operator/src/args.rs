@@ -56,6 +56,11 @@ pub struct Args {
     #[arg(long, default_value = "30", value_parser = seconds)]
     pub release_hold: Duration,
 
+    /// Seconds between the first connection that arrives at the pickers of a pool and the change of the pool's
+    /// reference, so that kube-proxy on other nodes can follow.
+    #[arg(long, default_value = "2", value_parser = seconds)]
+    pub bind_margin: Duration,
+
     /// Let spec.picker.podTemplate say anything: ServiceAccounts, volumes, further containers and so on.
     /// Whoever may write a RoutingStrategy can then run any pod in its namespace.
     #[arg(long)]

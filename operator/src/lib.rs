@@ -21,5 +21,6 @@ pub mod kinds;
 pub mod lease;
 pub mod metrics;
 pub mod names;
+pub mod probe;
 pub mod queue;
 pub mod strategy;

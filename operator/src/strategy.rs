@@ -17,6 +17,7 @@ mod memory;
 mod outcome;
 mod plan;
 mod pod_warning;
+mod reach;
 mod reconcile;
 mod record;
 mod release;
@@ -33,5 +34,6 @@ mod write_error;
 
 pub use execute::Executor;
 pub use memory::Memory;
+pub use reach::{Attempt, MARGIN, Probe, Probes, Reach};
 pub use reconcile::{Context, reconcile};
 pub use write_error::WriteError;

@@ -120,6 +120,19 @@ fn in_some_namespaces_the_rights_are_those_of_namespaces() {
     }));
 }
 
+/// And looks at the addresses of Services, no more than that.
+#[test]
+fn the_operator_sees_addresses() {
+    let about = |rule: &Value| strings(rule, "resources").iter().any(|resource| resource == "endpointslices");
+    let rules: Vec<Value> = operator_rules().into_iter().filter(about).collect();
+    assert_eq!(
+        rules,
+        [serde_json::json!({
+            "apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list", "watch"],
+        })]
+    );
+}
+
 #[test]
 fn nobody_reads_secrets() {
     let rules = operator_rules();

@@ -1,19 +1,23 @@
 //! Fake pickers of a namespace: their pods, which no scheduler takes, are marked Ready at once, and each reports in the
-//! status of its strategy that it serves the current revision.
+//! status of its strategy that it serves the current revision. All have the address of this machine, where connections to
+//! pickers are taken, so that their Services can be reached.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt;
 use kube::api::{Api, DynamicObject, Patch, PatchParams};
 use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::{Value, json};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::task::JoinSet;
 
 use crate::Kubectl;
+use crate::cluster::network::BRIDGE_ADDRESS;
+use crate::envoy::PICKER_PORT;
 use crate::kubectl::is_ready;
 
 /// The label of a picker's pod with the name of its strategy.
@@ -41,8 +45,30 @@ impl FakePickers {
         let pods = Api::<Pod>::namespaced(kubectl.client().clone(), namespace);
         let strategies = kubectl.api("waypost.dev/v1alpha1", "RoutingStrategy", namespace).await?;
         let mut task = JoinSet::new();
+        task.spawn(take_connections(listener()?));
         task.spawn(Fake { pods, strategies, seen: Seen::default() }.run());
         Ok(Self { _task: task })
+    }
+}
+
+/// Fake pickers of several namespaces share the port.
+fn listener() -> Result<TcpListener> {
+    let listening = || {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.set_reuseport(true)?;
+        let address: std::net::Ipv4Addr = BRIDGE_ADDRESS.parse().map_err(std::io::Error::other)?;
+        socket.bind((address, PICKER_PORT).into())?;
+        socket.listen(1024)
+    };
+    listening().with_context(|| format!("taking connections at {BRIDGE_ADDRESS}:{PICKER_PORT}"))
+}
+
+/// Takes connections, and ends each.
+async fn take_connections(listener: TcpListener) {
+    loop {
+        // What comes of one is its own affair.
+        drop(listener.accept().await);
     }
 }
 
@@ -98,7 +124,8 @@ impl Fake {
         for (pod, (_, ready)) in self.seen.pods.iter_mut().filter(|(_, (_, ready))| !ready) {
             let condition =
                 json!({"type": "Ready", "status": "True", "lastTransitionTime": "2020-01-01T00:00:00Z"});
-            let status = json!({"status": {"phase": "Running", "conditions": [condition]}});
+            let (ip, ips) = (BRIDGE_ADDRESS, [json!({"ip": BRIDGE_ADDRESS})]);
+            let status = json!({"status": {"phase": "Running", "conditions": [condition], "podIP": ip, "podIPs": ips}});
             match self.pods.patch_status(pod, &params, &Patch::Merge(&status)).await {
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
                 outcome => drop(outcome?),

@@ -101,7 +101,9 @@ impl Running {
         let log = file("log");
         let said = std::fs::File::create(&log).with_context(|| format!("writing {}", log.display()))?;
         let child = Command::new(&env.program)
-            .args(["--leader-elect=false", "--listen=127.0.0.1:0", "--release-hold=1", "--picker-image=none"])
+            .args(["--leader-elect=false", "--listen=127.0.0.1:0", "--picker-image=none"])
+            // A story for each request: there is no time to lose.
+            .args(["--release-hold=1", "--bind-margin=0"])
             .args(["--identity=crash", "--watch-namespace", &env.namespace])
             .env("KUBECONFIG", file("kubeconfig"))
             .stdin(Stdio::null())

@@ -9,11 +9,10 @@ use k8s_openapi::api::core::v1::Service;
 use kube::{Api, ResourceExt};
 use serde_json::{Value, json};
 
-use super::{ADMIN_PORT, Backend, Dialect, HTTP_PORT, PICKER_PORT};
+use super::{ADMIN_PORT, Backend, Dialect, HTTP_PORT, PICKER_PORT, stats};
 use crate::Kubectl;
 use crate::cluster::{dns, network};
 use crate::images::{Image, Sources};
-use crate::load::Client;
 use crate::wait::until;
 
 /// How long each step of bringing one up may take.
@@ -100,10 +99,7 @@ impl Gateway {
     /// # Errors
     /// When its admin endpoint does not answer.
     pub async fn stats(&self, filter: &str) -> Result<BTreeMap<String, u64>> {
-        let url = format!("http://{}:{ADMIN_PORT}/stats?usedonly&filter={filter}", self.address);
-        let text = Client::new().get(&url).await?;
-        let lines = text.lines().filter_map(|line| line.split_once(": "));
-        Ok(lines.filter_map(|(name, value)| Some((name.to_owned(), value.parse().ok()?))).collect())
+        stats::read(&format!("{}:{ADMIN_PORT}", self.address), filter).await
     }
 }
 

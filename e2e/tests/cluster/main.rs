@@ -18,4 +18,5 @@ mod quiet;
 mod rights;
 mod servers_come_and_go;
 mod strategy_deleted;
+mod takeover;
 mod wrong_edits;

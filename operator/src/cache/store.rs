@@ -9,6 +9,7 @@ use super::edits::Edits;
 use super::index::Index;
 use super::object::HeldObject;
 use super::pods::PodFacts;
+use super::slices::SliceFacts;
 use crate::kinds::Kind;
 
 /// The caches of all kinds.
@@ -25,6 +26,8 @@ pub struct Cache {
     pub pods: Arc<Index<PodFacts>>,
     /// The edits of strategies, and how long they took to be live.
     pub edits: Arc<Edits>,
+    /// The facts of the EndpointSlices of the operator's Services, also by the name of their Service.
+    pub slices: Arc<Index<SliceFacts>>,
 }
 
 impl Default for Cache {
@@ -39,12 +42,14 @@ impl Default for Cache {
                 .into(),
             pods: Arc::default(),
             edits: Arc::default(),
+            slices: Arc::new(Index::by_label(|slice: &SliceFacts| Some(&slice.service))),
         }
     }
 }
 
 impl Cache {
-    /// Whether everything was listed once, so that what is not in the caches is not there.
+    /// Whether everything was listed once, so that what is not in the caches is not there. EndpointSlices aside, which say only
+    /// when a pool can be bound.
     pub fn is_ready(&self) -> bool {
         self.strategies.is_listed()
             && self.pods.is_listed()
@@ -68,6 +73,12 @@ impl Cache {
         let pools = self.pools.values().flat_map(|index| index.all()).filter_map(|p| p.metadata.uid.clone());
         let owned = self.owned.values().flat_map(|index| index.all()).map(|o| o.uid.clone());
         strategies.chain(pools).chain(owned).collect()
+    }
+
+    /// Whether the Service `name` has an address that takes requests; `None` while EndpointSlices are not known.
+    pub fn has_addresses(&self, namespace: &str, name: &str) -> Option<bool> {
+        let ready = || self.slices.labelled(namespace, name).iter().any(|slice| slice.ready);
+        self.slices.is_listed().then(ready)
     }
 
     /// All known pools of a namespace.

@@ -7,6 +7,7 @@ use tokio::sync::mpsc;
 
 use super::object::HeldObject;
 use super::pods::PodFacts;
+use super::slices::SliceFacts;
 use super::store::Cache;
 use crate::names;
 use crate::queue::{Lane, Request, StrategyKey};
@@ -141,6 +142,16 @@ impl Triggers {
         let mut pools = self.cache.pools_of(&pod.namespace);
         pools.retain(|pool| [old, new].into_iter().flatten().any(|pod| pool.selects(&pod.labels)));
         self.claimants(&pod.namespace, &pools);
+    }
+
+    /// The addresses of a Service of the operator changed.
+    pub(super) fn slice(&self, old: Option<&SliceFacts>, new: Option<&SliceFacts>) {
+        if old.map(|slice| slice.ready) != new.map(|slice| slice.ready)
+            && let Some(slice) = new.or(old)
+            && let Some(strategy) = &slice.strategy
+        {
+            self.named(&slice.namespace, strategy);
+        }
     }
 }
 
@@ -324,5 +335,22 @@ mod tests {
         pod.labels.insert("app".to_owned(), "llama".to_owned());
         triggers.pod(None, Some(&pod));
         assert_eq!(asked(&mut requests), ["third"]);
+    }
+
+    #[test]
+    fn addresses_concern_the_strategy_of_their_service_when_they_come_and_go() {
+        let (triggers, mut requests) = triggers();
+        let slice = |ready| SliceFacts {
+            namespace: "llm".to_owned(),
+            strategy: Some("code".to_owned()),
+            ready,
+            ..SliceFacts::default()
+        };
+        triggers.slice(None, Some(&slice(false)));
+        assert_eq!(asked(&mut requests), ["code"]);
+        triggers.slice(Some(&slice(false)), Some(&slice(false)));
+        assert_eq!(asked(&mut requests), Vec::<String>::new());
+        triggers.slice(Some(&slice(false)), Some(&slice(true)));
+        assert_eq!(asked(&mut requests), ["code"]);
     }
 }

@@ -25,6 +25,7 @@ use super::merged::merged;
 use super::object::HeldObject;
 use super::pods::PodFacts;
 use super::read::{PoolKind, PoolOf};
+use super::slices::SliceFacts;
 use super::store::Cache;
 use super::triggers::Triggers;
 use super::watch::{events, follow, key, paged_events};
@@ -91,6 +92,7 @@ pub fn run(client: &Client, scope: &Scope, cache: &Cache, triggers: &Triggers) -
         }
     }
     pods(&mut tasks, scope.apis(client), cache, triggers);
+    slices(&mut tasks, scope.apis(client), cache, triggers);
     for group in PoolGroup::ALL {
         let (installed, is_installed) = watch::channel(None);
         let version = group.api_version().rsplit('/').next().unwrap_or_default().to_owned();
@@ -222,9 +224,25 @@ async fn follow_owned(
     follow(events, index, held, trim, changed, listed).await;
 }
 
-/// Selects what the operator made.
+/// Selects what the operator made, and the EndpointSlices of its Services, which have their labels.
 fn of_ours() -> String {
     format!("{}={}", names::MANAGED_BY, names::MANAGED_BY_WAYPOST)
+}
+
+fn slices(
+    tasks: &mut JoinSet<()>,
+    apis: Vec<Api<PartialObject<SliceFacts>>>,
+    cache: &Cache,
+    triggers: &Triggers,
+) {
+    let (index, triggers) = (cache.slices.clone(), triggers.clone());
+    tasks.spawn(async move {
+        let key = |slice: &SliceFacts| (slice.namespace.clone(), slice.name.clone());
+        let changed = |old: Option<&SliceFacts>, new: Option<&SliceFacts>| triggers.slice(old, new);
+        let config = watcher::Config::default().labels(&of_ours()).page_size(OBJECTS_PER_PAGE);
+        let watches = apis.into_iter().map(|api| readable(paged_events(api, config.clone())).boxed());
+        follow(merged(watches.collect(), key), &index, key, |slice| slice, changed, || {}).await;
+    });
 }
 
 fn pods(

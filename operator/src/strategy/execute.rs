@@ -29,7 +29,7 @@ mod testing;
 mod tests;
 mod write;
 
-use actions::{end_holds, perform};
+use actions::{end_holds, forget_lost, perform};
 pub use executor::Executor;
 
 /// Most steps of one strategy that run at the same time.
@@ -39,6 +39,7 @@ const SLICE: Duration = Duration::from_secs(1);
 
 /// Executes a plan, and returns what became of each step. Whatever fails, the rest is done.
 pub(super) async fn execute(executor: &Executor, snapshot: &Snapshot, plan: &Plan) -> Vec<StepResult> {
+    forget_lost(executor, snapshot);
     end_holds(executor, snapshot, plan);
     run(executor, snapshot, plan).await
 }
@@ -107,7 +108,7 @@ fn readiness(waits: &[Wait], results: &[Option<StepResult>]) -> Readiness {
             Wait::AllBefore(number) if results[..*number].iter().all(Option::is_some) => Readiness::Now,
             Wait::AllBefore(_) => Readiness::Waiting,
             // Asked for when all else is there: its time begins then.
-            Wait::Hold(_) => Readiness::Now,
+            Wait::Hold(_) | Wait::Reach(_) => Readiness::Now,
             Wait::End(step) | Wait::Success(step) | Wait::NameFree(step) => match (&results[*step], wait) {
                 (None, _) => Readiness::Waiting,
                 (Some(result), Wait::Success(_)) if !result.is_success() => Readiness::Never,

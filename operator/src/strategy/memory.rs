@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::attempts::Attempts;
 use super::compiled::CompiledRoutings;
 use super::inspections::Inspections;
+use super::reach::{Probes, Reach};
 use super::record::Record;
 use super::upgrade_queue::UpgradeQueue;
 
@@ -56,6 +57,8 @@ pub struct Memory {
     pub(super) inspections: Inspections,
     /// The reconciles that run, and those that failed.
     pub attempts: Attempts,
+    /// Whether connections to the Services of pickers arrive.
+    pub reach: Reach,
     /// The order in which Deployments are rolled to a new release.
     pub(super) upgrades: UpgradeQueue,
 }
@@ -65,6 +68,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Memory {
+    /// Knows nothing yet. Other nodes have `margin` to follow when a connection to a Service arrived.
+    pub fn with_margin(margin: Duration) -> (Self, Probes) {
+        let (reach, probes) = Reach::new(margin);
+        (Self { reach, ..Self::default() }, probes)
+    }
+
     /// The writes around a strategy: to its history, to `pools` and to `objects`, each told by UID.
     pub(super) fn remembered<'a>(
         &self,
@@ -128,6 +137,7 @@ impl Memory {
         lock(&self.records).clear();
         lock(&self.kept).clear();
         lock(&self.refusals).clear();
+        self.reach.begin();
     }
 
     /// Forgets what is not in the cluster any more.
@@ -138,6 +148,7 @@ impl Memory {
         lock(&self.records).retain(|uid, _| is_there(uid));
         lock(&self.kept).retain(|uid, _| is_there(uid));
         lock(&self.refusals).retain(|uid, _| is_there(uid));
+        self.reach.prune(&is_there);
         self.upgrades.prune(&is_there);
     }
 }

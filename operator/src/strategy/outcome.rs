@@ -175,6 +175,10 @@ impl Outcome {
 
     fn note(&mut self, step: &Step, result: StepResult) {
         if let StepResult::Held(left) = result {
+            if let Action::Bind { pool, .. } = &step.action {
+                let waits = format!("pool {} is bound when connections to its pickers arrive", pool.name());
+                self.bindings.insert((pool.group, pool.name().to_owned()), BindingState::Waiting(waits));
+            }
             return self.look_again(left);
         }
         match &step.action {

@@ -1,13 +1,33 @@
 //! The execution of one step of a plan.
 
-use std::time::Instant;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
 use super::executor::Executor;
 use super::{events, history, inspections, objects, pools};
+use crate::build::EXT_PROC_PORT;
+use crate::kinds::Kind;
+use crate::queue::StrategyKey;
 use crate::strategy::outcome::StepResult;
 use crate::strategy::plan::{Action, Plan, Step, Wait};
 use crate::strategy::snapshot::Snapshot;
 use crate::strategy::write_error::WriteError;
+
+/// How soon to look again for a Service that the caches do not have yet.
+const SERVICE_AGAIN: Duration = Duration::from_secs(1);
+
+/// Forgets that connections to a Service arrived which has no address any more.
+pub(super) fn forget_lost(executor: &Executor, snapshot: &Snapshot) {
+    for (kind, live) in &snapshot.owned {
+        let name = live.metadata.name.as_deref().unwrap_or_default();
+        if *kind == Kind::Service
+            && executor.cache.has_addresses(snapshot.namespace(), name) == Some(false)
+            && let Some(uid) = &live.metadata.uid
+        {
+            executor.memory.reach.lost(uid);
+        }
+    }
+}
 
 /// Ends the holds of objects that `plan` does not delete any more.
 pub(super) fn end_holds(executor: &Executor, snapshot: &Snapshot, plan: &Plan) {
@@ -23,6 +43,7 @@ pub(super) fn end_holds(executor: &Executor, snapshot: &Snapshot, plan: &Plan) {
 pub(super) async fn perform(executor: &Executor, snapshot: &Snapshot, step: &Step) -> StepResult {
     let holds = step.waits.iter().filter_map(|wait| match wait {
         Wait::Hold(uid) => executor.memory.hold(uid, executor.release_hold, Instant::now()),
+        Wait::Reach(workload) => reach(executor, snapshot, workload),
         _ => None,
     });
     if let Some(left) = holds.max() {
@@ -59,6 +80,20 @@ pub(super) async fn perform(executor: &Executor, snapshot: &Snapshot, step: &Ste
         }
         Action::Report(report) => done(super::report::write(executor, snapshot, report).await),
     }
+}
+
+/// The rest of the time until connections to the Service of a workload arrive; `None` when they do.
+fn reach(executor: &Executor, snapshot: &Snapshot, workload: &str) -> Option<Duration> {
+    let service = snapshot.object(Kind::Service, workload).filter(|service| snapshot.owns(service));
+    let Some((service, uid)) = service.and_then(|service| Some((service, service.metadata.uid.as_deref()?)))
+    else {
+        return Some(SERVICE_AGAIN);
+    };
+    let address = service.data["spec"]["clusterIP"].as_str().and_then(|address| address.parse().ok());
+    let address = address.map(|address| SocketAddr::new(address, EXT_PROC_PORT));
+    let addresses = executor.cache.has_addresses(snapshot.namespace(), workload);
+    let strategy = StrategyKey::of(&snapshot.strategy.metadata);
+    executor.memory.reach.wait(uid, address, addresses, &strategy, Instant::now())
 }
 
 fn done(result: Result<(), WriteError>) -> StepResult {

@@ -10,9 +10,12 @@ use serde_json::json;
 use super::testing::Server;
 use super::*;
 use crate::kinds::Kind;
+use crate::strategy::binding::BindingState;
+use crate::strategy::memory::Memory;
 use crate::strategy::outcome::Outcome;
 use crate::strategy::plan::{Action, plan};
 use crate::strategy::pod_warning::PodWarning;
+use crate::strategy::reach::Attempt;
 use crate::strategy::testing::{defaults, pool, snapshot, strategy};
 use crate::strategy::validate::validate;
 
@@ -96,6 +99,32 @@ async fn of_many_pools_those_are_left_to_the_next_reconcile_for_which_there_is_n
     let outcome = executed(&server.executor(), &world).await;
     assert_eq!((outcome.again, outcome.later.len()), (Some(Duration::ZERO), 40));
     assert_eq!(server.calls().iter().filter(|call| call.starts_with("APPLY")).count(), 1 + 8);
+}
+
+/// A pool refers to a new Service when connections to it arrive, and not before.
+#[tokio::test]
+async fn a_pool_is_bound_when_connections_arrive() {
+    let mut world = snapshot();
+    world.owned = workload(&world);
+    let server = Server::default();
+    let mut executor = server.executor();
+    let (memory, mut probes) = Memory::with_margin(Duration::ZERO);
+    executor.memory = Arc::new(memory);
+    let bound = |outcome: &Outcome| outcome.bindings.values().next().cloned();
+
+    let outcome = executed(&executor, &world).await;
+    let waiting = "pool qwen is bound when connections to its pickers arrive".to_owned();
+    assert_eq!(bound(&outcome), Some(BindingState::Waiting(waiting)));
+    assert!(outcome.again.is_some_and(|again| again <= Duration::from_secs(6)), "{:?}", outcome.again);
+    let pool = "APPLY /apis/inference.networking.k8s.io/v1/namespaces/llm/inferencepools/qwen".to_owned();
+    assert!(!server.calls().contains(&pool));
+    let probe = probes.try_recv().unwrap();
+    assert_eq!((probe.service.as_str(), probe.address), ("uid-Service", ([10, 96, 0, 7], 9002).into()));
+
+    executor.memory.reach.tried(&probe.service, Attempt::Arrived, std::time::Instant::now());
+    let outcome = executed(&executor, &world).await;
+    assert_eq!(bound(&outcome), Some(BindingState::Bound));
+    assert!(server.calls().contains(&pool));
 }
 
 /// The objects of the pickers of `world`, as the API server has them, with a picker that is available.

@@ -43,6 +43,7 @@ impl Display for Wait {
             Self::End(step) => write!(f, "after {step}"),
             Self::Success(step) => write!(f, "needs {step}"),
             Self::NameFree(step) => write!(f, "unless {step} finds its name taken"),
+            Self::Reach(workload) => write!(f, "when connections to {workload} arrive"),
             Self::Hold(uid) => write!(f, "held for {uid}"),
         }
     }

@@ -1,5 +1,6 @@
 //! The steps that give back and bind pools. Pure.
 
+use crds::PickerRef;
 use k8s_openapi::jiff::Timestamp;
 
 use super::step::{Action, Plan, Wait};
@@ -49,7 +50,15 @@ pub(super) fn bind(plan: &mut Plan, snapshot: &Snapshot, valid: &Valid, now: Tim
         plan.bindings.insert((wanted.pool.group, wanted.pool.name().to_owned()), decision.state);
         if decision.change != BindingChange::Nothing {
             let (pool, change) = (wanted.pool.clone(), decision.change);
-            plan.add(Action::Bind { pool, change }, waits.clone());
+            let mut waits = waits.clone();
+            // Gateways of a pool that refers to the Service already use it as it is.
+            let same = |live: PickerRef| {
+                live.is_service(&wanted.reference.name) && live.port == wanted.reference.port
+            };
+            if matches!(change, BindingChange::Take { .. }) && !pool.picker().is_some_and(same) {
+                waits.push(Wait::Reach(wanted.workload.clone()));
+            }
+            plan.add(Action::Bind { pool, change }, waits);
         }
     }
     let auth = snapshot.strategy.spec.picker.metrics.auth;

@@ -57,6 +57,8 @@ pub(crate) enum Wait {
     Success(usize),
     /// The end of a step other than by finding its object's name taken; else this one is left out.
     NameFree(usize),
+    /// The time until connections to the Service of this workload arrive, from every node.
+    Reach(String),
     /// The time for which pickers serve on after their pool was given back, counted by this UID.
     Hold(String),
 }

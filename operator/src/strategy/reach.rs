@@ -1,0 +1,242 @@
+//! The question whether connections to a Service of pickers arrive, which is asked before a pool comes to refer to it.
+//!
+//! Gateways connect at once when a pool's reference changes. A picker that is available is not enough: its address has to
+//! come into the EndpointSlices of the Service, and from there, by kube-proxy or what is in its place, onto every node. Until
+//! then connections to the Service are refused. So a connection is tried from here; when one arrives, other nodes have
+//! a margin to follow.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+
+use crate::queue::StrategyKey;
+
+/// The margin unless something else is asked for: twice the time for which kube-proxy gathers changes.
+pub const MARGIN: Duration = Duration::from_secs(2);
+/// How long to wait where no connection tells anything, since a NetworkPolicy or the network keeps the operator from
+/// pickers.
+const WITHOUT_WORD: Duration = Duration::from_secs(6);
+/// How long to wait while connections are refused, or the Service has no address though a picker is available. What this
+/// node sees may be wrong, and gateways may see more.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// A request to try connections to a Service until one arrives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// UID of the Service.
+    pub service: String,
+    /// Its address.
+    pub address: SocketAddr,
+    /// The strategy that waits for it.
+    pub strategy: StrategyKey,
+}
+
+/// The requests to try connections.
+pub type Probes = mpsc::UnboundedReceiver<Probe>;
+
+/// The end of one connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attempt {
+    /// It arrived.
+    Arrived,
+    /// It was refused.
+    Refused,
+    /// There was no answer.
+    Silent,
+}
+
+/// What is known of the Services of pickers to which pools are to refer.
+#[derive(Debug)]
+pub struct Reach {
+    margin: Duration,
+    probes: mpsc::UnboundedSender<Probe>,
+    services: Mutex<HashMap<String, Known>>,
+}
+
+/// What is known of one Service.
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    /// Since when it has addresses, or, without any, since when it was asked for.
+    since: Instant,
+    /// Whether it has addresses; `None` while EndpointSlices are not known.
+    addresses: Option<bool>,
+    /// When the first connection arrived.
+    arrived: Option<Instant>,
+    /// Whether the last one was refused.
+    refused: bool,
+}
+
+impl Known {
+    /// The rest of the time that a pool has to wait; `None` when it is over.
+    fn wait(&self, margin: Duration, now: Instant) -> Option<Duration> {
+        let until = match self.arrived {
+            _ if self.addresses == Some(false) => self.since + LONGEST,
+            Some(arrived) => arrived + margin,
+            None if self.refused => self.since + LONGEST,
+            None => self.since + WITHOUT_WORD,
+        };
+        until.checked_duration_since(now).filter(|left| !left.is_zero())
+    }
+}
+
+impl Default for Reach {
+    fn default() -> Self {
+        Self::new(MARGIN).0
+    }
+}
+
+impl Reach {
+    /// Knows nothing yet. Other nodes have `margin` to follow when a connection arrived.
+    pub fn new(margin: Duration) -> (Self, Probes) {
+        let (probes, requests) = mpsc::unbounded_channel();
+        (Self { margin, probes, services: Mutex::default() }, requests)
+    }
+
+    fn services(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+        self.services.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The rest of the time that a pool has to wait before it refers to the Service with this UID; `None` when it is over.
+    /// Connections to `address` are tried from the first call on with which the Service has `addresses`.
+    pub fn wait(
+        &self,
+        service: &str,
+        address: Option<SocketAddr>,
+        addresses: Option<bool>,
+        strategy: &StrategyKey,
+        now: Instant,
+    ) -> Option<Duration> {
+        let mut services = self.services();
+        let known = services.get(service).filter(|known| known.addresses == addresses).copied();
+        let known = known.unwrap_or_else(|| {
+            if let Some(address) = address
+                && addresses != Some(false)
+            {
+                let (service, strategy) = (service.to_owned(), strategy.clone());
+                // Fails only when the program ends.
+                let _ = self.probes.send(Probe { service, address, strategy });
+            }
+            let known = Known { since: now, addresses, arrived: None, refused: false };
+            services.insert(service.to_owned(), known);
+            known
+        });
+        known.wait(self.margin, now)
+    }
+
+    /// Forgets a Service that has no address any more.
+    pub(super) fn lost(&self, service: &str) {
+        self.services().remove(service);
+    }
+
+    /// Notes how a connection to a Service ended. Returns whether to go on trying.
+    pub fn tried(&self, service: &str, attempt: Attempt, now: Instant) -> bool {
+        let mut services = self.services();
+        let Some(known) = services.get_mut(service) else { return false };
+        known.refused = attempt == Attempt::Refused;
+        if attempt == Attempt::Arrived {
+            known.arrived.get_or_insert(now);
+        }
+        attempt != Attempt::Arrived && now.duration_since(known.since) < LONGEST
+    }
+
+    /// Forgets everything.
+    pub(super) fn begin(&self) {
+        self.services().clear();
+    }
+
+    /// Forgets what is not in the cluster any more.
+    pub(super) fn prune(&self, is_there: impl Fn(&str) -> bool) {
+        self.services().retain(|uid, _| is_there(uid));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    struct World {
+        reach: Reach,
+        probes: Probes,
+        start: Instant,
+    }
+
+    impl World {
+        fn new() -> Self {
+            let (reach, probes) = Reach::new(2 * SECOND);
+            Self { reach, probes, start: Instant::now() }
+        }
+
+        /// How many seconds a pool has to wait after `at` seconds.
+        fn wait(&self, addresses: Option<bool>, at: u32) -> Option<u64> {
+            let strategy = StrategyKey { namespace: "llm".to_owned(), name: "chat".to_owned() };
+            let address = Some(SocketAddr::from(([10, 96, 0, 7], 9002)));
+            let wait = self.reach.wait("uid", address, addresses, &strategy, self.start + at * SECOND);
+            wait.map(|wait| wait.as_secs())
+        }
+
+        fn tried(&self, attempt: Attempt, at: u32) -> bool {
+            self.reach.tried("uid", attempt, self.start + at * SECOND)
+        }
+
+        fn asked(&mut self) -> usize {
+            std::iter::from_fn(|| self.probes.try_recv().ok()).count()
+        }
+    }
+
+    #[test]
+    fn a_connection_that_arrives_gives_other_nodes_their_margin() {
+        let mut world = World::new();
+        assert_eq!(world.wait(Some(false), 0), Some(30));
+        assert_eq!(world.asked(), 0);
+        // Counted anew, from the first address on.
+        assert_eq!(world.wait(Some(true), 4), Some(6));
+        assert_eq!(world.asked(), 1);
+        assert!(world.tried(Attempt::Refused, 5));
+        assert_eq!(world.wait(Some(true), 5), Some(29));
+        assert!(!world.tried(Attempt::Arrived, 6));
+        assert_eq!(world.wait(Some(true), 6), Some(2));
+        assert_eq!(world.wait(Some(true), 8), None);
+        assert_eq!(world.asked(), 0);
+        // And later at once.
+        assert_eq!(world.wait(Some(true), 100), None);
+        world.reach.lost("uid");
+        assert_eq!(world.wait(Some(true), 101), Some(6));
+        assert_eq!(world.asked(), 1);
+    }
+
+    #[test]
+    fn no_wait_is_for_ever() {
+        let mut world = World::new();
+        // Nobody may look at EndpointSlices, and nothing answers.
+        assert_eq!(world.wait(None, 0), Some(6));
+        assert_eq!(world.asked(), 1);
+        assert!(world.tried(Attempt::Silent, 1));
+        assert_eq!(world.wait(None, 1), Some(5));
+        assert_eq!(world.wait(None, 6), None);
+        let world = World::new();
+        assert_eq!(world.wait(Some(false), 0), Some(30));
+        assert_eq!(world.wait(Some(false), 30), None);
+        let world = World::new();
+        assert_eq!(world.wait(Some(true), 0), Some(6));
+        assert!(world.tried(Attempt::Refused, 29));
+        assert_eq!(world.wait(Some(true), 29), Some(1));
+        assert!(!world.tried(Attempt::Refused, 30));
+        assert_eq!(world.wait(Some(true), 30), None);
+    }
+
+    #[test]
+    fn what_is_forgotten_is_not_tried_any_more() {
+        let world = World::new();
+        assert_eq!(world.wait(Some(true), 0), Some(6));
+        world.reach.begin();
+        assert!(!world.tried(Attempt::Silent, 1));
+        assert_eq!(world.wait(Some(true), 1), Some(6));
+        world.reach.prune(|uid| uid != "uid");
+        assert!(!world.tried(Attempt::Silent, 2));
+    }
+}
