@@ -55,7 +55,7 @@ async fn run(executor: &Executor, snapshot: &Snapshot, plan: &Plan) -> Vec<StepR
     let mut started = vec![false; plan.steps.len()];
     let mut running = FuturesUnordered::new();
     // The end of the time for objects, counted from the first, so that there is always one.
-    let mut end = None;
+    let mut end = plan.tells_first.then(Instant::now);
     loop {
         for (number, step) in plan.steps.iter().enumerate() {
             if started[number] || running.len() >= AT_ONCE {

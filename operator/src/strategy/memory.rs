@@ -53,6 +53,8 @@ pub struct Memory {
     kept: Mutex<HashMap<String, KeptRevision>>,
     /// Since when the former reference of a pool is refused, by the UID of the pool.
     refusals: Mutex<HashMap<String, Instant>>,
+    /// The generation that was looked at last, by the UID of the strategy.
+    looked: Mutex<HashMap<String, i64>>,
     /// What is known of the Events of pods.
     pub(super) inspections: Inspections,
     /// The reconciles that run, and those that failed.
@@ -129,6 +131,11 @@ impl Memory {
         lock(&self.kept).insert(strategy.to_owned(), kept);
     }
 
+    /// Notes that a generation of a strategy is looked at, and tells whether for the first time.
+    pub(super) fn first_look(&self, strategy: &str, generation: i64) -> bool {
+        lock(&self.looked).insert(strategy.to_owned(), generation) != Some(generation)
+    }
+
     /// Forgets all that others may have changed while this process did not lead. Compile results stay valid
     /// for the life of the process.
     pub fn begin(&self) {
@@ -137,6 +144,7 @@ impl Memory {
         lock(&self.records).clear();
         lock(&self.kept).clear();
         lock(&self.refusals).clear();
+        lock(&self.looked).clear();
         self.reach.begin();
     }
 
@@ -148,6 +156,7 @@ impl Memory {
         lock(&self.records).retain(|uid, _| is_there(uid));
         lock(&self.kept).retain(|uid, _| is_there(uid));
         lock(&self.refusals).retain(|uid, _| is_there(uid));
+        lock(&self.looked).retain(|uid, _| is_there(uid));
         self.reach.prune(&is_there);
         self.upgrades.prune(&is_there);
     }

@@ -84,7 +84,9 @@ async fn steps(strategy: Arc<RoutingStrategy>, context: &Context) -> Result<Opti
     } else {
         let compile = |routing: &_| context.memory.compiled.compile(routing);
         let valid = validate(&snapshot, &context.defaults, compile);
-        let plan = plan(&snapshot, &valid, now);
+        let mut plan = plan(&snapshot, &valid, now);
+        plan.tells_first =
+            !snapshot.is_told() && context.memory.first_look(snapshot.uid(), snapshot.generation());
         debug!(%plan);
         let outcome = Outcome::of(&plan, execute(&context.executor, &snapshot, &plan).await);
         let report = status::report(&snapshot, &valid, &outcome, now)?;

@@ -48,6 +48,11 @@ impl Snapshot {
         self.strategy.metadata.generation.unwrap_or_default()
     }
 
+    /// Whether the status is about this generation.
+    pub fn is_told(&self) -> bool {
+        self.strategy.status.as_ref().is_some_and(|status| status.observed_generation == self.generation())
+    }
+
     pub fn is_deleting(&self) -> bool {
         self.strategy.metadata.deletion_timestamp.is_some()
     }

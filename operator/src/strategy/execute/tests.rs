@@ -94,6 +94,19 @@ async fn of_many_pools_those_are_left_to_the_next_reconcile_for_which_there_is_n
     assert_eq!(outcome.later, later.into_iter().collect());
     assert_eq!((outcome.again, outcome.unwritten.len()), (Some(Duration::ZERO), 0));
 
+    // Somebody who waits for the status has it before.
+    let mut plan = plan(&world, &validate(&world, &defaults(), |_| Ok([].into())), Timestamp::UNIX_EPOCH);
+    plan.tells_first = true;
+    let executor = server.executor();
+    let outcome = Outcome::of(&plan, execute(&executor, &world, &plan).await);
+    assert_eq!((outcome.kept, outcome.again, outcome.later.len()), (true, Some(Duration::ZERO), 40));
+    assert_eq!(server.calls().iter().filter(|call| call.starts_with("APPLY")).count(), 1);
+    let memory = Memory::default();
+    assert_eq!(
+        [7, 7, 8, 8].map(|generation| memory.first_look("uid", generation)),
+        [true, false, true, false]
+    );
+
     // However slow the API server is, some comes of each.
     server.delays(Duration::from_secs(9));
     let outcome = executed(&server.executor(), &world).await;

@@ -24,6 +24,8 @@ pub(crate) struct Plan {
     pub postponed: Vec<String>,
     /// The writes that are left out while the strategy is paused.
     pub frozen: Vec<String>,
+    /// Whether no object is made before the status tells of it: somebody waits for that, and many objects take long.
+    pub tells_first: bool,
 }
 
 impl Plan {
