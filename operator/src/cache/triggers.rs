@@ -65,9 +65,10 @@ impl Triggers {
             self.claimants(namespace, &pools);
         }
         if let Some(new) = new {
-            let is_edited = old.is_some_and(|old| old.metadata.generation != new.metadata.generation);
-            let said = |s: &RoutingStrategy| s.status.as_ref().map(|status| status.pickers.clone());
-            let urgent = is_edited || old.is_some_and(|old| said(old) != said(new));
+            // Somebody waits for the first word about a generation, and for that of pickers.
+            let told = new.status.as_ref().map(|status| status.observed_generation);
+            let said = |s: &RoutingStrategy| s.status.clone().unwrap_or_default().pickers;
+            let urgent = told != new.metadata.generation || old.is_some_and(|old| said(old) != said(new));
             self.one(new, if urgent { Lane::Urgent } else { Lane::Usual });
         }
     }
@@ -248,9 +249,9 @@ mod tests {
         let own = |new: &mut RoutingStrategy| new.status.get_or_insert_default().observed_generation = 9;
         // Our own word is none.
         let mut told = old.clone();
-        own(&mut told);
+        told.metadata.generation = Some(9);
         let mut again = told.clone();
-        again.status.get_or_insert_default().observed_generation = 10;
+        own(&mut again);
         triggers.strategy(Some(&told), Some(&again));
         assert_eq!(all_asked(&mut requests), one(Lane::Usual));
         triggers.strategy(None, Some(&old));
