@@ -160,7 +160,6 @@ impl Metrics {
 #[cfg(test)]
 mod tests {
     use crds::RoutingStrategy;
-    use kube::runtime::reflector::store::Writer;
     use serde_json::json;
 
     use super::*;
@@ -171,7 +170,7 @@ mod tests {
 
     #[test]
     fn strategies_are_told_as_they_are_in_the_cache() {
-        let cache = Cache::new(Writer::<RoutingStrategy>::default().as_reader());
+        let cache = Cache::default();
         let metrics = Metrics::of(&cache);
         let pool = |name: &str, state: &str, traffic: &str| json!({"name": name, "bound": true, "state": state, "traffic": traffic});
         let condition = |kind: &str, status: &str| {

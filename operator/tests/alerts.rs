@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crds::RoutingStrategy;
-use kube::runtime::reflector::store::Writer;
 use operator::cache::Cache;
 use operator::metrics::Metrics;
 use serde_json::json;
@@ -24,7 +23,7 @@ fn all_of(rule: &str, field: &str) -> Vec<String> {
 
 /// The names and labels of all series of an operator with one strategy.
 fn exposition() -> String {
-    let cache = Cache::new(Writer::<RoutingStrategy>::default().as_reader());
+    let cache = Cache::default();
     let metrics = Metrics::of(&cache);
     let strategy: RoutingStrategy = serde_json::from_value(json!({
         "apiVersion": "waypost.dev/v1alpha1", "kind": "RoutingStrategy",
