@@ -29,10 +29,7 @@ const SCALE: &str = "scale";
 
 /// Runs the stories about real engines whose names contain one of `names`; all without any.
 pub async fn engines(progress: &Progress, names: &[String], tally: &mut Tally) -> Result<()> {
-    let programs = progress.step("building the stories", built()).await?;
-    let programs: Vec<_> = programs.into_iter().filter(|program| is_of(program, ENGINES)).collect();
-    let stories = stories_of(&programs, names).await?;
-    ensure!(!stories.is_empty(), "no story has a name with {}", names.join(" or "));
+    let stories = stories_in(ENGINES, names, progress).await?;
     let figures = tempfile()?;
     for story in &stories {
         play(story, &figures, progress, tally).await?;
@@ -42,10 +39,7 @@ pub async fn engines(progress: &Progress, names: &[String], tally: &mut Tally) -
 
 /// Runs the stories about real gateways whose names contain one of `names`; all without any.
 pub async fn gateways(progress: &Progress, names: &[String], tally: &mut Tally) -> Result<()> {
-    let programs = progress.step("building the stories", built()).await?;
-    let programs: Vec<_> = programs.into_iter().filter(|program| is_of(program, GATEWAYS)).collect();
-    let stories = stories_of(&programs, names).await?;
-    ensure!(!stories.is_empty(), "no story has a name with {}", names.join(" or "));
+    let stories = stories_in(GATEWAYS, names, progress).await?;
     // Before the cluster: nothing else shares the machine with the build.
     Istio::ready(progress).await?;
     let cluster_env = ClusterEnv::up(Installer::Helm, progress).await?;
@@ -54,11 +48,8 @@ pub async fn gateways(progress: &Progress, names: &[String], tally: &mut Tally) 
 
 /// Runs the stories about many strategies whose names contain one of `names`; all without any.
 pub async fn scale(progress: &Progress, names: &[String], tally: &mut Tally) -> Result<()> {
-    let programs = progress.step("building the stories", built()).await?;
-    let programs: Vec<_> = programs.into_iter().filter(|program| is_of(program, SCALE)).collect();
-    let stories = stories_of(&programs, names).await?;
-    ensure!(!stories.is_empty(), "no story has a name with {}", names.join(" or "));
-    let cluster_env = ClusterEnv::up(progress).await?;
+    let stories = stories_in(SCALE, names, progress).await?;
+    let cluster_env = ClusterEnv::up(Installer::Helm, progress).await?;
     play_all(&stories, &cluster_env, progress, tally).await
 }
 
@@ -76,6 +67,15 @@ pub async fn run(progress: &Progress, names: &[String], tally: &mut Tally) -> Re
         checks::definition(progress, &cluster_env.cluster().kubeconfig(), tally).await;
     }
     play_all(&stories, &cluster_env, progress, tally).await
+}
+
+/// The stories of the test program `name` whose own names contain one of `names`; all without any.
+async fn stories_in(name: &str, names: &[String], progress: &Progress) -> Result<Vec<(PathBuf, String)>> {
+    let programs = progress.step("building the stories", built()).await?;
+    let programs: Vec<_> = programs.into_iter().filter(|program| is_of(program, name)).collect();
+    let stories = stories_of(&programs, names).await?;
+    ensure!(!stories.is_empty(), "no story has a name with {}", names.join(" or "));
+    Ok(stories)
 }
 
 /// Runs stories on the cluster one after the other, each from a whole cluster.

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use kube::api::Api;
 
 use super::TestEnv;
-use super::chart::{OPERATOR, OPERATOR_NAMESPACE};
+use super::install::{OPERATOR, OPERATOR_NAMESPACE};
 use super::operator::PODS;
 use super::process::process;
 
