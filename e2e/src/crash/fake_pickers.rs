@@ -1,6 +1,7 @@
 //! Fake pickers of a namespace: their pods, which no scheduler takes, are marked Ready at once, and each reports in the
 //! status of its strategy that it serves the current revision. All have the address of this machine, where connections to
-//! pickers are taken, so that their Services can be reached.
+//! pickers are taken, and each an EndpointSlice, which its controller makes for no pod without a node, so that their
+//! Services can be reached.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,8 +9,9 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use futures::{Stream, StreamExt, stream};
 use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt;
-use kube::api::{Api, DynamicObject, Patch, PatchParams};
+use kube::api::{Api, DynamicObject, Patch, PatchParams, PostParams};
 use kube::runtime::watcher::{self, Event, watcher};
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpSocket};
@@ -46,7 +48,8 @@ impl FakePickers {
         let strategies = kubectl.api("waypost.dev/v1alpha1", "RoutingStrategy", namespace).await?;
         let mut task = JoinSet::new();
         task.spawn(take_connections(listener()?));
-        task.spawn(Fake { pods, strategies, seen: Seen::default() }.run());
+        let slices = Api::namespaced(kubectl.client().clone(), namespace);
+        task.spawn(Fake { pods, slices, strategies, seen: Seen::default() }.run());
         Ok(Self { _task: task })
     }
 }
@@ -80,14 +83,15 @@ enum Change {
 
 struct Fake {
     pods: Api<Pod>,
+    slices: Api<EndpointSlice>,
     strategies: Api<DynamicObject>,
     seen: Seen,
 }
 
 #[derive(Default)]
 struct Seen {
-    /// Strategy and readiness of each pod.
-    pods: BTreeMap<String, (String, bool)>,
+    /// Each pod, and whether it is ready.
+    pods: BTreeMap<String, (Pod, bool)>,
     strategies: BTreeMap<String, DynamicObject>,
     /// What each pod has said last of what it serves.
     said: BTreeMap<String, Value>,
@@ -121,14 +125,20 @@ impl Fake {
 
     async fn patch(&mut self) -> kube::Result<()> {
         let params = PatchParams::default();
-        for (pod, (_, ready)) in self.seen.pods.iter_mut().filter(|(_, (_, ready))| !ready) {
+        for (name, (pod, ready)) in self.seen.pods.iter_mut().filter(|(_, (_, ready))| !ready) {
             let condition =
                 json!({"type": "Ready", "status": "True", "lastTransitionTime": "2020-01-01T00:00:00Z"});
             let (ip, ips) = (BRIDGE_ADDRESS, [json!({"ip": BRIDGE_ADDRESS})]);
             let status = json!({"status": {"phase": "Running", "conditions": [condition], "podIP": ip, "podIPs": ips}});
-            match self.pods.patch_status(pod, &params, &Patch::Merge(&status)).await {
+            match self.pods.patch_status(name, &params, &Patch::Merge(&status)).await {
                 Err(kube::Error::Api(status)) if status.is_not_found() => {}
                 outcome => drop(outcome?),
+            }
+            if let Some(slice) = slice(pod) {
+                match self.slices.create(&PostParams::default(), &slice).await {
+                    Err(kube::Error::Api(status)) if status.is_already_exists() => {}
+                    outcome => drop(outcome?),
+                }
             }
             *ready = true;
         }
@@ -144,6 +154,26 @@ impl Fake {
     }
 }
 
+/// The address of a pod for the Service of its Deployment's name. It goes with the pod.
+fn slice(pod: &Pod) -> Option<EndpointSlice> {
+    let (name, uid) = (pod.name_any(), pod.uid()?);
+    let (deployment, _) = name.rsplit_once('-')?.0.rsplit_once('-')?;
+    let mut labels = pod.labels().clone();
+    labels.insert("kubernetes.io/service-name".to_owned(), deployment.to_owned());
+    labels.insert("endpointslice.kubernetes.io/managed-by".to_owned(), "fake-pickers".to_owned());
+    let slice = json!({
+        "metadata": {
+            "name": name,
+            "labels": labels,
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": name, "uid": uid}],
+        },
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": [BRIDGE_ADDRESS], "conditions": {"ready": true}}],
+        "ports": [{"name": "ext-proc", "port": PICKER_PORT}],
+    });
+    serde_json::from_value(slice).ok()
+}
+
 impl Seen {
     fn note(&mut self, change: Change) {
         match change {
@@ -156,8 +186,8 @@ impl Seen {
     fn note_pod(&mut self, event: Event<Pod>) {
         match event {
             Event::Apply(pod) | Event::InitApply(pod) => {
-                let strategy = pod.labels().get(STRATEGY).cloned().unwrap_or_default();
-                self.pods.insert(pod.name_any(), (strategy, is_ready(&pod)));
+                let ready = is_ready(&pod);
+                self.pods.insert(pod.name_any(), (pod, ready));
             }
             Event::Delete(pod) => {
                 self.pods.remove(&pod.name_any());
@@ -181,7 +211,8 @@ impl Seen {
 
     /// Pod, strategy and what the pod has to say of it.
     fn unsaid(&self) -> Vec<(String, String, Value)> {
-        let entries = self.pods.iter().filter_map(|(pod, (strategy, _))| {
+        let entries = self.pods.iter().filter_map(|(pod, (object, _))| {
+            let strategy = object.labels().get(STRATEGY)?;
             let object = self.strategies.get(strategy)?;
             let revision = object.data["status"]["revision"].as_str()?;
             let entry = json!({"revision": revision, "generation": object.metadata.generation, "version": "fake-pickers"});

@@ -114,8 +114,8 @@ impl Following {
 impl Naming {
     fn cluster(self, pool: usize, (host, port): &(String, u16)) -> String {
         match self {
-            Self::Pool => format!("picker of pool {pool}"),
-            Self::Service => format!("picker at {host} {port}"),
+            Self::Pool => format!("picker-of-pool-{pool}"),
+            Self::Service => format!("picker-at-{host}-{port}"),
         }
     }
 }
