@@ -9,7 +9,7 @@ use serde_json::Value;
 /// What of a strategy stands still. `true` is the workload alone.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Paused {
-    /// Whether the operator writes nothing for the strategy but its status and the history of its routings.
+    /// Whether the operator writes nothing for the strategy but its status, its finalizer and the history of its routings.
     pub workload: bool,
     /// Whether edits of the routing are taken up by no picker, and not accepted into the history.
     pub routing: bool,

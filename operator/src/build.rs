@@ -19,7 +19,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub use deployment::DEFAULT_MEMORY;
-pub use input::{Defaults, EXT_PROC_PORT, HEALTH_PORT, Input, METRICS_PORT, owner};
+pub use input::{Defaults, EXT_PROC_PORT, HEALTH_PORT, Input, METRICS_PORT};
 pub use limits::Limits;
 pub use objects::objects;
 pub use overlay::OverlayError;

@@ -36,11 +36,6 @@ pub fn find(live: &DynamicObject, wanted: &DynamicObject) -> Option<String> {
                 &serde_json::to_value(wanted).unwrap_or_default(),
             )
         })
-        .or_else(|| {
-            let missing = |owner| !live_meta.owner_references.iter().flatten().any(|o| o == owner);
-            let gone = wanted_meta.owner_references.iter().flatten().any(missing);
-            gone.then(|| "metadata.ownerReferences".to_owned())
-        })
         .or_else(|| differs("", &live.data, &wanted.data))
 }
 

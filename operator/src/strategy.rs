@@ -15,6 +15,7 @@ mod inspections;
 mod managers;
 mod memory;
 mod outcome;
+mod ownership;
 mod plan;
 mod pod_warning;
 mod reach;
@@ -24,6 +25,8 @@ mod release;
 mod rollout;
 mod snapshot;
 mod status;
+mod taken;
+mod taken_over;
 #[cfg(test)]
 mod testing;
 mod upgrade_queue;

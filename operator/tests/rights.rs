@@ -68,6 +68,7 @@ fn the_operator_holds_what_it_gives() {
         let input = Input {
             strategy: "chat",
             uid: "u",
+            made_for: ("chat", "u"),
             namespace: "llm",
             pool: "qwen",
             group,

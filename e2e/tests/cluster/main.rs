@@ -5,6 +5,7 @@
 //! `cargo xtask test --only e2e NAME` some of them.
 
 mod apiserver_away;
+mod cascades;
 mod causes;
 mod chart;
 mod crashes;

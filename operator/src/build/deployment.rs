@@ -82,7 +82,7 @@ pub const ASKED: &str = "waypost.dev/asked";
 pub const TEMPLATE: &str = "waypost.dev/template";
 
 fn asked(input: &Input<'_>) -> String {
-    picker_core::config::revision(&json!([input.picker.pods(), input.strategy, input.pool, input.group]))
+    picker_core::config::revision(&json!([input.picker.pods(), input.made_for.0, input.pool, input.group]))
 }
 
 fn template(input: &Input<'_>) -> Value {
@@ -182,7 +182,7 @@ fn container(input: &Input<'_>) -> Value {
 
 fn args(input: &Input<'_>) -> Vec<String> {
     let mut args = vec![
-        format!("--strategy={}/{}", input.namespace, input.strategy),
+        format!("--strategy={}/{}", input.namespace, input.made_for.0),
         format!("--pool-name={}", input.pool),
         format!("--pool-namespace={}", input.namespace),
         format!("--pool-group={}", input.group.group()),

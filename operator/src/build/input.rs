@@ -37,6 +37,9 @@ pub struct Input<'a> {
     pub strategy: &'a str,
     /// UID of the strategy.
     pub uid: &'a str,
+    /// Name and UID of the strategy for which the pods are made: another one where its pickers were taken over and
+    /// nothing else asks for new pods.
+    pub made_for: (&'a str, &'a str),
     /// Namespace of the strategy, the pool and the objects.
     pub namespace: &'a str,
     /// Name of the pool.
@@ -62,11 +65,16 @@ impl Input<'_> {
 
     /// The labels of the pods, which no pod template may change.
     pub(super) fn pod_labels(&self) -> BTreeMap<String, String> {
+        names::pod_labels(self.name, self.made_for, self.pool)
+    }
+
+    /// The labels of the Service, but for its release.
+    pub(super) fn labels_of_services(&self) -> BTreeMap<String, String> {
         names::pod_labels(self.name, (self.strategy, self.uid), self.pool)
     }
 
     pub(super) fn labels(&self) -> BTreeMap<String, String> {
-        let mut labels = self.pod_labels();
+        let mut labels = self.labels_of_services();
         labels.insert("app.kubernetes.io/version".to_owned(), names::label(&self.defaults.version));
         labels
     }
@@ -76,7 +84,6 @@ impl Input<'_> {
             "name": self.name,
             "namespace": self.namespace,
             "labels": self.labels(),
-            "ownerReferences": [owner(self.strategy, self.uid)],
         })
     }
 
@@ -90,16 +97,4 @@ impl Input<'_> {
         }
         Object::new(kind, &object)
     }
-}
-
-/// The owner reference to a strategy, by which Kubernetes deletes the object with the strategy.
-pub fn owner(strategy: &str, uid: &str) -> Value {
-    json!({
-        "apiVersion": "waypost.dev/v1alpha1",
-        "kind": "RoutingStrategy",
-        "name": strategy,
-        "uid": uid,
-        "controller": true,
-        "blockOwnerDeletion": true,
-    })
 }

@@ -38,7 +38,7 @@ pub(super) fn build(input: &Input<'_>) -> Result<Object, serde_json::Error> {
     input.object(
         Kind::ServiceMonitor,
         json!({"spec": {
-            "selector": {"matchLabels": input.pod_labels()},
+            "selector": {"matchLabels": input.labels_of_services()},
             "targetLabels": [names::STRATEGY, names::POOL],
             "endpoints": [endpoint],
         }}),

@@ -26,6 +26,7 @@ pub(crate) fn built(
     objects(&Input {
         strategy: "chat",
         uid: "0b5c1f6e-0000-4000-8000-000000000001",
+        made_for: ("chat", "0b5c1f6e-0000-4000-8000-000000000001"),
         namespace: "llm",
         pool,
         group,

@@ -27,15 +27,20 @@ pub struct PodFacts {
 }
 
 impl PodFacts {
-    /// Name of the strategy whose picker it is.
-    pub fn strategy(&self) -> Option<&str> {
-        self.labels.get(names::STRATEGY).filter(|_| names::is_picker(&self.labels)).map(String::as_str)
+    /// Whether it is labelled as a picker.
+    pub fn is_picker(&self) -> bool {
+        names::is_picker(&self.labels)
     }
 
-    /// Whether it is a pod of the Deployment called `name`: whose ReplicaSets are called like it, and by the
-    /// hash that is on their pods. (A reference to one that isn't there is the end of a pod.)
+    /// Name of the Deployment that it is a pod of: its ReplicaSets are called like it, and by the hash that is on
+    /// their pods. (A reference to one that isn't there is the end of a pod.)
+    pub fn deployment(&self) -> Option<&str> {
+        let hash = self.labels.get("pod-template-hash")?;
+        self.replica_set.as_deref()?.strip_suffix(hash.as_str())?.strip_suffix('-')
+    }
+
+    /// Whether it is a pod of the Deployment called `name`.
     pub fn is_of(&self, name: &str) -> bool {
-        let set = self.replica_set.as_deref().and_then(|set| set.strip_prefix(name)?.strip_prefix('-'));
-        set.is_some() && set == self.labels.get("pod-template-hash").map(String::as_str)
+        self.deployment() == Some(name)
     }
 }

@@ -8,6 +8,7 @@ use crds::{Pool, PoolGroup, RoutingStrategy};
 use super::edits::Edits;
 use super::index::Index;
 use super::object::HeldObject;
+use super::orphans::Orphans;
 use super::pods::PodFacts;
 use super::slices::SliceFacts;
 use crate::kinds::Kind;
@@ -28,6 +29,8 @@ pub struct Cache {
     pub edits: Arc<Edits>,
     /// The facts of the EndpointSlices of the operator's Services, also by the name of their Service.
     pub slices: Arc<Index<SliceFacts>>,
+    /// Strategies that are deleted with the wish that what was made for them stays.
+    pub orphans: Arc<Orphans>,
 }
 
 impl Default for Cache {
@@ -43,6 +46,7 @@ impl Default for Cache {
             pods: Arc::default(),
             edits: Arc::default(),
             slices: Arc::new(Index::by_label(|slice: &SliceFacts| Some(&slice.service))),
+            orphans: Arc::default(),
         }
     }
 }

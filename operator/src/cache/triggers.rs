@@ -9,6 +9,7 @@ use super::object::HeldObject;
 use super::pods::PodFacts;
 use super::slices::SliceFacts;
 use super::store::Cache;
+use crate::kinds::Kind;
 use crate::names;
 use crate::queue::{Lane, Request, StrategyKey};
 
@@ -134,8 +135,13 @@ impl Triggers {
 
     /// A pod changed: a picker, or a model server that pools select.
     pub(super) fn pod(&self, old: Option<&PodFacts>, new: Option<&PodFacts>) {
-        for pod in [old, new].into_iter().flatten() {
-            if let Some(strategy) = pod.strategy() {
+        for pod in [old, new].into_iter().flatten().filter(|pod| pod.is_picker()) {
+            // That of its Deployment, which may have passed from one strategy to another.
+            let deployments = self.cache.owned.get(&Kind::Deployment);
+            let deployment =
+                deployments.zip(pod.deployment()).and_then(|(all, name)| all.get(&pod.namespace, name));
+            let owner = deployment.as_ref().and_then(|deployment| deployment.strategy.as_ref());
+            if let Some(strategy) = owner.or_else(|| pod.labels.get(names::STRATEGY)) {
                 self.named(&pod.namespace, strategy);
             }
         }
@@ -161,7 +167,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::kinds::Kind;
 
     fn strategy(name: &str, namespace: &str) -> RoutingStrategy {
         serde_json::from_value(json!({

@@ -150,13 +150,16 @@ fn strategies(
     cache: &Cache,
     triggers: &Triggers,
 ) {
-    let (index, edits, triggers) = (cache.strategies.clone(), cache.edits.clone(), triggers.clone());
+    let (index, edits, orphans) = (cache.strategies.clone(), cache.edits.clone(), cache.orphans.clone());
+    let triggers = triggers.clone();
     tasks.spawn(async move {
         let mut ledger = Ledger::default();
         // A page at a time: a list of strategies may be long, and each of them too.
         let config = watcher::Config::default().page_size(STRATEGIES_PER_PAGE);
-        let events = all_events(apis, config, |s: &RoutingStrategy| key(&s.metadata))
-            .map(move |event| ledger.admit(event));
+        let events = all_events(apis, config, |s: &RoutingStrategy| key(&s.metadata)).map(move |event| {
+            orphans.note(&event);
+            ledger.admit(event)
+        });
         let changed = |old: Option<&RoutingStrategy>, new: Option<&RoutingStrategy>| {
             edits.changed(old, new, Instant::now());
             triggers.strategy(old, new);

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crds::{PoolGroup, RoutingStrategy};
+use kube::core::DynamicObject;
 
+use super::claims::claims;
 use super::memory::Memory;
 use super::snapshot::Snapshot;
 use crate::cache::Cache;
@@ -22,13 +24,25 @@ pub(super) fn dereference(strategy: Arc<RoutingStrategy>, cache: &Cache, memory:
         let held = cache.owned.get(&kind)?.get("", &names::cluster(&namespace, &name))?;
         Some((kind, Arc::new(held.object())))
     });
-    let uid = strategy.metadata.uid.clone();
+    let own = strategy.metadata.uid.clone();
     let mut others = cache.strategies.within(&namespace);
-    others.retain(|other| other.metadata.uid != uid);
-    let owned: Vec<_> = owned.chain(of_cluster).collect();
+    others.retain(|other| other.metadata.uid != own);
+    let mut owned: Vec<_> = owned.chain(of_cluster).collect();
     let pools = cache.pools_of(&namespace);
+    let claimed = pools.iter().filter(|pool| claims(&strategy, pool));
+    for picker in claimed.map(|pool| names::picker(pool.group, pool.name())) {
+        for (kind, index) in cache.owned.iter().filter(|(kind, _)| kind.is_of_a_workload()) {
+            // What has its label is among them already.
+            let others = index.get(&namespace, &picker).filter(|held| held.strategy.as_ref() != Some(&name));
+            owned.extend(others.map(|held| (*kind, Arc::new(held.object()))));
+        }
+    }
+    let uid = strategy.metadata.uid.as_deref().unwrap_or_default();
+    let seen = |(kind, object): &'_ (Kind, Arc<DynamicObject>)| Some((*kind, object.metadata.name.clone()?));
+    let seen: Vec<_> = owned.iter().filter_map(seen).collect();
+    memory.note_seen(uid, seen.iter().map(|(kind, name)| (*kind, name.as_str())));
     let remembered = memory.remembered(
-        strategy.metadata.uid.as_deref().unwrap_or_default(),
+        uid,
         pools.iter().map(|pool| pool.uid()),
         owned.iter().filter_map(|(_, object)| object.metadata.uid.as_deref()),
     );
@@ -40,15 +54,18 @@ pub(super) fn dereference(strategy: Arc<RoutingStrategy>, cache: &Cache, memory:
         unserved: PoolGroup::ALL.into_iter().filter(|group| !cache.serves(*group)).collect(),
         pods: cache.pods.within(&namespace),
         remembered,
+        orphans: cache.orphans.contains(uid),
         strategy,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
     use crate::cache::HeldObject;
-    use crate::strategy::testing::{rights, snapshot};
+    use crate::strategy::testing::{pool, rights, snapshot};
 
     #[test]
     fn the_rights_of_the_pickers_are_found_outside_of_the_namespace() {
@@ -59,5 +76,26 @@ mod tests {
         let snapshot = dereference(snapshot().strategy, &cache, &Memory::default());
         let found: Vec<_> = snapshot.owned.iter().map(|(kind, live)| (*kind, snapshot.owns(live))).collect();
         assert_eq!(found, [(Kind::ClusterRoleBinding, true)]);
+    }
+
+    /// One that a strategy which is gone has left, and that carries its name.
+    #[test]
+    fn what_has_the_name_of_a_picker_is_found_whatever_its_labels() {
+        let cache = Cache::default();
+        cache.pools[&PoolGroup::V1].insert("llm", "qwen", Arc::new(pool("qwen", "old-epp")));
+        for (name, strategy) in [("qwen-picker", "gone"), ("phi-picker", "gone"), ("a-picker", "chat")] {
+            let labels = json!({names::STRATEGY: strategy, names::MANAGED_BY: names::MANAGED_BY_WAYPOST});
+            let object = json!({"metadata": {"name": name, "namespace": "llm", "labels": labels}});
+            let object: DynamicObject = serde_json::from_value(object).unwrap();
+            cache.owned[&Kind::Service].insert("llm", name, Arc::new(HeldObject::from(&object)));
+        }
+        let memory = Memory::default();
+        memory.note_made("uid-chat", Kind::Service, "qwen-picker");
+        memory.note_made("uid-chat", Kind::Role, "qwen-picker");
+        let snapshot = dereference(snapshot().strategy, &cache, &memory);
+        let names: Vec<_> =
+            snapshot.owned.iter().filter_map(|(_, live)| live.metadata.name.as_deref()).collect();
+        assert_eq!(names, ["a-picker", "qwen-picker"]);
+        assert_eq!(snapshot.remembered.made, [(Kind::Role, "qwen-picker".to_owned())].into());
     }
 }

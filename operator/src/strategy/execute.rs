@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use futures::StreamExt as _;
+use futures::future::Either;
 use futures::stream::FuturesUnordered;
 use tokio::time::Instant;
 
@@ -65,7 +66,14 @@ async fn run(executor: &Executor, snapshot: &Snapshot, plan: &Plan) -> Vec<StepR
                 Readiness::Waiting => {}
                 Readiness::Never => {
                     started[number] = true;
-                    results[number] = Some(StepResult::Skipped);
+                    match &step.action {
+                        // What else stands in its way is told at once, not one after the other.
+                        Action::Make { workload, object } if is_taken(plan, &results, workload) => {
+                            let look = objects::look(executor, snapshot, object.kind, object.name());
+                            running.push(Either::Left(async move { (number, look.await) }));
+                        }
+                        _ => results[number] = Some(StepResult::Skipped),
+                    }
                 }
                 Readiness::Now if makes(&step.action) && end.is_some_and(|end| Instant::now() >= end) => {
                     started[number] = true;
@@ -76,7 +84,9 @@ async fn run(executor: &Executor, snapshot: &Snapshot, plan: &Plan) -> Vec<StepR
                     if makes(&step.action) {
                         end.get_or_insert_with(|| Instant::now() + SLICE);
                     }
-                    running.push(async move { (number, perform(executor, snapshot, step).await) });
+                    running.push(Either::Right(
+                        async move { (number, perform(executor, snapshot, step).await) },
+                    ));
                 }
             }
         }
@@ -91,6 +101,14 @@ async fn run(executor: &Executor, snapshot: &Snapshot, plan: &Plan) -> Vec<StepR
 /// Whether a step makes an object as it should be: there may be hundreds.
 fn makes(action: &Action) -> bool {
     matches!(action, Action::Make { .. } | Action::Alter { .. } | Action::Upgrade { .. })
+}
+
+/// Whether a name of `workload` was found to be taken.
+fn is_taken(plan: &Plan, results: &[Option<StepResult>], workload: &str) -> bool {
+    plan.steps.iter().zip(results).any(|(step, result)| match (&step.action, result) {
+        (Action::Make { workload: of, .. }, Some(StepResult::Taken(_))) => of == workload,
+        _ => false,
+    })
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! The memory of one process between reconciles. Losing it costs time, never correctness.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -10,6 +10,7 @@ use super::inspections::Inspections;
 use super::reach::{Probes, Reach};
 use super::record::Record;
 use super::upgrade_queue::UpgradeQueue;
+use crate::kinds::Kind;
 
 /// A routing in the history.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,8 @@ pub(super) struct Remembered {
     pub records: HashMap<String, Record>,
     /// Objects that stay different from what is wanted, by UID: resource version and hash of what was applied.
     pub settled: HashMap<String, (String, String)>,
+    /// Objects that were made for the strategy.
+    pub made: BTreeSet<(Kind, String)>,
 }
 
 impl Remembered {
@@ -51,6 +54,8 @@ pub struct Memory {
     records: Mutex<HashMap<String, Record>>,
     /// The routing that was put into the history last, by the UID of the strategy.
     kept: Mutex<HashMap<String, KeptRevision>>,
+    /// Kinds and names of objects that were made and were not seen since, by the UID of the strategy.
+    made: Mutex<HashMap<String, BTreeSet<(Kind, String)>>>,
     /// Since when the former reference of a pool is refused, by the UID of the pool.
     refusals: Mutex<HashMap<String, Instant>>,
     /// The generation that was looked at last, by the UID of the strategy.
@@ -90,6 +95,24 @@ impl Memory {
             kept: lock(&self.kept).get(strategy).cloned(),
             records: pools.filter_map(record).collect(),
             settled: objects.filter_map(state).collect(),
+            made: lock(&self.made).get(strategy).cloned().unwrap_or_default(),
+        }
+    }
+
+    /// Notes that an object was made for a strategy.
+    pub(super) fn note_made(&self, strategy: &str, kind: Kind, name: &str) {
+        lock(&self.made).entry(strategy.to_owned()).or_default().insert((kind, name.to_owned()));
+    }
+
+    /// Forgets that objects were made for a strategy which are in the caches by now.
+    pub(super) fn note_seen<'a>(&self, strategy: &str, seen: impl Iterator<Item = (Kind, &'a str)>) {
+        let mut made = lock(&self.made);
+        let Some(unseen) = made.get_mut(strategy) else { return };
+        for (kind, name) in seen {
+            unseen.remove(&(kind, name.to_owned()));
+        }
+        if unseen.is_empty() {
+            made.remove(strategy);
         }
     }
 
@@ -143,6 +166,7 @@ impl Memory {
         lock(&self.settled).clear();
         lock(&self.records).clear();
         lock(&self.kept).clear();
+        lock(&self.made).clear();
         lock(&self.refusals).clear();
         lock(&self.looked).clear();
         self.reach.begin();
@@ -155,6 +179,7 @@ impl Memory {
         lock(&self.settled).retain(|uid, _| is_there(uid));
         lock(&self.records).retain(|uid, _| is_there(uid));
         lock(&self.kept).retain(|uid, _| is_there(uid));
+        lock(&self.made).retain(|uid, _| is_there(uid));
         lock(&self.refusals).retain(|uid, _| is_there(uid));
         lock(&self.looked).retain(|uid, _| is_there(uid));
         self.reach.prune(&is_there);
@@ -206,11 +231,23 @@ mod tests {
         memory.remember("a", &Record::default());
         memory.keep("a", KeptRevision { number: 1, revision: "r".to_owned() });
         memory.refused("a", start);
+        memory.note_made("a", Kind::Service, "qwen-picker");
         assert_eq!(memory.hold("a", hold, start), Some(hold));
         memory.begin();
         assert_eq!(of(&memory, "a"), Remembered::default());
         assert_eq!(memory.refused("a", start + hold), Duration::ZERO);
         assert_eq!(memory.hold("a", hold, start + hold), Some(hold));
+    }
+
+    #[test]
+    fn what_was_made_is_known_until_it_is_seen() {
+        let memory = Memory::default();
+        memory.note_made("a", Kind::Service, "qwen-picker");
+        memory.note_made("a", Kind::Role, "qwen-picker");
+        memory.note_seen("a", [(Kind::Service, "qwen-picker"), (Kind::Role, "other")].into_iter());
+        assert_eq!(of(&memory, "a").made, [(Kind::Role, "qwen-picker".to_owned())].into());
+        memory.prune(|uid| uid != "a");
+        assert!(of(&memory, "a").made.is_empty());
     }
 
     #[test]

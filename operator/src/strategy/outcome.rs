@@ -12,6 +12,7 @@ use super::plan::{Action, Plan, Step};
 use super::pod_warning::PodWarning;
 use super::record::Record;
 use super::snapshot::Snapshot;
+use super::taken::TakenNames;
 use super::write_error::WriteError;
 use crate::kinds::Kind;
 
@@ -37,7 +38,7 @@ pub(super) enum StepResult {
         again: Option<Duration>,
     },
     /// Something that is not the strategy's has the name: this is it.
-    Taken(String),
+    Taken(TakenNames),
     /// The API server will refuse the same again: its words.
     Refused(String),
     /// Another manager holds a field that was to be applied without force.
@@ -112,8 +113,8 @@ impl BoundPool {
 pub(super) struct Outcome {
     /// Whether the accepted routing is in the history, so that pickers can find it.
     pub kept: bool,
-    /// Workloads of which an object's name is taken, and by what.
-    pub taken: BTreeMap<String, String>,
+    /// Workloads of which names are taken, and by what.
+    pub taken: BTreeMap<String, TakenNames>,
     /// Workloads of which the API server refused an object, and why.
     pub refused: BTreeMap<String, String>,
     /// Workloads of which an object could not be written, and is tried again.
@@ -184,6 +185,7 @@ impl Outcome {
         match &step.action {
             Action::Keep(_) => self.note_kept(result),
             Action::Make { workload, object } => self.note_made(workload, object.name(), result),
+            Action::Look { workload, name, .. } => self.note_made(workload, name, result),
             Action::Alter { workload, alteration } => {
                 self.note_made(workload, alteration.wanted.name(), result)
             }
@@ -196,7 +198,7 @@ impl Outcome {
             Action::GiveBack { give, .. } => {
                 self.note_given_back(give.pool.name(), give.restore.is_some(), result);
             }
-            Action::ConfirmNothingHeld(_) | Action::DeleteRights | Action::RemoveFinalizer => {
+            Action::ConfirmNothingHeld(_) | Action::DeleteUnseen { .. } | Action::RemoveFinalizer => {
                 self.note_finished(result);
             }
             Action::Inspect { pod, .. } => {
@@ -205,7 +207,11 @@ impl Outcome {
                     self.look_again(again);
                 }
             }
-            Action::AddFinalizer | Action::Delete { .. } | Action::Tell(_) | Action::Report(_) => {
+            Action::AddFinalizer
+            | Action::Claim { .. }
+            | Action::Delete { .. }
+            | Action::Tell(_)
+            | Action::Report(_) => {
                 if let StepResult::Failed(error) = result {
                     self.failed(error);
                 }
@@ -228,7 +234,7 @@ impl Outcome {
         self.kept = result.is_success();
         match result {
             StepResult::Taken(taken) => {
-                self.taken.insert(String::new(), taken);
+                self.taken.entry(String::new()).or_default().extend(taken);
                 self.look_again(NAME_TAKEN_AGAIN);
             }
             StepResult::Failed(error) => self.failed(error),
@@ -249,7 +255,7 @@ impl Outcome {
                 self.note_made(workload, name, *result);
             }
             StepResult::Taken(taken) => {
-                self.taken.insert(workload.to_owned(), taken);
+                self.taken.entry(workload.to_owned()).or_default().extend(taken);
                 self.look_again(NAME_TAKEN_AGAIN);
             }
             StepResult::Refused(refusal) => {

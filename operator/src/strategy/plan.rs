@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::slice;
 
+use crds::PoolGroup;
 use k8s_openapi::jiff::Timestamp;
 
 use super::release::{give_back, held};
@@ -25,12 +26,17 @@ mod step;
 mod tests;
 
 pub(crate) use history::is_of;
-pub(crate) use objects::{ObjectChange, change, seal, state};
+pub(crate) use objects::{ObjectChange, change, seal, state, taken};
 pub(crate) use step::{Action, Alteration, Before, Keep, Plan, Report, Slot, Step, Upgrade, Wait};
 
 /// Plans all writes that make the cluster as the strategy says.
 pub(super) fn plan(snapshot: &Snapshot, valid: &Valid, now: Timestamp) -> Plan {
     let mut plan = Plan::default();
+    let makes = valid.routing.is_ok() || valid.picker.is_ok() && !valid.workloads.is_empty();
+    if !snapshot.has_finalizer() && (makes || snapshot.owns_anything()) {
+        // First the promise to give back and to clean up: nothing but the finalizer does.
+        plan.add(Action::AddFinalizer, Vec::new());
+    }
     history::add(&mut plan, snapshot, valid);
     let mut made = BTreeMap::new();
     if let Ok(wanted) = &valid.picker {
@@ -53,7 +59,7 @@ pub(super) fn plan(snapshot: &Snapshot, valid: &Valid, now: Timestamp) -> Plan {
 }
 
 /// Plans the end of a strategy that is being deleted: its pools are given back, its pickers serve on while gateways
-/// follow, and then it is let go, with all that it owns.
+/// follow, then all that was made for it goes, and it is let go. With the wish that this stays, it does.
 pub(super) fn plan_deletion(snapshot: &Snapshot) -> Plan {
     let mut plan = Plan::default();
     if !snapshot.has_finalizer() {
@@ -70,25 +76,26 @@ pub(super) fn plan_deletion(snapshot: &Snapshot) -> Plan {
         let name = live.metadata.name.as_deref().unwrap_or_default();
         *kind == Kind::Deployment && snapshot.owns(live) && snapshot.serves_a_pool(name)
     });
-    if serving {
+    if serving && !snapshot.orphans {
         waits.push(Wait::Hold(snapshot.uid().to_owned()));
     }
-    pools::finish(&mut plan, snapshot, waits);
+    let groups = PoolGroup::ALL.into_iter().filter(|group| !snapshot.unserved.contains(group));
+    let confirmed = plan.add(Action::ConfirmNothingHeld(groups.collect()), waits);
+    let mut last = vec![Wait::Success(confirmed)];
+    if !snapshot.orphans {
+        last.extend(deletions::add_all(&mut plan, snapshot, confirmed).into_iter().map(Wait::Success));
+    }
+    plan.add(Action::RemoveFinalizer, last);
     plan
 }
 
-/// Adds the steps for the ClusterRoleBinding, which nothing in a namespace can own: the strategy's finalizer is there
-/// while it is.
+/// Adds the steps for the ClusterRoleBinding of the pickers.
 fn rights(plan: &mut Plan, snapshot: &Snapshot, valid: &Valid) {
     let name = snapshot.cluster_name();
     let live = snapshot.object(Kind::ClusterRoleBinding, &name);
     let wanted = valid.picker.as_ref().ok().and_then(|objects| objects.rights.as_ref());
     if let Some(wanted) = wanted {
-        // First the promise to remove it, then the making.
-        let first = match snapshot.has_finalizer() {
-            true => plan.all_so_far(),
-            false => vec![Wait::Success(pools::finalizer(plan))],
-        };
+        let first = plan.all_so_far();
         objects::make(plan, snapshot, &name, slice::from_ref(wanted), first);
     } else if let Some(live) = live
         && snapshot.owns(live)

@@ -7,6 +7,7 @@ use crds::{Pool, PoolGroup, RoutingStrategy, history};
 use kube::core::DynamicObject;
 
 use super::memory::Remembered;
+use super::ownership::{Ownership, ownership};
 use crate::cache::PodFacts;
 use crate::kinds::Kind;
 use crate::names;
@@ -23,12 +24,14 @@ pub(super) struct Snapshot {
     pub unserved: Vec<PoolGroup>,
     /// Whether ServiceMonitors can be made.
     pub monitors: bool,
-    /// Objects that carry the strategy's label.
+    /// Objects that carry the strategy's label, and those that have the name of its pickers and carry another's.
     pub owned: Vec<(Kind, Arc<DynamicObject>)>,
     /// All pods of its namespace.
     pub pods: Vec<Arc<PodFacts>>,
     /// What this process wrote, and the caches may not have yet.
     pub remembered: Remembered,
+    /// Whether it is deleted with the wish that what was made for it stays (`--cascade=orphan`).
+    pub orphans: bool,
 }
 
 impl Snapshot {
@@ -90,19 +93,14 @@ impl Snapshot {
         found.map(|(_, object)| object)
     }
 
-    /// Whether `object` belongs to this very strategy, not to a former one of the same name.
+    /// Whether `object` belongs to this strategy, or to a former one of the same name.
     pub fn owns(&self, object: &DynamicObject) -> bool {
-        let label = |name| object.metadata.labels.as_ref().and_then(|l| l.get(name)).map(String::as_str);
-        match object.metadata.namespace {
-            Some(_) => object.metadata.owner_references.iter().flatten().any(|owner| owner.uid == self.uid()),
-            // No owner reference leads from the cluster into a namespace. A former strategy of the same name
-            // had the same one.
-            None => {
-                label(names::MANAGED_BY) == Some(names::MANAGED_BY_WAYPOST)
-                    && label(names::NAMESPACE) == Some(self.namespace())
-                    && label(names::STRATEGY) == Some(self.name())
-            }
-        }
+        ownership(self, object) == Ownership::Own
+    }
+
+    /// Whether anything is there that was made for it.
+    pub fn owns_anything(&self) -> bool {
+        self.owned.iter().any(|(_, live)| self.owns(live))
     }
 
     /// Name of what it has outside of its namespace.
@@ -111,7 +109,7 @@ impl Snapshot {
     }
 
     /// The ready pickers of this strategy: the pods of its Deployments. Whoever may make a pod can give it any
-    /// label.
+    /// label, and pods that were taken over carry the name of another strategy.
     pub fn ready_pickers(&self) -> impl Iterator<Item = &Arc<PodFacts>> {
         let deployments: Vec<_> = self
             .owned
@@ -119,20 +117,22 @@ impl Snapshot {
             .filter(|(kind, live)| *kind == Kind::Deployment && self.owns(live))
             .filter_map(|(_, live)| live.metadata.name.as_deref())
             .collect();
-        let pickers = self.pods.iter().filter(|pod| pod.ready && pod.strategy() == Some(self.name()));
+        let pickers = self.pods.iter().filter(|pod| pod.ready && pod.is_picker());
         pickers.filter(move |pod| deployments.iter().any(|deployment| pod.is_of(deployment)))
     }
 
     /// The pods of the Deployment called `deployment`, which is this strategy's.
     pub fn pickers_of(&self, deployment: &str) -> impl Iterator<Item = &PodFacts> {
-        let pickers = self.pods.iter().filter(|pod| pod.strategy() == Some(self.name()));
+        let pickers = self.pods.iter().filter(|pod| pod.is_picker());
         pickers.filter(move |pod| pod.is_of(deployment)).map(|pod| &**pod)
     }
 
     /// Whether a picker answers behind the Service called `picker`.
     pub fn is_available(&self, picker: &str) -> bool {
         self.object(Kind::Deployment, picker).is_some_and(|live| {
-            self.owns(live) && live.data["status"]["availableReplicas"].as_i64() > Some(0)
+            self.owns(live)
+                && live.metadata.deletion_timestamp.is_none()
+                && live.data["status"]["availableReplicas"].as_i64() > Some(0)
         })
     }
 
@@ -149,15 +149,14 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::build::owner;
     use crate::strategy::memory::KeptRevision;
-    use crate::strategy::testing::snapshot;
+    use crate::strategy::testing::{former_owner, snapshot};
 
-    fn slot(index: usize, number: i64, revision: &str, uid: &str) -> (Kind, Arc<DynamicObject>) {
+    fn slot(index: usize, number: i64, revision: &str, owner: &str) -> (Kind, Arc<DynamicObject>) {
         let object: Value = json!({
             "metadata": {
                 "name": format!("chat-routing-{index}"), "namespace": "llm",
-                "labels": {history::REVISION_LABEL: revision}, "ownerReferences": [owner("chat", uid)],
+                "labels": {history::REVISION_LABEL: revision}, "ownerReferences": [former_owner(owner, "uid")],
             },
             "revision": number,
         });
@@ -171,10 +170,10 @@ mod tests {
             Some("forged".to_owned());
         assert_eq!((world.revision(), world.told_revision()), (None, Some("forged")));
         world.owned = vec![
-            slot(0, 8, "b", "uid-chat"),
-            slot(1, 7, "a", "uid-chat"),
-            slot(2, 9, "of another", "uid-gone"),
-            slot(77, 9, "no slot", "uid-chat"),
+            slot(0, 8, "b", "chat"),
+            slot(1, 7, "a", "chat"),
+            slot(2, 9, "of another", "gone"),
+            slot(77, 9, "no slot", "chat"),
         ];
         assert_eq!(world.revision(), Some("b"));
         world.remembered.kept = Some(KeptRevision { number: 8, revision: "c".to_owned() });

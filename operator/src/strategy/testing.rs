@@ -56,6 +56,7 @@ pub(crate) fn snapshot() -> Snapshot {
         owned: Vec::new(),
         pods: Vec::new(),
         remembered: Remembered::default(),
+        orphans: false,
     }
 }
 
@@ -75,4 +76,12 @@ pub(crate) fn rights(strategy: &str) -> DynamicObject {
     object.content.metadata.name = Some("waypost:llm:chat".to_owned());
     drift::seal(&mut object.content);
     object.content
+}
+
+/// The owner reference to a strategy that an earlier release gave to objects.
+pub(crate) fn former_owner(strategy: &str, uid: &str) -> Value {
+    json!({
+        "apiVersion": "waypost.dev/v1alpha1", "kind": "RoutingStrategy", "name": strategy, "uid": uid,
+        "controller": true, "blockOwnerDeletion": true,
+    })
 }

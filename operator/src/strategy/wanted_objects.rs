@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crds::PoolGroup;
 
 use super::snapshot::Snapshot;
+use super::taken_over;
 use super::workload::Workload;
 use crate::build::{self, Defaults, Input, OverlayError, auth};
 use crate::drift;
@@ -35,6 +36,7 @@ pub(super) fn wanted_objects(
     let input = |name, pool, group| Input {
         strategy: snapshot.name(),
         uid: snapshot.uid(),
+        made_for: (snapshot.name(), snapshot.uid()),
         namespace: snapshot.namespace(),
         pool,
         group,
@@ -46,7 +48,9 @@ pub(super) fn wanted_objects(
     for workload in workloads {
         for served in &workload.pools {
             let input = input(&workload.name, served.pool.name(), served.pool.group);
-            built.workloads.insert(workload.name.clone(), sealed(build::objects(&input)?, snapshot));
+            built
+                .workloads
+                .insert(workload.name.clone(), sealed(taken_over::objects(snapshot, &input)?, snapshot));
         }
     }
     if workloads.is_empty() {

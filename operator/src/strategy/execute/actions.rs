@@ -65,7 +65,11 @@ pub(super) async fn perform(executor: &Executor, snapshot: &Snapshot, step: &Ste
         Action::GiveBack { give, may_give_up } => pools::give_back(executor, give, *may_give_up).await,
         Action::Inspect { pod, runs } => inspections::inspect(executor, snapshot, pod, *runs).await,
         Action::ConfirmNothingHeld(groups) => pools::confirm_nothing_held(executor, snapshot, groups).await,
-        Action::DeleteRights => done(objects::delete_rights(executor, snapshot).await),
+        Action::DeleteUnseen { kind, name } => {
+            done(objects::delete_unseen(executor, snapshot, *kind, name).await)
+        }
+        Action::Look { kind, name, .. } => objects::look(executor, snapshot, *kind, name).await,
+        Action::Claim { kind, live, patch } => done(writer.merge(*kind, live, patch).await),
         Action::RemoveFinalizer => {
             let removed = writer.remove_finalizer(&snapshot.strategy).await;
             if removed.is_ok() {

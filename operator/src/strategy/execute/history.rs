@@ -4,7 +4,6 @@ use crds::history;
 use serde_json::json;
 
 use super::executor::Executor;
-use crate::build::owner;
 use crate::drift;
 use crate::kinds::{Kind, Object};
 use crate::names;
@@ -12,16 +11,17 @@ use crate::strategy::memory::KeptRevision;
 use crate::strategy::outcome::StepResult;
 use crate::strategy::plan::{Keep, Slot, is_of};
 use crate::strategy::snapshot::Snapshot;
+use crate::strategy::taken::TakenNames;
 use crate::strategy::write_error::WriteError;
 
 /// Writes the accepted routing to its slot.
 pub(super) async fn keep(executor: &Executor, snapshot: &Snapshot, keep: &Keep) -> StepResult {
     match write(executor, snapshot, keep).await {
         Ok(true) => StepResult::Done,
-        Ok(false) => StepResult::Taken(format!(
-            "the ControllerRevisions {}-routing-0 to 9 are not this strategy's",
-            snapshot.name()
-        )),
+        Ok(false) => {
+            let name = format!("{}-routing-0 to 9", snapshot.name());
+            StepResult::Taken(TakenNames::one("ControllerRevisions", &name, false))
+        }
         Err(error) => StepResult::Failed(error),
     }
 }
@@ -49,9 +49,9 @@ async fn write(executor: &Executor, snapshot: &Snapshot, keep: &Keep) -> Result<
                 names::MANAGED_BY: names::MANAGED_BY_WAYPOST,
                 names::COMPONENT: "routing",
                 names::STRATEGY: snapshot.name(),
+                names::STRATEGY_UID: snapshot.uid(),
                 history::REVISION_LABEL: keep.revision,
             },
-            "ownerReferences": [owner(snapshot.name(), snapshot.uid())],
         },
         "revision": keep.number,
     });
@@ -61,6 +61,7 @@ async fn write(executor: &Executor, snapshot: &Snapshot, keep: &Keep) -> Result<
     drift::seal(&mut object.content);
     executor.writer.apply(&object).await?;
     let kept = KeptRevision { number: keep.number, revision: keep.revision.clone() };
+    executor.memory.note_made(snapshot.uid(), Kind::ControllerRevision, name);
     executor.memory.keep(snapshot.uid(), kept);
     Ok(true)
 }

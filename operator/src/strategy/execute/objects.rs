@@ -10,7 +10,8 @@ use super::executor::Executor;
 use crate::drift;
 use crate::kinds::{Kind, Object};
 use crate::strategy::outcome::StepResult;
-use crate::strategy::plan::{Alteration, Before, ObjectChange, Upgrade, change, seal, state};
+use crate::strategy::ownership::other_owners;
+use crate::strategy::plan::{Alteration, Before, ObjectChange, Upgrade, change, seal, state, taken};
 use crate::strategy::snapshot::Snapshot;
 use crate::strategy::write_error::WriteError;
 
@@ -29,6 +30,7 @@ pub(super) async fn make(executor: &Executor, snapshot: &Snapshot, wanted: &Obje
         Ok(None) => match executor.writer.apply(wanted).await {
             Ok(stored) => {
                 info!(kind = wanted.kind.resource().kind, name = wanted.name(), "made");
+                executor.memory.note_made(snapshot.uid(), wanted.kind, wanted.name());
                 written(wanted, stored)
             }
             Err(error) => failed(wanted, error),
@@ -78,14 +80,15 @@ async fn write(executor: &Executor, alteration: &Alteration) -> Result<DynamicOb
         match before {
             Before::Delete => writer.delete(wanted.kind, live).await?,
             Before::KeepReplicas(replicas) => writer.keep_replicas(live, *replicas).await?,
-            Before::TakeOut(patch) => writer.take_out(wanted.kind, live, patch).await?,
+            Before::TakeOut(patch) => writer.merge(wanted.kind, live, patch).await?,
         }
     }
     let stored = writer.apply(wanted).await?;
     let kind = wanted.kind.resource().kind;
     info!(kind, name = wanted.name(), path, "changed");
     let left = drift::find(&stored, &wanted.content)
-        .or_else(|| drift::excess(wanted.kind, &stored, &wanted.content).map(|excess| excess.path));
+        .or_else(|| drift::excess(wanted.kind, &stored, &wanted.content).map(|excess| excess.path))
+        .or_else(|| other_owners(&stored).map(|_| "metadata.ownerReferences".to_owned()));
     if let Some(path) = left {
         warn!(kind, name = wanted.name(), path, "the API server stores this otherwise than applied");
         let (uid, version) = state(&stored);
@@ -103,16 +106,31 @@ pub(super) async fn delete(executor: &Executor, kind: Kind, live: &DynamicObject
     Ok(())
 }
 
-/// Deletes the ClusterRoleBinding of a strategy, whatever the cache says of it.
-pub(super) async fn delete_rights(executor: &Executor, snapshot: &Snapshot) -> Result<(), WriteError> {
-    // Without rights of the cluster none was made.
-    if executor.cache.owned.get(&Kind::ClusterRoleBinding).is_some_and(|index| index.is_absent()) {
+/// Deletes an object of a strategy, whatever the caches say of it, if its kind is one that this process may look at.
+pub(super) async fn delete_unseen(
+    executor: &Executor,
+    snapshot: &Snapshot,
+    kind: Kind,
+    name: &str,
+) -> Result<(), WriteError> {
+    // Without rights of the cluster none of it was made.
+    if executor.cache.owned.get(&kind).is_some_and(|index| index.is_absent()) {
         return Ok(());
     }
-    let writer = &executor.writer;
-    match writer.read(Kind::ClusterRoleBinding, "", &snapshot.cluster_name()).await? {
-        Some(live) if snapshot.owns(&live) => writer.delete(Kind::ClusterRoleBinding, &live).await,
+    match executor.writer.read(kind, snapshot.namespace(), name).await? {
+        Some(live) if snapshot.owns(&live) => executor.writer.delete(kind, &live).await,
         _ => Ok(()),
+    }
+}
+
+/// Tells whether an object is another's whose name is wanted.
+pub(super) async fn look(executor: &Executor, snapshot: &Snapshot, kind: Kind, name: &str) -> StepResult {
+    match executor.writer.read(kind, snapshot.namespace(), name).await {
+        Ok(live) => match live.and_then(|live| taken(snapshot, kind, &live)) {
+            Some(taken) => StepResult::Taken(taken),
+            None => StepResult::Skipped,
+        },
+        Err(error) => StepResult::Failed(error),
     }
 }
 

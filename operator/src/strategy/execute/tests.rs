@@ -13,9 +13,10 @@ use crate::kinds::Kind;
 use crate::strategy::binding::BindingState;
 use crate::strategy::memory::Memory;
 use crate::strategy::outcome::Outcome;
-use crate::strategy::plan::{Action, plan};
+use crate::strategy::plan::{Action, plan, plan_deletion};
 use crate::strategy::pod_warning::PodWarning;
 use crate::strategy::reach::Attempt;
+use crate::strategy::taken::TakenNames;
 use crate::strategy::testing::{defaults, pool, snapshot, strategy};
 use crate::strategy::validate::validate;
 
@@ -27,6 +28,12 @@ const STRATEGY: &str = "/apis/waypost.dev/v1alpha1/namespaces/llm/routingstrateg
 /// What the plan for `world` comes to.
 async fn executed(executor: &Executor, world: &Snapshot) -> Outcome {
     let plan = plan(world, &validate(world, &defaults(), |_| Ok([].into())), Timestamp::UNIX_EPOCH);
+    Outcome::of(&plan, execute(executor, world, &plan).await)
+}
+
+/// What the end of the strategy of `world` comes to.
+async fn deleted(executor: &Executor, world: &Snapshot) -> Outcome {
+    let plan = plan_deletion(world);
     Outcome::of(&plan, execute(executor, world, &plan).await)
 }
 
@@ -60,8 +67,8 @@ async fn independent_steps_run_at_the_same_time() {
     let began = tokio::time::Instant::now();
     let outcome = executed(&server.executor(), &two_pools()).await;
     assert!(outcome.kept && outcome.error.is_none());
-    // A read and a write for the history, and for each of five objects.
-    assert_eq!(began.elapsed().as_millis(), (2 + 10) * 50);
+    // The finalizer, and a read and a write for the history, and for each of five objects.
+    assert_eq!(began.elapsed().as_millis(), (1 + 2 + 10) * 50);
     let calls = server.calls();
     let of = |workload: &str| -> Vec<String> {
         calls.iter().filter(|call| call.starts_with("APPLY") && call.ends_with(workload)).cloned().collect()
@@ -69,8 +76,9 @@ async fn independent_steps_run_at_the_same_time() {
     assert_eq!(of("/llama-picker"), made("llama-picker", &ALL));
     assert_eq!(of("/qwen-picker"), made("qwen-picker", &ALL));
     let kept = "APPLY /apis/apps/v1/namespaces/llm/controllerrevisions/chat-routing-0";
-    let first: Vec<&String> = calls.iter().filter(|call| call.starts_with("APPLY")).take(1).collect();
-    assert_eq!(first, [kept]);
+    let first: Vec<&str> =
+        calls.iter().map(String::as_str).filter(|call| call.starts_with("APPLY")).take(2).collect();
+    assert_eq!(first, [format!("APPLY {STRATEGY}").as_str(), kept]);
 }
 
 /// The status tells what is there, and the rest comes in the next reconcile, which comes at once.
@@ -100,7 +108,7 @@ async fn of_many_pools_those_are_left_to_the_next_reconcile_for_which_there_is_n
     let executor = server.executor();
     let outcome = Outcome::of(&plan, execute(&executor, &world, &plan).await);
     assert_eq!((outcome.kept, outcome.again, outcome.later.len()), (true, Some(Duration::ZERO), 40));
-    assert_eq!(server.calls().iter().filter(|call| call.starts_with("APPLY")).count(), 1);
+    assert_eq!(server.calls().iter().filter(|call| call.starts_with("APPLY")).count(), 2);
     let memory = Memory::default();
     assert_eq!(
         [7, 7, 8, 8].map(|generation| memory.first_look("uid", generation)),
@@ -111,7 +119,7 @@ async fn of_many_pools_those_are_left_to_the_next_reconcile_for_which_there_is_n
     server.delays(Duration::from_secs(9));
     let outcome = executed(&server.executor(), &world).await;
     assert_eq!((outcome.again, outcome.later.len()), (Some(Duration::ZERO), 40));
-    assert_eq!(server.calls().iter().filter(|call| call.starts_with("APPLY")).count(), 1 + 8);
+    assert_eq!(server.calls().iter().filter(|call| call.starts_with("APPLY")).count(), 2 + 8);
 }
 
 /// A pool refers to a new Service when connections to it arrive, and not before.
@@ -227,7 +235,7 @@ async fn the_events_of_a_pod_that_does_not_start_are_asked_for() {
 
 #[test]
 fn a_step_is_ready_when_all_that_it_waits_for_is_there() {
-    let results = [Some(StepResult::Done), None, Some(StepResult::Taken("x".to_owned()))];
+    let results = [Some(StepResult::Done), None, Some(StepResult::Taken(TakenNames::default()))];
     let ready = |waits: &[Wait]| readiness(waits, &results);
     assert_eq!(ready(&[]), Readiness::Now);
     assert_eq!(ready(&[Wait::AllBefore(1), Wait::Success(0), Wait::Hold("u".to_owned())]), Readiness::Now);

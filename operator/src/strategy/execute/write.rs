@@ -158,16 +158,11 @@ impl Writer {
         readable(self.write("apply", &kind, api.patch(object.name(), &params, &patch)).await?)
     }
 
-    /// Takes out of `live` what applying leaves, since it is another manager's: `content` is a merge patch.
+    /// Merges `content` into `live`: takes out what applying leaves, since it is another manager's, or changes its metadata.
     ///
     /// # Errors
     /// As [`Writer::apply`], and a conflict when `live` is not its present state.
-    pub async fn take_out(
-        &self,
-        kind: Kind,
-        live: &DynamicObject,
-        content: &Value,
-    ) -> Result<(), WriteError> {
+    pub async fn merge(&self, kind: Kind, live: &DynamicObject, content: &Value) -> Result<(), WriteError> {
         let Some(name) = &live.metadata.name else { return Ok(()) };
         let mut patch = content.clone();
         patch["metadata"]["uid"] = live.metadata.uid.clone().into();

@@ -9,6 +9,7 @@ use crate::strategy::binding::BindingChange;
 use crate::strategy::plan::Wait;
 use crate::strategy::record::{ANNOTATION, Record};
 use crate::strategy::release::give_back;
+use crate::strategy::taken::TakenNames;
 use crate::strategy::testing::pool;
 
 fn conflict() -> WriteError {
@@ -124,9 +125,11 @@ fn what_waits_is_looked_at_again_when_the_first_is_due() {
     let make = Action::Make { workload: "qwen-picker".to_owned(), object: Box::new(object) };
     plan.add(make, Vec::new());
     plan.add(Action::RemoveFinalizer, Vec::new());
-    let results = || [StepResult::Taken("x".to_owned()), StepResult::Held(Duration::from_secs(3))];
+    let results = || {
+        [StepResult::Taken(TakenNames::one("Service", "x", false)), StepResult::Held(Duration::from_secs(3))]
+    };
     let outcome = Outcome::of(&plan, results().into());
     assert_eq!(outcome.again, Some(Duration::from_secs(3)));
-    assert_eq!(outcome.taken, [("qwen-picker".to_owned(), "x".to_owned())].into());
+    assert_eq!(outcome.taken, [("qwen-picker".to_owned(), TakenNames::one("Service", "x", false))].into());
     assert_eq!(Outcome::of(&plan, vec![StepResult::Done, StepResult::Done]).again, None);
 }

@@ -48,6 +48,33 @@ pub(super) fn add(plan: &mut Plan, snapshot: &Snapshot, valid: &Valid, made: &BT
     }
 }
 
+/// Adds the steps that delete all that was made for the strategy, once step `confirmed` succeeded, and returns their
+/// numbers. What this process made last may not be in the caches yet.
+pub(super) fn add_all(plan: &mut Plan, snapshot: &Snapshot, confirmed: usize) -> Vec<usize> {
+    let mut owned: Vec<_> = snapshot.owned.iter().filter(|(_, live)| snapshot.owns(live)).collect();
+    owned.sort_by_key(|(kind, _)| Reverse(*kind));
+    let mut last: BTreeMap<&str, usize> = BTreeMap::new();
+    let mut steps = Vec::new();
+    for (kind, live) in owned {
+        if *kind == Kind::ClusterRoleBinding || live.metadata.deletion_timestamp.is_some() {
+            continue;
+        }
+        let name = live.metadata.name.as_deref().unwrap_or_default();
+        let mut waits = vec![Wait::Success(confirmed)];
+        waits.extend(last.get(name).map(|step| Wait::End(*step)));
+        let step = plan.add(Action::Delete { kind: *kind, live: live.clone() }, waits);
+        last.insert(name, step);
+        steps.push(step);
+    }
+    let rights = (Kind::ClusterRoleBinding, snapshot.cluster_name());
+    for (kind, name) in
+        snapshot.remembered.made.iter().filter(|made| **made != rights).cloned().rev().chain([rights.clone()])
+    {
+        steps.push(plan.add(Action::DeleteUnseen { kind, name }, vec![Wait::Success(confirmed)]));
+    }
+    steps
+}
+
 /// Whether a workload that is wanted is so without this object. Without knowing what is wanted, nothing is in excess.
 fn is_in_excess(valid: &Valid, kind: Kind, name: &str) -> bool {
     let Ok(wanted) = &valid.picker else { return false };

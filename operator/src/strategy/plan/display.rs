@@ -67,6 +67,11 @@ impl Display for Action {
             }
             Self::AddFinalizer => f.write_str("add the finalizer"),
             Self::Make { object, .. } => write!(f, "make {:?} {}", object.kind, object.name()),
+            Self::Look { kind, name, .. } => write!(f, "look whose {kind:?} {name} is"),
+            Self::Claim { kind, live, patch } => {
+                let name = live.metadata.name.as_deref().unwrap_or_default();
+                write!(f, "claim {kind:?} {name} by {patch}")
+            }
             Self::Alter { alteration, .. } => write!(f, "alter {alteration}"),
             Self::Upgrade { upgrade, .. } => {
                 write!(f, "in its turn, upgrade {}", upgrade.now)?;
@@ -101,7 +106,7 @@ impl Display for Action {
                 let groups: Vec<_> = groups.iter().map(|group| group.group()).collect();
                 write!(f, "confirm that no pool of {} is held", groups.join(" and "))
             }
-            Self::DeleteRights => f.write_str("delete the ClusterRoleBinding"),
+            Self::DeleteUnseen { kind, name } => write!(f, "delete {kind:?} {name}, seen or not"),
             Self::RemoveFinalizer => f.write_str("remove the finalizer"),
             Self::Delete { kind, live } => {
                 write!(f, "delete {kind:?} {}", live.metadata.name.as_deref().unwrap_or_default())

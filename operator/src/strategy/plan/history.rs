@@ -6,16 +6,26 @@ use kube::core::DynamicObject;
 use super::step::{Action, Keep, Plan, Slot};
 use crate::cache::revision_in_cache;
 use crate::kinds::Kind;
+use crate::strategy::ownership::claim;
 use crate::strategy::snapshot::Snapshot;
 use crate::strategy::validate::Valid;
 
-/// Adds the step, unless the routing is kept already, is not accepted, or waits while the routing is paused.
+/// Adds the step, unless the routing is kept already, is not accepted, or waits while the routing is paused; and those that
+/// make slots of an earlier release, or of a former strategy, this one's.
 pub(super) fn add(plan: &mut Plan, snapshot: &Snapshot, valid: &Valid) {
+    let waits = plan.all_so_far();
     if let Ok(revision) = &valid.routing
         && !snapshot.holds_routing()
         && let Some(keep) = keep(snapshot, revision)
     {
-        plan.add(Action::Keep(keep), Vec::new());
+        plan.add(Action::Keep(keep), waits.clone());
+    }
+    for (kind, live) in snapshot.owned.iter().filter(|(kind, _)| *kind == Kind::ControllerRevision) {
+        if snapshot.owns(live)
+            && let Some(patch) = claim(snapshot, live)
+        {
+            plan.add(Action::Claim { kind: *kind, live: live.clone(), patch }, waits.clone());
+        }
     }
 }
 
@@ -71,7 +81,6 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::build::owner;
     use crate::names;
     use crate::strategy::memory::KeptRevision;
     use crate::strategy::testing::snapshot;
@@ -80,8 +89,10 @@ mod tests {
         let object = json!({
             "metadata": {
                 "name": format!("chat-routing-{index}"), "namespace": "llm",
-                "labels": {names::STRATEGY: "chat", history::REVISION_LABEL: revision},
-                "ownerReferences": [owner("chat", "uid-chat")],
+                "labels": {
+                    names::MANAGED_BY: names::MANAGED_BY_WAYPOST, names::STRATEGY: "chat",
+                    names::STRATEGY_UID: "uid-chat", history::REVISION_LABEL: revision,
+                },
             },
             "revision": number, "data": revision_in_cache(data),
         });
@@ -155,12 +166,24 @@ mod tests {
         assert_eq!(keep(&snapshot, "x"), None);
     }
 
+    /// A restored strategy, or one that was made again, goes on with the history of the former one.
     #[test]
-    fn a_slot_of_a_former_strategy_is_not_ours() {
+    fn a_slot_of_a_former_strategy_is_ours() {
         let mut snapshot = snapshot();
         let (kind, object) = slot(0, "a", 7, &snapshot.strategy.spec.routing.0.clone());
         let mut object = (*object).clone();
-        object.metadata.owner_references.as_mut().unwrap()[0].uid = "gone".to_owned();
+        object.metadata.labels.as_mut().unwrap().insert(names::STRATEGY_UID.to_owned(), "gone".to_owned());
+        snapshot.owned = vec![(kind, Arc::new(object))];
+        assert_eq!(keep(&snapshot, "a"), None);
+    }
+
+    #[test]
+    fn a_slot_of_somebody_else_is_not_ours() {
+        let mut snapshot = snapshot();
+        let (kind, object) = slot(0, "a", 7, &snapshot.strategy.spec.routing.0.clone());
+        let mut object = (*object).clone();
+        object.metadata.labels.as_mut().unwrap().insert(names::MANAGED_BY.to_owned(), "Helm".to_owned());
+        object.metadata.labels.as_mut().unwrap().remove(names::STRATEGY_UID);
         snapshot.owned = vec![(kind, Arc::new(object))];
         assert_eq!(keep(&snapshot, "a"), write("a", 0, 1, None));
     }

@@ -4,11 +4,14 @@ use std::sync::Arc;
 
 use crds::UpdatePolicy;
 use kube::core::DynamicObject;
+use serde_json::json;
 
 use super::step::{Action, Alteration, Before, Plan, Upgrade, Wait};
 use crate::drift;
 use crate::kinds::{Kind, Object};
+use crate::strategy::ownership::{Ownership, other_owners, ownership};
 use crate::strategy::snapshot::Snapshot;
+use crate::strategy::taken::TakenNames;
 use crate::strategy::upgrade_queue::postponed;
 
 /// The change that one object needs which is there.
@@ -16,7 +19,7 @@ use crate::strategy::upgrade_queue::postponed;
 pub(crate) enum ObjectChange {
     Nothing,
     /// Something that is not this strategy's has the name: this is it.
-    Taken(String),
+    Taken(TakenNames),
     Alter(Box<Alteration>),
     /// A Deployment that stays as an earlier release built it, with what of that differs.
     Postponed(Option<Box<Alteration>>),
@@ -34,16 +37,22 @@ pub(super) fn make(
     first: Vec<Wait>,
 ) -> Vec<usize> {
     let (mut waits, mut steps) = (first, Vec::new());
-    for object in objects {
+    let changes: Vec<_> = objects
+        .iter()
+        .map(|object| {
+            (object, snapshot.object(object.kind, object.name()).map(|live| change(snapshot, object, live)))
+        })
+        .collect();
+    if changes.iter().any(|(_, change)| matches!(change, Some(ObjectChange::Taken(_)))) {
+        look(plan, workload, changes, &waits);
+        return steps;
+    }
+    for (object, change) in changes {
         let workload = workload.to_owned();
-        let change = match snapshot.object(object.kind, object.name()) {
+        let change = match change {
             None => Some(Action::Make { workload, object: Box::new(object.clone()) }),
-            Some(live) => match change(snapshot, object, live) {
-                ObjectChange::Nothing => None,
-                ObjectChange::Taken(taken) => {
-                    plan.taken.insert(workload, taken);
-                    return steps;
-                }
+            Some(change) => match change {
+                ObjectChange::Nothing | ObjectChange::Taken(_) => None,
                 ObjectChange::Alter(alteration) => Some(Action::Alter { workload, alteration }),
                 ObjectChange::Postponed(alteration) => {
                     plan.postponed.push(object.name().to_owned());
@@ -61,12 +70,27 @@ pub(super) fn make(
     steps
 }
 
+/// Notes all names of a workload that are taken, and adds the steps that look whose those are which the caches don't
+/// have: what stands in the way is told at once.
+fn look(plan: &mut Plan, workload: &str, changes: Vec<(&Object, Option<ObjectChange>)>, waits: &[Wait]) {
+    for (object, change) in changes {
+        match change {
+            Some(ObjectChange::Taken(taken)) => {
+                plan.taken.entry(workload.to_owned()).or_default().extend(taken);
+            }
+            Some(_) => {}
+            None => {
+                let (workload, name) = (workload.to_owned(), object.name().to_owned());
+                plan.add(Action::Look { workload, kind: object.kind, name }, waits.to_vec());
+            }
+        }
+    }
+}
+
 /// Decides which change makes `live` as `wanted`.
 pub(crate) fn change(snapshot: &Snapshot, wanted: &Object, live: &Arc<DynamicObject>) -> ObjectChange {
-    if !snapshot.owns(live) {
-        let going = live.metadata.deletion_timestamp.is_some();
-        let what = if going { "is being deleted" } else { "is not this strategy's; rename or delete it" };
-        return ObjectChange::Taken(format!("{} {} {what}", wanted.kind.resource().kind, wanted.name()));
+    if let Some(taken) = taken(snapshot, wanted.kind, live) {
+        return ObjectChange::Taken(taken);
     }
     let earlier = (wanted.kind == Kind::Deployment).then(|| postponed(live, &wanted.content)).flatten();
     let Some(content) = earlier else {
@@ -83,10 +107,23 @@ pub(crate) fn change(snapshot: &Snapshot, wanted: &Object, live: &Arc<DynamicObj
     }
 }
 
+/// The finding that `live` can't be this strategy's. What the operator made is: for a former strategy, or for another,
+/// since only the strategy that drives a pool asks for its pickers.
+pub(crate) fn taken(snapshot: &Snapshot, kind: Kind, live: &DynamicObject) -> Option<TakenNames> {
+    let ownership = ownership(snapshot, live);
+    // Its own comes back when it is gone.
+    let going = live.metadata.deletion_timestamp.is_some() && ownership != Ownership::Own;
+    let name = live.metadata.name.as_deref().unwrap_or_default();
+    (going || ownership == Ownership::Foreign).then(|| TakenNames::one(&kind.resource().kind, name, going))
+}
+
 /// The change of `live` into `wanted`, if it differs in a way that applying would mend.
 fn alteration(snapshot: &Snapshot, wanted: &Object, live: &Arc<DynamicObject>) -> Option<Alteration> {
     let excess = drift::excess(wanted.kind, live, &wanted.content);
-    let path = drift::find(live, &wanted.content).or_else(|| Some(excess.as_ref()?.path.clone()))?;
+    let owners = other_owners(live);
+    let path = drift::find(live, &wanted.content)
+        .or_else(|| Some(excess.as_ref()?.path.clone()))
+        .or_else(|| owners.is_some().then(|| "metadata.ownerReferences".to_owned()))?;
     let (uid, version) = state(live);
     if snapshot.remembered.is_settled(uid, version, seal(&wanted.content)) {
         return None;
@@ -95,7 +132,11 @@ fn alteration(snapshot: &Snapshot, wanted: &Object, live: &Arc<DynamicObject>) -
         vec![Before::Delete]
     } else {
         let replicas = replicas_to_keep(snapshot, wanted, live).map(Before::KeepReplicas);
-        replicas.into_iter().chain(excess.map(|excess| Before::TakeOut(excess.patch))).collect()
+        let mut out = excess.map(|excess| excess.patch);
+        if let Some(owners) = owners {
+            out.get_or_insert_with(|| json!({}))["metadata"]["ownerReferences"] = owners;
+        }
+        replicas.into_iter().chain(out.map(Before::TakeOut)).collect()
     };
     Some(Alteration { wanted: wanted.clone(), live: Arc::clone(live), path, before })
 }

@@ -11,6 +11,7 @@ use crate::kinds::{Kind, Object};
 use crate::strategy::binding::{BindingChange, BindingState};
 use crate::strategy::event::StrategyEvent;
 use crate::strategy::release::GiveBack;
+use crate::strategy::taken::TakenNames;
 
 /// All writes of a reconcile, in order, and the findings that need no write.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -18,8 +19,8 @@ pub(crate) struct Plan {
     pub steps: Vec<Step>,
     /// The state of the binding of each pool that the strategy drives, once its steps are done.
     pub bindings: BTreeMap<(PoolGroup, String), BindingState>,
-    /// Workloads of which an object's name is held by something else, and by what.
-    pub taken: BTreeMap<String, String>,
+    /// Workloads of which names are held by something else, and by what.
+    pub taken: BTreeMap<String, TakenNames>,
     /// Deployments that stay as an earlier release built them until somebody asks for more.
     pub postponed: Vec<String>,
     /// The writes that are left out while the strategy is paused.
@@ -35,9 +36,12 @@ impl Plan {
         self.steps.len() - 1
     }
 
-    /// Waits for all steps so far, however they end.
+    /// Waits for all steps so far, however they end, but for the promise to clean up, which has to succeed.
     pub fn all_so_far(&self) -> Vec<Wait> {
-        if self.steps.is_empty() { Vec::new() } else { vec![Wait::AllBefore(self.steps.len())] }
+        let promise = self.steps.first().filter(|step| step.action == Action::AddFinalizer);
+        let after =
+            (self.steps.len() > usize::from(promise.is_some())).then_some(Wait::AllBefore(self.steps.len()));
+        promise.map(|_| Wait::Success(0)).into_iter().chain(after).collect()
     }
 }
 
@@ -74,6 +78,10 @@ pub(crate) enum Action {
     AddFinalizer,
     /// Applies an object of which the caches know nothing, once the API server knows nothing of it either.
     Make { workload: String, object: Box<Object> },
+    /// Asks whether an object is another's whose name this strategy wants, where nothing is made since others are.
+    Look { workload: String, kind: Kind, name: String },
+    /// Makes an object of the history this strategy's by a merge patch.
+    Claim { kind: Kind, live: Arc<DynamicObject>, patch: Value },
     /// Applies an object that differs from what is wanted.
     Alter { workload: String, alteration: Box<Alteration> },
     /// Rolls a Deployment to this release of the operator when its turn comes.
@@ -95,8 +103,8 @@ pub(crate) enum Action {
     },
     /// Asks the API server itself whether the strategy holds a pool of one of these groups still.
     ConfirmNothingHeld(Vec<PoolGroup>),
-    /// Deletes the ClusterRoleBinding, whatever the caches say of it.
-    DeleteRights,
+    /// Deletes an object of this strategy, whatever the caches say of it.
+    DeleteUnseen { kind: Kind, name: String },
     /// Removes the finalizer.
     RemoveFinalizer,
     /// Deletes an object that is not wanted any more.
@@ -110,7 +118,8 @@ pub(crate) enum Action {
 impl Action {
     /// Whether nobody waits for it in particular: objects of many workloads are made and deleted, and each takes its time.
     pub fn has_time(&self) -> bool {
-        matches!(self, Self::Make { .. } | Self::Alter { .. } | Self::Upgrade { .. } | Self::Delete { .. })
+        let deletes = matches!(self, Self::Delete { .. } | Self::DeleteUnseen { .. });
+        deletes || matches!(self, Self::Make { .. } | Self::Alter { .. } | Self::Upgrade { .. })
     }
 }
 

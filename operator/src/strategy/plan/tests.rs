@@ -7,10 +7,9 @@ use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::build::owner;
-use crate::names::{FINALIZER, MANAGER};
+use crate::names::{self, FINALIZER, MANAGER};
 use crate::strategy::record::{ANNOTATION, Record};
-use crate::strategy::testing::{defaults, pool, rights, snapshot, strategy};
+use crate::strategy::testing::{defaults, former_owner, pool, rights, snapshot, strategy};
 use crate::strategy::validate::validate;
 
 /// The plan of `world` at second 0, as text.
@@ -53,8 +52,10 @@ fn slot(index: usize, number: i64, world: &Snapshot) -> DynamicObject {
     serde_json::from_value(json!({
         "metadata": {
             "name": format!("chat-routing-{index}"), "namespace": "llm",
-            "labels": {"waypost.dev/revision": picker_core::config::revision(routing)},
-            "ownerReferences": [owner("chat", "uid-chat")],
+            "labels": {
+                names::MANAGED_BY: names::MANAGED_BY_WAYPOST, names::STRATEGY: "chat", names::STRATEGY_UID: "uid-chat",
+                "waypost.dev/revision": picker_core::config::revision(routing),
+            },
         },
         "revision": number, "data": crate::cache::revision_in_cache(routing),
     }))
@@ -267,17 +268,49 @@ fn adopt() {
     insta::assert_snapshot!("adopt_from_a_former_strategy", planned(&world));
 }
 
-/// Objects of a former strategy of the same name, which the garbage collector is about to delete.
+/// Objects that an earlier release made have owner references, and are rewritten without them; no pod is replaced.
+#[test]
+fn upgrade_from_owner_references() {
+    let mut world = taken(snapshot());
+    for (_, live) in &mut world.owned {
+        let live = Arc::make_mut(live);
+        live.metadata.owner_references =
+            Some(vec![serde_json::from_value(former_owner("chat", "uid-chat")).unwrap()]);
+        live.metadata
+            .annotations
+            .get_or_insert_default()
+            .insert("waypost.dev/applied".to_owned(), "former".to_owned());
+    }
+    Arc::make_mut(&mut world.owned.last_mut().unwrap().1)
+        .metadata
+        .labels
+        .as_mut()
+        .unwrap()
+        .remove(names::STRATEGY_UID);
+    // Nothing was ever taken by one that observes, so that an earlier release gave it no finalizer.
+    Arc::make_mut(&mut world.strategy).metadata.finalizers = None;
+    insta::assert_snapshot!(planned(&world));
+}
+
+/// A strategy that is deleted so that what was made for it stays gives its pools back, and that is all.
+#[test]
+fn delete_with_orphans() {
+    let mut world = taken(snapshot());
+    world.orphans = true;
+    insta::assert_snapshot!(plan_deletion(&world).to_string());
+}
+
 #[test]
 fn objects_of_others_are_not_touched() {
     let mut world = taken(snapshot());
     for (kind, live) in &mut world.owned {
-        if *kind == Kind::Service {
-            Arc::make_mut(live).metadata.owner_references.as_mut().unwrap()[0].uid = "gone".to_owned();
+        if [Kind::Service, Kind::Role].contains(kind) {
+            let metadata = &mut Arc::make_mut(live).metadata;
+            (metadata.labels, metadata.annotations) = (None, None);
         }
     }
-    let expected =
-        "pool qwen: Bound\nqwen-picker: Service qwen-picker is not this strategy's; rename or delete it\n";
+    let expected = "pool qwen: Bound\nqwen-picker: Role and Service qwen-picker are not this strategy's; rename or delete \
+                    them\n";
     assert_eq!(planned(&world), expected);
 }
 
@@ -318,7 +351,7 @@ fn paused() {
     let mut world = snapshot();
     let both = json!({"workload": true, "routing": true});
     spec(&mut world, json!({"pools": [{"name": "qwen"}], "routing": routing, "paused": both}));
-    assert!(planned(&world).starts_with("0: keep "), "{}", planned(&world));
+    assert!(planned(&world).starts_with("0: add the finalizer\n1: keep "), "{}", planned(&world));
     // At rest nothing waits.
     let mut world = taken(snapshot());
     spec(&mut world, json!({"pools": [{"name": "qwen"}], "paused": true}));

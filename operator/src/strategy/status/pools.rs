@@ -192,7 +192,7 @@ fn binding_finding(pool: &Pool, binding: Option<&BindingState>) -> Option<Findin
 fn unavailable(snapshot: &Snapshot, outcome: &Outcome, workload: &Workload) -> Option<Finding> {
     let picker = &workload.name;
     if let Some(taken) = outcome.taken.get(picker) {
-        return Some(Finding::new("NameTaken", taken.clone()));
+        return Some(Finding::new("NameTaken", taken.to_string()));
     }
     if let Some(refusal) = outcome.refused.get(picker) {
         let message = format!("the API server refuses an object of {picker}: {refusal}");

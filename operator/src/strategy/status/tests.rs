@@ -13,6 +13,7 @@ use crate::strategy::binding::BindingState;
 use crate::strategy::compiled::CompiledRoutings;
 use crate::strategy::memory::KeptRevision;
 use crate::strategy::plan::Step;
+use crate::strategy::taken::TakenNames;
 use crate::strategy::testing::{defaults, pod, pool, snapshot, strategy};
 use crate::strategy::validate::validate;
 use crate::strategy::write_error::WriteError;
@@ -22,7 +23,7 @@ mod paused;
 fn deployment(wanted: i64, ready: i64) -> (Kind, Arc<DynamicObject>) {
     let object = json!({
         "metadata": {"name": "qwen-picker", "namespace": "llm", "generation": 1,
-            "ownerReferences": [crate::build::owner("chat", "uid-chat")]},
+            "labels": {names::MANAGED_BY: names::MANAGED_BY_WAYPOST, names::STRATEGY: "chat"}},
         "spec": {"replicas": wanted},
         "status": {"observedGeneration": 1, "replicas": wanted, "updatedReplicas": wanted, "readyReplicas": ready},
     });
@@ -432,11 +433,20 @@ fn a_missing_kind_of_monitors_is_said_and_ready() {
 #[test]
 fn a_name_that_is_taken_needs_a_hand() {
     let (snapshot, mut outcome) = well();
-    outcome.taken.insert("qwen-picker".to_owned(), "Service qwen-picker is not this strategy's".to_owned());
+    outcome.taken.insert("qwen-picker".to_owned(), TakenNames::one("Service", "qwen-picker", false));
     let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
     let status = compute(&snapshot, &valid, &outcome, at(0));
     assert_eq!(said(&status, "Available").1, "NameTaken");
     assert_eq!(said(&status, "Stalled").1, "NameTaken");
+    // With a name that is of no pool, all of them.
+    outcome.taken.insert(
+        "waypost:llm:chat".to_owned(),
+        TakenNames::one("ClusterRoleBinding", "waypost:llm:chat", false),
+    );
+    let status = compute(&snapshot, &valid, &outcome, at(0));
+    let message = "Service qwen-picker is not this strategy's; rename or delete it; ClusterRoleBinding waypost:llm:chat is \
+                   not this strategy's; rename or delete it";
+    assert_eq!(said(&status, "Available").2, message);
 }
 
 #[test]
@@ -532,8 +542,10 @@ fn every_pool_has_its_own_state_and_cause() {
     phi.data["status"]["conditions"] =
         json!([{"type": "ReplicaFailure", "status": "True", "message": "odd"}]);
     snapshot.owned.push((Kind::Deployment, Arc::new(phi)));
-    let taken = "Service yi-picker is not this strategy's; rename or delete it";
-    outcome.taken.insert("yi-picker".to_owned(), taken.to_owned());
+    let mut names = TakenNames::one("Service", "yi-picker", false);
+    names.extend(TakenNames::one("Role", "yi-picker", false));
+    outcome.taken.insert("yi-picker".to_owned(), names);
+    let taken = "Service and Role yi-picker are not this strategy's; rename or delete them";
     let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
     let status = compute(&snapshot, &valid, &outcome, at(0));
     let refused = "the pods are refused: odd; see kubectl describe of its ReplicaSet";

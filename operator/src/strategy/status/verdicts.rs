@@ -205,9 +205,11 @@ fn available(valid: &Valid, outcome: &Outcome, pools: &[Judged]) -> Verdict {
     if valid.workloads.is_empty() {
         return Verdict::bad("Progressing", "there are no pickers before there is a pool");
     }
-    // A name that the strategy needs whatever pools it has.
-    if let Some(taken) = outcome.taken.get("") {
-        return Verdict::bad("NameTaken", taken.clone());
+    // Names that the strategy needs whatever pools it has: all that stands in the way is told at once.
+    let of_a_pool = |name: &String| valid.workloads.iter().any(|workload| workload.name == *name);
+    if outcome.taken.keys().any(|name| !of_a_pool(name)) {
+        let all: Vec<_> = outcome.taken.values().map(ToString::to_string).collect();
+        return Verdict::bad("NameTaken", all.join("; "));
     }
     let unavailable: Vec<_> =
         pools.iter().filter_map(|pool| Some((pool.name(), pool.unavailable.as_ref()?))).collect();

@@ -89,12 +89,123 @@ async fn what_the_api_server_has_already_is_altered() {
     assert_eq!(outcome.taken, Default::default());
 
     let mut foreign = live(&wanted);
-    foreign.metadata.owner_references = None;
+    foreign.metadata.labels = None;
+    foreign.metadata.annotations = None;
     server.holds(DEPLOYMENT, &foreign);
     let outcome = executed(&server.executor(), &world).await;
-    let taken = "Deployment qwen-picker is not this strategy's; rename or delete it".to_owned();
+    let taken = TakenNames::one("Deployment", "qwen-picker", false);
     assert_eq!(outcome.taken, [("qwen-picker".to_owned(), taken)].into());
     assert_eq!(outcome.again, Some(Duration::from_secs(30)));
+}
+
+/// The world in which all objects are there that chat wants, each changed by `change`.
+fn all_there(change: impl Fn(&mut DynamicObject)) -> Snapshot {
+    let mut world = snapshot();
+    Arc::make_mut(&mut world.strategy).metadata.finalizers = Some(vec![crate::names::FINALIZER.to_owned()]);
+    let objects = validate(&world, &defaults(), |_| Ok([].into())).picker.unwrap();
+    world.owned = objects.workloads["qwen-picker"]
+        .iter()
+        .map(|object| {
+            let mut live = live(object);
+            live.metadata.uid = Some(format!("uid-{:?}", object.kind));
+            change(&mut live);
+            (object.kind, Arc::new(live))
+        })
+        .collect();
+    world
+}
+
+/// Who has to make room is told at once what is in the way, whether or not the caches have it.
+#[tokio::test]
+async fn all_that_is_foreign_is_told_at_once() {
+    let foreign = |object: &mut DynamicObject| {
+        object.metadata.labels = None;
+        object.metadata.annotations = None;
+        object.metadata.owner_references = None;
+    };
+    let all = ["ServiceAccount", "Role", "RoleBinding", "Service", "Deployment", "PodDisruptionBudget"];
+    let wanted: TakenNames = TakenNames {
+        name: "qwen-picker".to_owned(),
+        foreign: all.map(str::to_owned).into(),
+        going: Vec::new(),
+    };
+    for known in [0, 1, all.len()] {
+        let server = Server::default();
+        let mut world = all_there(foreign);
+        for (kind, live) in &world.owned {
+            server.holds(&path_of(*kind), &**live);
+        }
+        world.owned.truncate(known);
+        let outcome = executed(&server.executor(), &world).await;
+        let mut taken = outcome.taken["qwen-picker"].clone();
+        taken.foreign.sort_by_key(|kind| all.iter().position(|one| one == kind));
+        assert_eq!(taken, wanted, "{known} in the caches");
+        let wrote: Vec<_> = server.calls().into_iter().filter(|call| call.ends_with("qwen-picker")).collect();
+        assert!(wrote.iter().all(|call| call.starts_with("GET ")), "{wrote:?}");
+    }
+}
+
+fn path_of(kind: Kind) -> String {
+    let resource = kind.resource();
+    let group = match resource.group.as_str() {
+        "" => "api/v1".to_owned(),
+        _ => format!("apis/{}", resource.api_version),
+    };
+    format!("/{group}/namespaces/llm/{}/qwen-picker", resource.plural)
+}
+
+/// What an earlier release, another strategy or a former one of the same name has left is made this strategy's, whole,
+/// and no pod is replaced.
+#[tokio::test]
+async fn what_nobody_owns_is_adopted_whole() {
+    let referred = |owner: (&str, &str)| {
+        let owner = crate::strategy::testing::former_owner(owner.0, owner.1);
+        move |object: &mut DynamicObject| {
+            object.metadata.owner_references = Some(vec![serde_json::from_value(owner.clone()).unwrap()]);
+        }
+    };
+    let labelled = |strategy: &'static str, uid: &'static str| {
+        move |object: &mut DynamicObject| {
+            let labels = object.metadata.labels.as_mut().unwrap();
+            labels.insert(crate::names::STRATEGY.to_owned(), strategy.to_owned());
+            labels.insert(crate::names::STRATEGY_UID.to_owned(), uid.to_owned());
+        }
+    };
+    let changes: [Box<dyn Fn(&mut DynamicObject)>; 4] = [
+        Box::new(referred(("chat", "uid-chat"))),
+        Box::new(referred(("chat", "uid-gone"))),
+        Box::new(labelled("chat", "uid-gone")),
+        Box::new(labelled("gone", "uid-gone")),
+    ];
+    for (number, change) in changes.iter().enumerate() {
+        let server = Server::default();
+        let world = all_there(change);
+        let outcome = executed(&server.executor(), &world).await;
+        assert!(outcome.error.is_none() && outcome.taken.is_empty(), "{number}: {outcome:?}");
+        let asked = server.asked();
+        let applied =
+            |kind: Kind| asked.iter().filter(|(call, _)| *call == format!("APPLY {}", path_of(kind))).count();
+        let kinds: Vec<_> = world.owned.iter().map(|(kind, _)| (*kind, applied(*kind))).collect();
+        assert!(kinds.iter().all(|(_, count)| *count == 1), "{number}: {kinds:?}");
+        let deleted = asked.iter().filter(|(call, _)| call.starts_with("DELETE")).count();
+        assert_eq!(deleted, 0, "{number}");
+        let template = |value: &Value| value["spec"]["template"].clone();
+        let before = world.object(Kind::Deployment, "qwen-picker").map(|live| template(&live.data));
+        let after = asked
+            .iter()
+            .find(|(call, _)| *call == format!("APPLY {DEPLOYMENT}"))
+            .map(|(_, body)| template(body));
+        assert_eq!(after, before, "{number}");
+        let taken_out = asked
+            .iter()
+            .filter(|(call, _)| call.starts_with("MERGE"))
+            .map(|(_, body)| body["metadata"].get("ownerReferences").is_some_and(Value::is_null));
+        assert_eq!(
+            taken_out.filter(|out| *out).count(),
+            if number < 2 { kinds.len() } else { 0 },
+            "{number}"
+        );
+    }
 }
 
 #[tokio::test]

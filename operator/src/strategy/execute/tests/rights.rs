@@ -55,12 +55,12 @@ async fn the_promise_comes_before_the_binding() {
 #[tokio::test]
 async fn a_binding_that_is_as_wanted_is_not_written() {
     assert_eq!(applied(&world(true, true, Some(rights("chat")))).await.0, [""; 0]);
-    assert_eq!(applied(&world(false, false, None)).await.0, [""; 0]);
+    assert_eq!(applied(&world(false, true, None)).await.0, [""; 0]);
 }
 
 #[tokio::test]
 async fn turned_off_it_goes() {
-    let calls = applied(&world(false, false, Some(rights("chat")))).await.0;
+    let calls = applied(&world(false, true, Some(rights("chat")))).await.0;
     assert_eq!(calls, [format!("DELETE {BINDING}")]);
 }
 
@@ -78,25 +78,58 @@ async fn one_of_somebody_else_is_left() {
     let (calls, outcome) = applied(&world(true, true, Some(rights("other")))).await;
     assert_eq!(calls, [""; 0]);
     let taken = "ClusterRoleBinding waypost:llm:chat is not this strategy's; rename or delete it";
-    assert_eq!(outcome.taken.values().collect::<Vec<_>>(), [taken]);
-    assert_eq!(applied(&world(false, false, Some(rights("other")))).await.0, [""; 0]);
+    assert_eq!(outcome.taken.values().map(ToString::to_string).collect::<Vec<_>>(), [taken]);
+    assert_eq!(applied(&world(false, true, Some(rights("other")))).await.0, [""; 0]);
+}
+
+/// What was asked at the end of the strategy.
+async fn ended(server: &Server, executor: &Executor, world: &Snapshot) -> (Vec<String>, Outcome) {
+    let outcome = deleted(executor, world).await;
+    assert!(outcome.error.is_none(), "{:?}", outcome.error);
+    let calls = server.calls().into_iter().filter(|call| !call.ends_with("inferencepools")).collect();
+    (calls, outcome)
 }
 
 /// Also when the cache has not seen it yet.
 #[tokio::test]
 async fn it_goes_before_the_finalizer() {
-    let snapshot = world(false, true, None);
+    let snapshot = world(true, true, None);
     let server = server(&snapshot);
     server.holds(BINDING, &rights("chat"));
-    let calls = asked(&server, &snapshot).await.0;
+    let calls = ended(&server, &server.executor(), &snapshot).await.0;
     assert_eq!(calls, [format!("GET {BINDING}"), format!("DELETE {BINDING}"), format!("MERGE {STRATEGY}")]);
 }
 
+/// So does all else, also what was made a moment ago.
 #[tokio::test]
-async fn the_finalizer_stays_with_the_binding() {
-    assert_eq!(applied(&world(true, true, Some(rights("chat")))).await.0, [""; 0]);
-    let calls = applied(&world(false, true, None)).await.0;
-    assert_eq!(calls, [format!("GET {BINDING}"), format!("MERGE {STRATEGY}")]);
+async fn all_goes_before_the_finalizer() {
+    let mut snapshot = world(false, true, None);
+    let objects = validate(&snapshot, &defaults(), |_| Ok([].into())).picker.unwrap();
+    let service =
+        objects.workloads["qwen-picker"].iter().find(|object| object.kind == Kind::Service).unwrap();
+    let path = "/api/v1/namespaces/llm/services/qwen-picker";
+    snapshot.remembered.made = [(Kind::Service, "qwen-picker".to_owned())].into();
+    let server = server(&snapshot);
+    server.holds(path, &service.content);
+    let end = [
+        format!("GET {path}"),
+        format!("GET {BINDING}"),
+        format!("DELETE {path}"),
+        format!("MERGE {STRATEGY}"),
+    ];
+    assert_eq!(ended(&server, &server.executor(), &snapshot).await.0, end);
+
+    snapshot.remembered.made.clear();
+    snapshot.owned = vec![(Kind::Service, Arc::new(service.content.clone()))];
+    let end = [format!("DELETE {path}"), format!("GET {BINDING}"), format!("MERGE {STRATEGY}")];
+    assert_eq!(ended(&server, &server.executor(), &snapshot).await.0, end);
+    // One that can't be deleted keeps it.
+    server.refuses(&format!("DELETE {path}"));
+    let outcome = deleted(&server.executor(), &snapshot).await;
+    assert!(outcome.error.is_some() && !server.calls().contains(&format!("MERGE {STRATEGY}")));
+    // What is to stay does.
+    snapshot.orphans = true;
+    assert_eq!(ended(&server, &server.executor(), &snapshot).await.0, [format!("MERGE {STRATEGY}")]);
 }
 
 /// A pool of which the caches do not know is held still.
@@ -115,7 +148,7 @@ async fn the_finalizer_stays_while_a_pool_is_held() {
         }],
     });
     server.holds(&format!("/apis/{}/namespaces/llm/inferencepools", group.api_version()), &held);
-    let (calls, outcome) = asked(&server, &snapshot).await;
+    let (calls, outcome) = ended(&server, &server.executor(), &snapshot).await;
     assert_eq!(calls, [""; 0]);
     assert_eq!(outcome.still_held.as_deref(), Some("phi"));
     assert_eq!(outcome.again, Some(Duration::from_secs(5)));
