@@ -103,6 +103,7 @@ async fn what_the_api_server_would_refuse_is_refused() {
         (json!({"listen": "8080"}), "/listen"),
         (json!({"watchNamespaces": ["Llm"]}), "/watchNamespaces/0"),
         (json!({"watchNamespaces": ["llm", "llm"]}), "/watchNamespaces"),
+        (json!({"clusterLeaseNamespace": "Kube-System"}), "/clusterLeaseNamespace"),
         (
             json!({"networkPolicy": {"gateways": [{"namespaceSelector": {"app": "x"}}]}}),
             "/networkPolicy/gateways/0",
@@ -194,6 +195,25 @@ async fn in_some_namespaces_nothing_is_of_the_cluster() {
     let subjects =
         json!([{"kind": "ServiceAccount", "name": "waypost-operator", "namespace": "waypost-system"}]);
     assert_eq!(find(&objects, "RoleBinding", "waypost-watched")["subjects"], subjects);
+    let leases = |objects: &[Value], kind: &str, name: &str| {
+        let rules = find(objects, kind, name)["rules"].as_array().unwrap().clone();
+        rules.into_iter().filter(|rule| rule["resources"] == json!(["leases"])).collect::<Vec<_>>()
+    };
+    let rule =
+        |verbs: Value| json!({"apiGroups": ["coordination.k8s.io"], "resources": ["leases"], "verbs": verbs});
+    let named = |name: &str, verbs: Value| {
+        let mut rule = rule(verbs);
+        rule["resourceNames"] = json!([name]);
+        rule
+    };
+    let own = |name: &str| vec![rule(json!(["create"])), named(name, json!(["get", "update"]))];
+    assert_eq!(leases(&objects, "Role", "waypost-watched"), own("waypost-strategies"));
+    let everywhere = Chart::ready().await.rendered(json!({"clusterLeaseNamespace": "shared"})).await.unwrap();
+    let there = "waypost-operator-waypost-system";
+    assert_eq!(find(&everywhere, "Role", there)["metadata"]["namespace"], "shared");
+    assert_eq!(leases(&everywhere, "Role", there), own("waypost-all-strategies"));
+    let yields = named("waypost-strategies", json!(["get", "list", "watch", "update"]));
+    assert_eq!(leases(&everywhere, "ClusterRole", "waypost-operator"), [yields]);
 }
 
 #[tokio::test]

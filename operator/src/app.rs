@@ -17,8 +17,7 @@ use crate::args::Args;
 use crate::build::{Defaults, Limits};
 use crate::cache::{self, Cache, Requests, Scope, Triggers};
 use crate::http::{self, Health};
-use crate::lease::candidate::Candidate;
-use crate::lease::{Leadership, Timing};
+use crate::lease::{Authority, Election, Leases, Timing};
 use crate::metrics::Metrics;
 use crate::strategy::{self, Context, Executor, Memory};
 use crate::{probe, queue};
@@ -46,8 +45,8 @@ pub async fn run(args: Args) -> Result<()> {
     let (triggers, requests) = Triggers::new(cache.clone());
     let mut tasks = cache::run(&client, &scope(&args)?, &cache, &triggers);
 
-    let mut candidate = candidate(&args, config)?;
-    let leadership = candidate.as_ref().map_or_else(Leadership::alone, Candidate::leadership);
+    let mut election = election(&args, config)?;
+    let authority = election.as_ref().map_or_else(Authority::alone, Election::authority);
     let (memory, probes) = Memory::with_margin(args.bind_margin);
     let memory = Arc::new(memory);
     tasks.spawn(probe::run(probes, memory.clone(), triggers.clone()));
@@ -55,7 +54,7 @@ pub async fn run(args: Args) -> Result<()> {
     let context = Arc::new(Context {
         executor: Executor::new(
             client.clone(),
-            leadership.clone(),
+            authority.clone(),
             metrics.clone(),
             Recorder::new(client, reporter),
             memory.clone(),
@@ -78,7 +77,7 @@ pub async fn run(args: Args) -> Result<()> {
         cache,
         metrics: metrics.clone(),
     });
-    tasks.spawn(lead(context.clone(), leadership, triggers));
+    tasks.spawn(lead(context.clone(), authority, triggers));
 
     let (stop, stopped) = watch::channel(false);
     let mut work = JoinSet::new();
@@ -86,8 +85,8 @@ pub async fn run(args: Args) -> Result<()> {
     let server = http::serve(args.listen, context, metrics);
 
     let end = async {
-        match &mut candidate {
-            Some(candidate) => candidate.run().await,
+        match &mut election {
+            Some(election) => election.run().await,
             None => std::future::pending().await,
         }
     };
@@ -101,13 +100,13 @@ pub async fn run(args: Args) -> Result<()> {
             Ok(())
         }
     };
-    // First no more work, then the Lease: whoever takes it over finds nothing half done.
+    // First no more work, then the Leases: whoever takes them over finds nothing half done.
     stop.send_replace(true);
     if timeout(GRACE, work.join_next()).await.is_err() {
         warn!("reconciles were still running at the end");
     }
-    if let Some(candidate) = &mut candidate {
-        candidate.release().await;
+    if let Some(election) = &mut election {
+        election.release().await;
     }
     result
 }
@@ -122,7 +121,7 @@ fn scope(args: &Args) -> Result<Scope> {
     Ok(Scope { namespaces, of_cluster })
 }
 
-fn candidate(args: &Args, mut config: ClientConfig) -> Result<Option<Candidate>> {
+fn election(args: &Args, mut config: ClientConfig) -> Result<Option<Election>> {
     if !args.leader_elect {
         return Ok(None);
     }
@@ -130,7 +129,14 @@ fn candidate(args: &Args, mut config: ClientConfig) -> Result<Option<Candidate>>
     config.connect_timeout = Some(timing.request);
     config.read_timeout = Some(timing.request);
     let client = Client::try_from(config)?;
-    Ok(Some(Candidate::new(client, &args.namespace, &args.lease_name, identity(args), timing)))
+    let leases = Leases {
+        namespace: args.namespace.clone(),
+        name: args.lease_name.clone(),
+        identity: identity(args),
+        cluster_namespace: args.cluster_lease_namespace.clone(),
+        watched: args.watch_namespace.clone(),
+    };
+    Ok(Some(Election::new(client, &leases, timing)))
 }
 
 /// The name of this process in Events.
@@ -148,12 +154,13 @@ fn identity(args: &Args) -> String {
 }
 
 /// Asks for every strategy when this process begins to lead, since it did not act on earlier changes. Keeps the gauges that nothing else would move when work stands still.
-async fn lead(context: Arc<Context>, leadership: Leadership, triggers: Triggers) {
+async fn lead(context: Arc<Context>, authority: Authority, triggers: Triggers) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut prune = tokio::time::interval(PRUNE);
+    let mut state = authority.state();
     loop {
         tokio::select! {
-            () = leadership.gained() => {
+            () = authority.gained() => {
                 context.memory.begin();
                 triggers.all();
             }
@@ -161,9 +168,16 @@ async fn lead(context: Arc<Context>, leadership: Leadership, triggers: Triggers)
                 let there = context.cache.uids();
                 context.memory.prune(|uid| there.contains(uid));
             }
-            _ = tick.tick() => {}
+            _ = tick.tick() => {
+                // Other operators came or went.
+                let now = authority.state();
+                if now != state {
+                    state = now;
+                    triggers.all();
+                }
+            }
         }
-        context.metrics.leader.set(i64::from(leadership.holds()));
+        context.metrics.leader.set(i64::from(authority.leads()));
         context.metrics.lags(context.cache.strategies.all().iter().map(|strategy| {
             let observed = strategy.status.as_ref().map_or(-1, |status| status.observed_generation);
             let behind = strategy.metadata.generation.unwrap_or_default() - observed.max(0);

@@ -35,13 +35,25 @@ pub struct Args {
     #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
     pub leader_elect: bool,
 
-    /// Namespace of the Lease.
+    /// Namespace of the Lease by which replicas of one installation elect their leader. Beside it there is one for what
+    /// is worked on, so that several installations don't work on the same strategies: in the watched namespace, or
+    /// see --cluster-lease-namespace.
     #[arg(long, env = "POD_NAMESPACE", default_value = "default")]
     pub namespace: String,
 
     /// Name of the Lease.
     #[arg(long, default_value = "waypost-operator")]
     pub lease_name: String,
+
+    /// Namespace of the Lease waypost-all-strategies, which the one operator holds that watches all namespaces. The
+    /// same for all installations of a cluster.
+    #[arg(
+        long,
+        value_name = "NAMESPACE",
+        env = "WAYPOST_CLUSTER_LEASE_NAMESPACE",
+        default_value = "kube-system"
+    )]
+    pub cluster_lease_namespace: String,
 
     /// Who holds the Lease; each process adds an ending of its own. Default: the host name.
     #[arg(long, env = "POD_NAME")]

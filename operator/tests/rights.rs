@@ -23,6 +23,8 @@ fn rules_of_the_chart(of_the_cluster: bool) -> Vec<Value> {
     for line in rules.lines() {
         match line {
             "{{- if not .Values.watchNamespaces }}" => left_out = !of_the_cluster,
+            "{{- if .Values.watchNamespaces }}" => left_out = of_the_cluster,
+            "{{- else }}" => left_out = !left_out,
             "{{- end }}" => left_out = false,
             line if !left_out && !line.contains("{{") => plain += &format!("{line}\n"),
             _ => {}
@@ -119,6 +121,24 @@ fn in_some_namespaces_the_rights_are_those_of_namespaces() {
     assert!(rules.iter().all(|rule| {
         strings(rule, "resources").iter().all(|resource| !of_the_cluster.contains(&resource.as_str()))
     }));
+}
+
+/// Where it is one of several, the Lease of a namespace tells who works there: who watches that namespace alone holds it, and
+/// who watches all of them yields.
+#[test]
+fn the_operator_may_hold_or_mark_the_lease_of_a_namespace() {
+    let leases = |of_the_cluster: bool| -> Vec<(Vec<String>, Vec<String>)> {
+        let rules = rules_of_the_chart(of_the_cluster).into_iter();
+        let of_leases = rules.filter(|rule| strings(rule, "resources") == ["leases"]);
+        of_leases.map(|rule| (strings(&rule, "resourceNames"), strings(&rule, "verbs"))).collect()
+    };
+    let rule = |name: &[&str], verbs: &[&str]| {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+        (owned(name), owned(verbs))
+    };
+    let name = ["waypost-strategies"];
+    assert_eq!(leases(true), [rule(&name, &["get", "list", "watch", "update"])]);
+    assert_eq!(leases(false), [rule(&[], &["create"]), rule(&name, &["get", "update"])]);
 }
 
 /// And looks at the addresses of Services, no more than that.

@@ -1,4 +1,5 @@
-//! Who writes to the cluster: the writer of `execute`, the candidate for the Lease, and the recorder of Events.
+//! Who writes to the cluster: the writer of `execute`, the candidates for Leases and who yields to them, and the recorder of
+//! Events.
 
 #![allow(clippy::unwrap_used)]
 
@@ -35,7 +36,12 @@ fn nothing_writes_but_execute_the_election_and_the_events() {
     writers.sort();
     assert_eq!(
         writers,
-        ["lease/candidate.rs", "strategy/execute/events.rs", "strategy/execute/write.rs"],
+        [
+            "lease/candidate.rs",
+            "lease/elsewhere.rs",
+            "strategy/execute/events.rs",
+            "strategy/execute/write.rs"
+        ],
         "write through a step of a plan instead"
     );
 }

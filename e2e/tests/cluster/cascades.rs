@@ -26,7 +26,7 @@ fn strategy() -> Strategy {
 fn pickers_outlive_their_strategy() {
     let bar = "a strategy deleted with --cascade=orphan and made again keeps its pods; one deleted in the foreground serves \
                on after its pools were given back, and leaves nothing: 0 failed requests";
-    test_env::run(14, bar, async |env| {
+    test_env::run(16, bar, async |env| {
         env.servers("chat", 2, &[]).await?;
         env.pool("chat").await?;
         env.apply(&strategy()).await?;

@@ -20,4 +20,5 @@ mod rights;
 mod servers_come_and_go;
 mod strategy_deleted;
 mod takeover;
+mod two_operators;
 mod wrong_edits;

@@ -36,7 +36,7 @@ const FORMER: &str = "former-picker";
 fn pools_are_taken_over_and_given_back_under_load() {
     let bar = "5 pools taken over, given back, taken over again and given back under load, while their gateway follows each \
                change at once: 0 connections to pickers refused, no request lost but those in flight at a change";
-    test_env::run(14, bar, async |env| {
+    test_env::run(15, bar, async |env| {
         env.servers("chat", 3, &[]).await?;
         former(env).await?;
         for number in 0..POOLS {

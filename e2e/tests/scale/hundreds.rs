@@ -1,4 +1,4 @@
-//! Row 15: three hundred strategies whose pods can't be scheduled.
+//! Row 19: three hundred strategies whose pods can't be scheduled.
 
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,7 @@ fn three_hundred_strategies() {
     let bar = "300 strategies in one namespace, whose pods can't be scheduled: all objects made within 60 s, the operator below \
                60 MB, 0 writes and 0.005 of a core at rest, 0 writes through a restart, all deleted within 60 s; of 40 pools of \
                one strategy the status tells within 3 s what there is";
-    test_env::run(15, bar, async |env| {
+    test_env::run(19, bar, async |env| {
         let fleet = Fleet { env, strategies: STRATEGIES };
         fleet.pools().await?;
         let began = Instant::now();

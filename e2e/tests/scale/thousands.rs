@@ -1,4 +1,4 @@
-//! Row 16: two thousand strategies with faked pickers, and edits while others come and go.
+//! Row 20: two thousand strategies with faked pickers, and edits while others come and go.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,9 +38,9 @@ const STAY: usize = 10;
 fn two_thousand_strategies() {
     let bar = "2,000 strategies with faked pickers: all Ready, the operator within the memory limit of the chart; 100 edits \
                while others come and go: Accepted p99 within 200 ms, Programmed p99 within 1 s";
-    test_env::run(16, bar, async |env| {
+    test_env::run(20, bar, async |env| {
         let open = async |number: usize| {
-            TestEnv::open(env.cluster_env().clone(), &format!("row-16-{number}"), env.progress().clone())
+            TestEnv::open(env.cluster_env().clone(), &format!("row-20-{number}"), env.progress().clone())
                 .await
         };
         let envs = try_join_all((0..NAMESPACES).map(open)).await?;

@@ -55,6 +55,7 @@ pub(super) fn dereference(strategy: Arc<RoutingStrategy>, cache: &Cache, memory:
         pods: cache.pods.within(&namespace),
         remembered,
         orphans: cache.orphans.contains(uid),
+        overlap: None,
         strategy,
     }
 }

@@ -4,12 +4,13 @@
 //! foreground, while its pickers still serve, and would cut the reference when dependents are orphaned. The finalizer
 //! of a strategy removes them instead. Objects of earlier releases have such references, which are taken out.
 
+use std::sync::Arc;
+
 use crds::RoutingStrategy;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::core::DynamicObject;
 use serde_json::{Value, json};
 
-use super::snapshot::Snapshot;
 use crate::drift::APPLIED;
 use crate::names;
 
@@ -26,16 +27,25 @@ pub(super) enum Ownership<'a> {
     Foreign,
 }
 
+/// A strategy that asks who owns an object.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Claimant<'a> {
+    pub namespace: &'a str,
+    pub name: &'a str,
+    pub uid: &'a str,
+    /// The other strategies of its namespace.
+    pub others: &'a [Arc<RoutingStrategy>],
+}
+
 /// Who owns `object`, by its labels; by its owner reference where an earlier release gave it one.
-pub(super) fn ownership<'a>(snapshot: &'a Snapshot, object: &DynamicObject) -> Ownership<'a> {
+pub(super) fn ownership<'a>(claimant: Claimant<'a>, object: &DynamicObject) -> Ownership<'a> {
     let label = |name| object.metadata.labels.as_ref().and_then(|l| l.get(name)).map(String::as_str);
     let strategy = label(names::STRATEGY);
     let managed = label(names::MANAGED_BY) == Some(names::MANAGED_BY_WAYPOST);
     if object.metadata.namespace.is_none() {
         // What is in no namespace names that of its strategy.
-        let own = managed
-            && label(names::NAMESPACE) == Some(snapshot.namespace())
-            && strategy == Some(snapshot.name());
+        let own =
+            managed && label(names::NAMESPACE) == Some(claimant.namespace) && strategy == Some(claimant.name);
         return if own { Ownership::Own } else { Ownership::Foreign };
     }
     let owners = || object.metadata.owner_references.iter().flatten();
@@ -45,14 +55,14 @@ pub(super) fn ownership<'a>(snapshot: &'a Snapshot, object: &DynamicObject) -> O
     let reference = owners().find(|owner| is_strategy(owner));
     let uid = label(names::STRATEGY_UID).or(reference.map(|owner| owner.uid.as_str()));
     let name = strategy.filter(|_| managed).or(reference.map(|owner| owner.name.as_str()));
-    if name == Some(snapshot.name()) || uid == Some(snapshot.uid()) {
+    if name == Some(claimant.name) || uid == Some(claimant.uid) {
         return Ownership::Own;
     }
     let of = |other: &&RoutingStrategy| {
         name.is_some() && other.metadata.name.as_deref() == name
             || uid.is_some() && other.metadata.uid.as_deref() == uid
     };
-    if let Some(other) = snapshot.others.iter().map(|other| &**other).find(of) {
+    if let Some(other) = claimant.others.iter().map(|other| &**other).find(of) {
         return Ownership::Other(other);
     }
     let applied = object.metadata.annotations.iter().flatten().any(|(name, _)| name == APPLIED);
@@ -73,13 +83,13 @@ pub(super) fn other_owners(object: &DynamicObject) -> Option<Value> {
 }
 
 /// The merge patch that makes a slot of the history that is this strategy's look so; `None` when it does.
-pub(super) fn claim(snapshot: &Snapshot, slot: &DynamicObject) -> Option<Value> {
+pub(super) fn claim(uid: &str, slot: &DynamicObject) -> Option<Value> {
     let label = |name| slot.metadata.labels.as_ref().and_then(|l| l.get(name)).map(String::as_str);
     let owners = other_owners(slot);
-    if owners.is_none() && label(names::STRATEGY_UID) == Some(snapshot.uid()) {
+    if owners.is_none() && label(names::STRATEGY_UID) == Some(uid) {
         return None;
     }
-    let mut patch = json!({"metadata": {"labels": {names::STRATEGY_UID: snapshot.uid()}}});
+    let mut patch = json!({"metadata": {"labels": {names::STRATEGY_UID: uid}}});
     if let Some(owners) = owners {
         patch["metadata"]["ownerReferences"] = owners;
     }
@@ -92,9 +102,8 @@ fn is_strategy(owner: &OwnerReference) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
+    use crate::strategy::snapshot::Snapshot;
     use crate::strategy::testing::{former_owner, snapshot, strategy};
 
     fn object(metadata: Value) -> DynamicObject {
@@ -136,7 +145,7 @@ mod tests {
             (json!({"annotations": {APPLIED: "0123"}}), Ownership::Nobody),
         ];
         for (metadata, wanted) in cases {
-            assert_eq!(ownership(&world, &object(metadata.clone())), wanted, "{metadata}");
+            assert_eq!(world.ownership(&object(metadata.clone())), wanted, "{metadata}");
         }
     }
 
@@ -144,7 +153,7 @@ mod tests {
     fn references_of_earlier_releases_tell_it_too() {
         let world = world();
         let referred = |name, uid| json!({"ownerReferences": [former_owner(name, uid)]});
-        let of = |metadata: Value| ownership(&world, &object(metadata));
+        let of = |metadata: Value| world.ownership(&object(metadata));
         assert_eq!(of(referred("chat", "uid-chat")), Ownership::Own);
         assert_eq!(of(referred("chat", "uid-gone")), Ownership::Own);
         assert_eq!(of(referred("gone", "uid-gone")), Ownership::Nobody);
@@ -160,7 +169,7 @@ mod tests {
         metadata["ownerReferences"] = json!([{
             "apiVersion": "example.com/v1", "kind": "Thing", "name": "x", "uid": "uid-x", "controller": true,
         }]);
-        assert_eq!(ownership(&world(), &object(metadata)), Ownership::Foreign);
+        assert_eq!(world().ownership(&object(metadata)), Ownership::Foreign);
     }
 
     #[test]
@@ -180,9 +189,9 @@ mod tests {
         let uid = json!({names::STRATEGY_UID: "uid-chat"});
         let earlier = object(json!({"ownerReferences": [former_owner("chat", "uid-chat")]}));
         let patch = json!({"metadata": {"labels": uid, "ownerReferences": null}});
-        assert_eq!(claim(&world, &earlier), Some(patch));
+        assert_eq!(claim(world.uid(), &earlier), Some(patch));
         let former = object(labelled("chat", "uid-gone"));
-        assert_eq!(claim(&world, &former), Some(json!({"metadata": {"labels": uid}})));
-        assert_eq!(claim(&world, &object(labelled("chat", "uid-chat"))), None);
+        assert_eq!(claim(world.uid(), &former), Some(json!({"metadata": {"labels": uid}})));
+        assert_eq!(claim(world.uid(), &object(labelled("chat", "uid-chat"))), None);
     }
 }

@@ -47,10 +47,10 @@ enum Error {
 
 /// Reconciles one strategy, and tells when to do so again. Whatever can't be written, the rest is.
 pub async fn reconcile(key: StrategyKey, context: Arc<Context>) -> Next {
-    if !context.executor.leads() {
+    let StrategyKey { namespace, name } = &key;
+    if !context.executor.works_in(namespace) {
         return Next::Change;
     }
-    let StrategyKey { namespace, name } = &key;
     // Where it is not known yet, or not any more, the watch tells.
     let Some(strategy) = context.cache.strategies.get(namespace, name) else {
         return Next::Change;
@@ -74,7 +74,8 @@ pub async fn reconcile(key: StrategyKey, context: Arc<Context>) -> Next {
 /// The five steps. A strategy that is being deleted needs no validation.
 async fn steps(strategy: Arc<RoutingStrategy>, context: &Context) -> Result<Option<Duration>, Error> {
     let now = Timestamp::now();
-    let snapshot = dereference(strategy, &context.cache, &context.memory);
+    let mut snapshot = dereference(strategy, &context.cache, &context.memory);
+    snapshot.overlap = context.executor.authority().overlap(snapshot.namespace());
     let (outcome, report) = if snapshot.is_deleting() {
         let plan = plan_deletion(&snapshot);
         debug!(%plan, "deletion");

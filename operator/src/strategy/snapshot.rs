@@ -7,9 +7,10 @@ use crds::{Pool, PoolGroup, RoutingStrategy, history};
 use kube::core::DynamicObject;
 
 use super::memory::Remembered;
-use super::ownership::{Ownership, ownership};
+use super::ownership::{Claimant, Ownership, ownership};
 use crate::cache::PodFacts;
 use crate::kinds::Kind;
+use crate::lease::Overlap;
 use crate::names;
 
 /// The state of the cluster around one strategy, as a reconcile sees it.
@@ -32,6 +33,8 @@ pub(super) struct Snapshot {
     pub remembered: Remembered,
     /// Whether it is deleted with the wish that what was made for it stays (`--cascade=orphan`).
     pub orphans: bool,
+    /// Other operators that are set to work on it too.
+    pub overlap: Option<Overlap>,
 }
 
 impl Snapshot {
@@ -95,7 +98,13 @@ impl Snapshot {
 
     /// Whether `object` belongs to this strategy, or to a former one of the same name.
     pub fn owns(&self, object: &DynamicObject) -> bool {
-        ownership(self, object) == Ownership::Own
+        self.ownership(object) == Ownership::Own
+    }
+
+    /// Who owns `object`.
+    pub fn ownership(&self, object: &DynamicObject) -> Ownership<'_> {
+        let (namespace, name, uid) = (self.namespace(), self.name(), self.uid());
+        ownership(Claimant { namespace, name, uid, others: &self.others }, object)
     }
 
     /// Whether anything is there that was made for it.
@@ -125,6 +134,16 @@ impl Snapshot {
     pub fn pickers_of(&self, deployment: &str) -> impl Iterator<Item = &PodFacts> {
         let pickers = self.pods.iter().filter(|pod| pod.is_picker());
         pickers.filter(move |pod| pod.is_of(deployment)).map(|pod| &**pod)
+    }
+
+    /// Whether a picker that the operator made is of a Deployment that is not this strategy's any more.
+    pub fn has_passed_on(&self, pod: &PodFacts) -> bool {
+        let ours = pod.labels.get(names::MANAGED_BY).is_some_and(|by| by == names::MANAGED_BY_WAYPOST);
+        let not_ours = |name: &str| {
+            let made = self.remembered.made.contains(&(Kind::Deployment, name.to_owned()));
+            !made && self.object(Kind::Deployment, name).is_none_or(|live| !self.owns(live))
+        };
+        ours && pod.is_picker() && pod.deployment().is_some_and(not_ours)
     }
 
     /// Whether a picker answers behind the Service called `picker`.

@@ -35,15 +35,16 @@ pub(super) fn report(
     let old = snapshot.strategy.status.clone().unwrap_or_default();
     let new = compute(snapshot, valid, outcome, now);
     let mut patch = difference(&old, &new)?;
+    let known = |pod: &str| snapshot.pods.iter().find(|known| known.name == pod);
+    let (unseen, seen): (Vec<_>, Vec<_>) = old.pickers.keys().partition(|pod| known(pod).is_none());
     // No pod can be called so: whoever wrote it was no picker.
-    let (unseen, impossible): (Vec<_>, Vec<_>) = old
-        .pickers
-        .keys()
-        .filter(|pod| !snapshot.pods.iter().any(|known| known.name == **pod))
-        .cloned()
-        .partition(|pod| is_dns1123(pod));
-    if !impossible.is_empty() {
-        patch.insert("pickers".to_owned(), impossible.into_iter().map(|pod| (pod, Value::Null)).collect());
+    let (unseen, impossible): (Vec<_>, Vec<_>) = unseen.into_iter().cloned().partition(|pod| is_dns1123(pod));
+    // With its Deployment a picker has passed to another strategy.
+    let passed = seen.into_iter().filter(|pod| known(pod).is_some_and(|pod| snapshot.has_passed_on(pod)));
+    let gone: Map<_, _> =
+        impossible.into_iter().chain(passed.cloned()).map(|pod| (pod, Value::Null)).collect();
+    if !gone.is_empty() {
+        patch.insert("pickers".to_owned(), gone.into());
     }
     let mut events = events::pools(outcome);
     events.extend(events::turned(&old, &new));

@@ -4,9 +4,9 @@
 use kube::core::DynamicObject;
 use serde_json::Value;
 
-use super::ownership::{Ownership, ownership};
+use super::ownership::Ownership;
 use super::snapshot::Snapshot;
-use crate::build::deployment::{ASKED, TEMPLATE};
+use crate::build::deployment::TEMPLATE;
 use crate::build::{self, Input, OverlayError};
 use crate::kinds::{Kind, Object};
 use crate::names;
@@ -17,9 +17,9 @@ use crate::names;
 /// # Errors
 /// As [`build::objects`].
 pub(super) fn objects(snapshot: &Snapshot, input: &Input<'_>) -> Result<Vec<Object>, OverlayError> {
-    let mut own = build::objects(input)?;
+    let own = build::objects(input)?;
     let Some(live) = snapshot.object(Kind::Deployment, input.name) else { return Ok(own) };
-    if ownership(snapshot, live) == Ownership::Foreign {
+    if snapshot.ownership(live) == Ownership::Foreign {
         return Ok(own);
     }
     let Some((strategy, uid)) = made_for(live) else { return Ok(own) };
@@ -27,22 +27,9 @@ pub(super) fn objects(snapshot: &Snapshot, input: &Input<'_>) -> Result<Vec<Obje
         return Ok(own);
     }
     let kept = build::objects(&Input { made_for: (&strategy, &uid), ..*input })?;
-    let annotation =
-        |objects: &[Object], name: &str| deployment(objects).and_then(|one| said(one, name).cloned());
-    let asked = said(live, ASKED);
-    if annotation(&kept, ASKED).as_ref() != asked {
-        // The strategy asks for other pods.
-        return Ok(own);
-    }
-    if annotation(&kept, TEMPLATE).as_ref() == said(live, TEMPLATE) {
-        return Ok(kept);
-    }
-    // An earlier release's, which are replaced when their turn comes: the strategy asks for the same.
-    let deployment = own.iter_mut().find(|object| object.kind == Kind::Deployment);
-    if let (Some(object), Some(asked)) = (deployment, asked) {
-        object.content.metadata.annotations.get_or_insert_default().insert(ASKED.to_owned(), asked.clone());
-    }
-    Ok(own)
+    // Those of an earlier release may not know how to follow another strategy.
+    let same = deployment(&kept).is_some_and(|kept| said(kept, TEMPLATE) == said(live, TEMPLATE));
+    Ok(if same { kept } else { own })
 }
 
 fn deployment(objects: &[Object]) -> Option<&DynamicObject> {
@@ -67,6 +54,7 @@ mod tests {
     use crds::{PickerSpec, PoolGroup};
 
     use super::*;
+    use crate::build::deployment::ASKED;
     use crate::strategy::testing::{defaults, snapshot};
 
     /// The Deployment that is built with `image` and this many replicas, by a strategy that finds `live`.
@@ -127,13 +115,16 @@ mod tests {
         assert_eq!(built(Some(&first), ("talk", "uid-talk"), "a", Some("high")), own);
     }
 
-    /// What another release would build is theirs, and nothing that the strategy asks for.
+    /// Pods of another release may not be able to follow a strategy of another name. For one of the same name they wait for
+    /// their turn, as the hash of what was asked for says.
     #[test]
-    fn a_release_replaces_them_in_their_turn() {
-        let first = built(None, ("chat", "uid-chat"), "a", None);
-        let second = built(Some(&first), ("talk", "uid-talk"), "b", None);
-        assert_eq!(said(&second, ASKED), said(&first, ASKED));
-        assert_eq!(template(&second), template(&built(None, ("talk", "uid-talk"), "b", None)));
+    fn pods_of_another_release_are_replaced() {
+        let first = built(None, ("chat", "uid-gone"), "a", None);
+        let talk = built(None, ("talk", "uid-talk"), "b", None);
+        assert_eq!(built(Some(&first), ("talk", "uid-talk"), "b", None), talk);
+        assert_ne!(said(&talk, ASKED), said(&first, ASKED));
+        let again = built(Some(&first), ("chat", "uid-chat"), "b", None);
+        assert_eq!((said(&again, ASKED), template(&again) == template(&first)), (said(&first, ASKED), false));
     }
 
     #[test]

@@ -57,6 +57,7 @@ pub(crate) fn snapshot() -> Snapshot {
         pods: Vec::new(),
         remembered: Remembered::default(),
         orphans: false,
+        overlap: None,
     }
 }
 

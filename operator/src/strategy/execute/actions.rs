@@ -41,6 +41,10 @@ pub(super) fn end_holds(executor: &Executor, snapshot: &Snapshot, plan: &Plan) {
 
 /// Executes one step, all that it waits for being there.
 pub(super) async fn perform(executor: &Executor, snapshot: &Snapshot, step: &Step) -> StepResult {
+    // Another operator may have begun to work here since the plan was made.
+    if !executor.works_in(snapshot.namespace()) {
+        return StepResult::Failed(WriteError::NotLeading);
+    }
     let holds = step.waits.iter().filter_map(|wait| match wait {
         Wait::Hold(uid) => executor.memory.hold(uid, executor.release_hold, Instant::now()),
         Wait::Reach(workload) => reach(executor, snapshot, workload),

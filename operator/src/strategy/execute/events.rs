@@ -29,7 +29,7 @@ pub(super) async fn tell(executor: &Executor, snapshot: &Snapshot, events: &[Str
             secondary: None,
         };
         // An event that is lost is in the status still.
-        if !executor.leads() {
+        if !executor.works_in(snapshot.namespace()) {
             return;
         }
         match timeout(TIMEOUT, executor.recorder.publish(&event, &reference)).await {

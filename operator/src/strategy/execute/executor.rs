@@ -9,7 +9,7 @@ use tokio::sync::Semaphore;
 
 use super::write::Writer;
 use crate::cache::Cache;
-use crate::lease::Leadership;
+use crate::lease::Authority;
 use crate::metrics::Metrics;
 use crate::strategy::memory::Memory;
 
@@ -28,26 +28,33 @@ pub struct Executor {
     pub(super) release_hold: Duration,
     /// The room for steps that have time.
     pub(super) room: Semaphore,
+    authority: Authority,
 }
 
 impl Executor {
-    /// An executor that writes with `client` while `leadership` holds, and lets pickers serve on for `release_hold`
+    /// An executor that writes with `client` while it has `authority`, and lets pickers serve on for `release_hold`
     /// after their pool was given back.
     pub fn new(
         client: Client,
-        leadership: Leadership,
+        authority: Authority,
         metrics: Arc<Metrics>,
         recorder: Recorder,
         memory: Arc<Memory>,
         cache: Cache,
         release_hold: Duration,
     ) -> Self {
+        let writer = Writer::new(client, authority.clone(), metrics);
         let room = Semaphore::new(ROOM);
-        Self { writer: Writer::new(client, leadership, metrics), recorder, memory, cache, release_hold, room }
+        Self { writer, recorder, memory, cache, release_hold, room, authority }
     }
 
-    /// Whether it would write now.
-    pub fn leads(&self) -> bool {
-        self.writer.leads()
+    /// The authority by which it writes.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
+    /// Whether it would write in `namespace` now.
+    pub fn works_in(&self, namespace: &str) -> bool {
+        self.authority.works_in(namespace)
     }
 }

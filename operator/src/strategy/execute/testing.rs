@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cache::Cache;
-use crate::lease::Leadership;
+use crate::lease::Authority;
 use crate::strategy::execute::Executor;
 use crate::strategy::memory::Memory;
 
@@ -72,7 +72,7 @@ impl Server {
         let cache = Cache::default();
         Executor::new(
             client,
-            Leadership::alone(),
+            Authority::alone(),
             Arc::default(),
             recorder,
             Arc::<Memory>::default(),

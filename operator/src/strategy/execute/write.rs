@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 
 use crate::cache::{PodFacts, PoolKind, PoolOf};
 use crate::kinds::{Kind, Object, Scope};
-use crate::lease::Leadership;
+use crate::lease::Authority;
 use crate::metrics::Metrics;
 use crate::names::{FINALIZER, MANAGER};
 use crate::strategy::release::PoolPatch;
@@ -33,19 +33,19 @@ const REPLICAS_MANAGER: &str = "waypost-replicas";
 #[derive(Clone)]
 pub(super) struct Writer {
     client: Client,
-    leadership: Leadership,
+    authority: Authority,
     metrics: Arc<Metrics>,
 }
 
 impl Writer {
-    /// A writer bound to `leadership`.
-    pub fn new(client: Client, leadership: Leadership, metrics: Arc<Metrics>) -> Self {
-        Self { client, leadership, metrics }
+    /// A writer bound to `authority`.
+    pub fn new(client: Client, authority: Authority, metrics: Arc<Metrics>) -> Self {
+        Self { client, authority, metrics }
     }
 
     /// Whether it would write now.
     pub fn leads(&self) -> bool {
-        self.leadership.holds()
+        self.authority.leads()
     }
 
     async fn write<T>(

@@ -22,7 +22,7 @@ pub(super) fn add(plan: &mut Plan, snapshot: &Snapshot, valid: &Valid) {
     }
     for (kind, live) in snapshot.owned.iter().filter(|(kind, _)| *kind == Kind::ControllerRevision) {
         if snapshot.owns(live)
-            && let Some(patch) = claim(snapshot, live)
+            && let Some(patch) = claim(snapshot.uid(), live)
         {
             plan.add(Action::Claim { kind: *kind, live: live.clone(), patch }, waits.clone());
         }

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::step::{Action, Alteration, Before, Plan, Upgrade, Wait};
 use crate::drift;
 use crate::kinds::{Kind, Object};
-use crate::strategy::ownership::{Ownership, other_owners, ownership};
+use crate::strategy::ownership::{Ownership, other_owners};
 use crate::strategy::snapshot::Snapshot;
 use crate::strategy::taken::TakenNames;
 use crate::strategy::upgrade_queue::postponed;
@@ -110,7 +110,7 @@ pub(crate) fn change(snapshot: &Snapshot, wanted: &Object, live: &Arc<DynamicObj
 /// The finding that `live` can't be this strategy's. What the operator made is: for a former strategy, or for another,
 /// since only the strategy that drives a pool asks for its pickers.
 pub(crate) fn taken(snapshot: &Snapshot, kind: Kind, live: &DynamicObject) -> Option<TakenNames> {
-    let ownership = ownership(snapshot, live);
+    let ownership = snapshot.ownership(live);
     // Its own comes back when it is gone.
     let going = live.metadata.deletion_timestamp.is_some() && ownership != Ownership::Own;
     let name = live.metadata.name.as_deref().unwrap_or_default();

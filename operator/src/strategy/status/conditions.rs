@@ -39,6 +39,8 @@ pub(super) struct Verdicts {
     pub programmed: Verdict,
     pub contested: Option<Verdict>,
     pub paused: Option<Verdict>,
+    /// Other operators are set to work on the strategy too.
+    pub overlapping: Option<Verdict>,
     /// What keeps it from being ready though all aspects hold.
     pub unfinished: Option<Verdict>,
     /// Message of Ready when all holds.
@@ -84,6 +86,7 @@ impl Verdicts {
             ("Programmed", Some(&self.programmed)),
             ("Contested", self.contested.as_ref()),
             ("Paused", self.paused.as_ref()),
+            ("Overlapping", self.overlapping.as_ref()),
         ]
         .into_iter()
         .filter_map(|(name, verdict)| Some(condition(name, verdict?, old, generation, now)))
@@ -166,6 +169,7 @@ mod tests {
             programmed: yes("Programmed"),
             contested: None,
             paused: None,
+            overlapping: None,
             unfinished: None,
             summary: "all is well".to_owned(),
         }

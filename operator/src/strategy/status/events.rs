@@ -83,6 +83,7 @@ pub(in crate::strategy) fn turned(
             "PoolsBound" | "Available" => !same && is_false && !told(&condition.reason),
             // That a pool can't be given back is said there alone.
             "Ready" => !same && condition.reason == "Releasing",
+            "Overlapping" => !same,
             _ => false,
         };
         if news && !WAITS.contains(&condition.reason.as_str()) {

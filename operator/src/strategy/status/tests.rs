@@ -449,6 +449,26 @@ fn a_name_that_is_taken_needs_a_hand() {
     assert_eq!(said(&status, "Available").2, message);
 }
 
+/// Whose operator works is told where several would, and is no reason not to be ready.
+#[test]
+fn an_overlap_names_the_holder() {
+    let (mut snapshot, outcome) = well();
+    let valid = validate(&snapshot, &defaults(), |_| Ok([].into()));
+    let yielding = vec!["team/waypost-operator".to_owned()];
+    snapshot.overlap =
+        Some(crate::lease::Overlap { holder: "waypost-system/waypost-operator".to_owned(), yielding });
+    let status = compute(&snapshot, &valid, &outcome, at(0));
+    let message = "the operator waypost-system/waypost-operator (namespace/Lease) works on this strategy; \
+                   team/waypost-operator would too, and yields: let each watch other namespaces, or uninstall one";
+    assert_eq!(said(&status, "Overlapping"), is("True", "AnotherOperator", message));
+    assert_eq!(said(&status, "Ready").0, "True");
+    let events: Vec<_> = super::events::turned(&RoutingStrategyStatus::default(), &status)
+        .into_iter()
+        .map(|e| e.reason)
+        .collect();
+    assert!(events.contains(&"AnotherOperator".to_owned()), "{events:?}");
+}
+
 #[test]
 fn a_missing_pool_is_waited_for() {
     let (mut snapshot, mut outcome) = well();
@@ -521,6 +541,11 @@ fn entries_of_pickers_without_a_pod_are_looked_at() {
         (&report.patch["pickers"], &report.unseen),
         (&json!({"no pod": null}), &vec!["p-3".to_owned()])
     );
+    // Those that follow another strategy now have theirs there.
+    snapshot.owned.clear();
+    let plan = super::report(&snapshot, &valid, &outcome, at(0)).unwrap();
+    let [Step { action: Action::Report(report), .. }] = plan.steps.as_slice() else { panic!("{plan}") };
+    assert_eq!(report.patch["pickers"], json!({"no pod": null, "p-1": null, "p-2": null}));
 }
 
 /// State, traffic, ready pickers, reason and message of each pool.

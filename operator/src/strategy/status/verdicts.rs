@@ -34,6 +34,7 @@ pub(super) fn of(
         available: with_notes(available(valid, outcome, judged), snapshot, outcome),
         programmed: of_an_accepted_generation(programmed(snapshot, valid, judged, revision), snapshot, valid),
         contested: contested(judged),
+        overlapping: overlapping(snapshot),
         paused: paused(snapshot, valid, outcome),
         unfinished: unfinished(outcome),
         summary: format!("every picker of {pools} serves revision {}", revision.unwrap_or_default()),
@@ -149,6 +150,17 @@ fn contested(pools: &[Judged]) -> Option<Verdict> {
         contested.filter_map(|pool| Some((pool.name(), pool.unbound.as_ref()?))).collect();
     let verdict = summary(&contested, pools.len())?;
     Some(Verdict::good("FieldManagedElsewhere", verdict.message))
+}
+
+fn overlapping(snapshot: &Snapshot) -> Option<Verdict> {
+    let overlap = snapshot.overlap.as_ref()?;
+    let message = format!(
+        "the operator {} (namespace/Lease) works on this strategy; {} would too, and yields: let each watch other namespaces, or \
+         uninstall one",
+        overlap.holder,
+        overlap.yielding.join(", ")
+    );
+    Some(Verdict::good("AnotherOperator", message))
 }
 
 fn has_endpoints(snapshot: &Snapshot, valid: &Valid) -> Verdict {

@@ -1,0 +1,145 @@
+//! The authority of this process: on which strategies it may work, and which other operators yield to it there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use futures::future::select_all;
+use tokio::time::Instant;
+
+use super::elsewhere::Elsewhere;
+use super::leadership::Leadership;
+use super::marks::Marks;
+
+/// The authority of this process, shared by everything that writes.
+#[derive(Clone, Debug)]
+pub struct Authority(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    /// Name of the release.
+    operator: String,
+    /// Among the replicas of the release.
+    home: Leadership,
+    scopes: Vec<ScopeAuthority>,
+    /// Known where all namespaces are watched.
+    elsewhere: Option<Arc<Elsewhere>>,
+}
+
+/// The authority over the strategies of one namespace, or of all.
+#[derive(Debug)]
+pub(super) struct ScopeAuthority {
+    pub namespace: Option<String>,
+    pub leadership: Leadership,
+    pub marks: Arc<Marks>,
+}
+
+/// An overlap: several operators are set to work on the same strategies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Overlap {
+    /// The one that does.
+    pub holder: String,
+    /// Those that yield to it.
+    pub yielding: Vec<String>,
+}
+
+impl Authority {
+    /// The authority of a process that is alone.
+    pub fn alone() -> Self {
+        let all = ScopeAuthority { namespace: None, leadership: Leadership::alone(), marks: Arc::default() };
+        Self::new(String::new(), Leadership::alone(), vec![all], None)
+    }
+
+    pub(super) fn new(
+        operator: String,
+        home: Leadership,
+        scopes: Vec<ScopeAuthority>,
+        elsewhere: Option<Arc<Elsewhere>>,
+    ) -> Self {
+        Self(Arc::new(Shared { operator, home, scopes, elsewhere }))
+    }
+
+    /// Whether this process works on any strategies now.
+    pub fn leads(&self) -> bool {
+        self.0.home.holds() && self.0.scopes.iter().any(|scope| scope.leadership.holds())
+    }
+
+    /// Whether this process works on the strategies of `namespace` now.
+    pub fn works_in(&self, namespace: &str) -> bool {
+        let yields = || {
+            let elsewhere = self.0.elsewhere.as_ref();
+            elsewhere.is_some_and(|known| !known.is_known() || known.holder(namespace).is_some())
+        };
+        self.0.home.holds()
+            && self.scope(namespace).is_some_and(|scope| scope.leadership.holds())
+            && !yields()
+    }
+
+    /// The operators that are set to work in `namespace` too, where there are some.
+    pub fn overlap(&self, namespace: &str) -> Option<Overlap> {
+        let yielding = self.scope(namespace)?.marks.fresh(Instant::now());
+        (!yielding.is_empty()).then(|| Overlap { holder: self.0.operator.clone(), yielding })
+    }
+
+    /// Everything on which [`Authority::works_in`] and [`Authority::overlap`] depend beside time, to be compared.
+    pub fn state(&self) -> impl PartialEq + use<> {
+        let now = Instant::now();
+        let marks: Vec<_> = self.0.scopes.iter().map(|scope| scope.marks.fresh(now)).collect();
+        let elsewhere: Option<(bool, BTreeMap<_, _>)> =
+            self.0.elsewhere.as_ref().map(|known| (known.is_known(), known.all()));
+        (marks, elsewhere)
+    }
+
+    /// Returns when authority was gained anew.
+    pub async fn gained(&self) {
+        let all = self.0.scopes.iter().map(|scope| &scope.leadership).chain([&self.0.home]);
+        select_all(all.map(|leadership| Box::pin(leadership.gained()))).await;
+    }
+
+    fn scope(&self, namespace: &str) -> Option<&ScopeAuthority> {
+        self.0.scopes.iter().find(|scope| scope.namespace.as_deref().is_none_or(|own| own == namespace))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use k8s_openapi::api::coordination::v1::Lease;
+    use k8s_openapi::jiff::Timestamp;
+
+    use super::super::marks::marked;
+    use super::*;
+
+    fn scope(namespace: Option<&str>) -> ScopeAuthority {
+        let (leadership, marks) = (Leadership::default(), Arc::default());
+        ScopeAuthority { namespace: namespace.map(str::to_owned), leadership, marks }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_namespace_is_held_on_its_own() {
+        let soon = Instant::now() + Duration::from_secs(10);
+        let (home, scopes) = (Leadership::default(), vec![scope(Some("a")), scope(Some("b"))]);
+        scopes[0].leadership.extend(soon);
+        let authority = Authority::new("x/waypost".to_owned(), home.clone(), scopes, None);
+        assert!(!authority.leads() && !authority.works_in("a"));
+        home.extend(soon);
+        assert!(authority.leads() && authority.works_in("a"));
+        assert!(!authority.works_in("b") && !authority.works_in("c"));
+        tokio::time::timeout(Duration::from_secs(1), authority.gained()).await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_yields_is_told_to_the_strategies() {
+        let scope = scope(None);
+        let lease = marked(Lease::default(), "y/waypost", Timestamp::UNIX_EPOCH);
+        scope.marks.note(&lease, Instant::now());
+        let authority = Authority::new("x/waypost".to_owned(), Leadership::alone(), vec![scope], None);
+        let overlap = Overlap { holder: "x/waypost".to_owned(), yielding: vec!["y/waypost".to_owned()] };
+        assert_eq!(authority.overlap("any"), Some(overlap));
+        let before = authority.state();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(authority.overlap("any"), None);
+        assert!(before != authority.state());
+        assert_eq!(Authority::alone().overlap("any"), None);
+    }
+}
