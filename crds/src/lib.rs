@@ -5,6 +5,7 @@
 
 pub mod history;
 pub mod manifest;
+pub mod names;
 pub mod network_policy;
 pub mod objective;
 mod paused;

@@ -11,6 +11,7 @@ mod contest;
 mod dereference;
 mod event;
 mod execute;
+mod heir;
 mod inspections;
 mod managers;
 mod memory;

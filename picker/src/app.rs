@@ -192,7 +192,15 @@ async fn start_strategy(
     match (&args.strategy, &args.config_file, &args.config_text) {
         (Some(strategy), ..) => {
             let client = client.context("--strategy needs a cluster")?.clone();
-            cluster::follow_strategy(client, strategy.clone(), installer, metrics, replicas, tasks);
+            cluster::follow_strategy(
+                client,
+                strategy.clone(),
+                cluster::pool_ref(args),
+                installer,
+                metrics,
+                replicas,
+                tasks,
+            );
         }
         (_, Some(path), _) => {
             let mut file = source::file::ConfigFile::new(path);

@@ -1,5 +1,6 @@
 //! The sources of a strategy (RoutingStrategy, file, command line), and the installer that they offer it to.
 
+pub mod assignment;
 pub mod discovery;
 pub mod file;
 pub mod history;

@@ -16,6 +16,7 @@ mod guide;
 mod metrics_auth;
 mod picker_ends;
 mod quiet;
+mod renamed;
 mod rights;
 mod servers_come_and_go;
 mod strategy_deleted;

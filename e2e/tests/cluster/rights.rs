@@ -33,6 +33,7 @@ const MAY: &[Ask] = &[
     (&["patch"], WAYPOST, "routingstrategies/status", "chat", OWN),
     (&["get"], "apps", "controllerrevisions", "chat-routing-0", OWN),
     (&["get"], "apps", "controllerrevisions", "chat-routing-9", OWN),
+    (READ, "apps", "deployments", "chat-picker", OWN),
 ];
 
 const MAY_NOT: &[Ask] = &[
@@ -74,6 +75,8 @@ const MAY_NOT: &[Ask] = &[
     (READ, CORE, "pods", "", EVERYWHERE),
     // Its own making.
     (WRITE, "apps", "deployments", "chat-picker", OWN),
+    (READ, "apps", "deployments", "other-picker", OWN),
+    (READ, "apps", "deployments", "", OWN),
     (WRITE, CORE, "services", "chat-picker", OWN),
     (&["create"], CORE, "serviceaccounts/token", "chat-picker", OWN),
     (&["impersonate"], CORE, "serviceaccounts", "default", OWN),

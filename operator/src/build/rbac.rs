@@ -17,6 +17,10 @@ pub(super) fn role(input: &Input<'_>) -> Result<Object, serde_json::Error> {
         json!({"rules": [
             {"apiGroups": [""], "resources": ["pods"], "verbs": read},
             {"apiGroups": [input.group.group()], "resources": ["inferencepools"], "verbs": read},
+            // Its label names the strategy that they follow, which may become another.
+            {
+                "apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": [input.name], "verbs": read,
+            },
             {"apiGroups": objectives, "resources": ["inferenceobjectives"], "verbs": read},
             {
                 "apiGroups": ["waypost.dev"], "resources": ["routingstrategies"],

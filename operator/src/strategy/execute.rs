@@ -126,7 +126,7 @@ fn readiness(waits: &[Wait], results: &[Option<StepResult>]) -> Readiness {
             Wait::AllBefore(number) if results[..*number].iter().all(Option::is_some) => Readiness::Now,
             Wait::AllBefore(_) => Readiness::Waiting,
             // Asked for when all else is there: its time begins then.
-            Wait::Hold(_) | Wait::Reach(_) => Readiness::Now,
+            Wait::Hold(_) | Wait::Handover(_) | Wait::Reach(_) => Readiness::Now,
             Wait::End(step) | Wait::Success(step) | Wait::NameFree(step) => match (&results[*step], wait) {
                 (None, _) => Readiness::Waiting,
                 (Some(result), Wait::Success(_)) if !result.is_success() => Readiness::Never,

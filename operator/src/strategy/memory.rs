@@ -128,6 +128,12 @@ impl Memory {
         lock(&self.waiting).remove(uid);
     }
 
+    /// Forgets which pools of a strategy wait for another one to take them, but for those that pass on `still`.
+    pub(super) fn end_handovers(&self, strategy: &str, still: impl Fn(&str) -> bool) {
+        let is_its = |name: &str| name.strip_prefix(strategy).is_some_and(|rest| rest.starts_with('/'));
+        lock(&self.waiting).retain(|name, _| !is_its(name) || still(name));
+    }
+
     /// Notes that applying `hash` left the object different, in the state `version`.
     pub fn settle(&self, uid: &str, version: &str, hash: &str) {
         lock(&self.settled).insert(uid.to_owned(), (version.to_owned(), hash.to_owned()));
@@ -175,7 +181,8 @@ impl Memory {
     /// Forgets what is not in the cluster any more.
     pub fn prune(&self, is_there: impl Fn(&str) -> bool) {
         self.attempts.prune(&is_there);
-        lock(&self.waiting).retain(|uid, _| is_there(uid));
+        // Of a pool that passes to another strategy: the UIDs of both.
+        lock(&self.waiting).retain(|uids, _| uids.split('/').all(&is_there));
         lock(&self.settled).retain(|uid, _| is_there(uid));
         lock(&self.records).retain(|uid, _| is_there(uid));
         lock(&self.kept).retain(|uid, _| is_there(uid));
@@ -204,6 +211,20 @@ mod tests {
         assert_eq!(memory.hold("a", hold, start + hold), None);
         memory.end_hold("a");
         assert_eq!(memory.hold("a", hold, start + hold), Some(hold));
+    }
+
+    #[test]
+    fn the_time_of_a_handover_ends_when_nothing_passes_on_any_more() {
+        let (memory, start, hold) = (Memory::default(), Instant::now(), Duration::from_secs(20));
+        let (half, names) = (start + hold / 2, ["a/pool", "a/other", "ab/pool"]);
+        for name in names {
+            assert_eq!(memory.hold(name, hold, start), Some(hold));
+        }
+        memory.end_handovers("a", |name| name == "a/pool");
+        assert_eq!(
+            names.map(|name| memory.hold(name, hold, half)),
+            [Some(hold / 2), Some(hold), Some(hold / 2)]
+        );
     }
 
     #[test]

@@ -9,10 +9,12 @@ use std::slice;
 use crds::PoolGroup;
 use k8s_openapi::jiff::Timestamp;
 
+use super::heir::{handover, heir, passing};
 use super::release::{give_back, held};
 use super::snapshot::Snapshot;
 use super::validate::Valid;
 use crate::kinds::Kind;
+use crate::names;
 
 mod deletions;
 mod display;
@@ -66,16 +68,27 @@ pub(super) fn plan_deletion(snapshot: &Snapshot) -> Plan {
         return plan;
     }
     let mut waits = Vec::new();
+    let mut passing_on = Vec::new();
     for (pool, record) in held(snapshot) {
         // One that fails holds no other up.
         let give = give_back(pool, &record);
-        let step = plan.add(Action::GiveBack { give, may_give_up: true }, Vec::new());
+        let unless: Vec<_> =
+            heir(snapshot, pool).map(|_| Wait::Handover(handover(snapshot, pool))).into_iter().collect();
+        if !unless.is_empty() {
+            passing_on.push(names::picker(pool.group, pool.name()));
+        }
+        let step = plan.add(Action::GiveBack { give, may_give_up: true }, unless);
         waits.push(Wait::Success(step));
     }
-    let serving = snapshot.owned.iter().any(|(kind, live)| {
-        let name = live.metadata.name.as_deref().unwrap_or_default();
-        *kind == Kind::Deployment && snapshot.owns(live) && snapshot.serves_a_pool(name)
-    });
+    let deployments =
+        snapshot.owned.iter().filter(|(kind, live)| *kind == Kind::Deployment && snapshot.owns(live));
+    let mut serving = false;
+    for name in deployments.filter_map(|(_, live)| live.metadata.name.as_ref()) {
+        serving |= snapshot.serves_a_pool(name);
+        // A pool that names its picker by its owner's will passes on with it.
+        let passing = passing(snapshot, name).filter(|_| !passing_on.contains(name));
+        waits.extend(passing.map(|pool| Wait::Handover(handover(snapshot, pool))));
+    }
     if serving && !snapshot.orphans {
         waits.push(Wait::Hold(snapshot.uid().to_owned()));
     }
@@ -83,7 +96,8 @@ pub(super) fn plan_deletion(snapshot: &Snapshot) -> Plan {
     let confirmed = plan.add(Action::ConfirmNothingHeld(groups.collect()), waits);
     let mut last = vec![Wait::Success(confirmed)];
     if !snapshot.orphans {
-        last.extend(deletions::add_all(&mut plan, snapshot, confirmed).into_iter().map(Wait::Success));
+        let all = deletions::add_all(&mut plan, snapshot, confirmed);
+        last.extend(all.into_iter().map(Wait::Success));
     }
     plan.add(Action::RemoveFinalizer, last);
     plan

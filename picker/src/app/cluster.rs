@@ -12,7 +12,7 @@ use crate::args::ServeArgs;
 use crate::metrics::Metrics;
 use crate::source::kube::{Stored, StrategyRef};
 use crate::source::replicas::Replicas;
-use crate::source::{self, Installer, Source, discovery};
+use crate::source::{self, Installer, Source, assignment, discovery};
 use crate::status;
 use crate::watch::objectives::SharedPriorities;
 use crate::watch::pool::{Members, PoolRef, PoolState};
@@ -40,31 +40,70 @@ pub(super) async fn client(args: &ServeArgs) -> Result<Option<Client>> {
 }
 
 /// Follows the RoutingStrategy, reports what is served into its status, and tells by `replicas` how many pickers do so.
+/// With another strategy that its Deployment comes to name it does the same.
 pub(super) fn follow_strategy(
     client: Client,
     strategy: StrategyRef,
+    pool: Option<PoolRef>,
     installer: &Arc<Installer>,
     metrics: &Arc<Metrics>,
     replicas: watch::Sender<u32>,
     tasks: &mut Tasks,
 ) {
     let replicas = Replicas::new(pod_name(), replicas);
+    let assigned = watch::Sender::new(strategy);
+    let (mut followed, mut reported) = (assigned.subscribe(), assigned.subscribe());
+    let deployment = pool
+        .zip(pod_name())
+        .and_then(|(pool, pod)| Some((assignment::deployment(&pool, &pod)?, pool.namespace)));
+    match deployment {
+        Some((deployment, namespace)) => {
+            let (client, metrics) = (client.clone(), metrics.clone());
+            tasks.spawn(async move {
+                assignment::run(client, &deployment, &namespace, &metrics, assigned).await;
+                "following the Deployment"
+            });
+        }
+        None => {
+            tasks.spawn(async move {
+                // Nothing changes it, and its receivers want a sender.
+                assigned.closed().await;
+                "the fixed strategy"
+            });
+        }
+    }
     let stored = watch::Sender::<Stored>::default();
     let (seen, serving) = (stored.subscribe(), installer.serving());
     match pod_name() {
         Some(pod) => {
-            let (client, strategy, metrics) = (client.clone(), strategy.clone(), metrics.clone());
+            let (client, metrics) = (client.clone(), metrics.clone());
             tasks.spawn(async move {
-                status::run(client, strategy, &pod, serving, seen, &metrics).await;
-                "reporting"
+                loop {
+                    let strategy = reported.borrow_and_update().clone();
+                    let report =
+                        status::run(client.clone(), strategy, &pod, serving.clone(), seen.clone(), &metrics);
+                    tokio::select! {
+                        () = report => return "reporting",
+                        changed = reported.changed() => if changed.is_err() { return "reporting" },
+                    }
+                }
             });
         }
         None => tracing::warn!("neither POD_NAME nor HOSTNAME is set: nothing is reported"),
     }
     let (installer, metrics) = (installer.clone(), metrics.clone());
     tasks.spawn(async move {
-        source::kube::run(client, strategy, &installer, &metrics, stored, replicas).await;
-        "following the strategy"
+        loop {
+            let strategy = followed.borrow_and_update().clone();
+            let follow =
+                source::kube::run(client.clone(), strategy, &installer, &metrics, &stored, &replicas);
+            tokio::select! {
+                () = follow => {}
+                changed = followed.changed() => if changed.is_err() { return "following the strategy" },
+            }
+            // What is known of the former one says nothing about this.
+            stored.send_replace(Stored::default());
+        }
     });
 }
 
@@ -91,7 +130,7 @@ pub(super) fn follow_objectives(
 }
 
 /// The pool that the flags name.
-fn pool_ref(args: &ServeArgs) -> Option<PoolRef> {
+pub(super) fn pool_ref(args: &ServeArgs) -> Option<PoolRef> {
     let name = args.pool_name.clone()?;
     Some(PoolRef { group: args.pool_group, namespace: args.namespace().to_owned(), name })
 }

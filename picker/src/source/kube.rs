@@ -69,8 +69,8 @@ pub async fn run(
     strategy: StrategyRef,
     installer: &Installer,
     metrics: &Metrics,
-    stored: watch::Sender<Stored>,
-    replicas: Replicas,
+    stored: &watch::Sender<Stored>,
+    replicas: &Replicas,
 ) {
     let only = watcher::Config::default().fields(&format!("metadata.name={}", strategy.name));
     let mut events = Events::of(strategy.api(client.clone()), only, metrics, "strategy");
@@ -95,7 +95,7 @@ pub async fn run(
             Event::InitApply(object) | Event::Apply(object) => {
                 seen = true;
                 wanted = take(&object, installer);
-                tell(&stored, &object);
+                tell(stored, &object);
                 let known = stored.borrow();
                 let pickers = known.pickers.iter().flatten().map(|(pod, _)| pod.as_str());
                 metrics.scraping.replicas.set(replicas.note(pickers, || asked(&object)).into());

@@ -29,9 +29,15 @@ pub(super) fn forget_lost(executor: &Executor, snapshot: &Snapshot) {
     }
 }
 
-/// Ends the holds of objects that `plan` does not delete any more.
+/// How long a strategy to which a pool passes may take to have it. After that the pool is given back.
+const HANDOVER: Duration = Duration::from_secs(20);
+
+/// Ends the holds of objects that `plan` does not delete any more, and those of pools that do not pass to another strategy
+/// any more.
 pub(super) fn end_holds(executor: &Executor, snapshot: &Snapshot, plan: &Plan) {
     let waits = || plan.steps.iter().flat_map(|step| &step.waits);
+    let passes = |name: &str| waits().any(|wait| matches!(wait, Wait::Handover(of) if of == name));
+    executor.memory.end_handovers(snapshot.uid(), passes);
     for uid in snapshot.owned.iter().filter_map(|(_, live)| live.metadata.uid.as_deref()) {
         if !waits().any(|wait| matches!(wait, Wait::Hold(held) if held == uid)) {
             executor.memory.end_hold(uid);
@@ -48,6 +54,7 @@ pub(super) async fn perform(executor: &Executor, snapshot: &Snapshot, step: &Ste
     let holds = step.waits.iter().filter_map(|wait| match wait {
         Wait::Hold(uid) => executor.memory.hold(uid, executor.release_hold, Instant::now()),
         Wait::Reach(workload) => reach(executor, snapshot, workload),
+        Wait::Handover(name) => executor.memory.hold(name, HANDOVER, Instant::now()),
         _ => None,
     });
     if let Some(left) = holds.max() {

@@ -9,6 +9,7 @@ use kube::core::DynamicObject;
 use super::step::{Action, Plan, Wait};
 use crate::kinds::Kind;
 use crate::names;
+use crate::strategy::heir::{handover, passing};
 use crate::strategy::release::is_to_give_back;
 use crate::strategy::snapshot::Snapshot;
 use crate::strategy::validate::Valid;
@@ -40,6 +41,12 @@ pub(super) fn add(plan: &mut Plan, snapshot: &Snapshot, valid: &Valid, made: &BT
         } else if is_to_give_back(snapshot, name) {
             // What follows waits until gateways can follow too.
             continue;
+        } else if let Some(pool) = passing(snapshot, name) {
+            // It passes to another strategy with its pool, which labels what it wants of it.
+            waits.push(Wait::Handover(handover(snapshot, pool)));
+            if snapshot.serves_a_pool(name) {
+                waits.push(Wait::Hold(live.metadata.uid.clone().unwrap_or_default()));
+            }
         } else if snapshot.serves_a_pool(name) {
             waits.push(Wait::Hold(live.metadata.uid.clone().unwrap_or_default()));
         }
@@ -49,12 +56,14 @@ pub(super) fn add(plan: &mut Plan, snapshot: &Snapshot, valid: &Valid, made: &BT
 }
 
 /// Adds the steps that delete all that was made for the strategy, once step `confirmed` succeeded, and returns their
-/// numbers. What this process made last may not be in the caches yet.
+/// numbers. What this process made last may not be in the caches yet; nor may it be that another strategy has taken what
+/// passes to it.
 pub(super) fn add_all(plan: &mut Plan, snapshot: &Snapshot, confirmed: usize) -> Vec<usize> {
     let mut owned: Vec<_> = snapshot.owned.iter().filter(|(_, live)| snapshot.owns(live)).collect();
     owned.sort_by_key(|(kind, _)| Reverse(*kind));
     let mut last: BTreeMap<&str, usize> = BTreeMap::new();
     let mut steps = Vec::new();
+    let mut passes: BTreeMap<&str, bool> = BTreeMap::new();
     for (kind, live) in owned {
         if *kind == Kind::ClusterRoleBinding || live.metadata.deletion_timestamp.is_some() {
             continue;
@@ -62,7 +71,13 @@ pub(super) fn add_all(plan: &mut Plan, snapshot: &Snapshot, confirmed: usize) ->
         let name = live.metadata.name.as_deref().unwrap_or_default();
         let mut waits = vec![Wait::Success(confirmed)];
         waits.extend(last.get(name).map(|step| Wait::End(*step)));
-        let step = plan.add(Action::Delete { kind: *kind, live: live.clone() }, waits);
+        let passes = kind.is_of_a_workload()
+            && *passes.entry(name).or_insert_with(|| passing(snapshot, name).is_some());
+        let action = match passes {
+            true => Action::DeleteUnseen { kind: *kind, name: name.to_owned() },
+            false => Action::Delete { kind: *kind, live: live.clone() },
+        };
+        let step = plan.add(action, waits);
         last.insert(name, step);
         steps.push(step);
     }

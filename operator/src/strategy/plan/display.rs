@@ -45,6 +45,7 @@ impl Display for Wait {
             Self::NameFree(step) => write!(f, "unless {step} finds its name taken"),
             Self::Reach(workload) => write!(f, "when connections to {workload} arrive"),
             Self::Hold(uid) => write!(f, "held for {uid}"),
+            Self::Handover(name) => write!(f, "unless taken over, {name}"),
         }
     }
 }

@@ -3,19 +3,23 @@
 use crds::PickerRef;
 use k8s_openapi::jiff::Timestamp;
 
-use super::step::{Action, Plan};
+use super::step::{Action, Plan, Wait};
 use crate::strategy::binding::{BindingChange, Question, decide};
+use crate::strategy::heir::{handover, heir};
 use crate::strategy::release::{give_back, held};
 use crate::strategy::snapshot::Snapshot;
 use crate::strategy::validate::Valid;
 
-/// Adds steps that give back the pools that the strategy had and no longer claims, or lost to another.
+/// Adds steps that give back the pools that the strategy had and no longer claims, or lost to another: after the time in
+/// which another strategy could have taken such a pool as it is.
 pub(super) fn release_unclaimed(plan: &mut Plan, snapshot: &Snapshot, valid: &Valid) {
     let waits = plan.all_so_far();
     for (pool, record) in held(snapshot) {
         if !valid.serves(pool) {
             let give = give_back(pool, &record);
-            plan.add(Action::GiveBack { give, may_give_up: false }, waits.clone());
+            let mut waits = waits.clone();
+            waits.extend(heir(snapshot, pool).map(|_| Wait::Handover(handover(snapshot, pool))));
+            plan.add(Action::GiveBack { give, may_give_up: false }, waits);
         }
     }
 }

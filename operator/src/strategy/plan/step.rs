@@ -67,6 +67,8 @@ pub(crate) enum Wait {
     Reach(String),
     /// The time for which pickers serve on after their pool was given back, counted by this UID.
     Hold(String),
+    /// The time for which another strategy may take to have a pool that passes to it, counted by this name.
+    Handover(String),
 }
 
 /// A write to the cluster, or a question to the API server right before one.

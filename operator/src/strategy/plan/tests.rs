@@ -389,3 +389,63 @@ fn upgrade() {
     let expected = "pool qwen: Bound\nqwen-picker stays as an earlier release built it\n";
     assert_eq!(upgraded(&world), expected);
 }
+
+/// A strategy of another name that claims the same pool, made later.
+fn renamed() -> crds::RoutingStrategy {
+    let mut next = strategy(json!({"pools": [{"name": "qwen"}]}));
+    next.metadata.name = Some("talk".to_owned());
+    next.metadata.uid = Some("uid-talk".to_owned());
+    next.metadata.creation_timestamp = serde_json::from_value(json!("2026-01-03T00:00:00Z")).unwrap();
+    next
+}
+
+/// Renamed: the old one gives nothing back and deletes nothing while the new one may take it as it is.
+#[test]
+fn hand_over_when_deleted() {
+    let mut world = taken(snapshot());
+    world.others = vec![Arc::new(renamed())];
+    insta::assert_snapshot!(plan_deletion(&world).to_string());
+    // Where the pool names the picker by its owner's will, there is nothing to give back, and the pickers pass on.
+    let mut own = pool("qwen", "qwen-picker");
+    own.metadata.annotations = None;
+    world.pools = vec![Arc::new(own)];
+    insta::assert_snapshot!("hand_over_what_was_not_taken", plan_deletion(&world).to_string());
+}
+
+/// So does one that lives on and claims the pool no more.
+#[test]
+fn hand_over_when_unclaimed() {
+    let mut world = taken(snapshot());
+    world.others = vec![Arc::new(renamed())];
+    spec(&mut world, json!({"pools": []}));
+    insta::assert_snapshot!(planned(&world));
+}
+
+/// The new one takes the objects, whose pods stay, and then the pool with the record of what was there before both.
+#[test]
+fn take_from_a_strategy_that_goes() {
+    let mut old = taken(snapshot());
+    let going = Arc::make_mut(&mut old.strategy);
+    going.metadata.deletion_timestamp = serde_json::from_value(json!("2026-01-04T00:00:00Z")).unwrap();
+    let mut world =
+        Snapshot { strategy: Arc::new(renamed()), others: vec![old.strategy.clone()], ..old.clone() };
+    Arc::make_mut(&mut world.strategy).metadata.finalizers = Some(vec![FINALIZER.to_owned()]);
+    world.owned.retain(|(kind, _)| *kind != Kind::ControllerRevision);
+    let text = planned(&world);
+    insta::assert_snapshot!(text);
+
+    let valid = validate(&world, &defaults(), |_| Ok([].into()));
+    let wanted = valid.picker.unwrap().workloads.remove("qwen-picker").unwrap();
+    for (kind, live) in &mut world.owned {
+        let object = wanted.iter().find(|object| object.kind == *kind).unwrap();
+        let live = Arc::make_mut(live);
+        live.metadata.labels = object.content.metadata.labels.clone();
+        live.metadata.annotations = object.content.metadata.annotations.clone();
+        for (field, value) in object.content.data.as_object().unwrap() {
+            if field != "status" {
+                live.data[field] = value.clone();
+            }
+        }
+    }
+    insta::assert_snapshot!("take_the_pool_of_a_strategy_that_goes", planned(&world));
+}

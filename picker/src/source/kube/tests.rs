@@ -139,9 +139,9 @@ async fn replicas_are_counted_by_the_status_of_the_strategy() {
     let strategy = StrategyRef { namespace: "llm".to_owned(), name: "chat".to_owned() };
     let count = watch::Sender::new(1);
     let mut follow = count.subscribe();
-    let replicas = Replicas::new(Some(pod.to_owned()), count);
+    let (replicas, stored) = (Replicas::new(Some(pod.to_owned()), count), watch::Sender::default());
     tokio::select! {
-        () = run(client, strategy, &installer, &metrics, watch::Sender::default(), replicas) => unreachable!(),
+        () = run(client, strategy, &installer, &metrics, &stored, &replicas) => unreachable!(),
         changed = follow.changed() => changed.unwrap(),
     }
     assert_eq!(*follow.borrow(), 2);
@@ -173,8 +173,8 @@ async fn the_accepted_routing_serves_as_soon_as_the_history_answers() {
     let metrics = Metrics::new(crate::view::empty());
     let strategy = StrategyRef { namespace: "llm".to_owned(), name: "chat".to_owned() };
     let mut serving = installer.serving();
-    let replicas = Replicas::new(None, watch::Sender::new(1));
-    let run = run(client, strategy, &installer, &metrics, watch::Sender::default(), replicas);
+    let (replicas, stored) = (Replicas::new(None, watch::Sender::new(1)), watch::Sender::default());
+    let run = run(client, strategy, &installer, &metrics, &stored, &replicas);
     let serves = serving.wait_for(|serving| serving.revision.is_some());
     tokio::select! {
         () = run => unreachable!("it never ends"),

@@ -1,0 +1,126 @@
+//! The strategy that this picker is assigned to. It begins with the one that it was started for; a pool may pass from
+//! one strategy to another with its pickers, which go on with what they have learned. The label of their
+//! Deployment says so.
+
+use crds::names::{self, MANAGED_BY, MANAGED_BY_WAYPOST};
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::ObjectMeta;
+use kube::core::PartialObjectMeta;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client};
+use tokio::sync::watch;
+
+use super::kube::StrategyRef;
+use crate::metrics::Metrics;
+use crate::watch::events::Events;
+use crate::watch::pool::PoolRef;
+
+/// How much of a Deployment's name the names of its pods begin with at least.
+const KEPT_OF_A_NAME: usize = 40;
+
+/// Name of the Deployment that `pod` is of, if the operator made it for `pool`.
+pub fn deployment(pool: &PoolRef, pod: &str) -> Option<String> {
+    let name = names::picker(pool.group, &pool.name);
+    pod.starts_with(&name[..name.len().min(KEPT_OF_A_NAME)]).then_some(name)
+}
+
+/// Follows the Deployment called `name`, and tells which strategy it names. Never ends by itself.
+pub async fn run(
+    client: Client,
+    name: &str,
+    namespace: &str,
+    metrics: &Metrics,
+    strategy: watch::Sender<StrategyRef>,
+) {
+    let only = watcher::Config::default().fields(&format!("metadata.name={name}"));
+    let api = Api::<PartialObjectMeta<Deployment>>::namespaced(client, namespace);
+    // Pods of an earlier release may not read it.
+    let mut events = Events::of_optional(api, only, metrics, "deployment");
+    loop {
+        if let Event::InitApply(object) | Event::Apply(object) = events.next().await {
+            assign(&strategy, &object.metadata);
+        }
+    }
+}
+
+/// Tells the strategy that a Deployment names, if it is another than before.
+fn assign(strategy: &watch::Sender<StrategyRef>, deployment: &ObjectMeta) {
+    let label = |name: &str| deployment.labels.as_ref()?.get(name);
+    if label(MANAGED_BY).is_none_or(|by| by != MANAGED_BY_WAYPOST) {
+        return;
+    }
+    let Some(name) = label(names::STRATEGY) else { return };
+    strategy.send_if_modified(|assigned| {
+        if assigned.name == *name {
+            return false;
+        }
+        tracing::info!(before = assigned.name, strategy = name, "this picker follows another strategy now");
+        assigned.name.clone_from(name);
+        true
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use crds::PoolGroup;
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::fake_api::{self, Answer};
+
+    fn pool(name: &str) -> PoolRef {
+        PoolRef { group: PoolGroup::V1, namespace: "llm".to_owned(), name: name.to_owned() }
+    }
+
+    #[test]
+    fn a_pod_of_the_operator_knows_its_deployment() {
+        assert_eq!(deployment(&pool("qwen"), "qwen-picker-6f7-x2x"), Some("qwen-picker".to_owned()));
+        assert_eq!(deployment(&pool("qwen"), "my-own-picker-0"), None);
+        // Kubernetes cuts the names of pods.
+        let long = "x".repeat(56);
+        assert_eq!(
+            deployment(&pool(&long), &format!("{}-abc", "x".repeat(50))),
+            Some(format!("{long}-picker"))
+        );
+    }
+
+    #[test]
+    fn the_label_of_the_deployment_assigns_a_strategy() {
+        let first = StrategyRef { namespace: "llm".to_owned(), name: "chat".to_owned() };
+        let strategy = watch::Sender::new(first);
+        let mut told = strategy.subscribe();
+        let labelled = |by: &str, strategy: &str| -> ObjectMeta {
+            serde_json::from_value(json!({"labels": {MANAGED_BY: by, names::STRATEGY: strategy}})).unwrap()
+        };
+        for unchanged in [labelled("waypost", "chat"), labelled("Helm", "talk"), ObjectMeta::default()] {
+            assign(&strategy, &unchanged);
+            assert!(!told.has_changed().unwrap());
+        }
+        assign(&strategy, &labelled("waypost", "talk"));
+        let talk = StrategyRef { namespace: "llm".to_owned(), name: "talk".to_owned() };
+        assert_eq!(*told.borrow_and_update(), talk);
+    }
+
+    #[tokio::test]
+    async fn it_is_read_by_name() {
+        let listed: Value = json!({
+            "apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList", "metadata": {"resourceVersion": "7"},
+            "items": [{"metadata": {"name": "qwen-picker", "namespace": "llm",
+                "labels": {MANAGED_BY: "waypost", names::STRATEGY: "talk"}}}],
+        });
+        let (client, log) = fake_api::client(move |asked| match asked.what.contains("watch=true") {
+            true => Answer::Error(503),
+            false => Answer::Object(listed.clone()),
+        });
+        let strategy =
+            watch::Sender::new(StrategyRef { namespace: "llm".to_owned(), name: "chat".to_owned() });
+        let mut told = strategy.subscribe();
+        let metrics = Metrics::new(crate::view::empty());
+        tokio::select! {
+            () = run(client, "qwen-picker", "llm", &metrics, strategy) => {}
+            changed = told.changed() => changed.unwrap(),
+        }
+        assert_eq!(told.borrow().name, "talk");
+        assert!(log.lock().unwrap()[0].what.starts_with("GET /apis/apps/v1/namespaces/llm/deployments"));
+    }
+}
