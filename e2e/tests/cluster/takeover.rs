@@ -1,4 +1,4 @@
-//! Row 14: pools are taken over, given back and taken over again under load.
+//! Row 15: pools are taken over, given back and taken over again under load.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -65,11 +65,16 @@ pub(super) fn ownership<'a>(claimant: Claimant<'a>, object: &DynamicObject) -> O
     if let Some(other) = claimant.others.iter().map(|other| &**other).find(of) {
         return Ownership::Other(other);
     }
-    let applied = object.metadata.annotations.iter().flatten().any(|(name, _)| name == APPLIED);
-    match name.is_some() || uid.is_some() || applied {
+    match name.is_some() || uid.is_some() || is_applied(object) {
         true => Ownership::Nobody,
         false => Ownership::Foreign,
     }
+}
+
+/// Whether the operator applied `object`, whatever its labels: copies of labels are made without its doing, as by
+/// `kubectl expose`.
+pub(super) fn is_applied(object: &DynamicObject) -> bool {
+    object.metadata.annotations.iter().flatten().any(|(name, _)| name == APPLIED)
 }
 
 /// The owner references that `object` is to keep, where it has some to a strategy: a value for a merge patch.

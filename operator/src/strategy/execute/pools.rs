@@ -112,12 +112,10 @@ pub(super) async fn confirm_nothing_held(
     groups: &[PoolGroup],
 ) -> StepResult {
     for group in groups {
-        match executor.writer.pools(*group, snapshot.namespace()).await {
-            Ok(pools) => {
-                if let Some(pool) = pools.iter().find(|pool| holds(snapshot, pool)) {
-                    return StepResult::StillHolds(pool.name().to_owned());
-                }
-            }
+        let held = |pool: &Pool| holds(snapshot, pool);
+        match executor.writer.find_pool(*group, snapshot.namespace(), held).await {
+            Ok(Some(pool)) => return StepResult::StillHolds(pool.name().to_owned()),
+            Ok(None) => {}
             Err(error) => return StepResult::Failed(error),
         }
     }

@@ -26,6 +26,8 @@ use crate::strategy::write_error::{TIMEOUT, WriteError};
 
 /// Manager of the finalizer alone, so that applying it says nothing about other fields.
 const FINALIZER_MANAGER: &str = "waypost-finalizer";
+/// How many pools a page of their list has.
+const POOLS_PER_PAGE: u32 = 100;
 /// Manager that holds a Deployment's replicas while they pass from the operator to an autoscaler.
 const REPLICAS_MANAGER: &str = "waypost-replicas";
 
@@ -123,26 +125,47 @@ impl Writer {
         }
     }
 
-    /// All pools of a namespace, past the caches.
+    /// The first pool of a namespace that is `wanted`, past the caches.
     ///
     /// # Errors
     /// When the API server doesn't answer or refuses.
-    pub async fn pools(&self, group: PoolGroup, namespace: &str) -> Result<Vec<Pool>, WriteError> {
+    pub async fn find_pool(
+        &self,
+        group: PoolGroup,
+        namespace: &str,
+        wanted: impl Fn(&Pool) -> bool,
+    ) -> Result<Option<Pool>, WriteError> {
         match group {
-            PoolGroup::V1 => self.pools_of::<InferencePool>(namespace).await,
-            PoolGroup::V1Alpha2 => self.pools_of::<InferencePoolV1Alpha2>(namespace).await,
+            PoolGroup::V1 => self.find_pool_of::<InferencePool>(namespace, wanted).await,
+            PoolGroup::V1Alpha2 => self.find_pool_of::<InferencePoolV1Alpha2>(namespace, wanted).await,
         }
     }
 
-    async fn pools_of<K>(&self, namespace: &str) -> Result<Vec<Pool>, WriteError>
+    async fn find_pool_of<K>(
+        &self,
+        namespace: &str,
+        wanted: impl Fn(&Pool) -> bool,
+    ) -> Result<Option<Pool>, WriteError>
     where
         K: PoolKind + Resource<Scope = NamespaceResourceScope> + Clone + Debug,
     {
         let api = Api::<PartialObject<PoolOf<K>>>::namespaced(self.client.clone(), namespace);
-        match tokio::time::timeout(TIMEOUT, api.list(&ListParams::default())).await {
+        // A page at a time: many strategies may ask at once, and there may be many pools.
+        let mut params = ListParams::default().limit(POOLS_PER_PAGE);
+        loop {
+            let page = match tokio::time::timeout(TIMEOUT, api.list(&params)).await {
+                Ok(page) => page?,
+                Err(_) => return Err(WriteError::Timeout),
+            };
             // One that can't be read is as if it were not there, here as in the caches.
-            Ok(found) => Ok(found?.items.into_iter().filter_map(|p| p.object.ok()).map(|p| p.pool).collect()),
-            Err(_) => Err(WriteError::Timeout),
+            let mut pools = page.items.into_iter().filter_map(|pool| pool.object.ok()).map(|pool| pool.pool);
+            if let Some(found) = pools.find(|pool| wanted(pool)) {
+                return Ok(Some(found));
+            }
+            match page.metadata.continue_.filter(|next| !next.is_empty()) {
+                Some(next) => params = params.continue_token(&next),
+                None => return Ok(None),
+            }
         }
     }
 

@@ -10,6 +10,7 @@ use super::step::{Action, Plan, Wait};
 use crate::kinds::Kind;
 use crate::names;
 use crate::strategy::heir::{handover, passing};
+use crate::strategy::ownership::is_applied;
 use crate::strategy::release::is_to_give_back;
 use crate::strategy::snapshot::Snapshot;
 use crate::strategy::validate::Valid;
@@ -26,6 +27,7 @@ pub(super) fn add(plan: &mut Plan, snapshot: &Snapshot, valid: &Valid, made: &BT
         let name = live.metadata.name.as_deref().unwrap_or_default();
         if !kind.is_of_a_workload()
             || !snapshot.owns(live)
+            || !is_applied(live)
             || live.metadata.deletion_timestamp.is_some()
             // Pools that are not known are not gone.
             || valid.unserved.iter().any(|group| may_serve(live, *group))
@@ -59,7 +61,11 @@ pub(super) fn add(plan: &mut Plan, snapshot: &Snapshot, valid: &Valid, made: &BT
 /// numbers. What this process made last may not be in the caches yet; nor may it be that another strategy has taken what
 /// passes to it.
 pub(super) fn add_all(plan: &mut Plan, snapshot: &Snapshot, confirmed: usize) -> Vec<usize> {
-    let mut owned: Vec<_> = snapshot.owned.iter().filter(|(_, live)| snapshot.owns(live)).collect();
+    let is_made = |kind: Kind, live: &DynamicObject| {
+        // Slots of the history have names of their own.
+        snapshot.owns(live) && (is_applied(live) || kind == Kind::ControllerRevision)
+    };
+    let mut owned: Vec<_> = snapshot.owned.iter().filter(|(kind, live)| is_made(*kind, live)).collect();
     owned.sort_by_key(|(kind, _)| Reverse(*kind));
     let mut last: BTreeMap<&str, usize> = BTreeMap::new();
     let mut steps = Vec::new();

@@ -120,8 +120,9 @@ pub(crate) enum Action {
 impl Action {
     /// Whether nobody waits for it in particular: objects of many workloads are made and deleted, and each takes its time.
     pub fn has_time(&self) -> bool {
-        let deletes = matches!(self, Self::Delete { .. } | Self::DeleteUnseen { .. });
-        deletes || matches!(self, Self::Make { .. } | Self::Alter { .. } | Self::Upgrade { .. })
+        let ends =
+            matches!(self, Self::ConfirmNothingHeld(_) | Self::Delete { .. } | Self::DeleteUnseen { .. });
+        ends || matches!(self, Self::Make { .. } | Self::Alter { .. } | Self::Upgrade { .. })
     }
 }
 

@@ -292,6 +292,19 @@ fn upgrade_from_owner_references() {
     insta::assert_snapshot!(planned(&world));
 }
 
+/// `kubectl expose` gives a Service the labels of the Deployment.
+#[test]
+fn what_has_only_the_labels_is_not_deleted() {
+    let mut world = taken(snapshot());
+    let (_, service) = world.owned.iter().find(|(kind, _)| *kind == Kind::Service).unwrap().clone();
+    let before = (planned(&world), plan_deletion(&world));
+    let mut exposed = (*service).clone();
+    exposed.metadata.name = Some("debug".to_owned());
+    exposed.metadata.annotations = None;
+    world.owned.push((Kind::Service, Arc::new(exposed)));
+    assert_eq!((planned(&world), plan_deletion(&world)), before);
+}
+
 /// A strategy that is deleted so that what was made for it stays gives its pools back, and that is all.
 #[test]
 fn delete_with_orphans() {

@@ -33,6 +33,7 @@ fn deployment(wanted: i64, ready: i64) -> (Kind, Arc<DynamicObject>) {
 fn picker(name: &str) -> Arc<crate::cache::PodFacts> {
     let labels = [
         (names::COMPONENT, names::COMPONENT_PICKER),
+        (names::MANAGED_BY, names::MANAGED_BY_WAYPOST),
         (names::STRATEGY, "chat"),
         ("pod-template-hash", "5c75"),
     ];
@@ -541,11 +542,20 @@ fn entries_of_pickers_without_a_pod_are_looked_at() {
         (&report.patch["pickers"], &report.unseen),
         (&json!({"no pod": null}), &vec!["p-3".to_owned()])
     );
-    // Those that follow another strategy now have theirs there.
+    // Those that follow another strategy now have theirs there; others than the operator's are of whom they like.
     snapshot.owned.clear();
-    let plan = super::report(&snapshot, &valid, &outcome, at(0)).unwrap();
-    let [Step { action: Action::Report(report), .. }] = plan.steps.as_slice() else { panic!("{plan}") };
-    assert_eq!(report.patch["pickers"], json!({"no pod": null, "p-1": null, "p-2": null}));
+    let mut own = (*picker("p-2")).clone();
+    own.labels.remove(names::MANAGED_BY);
+    snapshot.pods[1] = Arc::new(own);
+    let passed = |snapshot: &Snapshot| {
+        let plan = super::report(snapshot, &valid, &outcome, at(0)).unwrap();
+        let [Step { action: Action::Report(report), .. }] = plan.steps.as_slice() else { panic!("{plan}") };
+        report.patch["pickers"].clone()
+    };
+    assert_eq!(passed(&snapshot), json!({"no pod": null, "p-1": null}));
+    // The cache of pods may be ahead of that of Deployments.
+    snapshot.remembered.made = [(Kind::Deployment, "qwen-picker".to_owned())].into();
+    assert_eq!(passed(&snapshot), json!({"no pod": null}));
 }
 
 /// State, traffic, ready pickers, reason and message of each pool.

@@ -132,6 +132,29 @@ async fn all_goes_before_the_finalizer() {
     assert_eq!(ended(&server, &server.executor(), &snapshot).await.0, [format!("MERGE {STRATEGY}")]);
 }
 
+/// Another strategy has taken what passes to it, and the cache has it as it was.
+#[tokio::test]
+async fn what_has_passed_on_is_not_deleted() {
+    let mut snapshot = world(false, true, None);
+    let objects = validate(&snapshot, &defaults(), |_| Ok([].into())).picker.unwrap();
+    let service =
+        objects.workloads["qwen-picker"].iter().find(|object| object.kind == Kind::Service).unwrap();
+    snapshot.owned = vec![(Kind::Service, Arc::new(service.content.clone()))];
+    let mut next = strategy(json!({"pools": [{"name": "qwen"}]}));
+    next.metadata.name = Some("talk".to_owned());
+    next.metadata.uid = Some("uid-talk".to_owned());
+    snapshot.others = vec![Arc::new(next)];
+    let server = server(&snapshot);
+    let path = "/api/v1/namespaces/llm/services/qwen-picker";
+    let mut passed = service.content.clone();
+    let labels = passed.metadata.labels.as_mut().unwrap();
+    labels.insert(crate::names::STRATEGY.to_owned(), "talk".to_owned());
+    labels.insert(crate::names::STRATEGY_UID.to_owned(), "uid-talk".to_owned());
+    server.holds(path, &passed);
+    let end = [format!("GET {path}"), format!("GET {BINDING}"), format!("MERGE {STRATEGY}")];
+    assert_eq!(ended(&server, &server.executor(), &snapshot).await.0, end);
+}
+
 /// A pool of which the caches do not know is held still.
 #[tokio::test]
 async fn the_finalizer_stays_while_a_pool_is_held() {
