@@ -9,7 +9,6 @@ use e2e::load::Client;
 use e2e::test_env::{self, OPERATOR_NAMESPACE, PATIENCE, Strategy, TestEnv};
 use e2e::{local, paths, until};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
 use tokio::process::{Child, Command};
 
 const CONDITION: &str = "Overlapping";
@@ -114,7 +113,7 @@ async fn names(env: &TestEnv, holder: &str, yields: &str) -> Result<()> {
         let message = found["message"].as_str().unwrap_or_default();
         let named = message.starts_with(&format!("the operator {holder} "))
             && message.contains(&format!("; {yields} "));
-        ensure!(found["status"] == Value::from("True") && named, "{found}");
+        ensure!(found["status"] == "True" && named, "{found}");
         Ok(())
     })
     .await

@@ -154,6 +154,8 @@ fn path_of(kind: Kind) -> String {
     format!("/{group}/namespaces/llm/{}/qwen-picker", resource.plural)
 }
 
+type Change = Box<dyn Fn(&mut DynamicObject)>;
+
 /// What an earlier release, another strategy or a former one of the same name has left is made this strategy's, whole,
 /// and no pod is replaced.
 #[tokio::test]
@@ -171,7 +173,7 @@ async fn what_nobody_owns_is_adopted_whole() {
             labels.insert(crate::names::STRATEGY_UID.to_owned(), uid.to_owned());
         }
     };
-    let changes: [Box<dyn Fn(&mut DynamicObject)>; 4] = [
+    let changes: [Change; 4] = [
         Box::new(referred(("chat", "uid-chat"))),
         Box::new(referred(("chat", "uid-gone"))),
         Box::new(labelled("chat", "uid-gone")),
