@@ -7,10 +7,12 @@ use serde::Deserialize;
 
 /// Field manager of everything that the operator applies.
 pub const MANAGER: &str = "waypost";
-/// Finalizer of a strategy that has replaced the reference of a pool.
+/// Finalizer of a strategy for which anything was made: it keeps the strategy until pools are given back and its objects are
+/// gone.
 pub const FINALIZER: &str = "waypost.dev/release-pools";
 
-/// Label with the UID of that strategy, which nobody knows before it is made, and no other strategy has.
+/// Label with the UID of the strategy for which an object was made last: that of a former strategy of the same name on objects
+/// that were taken over.
 pub const STRATEGY_UID: &str = "waypost.dev/strategy-uid";
 /// Label of an object of the cluster with the namespace of the strategy that it belongs to.
 pub const NAMESPACE: &str = "waypost.dev/namespace";

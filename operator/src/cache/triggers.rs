@@ -69,7 +69,9 @@ impl Triggers {
             // Somebody waits for the first word about a generation, and for that of pickers.
             let told = new.status.as_ref().map(|status| status.observed_generation);
             let said = |s: &RoutingStrategy| s.status.clone().unwrap_or_default().pickers;
-            let urgent = told != new.metadata.generation || old.is_some_and(|old| said(old) != said(new));
+            let news = told != new.metadata.generation || old.is_some_and(|old| said(old) != said(new));
+            // What is being deleted is told nothing new, and there may be hundreds.
+            let urgent = news && new.metadata.deletion_timestamp.is_none();
             self.one(new, if urgent { Lane::Urgent } else { Lane::Usual });
         }
     }
@@ -164,6 +166,8 @@ impl Triggers {
 
 #[cfg(test)]
 mod tests {
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+    use k8s_openapi::jiff::Timestamp;
     use serde_json::{Value, json};
 
     use super::*;
@@ -246,6 +250,11 @@ mod tests {
         };
         let one = |lane| vec![("chat".to_owned(), lane)];
         assert_eq!(lane(|new| new.metadata.generation = Some(9), &mut requests), one(Lane::Urgent));
+        let goes = |new: &mut RoutingStrategy| {
+            new.metadata.generation = Some(9);
+            new.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        };
+        assert!(lane(goes, &mut requests).iter().all(|(_, lane)| *lane == Lane::Usual));
         let says = |new: &mut RoutingStrategy| {
             let pickers = &mut new.status.get_or_insert_default().pickers;
             pickers.insert("pod".to_owned(), Default::default());

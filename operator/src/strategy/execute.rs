@@ -35,7 +35,7 @@ pub use executor::Executor;
 
 /// Most steps of one strategy that run at the same time.
 const AT_ONCE: usize = 8;
-/// For how long objects are made until the rest is left to the next reconcile.
+/// For how long objects are made and deleted until the rest is left to the next reconcile.
 const SLICE: Duration = Duration::from_secs(1);
 
 /// Executes a plan, and returns what became of each step. Whatever fails, the rest is done.
@@ -75,13 +75,13 @@ async fn run(executor: &Executor, snapshot: &Snapshot, plan: &Plan) -> Vec<StepR
                         _ => results[number] = Some(StepResult::Skipped),
                     }
                 }
-                Readiness::Now if makes(&step.action) && end.is_some_and(|end| Instant::now() >= end) => {
+                Readiness::Now if step.action.is_bulk() && end.is_some_and(|end| Instant::now() >= end) => {
                     started[number] = true;
                     results[number] = Some(StepResult::Later);
                 }
                 Readiness::Now => {
                     started[number] = true;
-                    if makes(&step.action) {
+                    if step.action.is_bulk() {
                         end.get_or_insert_with(|| Instant::now() + SLICE);
                     }
                     running.push(Either::Right(
@@ -96,11 +96,6 @@ async fn run(executor: &Executor, snapshot: &Snapshot, plan: &Plan) -> Vec<StepR
         }
     }
     results.into_iter().map(|result| result.unwrap_or(StepResult::Skipped)).collect()
-}
-
-/// Whether a step makes an object as it should be: there may be hundreds.
-fn makes(action: &Action) -> bool {
-    matches!(action, Action::Make { .. } | Action::Alter { .. } | Action::Upgrade { .. })
 }
 
 /// Whether a name of `workload` was found to be taken.

@@ -29,7 +29,7 @@ pub(super) struct Remembered {
     pub records: HashMap<String, Record>,
     /// Objects that stay different from what is wanted, by UID: resource version and hash of what was applied.
     pub settled: HashMap<String, (String, String)>,
-    /// Objects that were made for the strategy.
+    /// Objects that were made for the strategy, or may have been: the answer did not come.
     pub made: BTreeSet<(Kind, String)>,
 }
 
@@ -54,7 +54,7 @@ pub struct Memory {
     records: Mutex<HashMap<String, Record>>,
     /// The routing that was put into the history last, by the UID of the strategy.
     kept: Mutex<HashMap<String, KeptRevision>>,
-    /// Kinds and names of objects that were made and were not seen since, by the UID of the strategy.
+    /// Kinds and names of objects that were made, or may have been, and were not seen since, by the UID of the strategy.
     made: Mutex<HashMap<String, BTreeSet<(Kind, String)>>>,
     /// Since when the former reference of a pool is refused, by the UID of the pool.
     refusals: Mutex<HashMap<String, Instant>>,

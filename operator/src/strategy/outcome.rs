@@ -182,6 +182,9 @@ impl Outcome {
             }
             return self.look_again(left);
         }
+        if matches!(result, StepResult::Later) {
+            self.look_again(Duration::ZERO);
+        }
         match &step.action {
             Action::Keep(_) => self.note_kept(result),
             Action::Make { workload, object } => self.note_made(workload, object.name(), result),
@@ -268,7 +271,6 @@ impl Outcome {
             }
             StepResult::Later => {
                 self.later.insert(workload.to_owned());
-                self.look_again(Duration::ZERO);
             }
             _ => {}
         }

@@ -61,7 +61,7 @@ pub(super) async fn perform(executor: &Executor, snapshot: &Snapshot, step: &Ste
         return StepResult::Held(left);
     }
     // Only so many at a time for all strategies together: what somebody waits for has its room at the API server too.
-    let _room = match step.action.has_time() {
+    let _room = match step.action.is_bulk() || matches!(step.action, Action::ConfirmNothingHeld(_)) {
         true => executor.room.acquire().await.ok(),
         false => None,
     };

@@ -27,14 +27,17 @@ pub(super) async fn make(executor: &Executor, snapshot: &Snapshot, wanted: &Obje
             ObjectChange::Postponed(alteration) => postponed(executor, alteration.as_deref(), None).await,
             ObjectChange::Upgrade(planned) => upgrade(executor, &planned).await,
         },
-        Ok(None) => match executor.writer.apply(wanted).await {
-            Ok(stored) => {
-                info!(kind = wanted.kind.resource().kind, name = wanted.name(), "made");
-                executor.memory.note_made(snapshot.uid(), wanted.kind, wanted.name());
-                written(wanted, stored)
+        Ok(None) => {
+            // Before the request: one whose answer does not come may have arrived.
+            executor.memory.note_made(snapshot.uid(), wanted.kind, wanted.name());
+            match executor.writer.apply(wanted).await {
+                Ok(stored) => {
+                    info!(kind = wanted.kind.resource().kind, name = wanted.name(), "made");
+                    written(wanted, stored)
+                }
+                Err(error) => failed(wanted, error),
             }
-            Err(error) => failed(wanted, error),
-        },
+        }
     }
 }
 

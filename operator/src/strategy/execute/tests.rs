@@ -122,6 +122,17 @@ async fn of_many_pools_those_are_left_to_the_next_reconcile_for_which_there_is_n
     assert_eq!(server.calls().iter().filter(|call| call.starts_with("APPLY")).count(), 2 + 8);
 }
 
+/// A request whose answer does not come may have arrived: what it makes is to be deleted with the strategy.
+#[tokio::test]
+async fn what_may_have_been_made_is_remembered() {
+    let (world, server) = (snapshot(), Server::default());
+    server.refuses(&made("qwen-picker", &["services"])[0]);
+    let executor = server.executor();
+    executed(&executor, &world).await;
+    let remembered = executor.memory.remembered(world.uid(), [].into_iter(), [].into_iter());
+    assert!(remembered.made.contains(&(Kind::Service, "qwen-picker".to_owned())), "{remembered:?}");
+}
+
 /// A pool refers to a new Service when connections to it arrive, and not before.
 #[tokio::test]
 async fn a_pool_is_bound_when_connections_arrive() {

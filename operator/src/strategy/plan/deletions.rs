@@ -35,6 +35,7 @@ pub(super) fn add(plan: &mut Plan, snapshot: &Snapshot, valid: &Valid, made: &BT
             continue;
         }
         let mut waits = first.clone();
+        let mut action = Action::Delete { kind: *kind, live: live.clone() };
         if valid.names().contains(&name) {
             if plan.taken.contains_key(name) || !is_in_excess(valid, *kind, name) {
                 continue;
@@ -46,6 +47,7 @@ pub(super) fn add(plan: &mut Plan, snapshot: &Snapshot, valid: &Valid, made: &BT
         } else if let Some(pool) = passing(snapshot, name) {
             // It passes to another strategy with its pool, which labels what it wants of it.
             waits.push(Wait::Handover(handover(snapshot, pool)));
+            action = Action::DeleteUnseen { kind: *kind, name: name.to_owned() };
             if snapshot.serves_a_pool(name) {
                 waits.push(Wait::Hold(live.metadata.uid.clone().unwrap_or_default()));
             }
@@ -53,7 +55,7 @@ pub(super) fn add(plan: &mut Plan, snapshot: &Snapshot, valid: &Valid, made: &BT
             waits.push(Wait::Hold(live.metadata.uid.clone().unwrap_or_default()));
         }
         waits.extend(last.get(name).map(|step| Wait::End(*step)));
-        last.insert(name, plan.add(Action::Delete { kind: *kind, live: live.clone() }, waits));
+        last.insert(name, plan.add(action, waits));
     }
 }
 
@@ -63,7 +65,9 @@ pub(super) fn add(plan: &mut Plan, snapshot: &Snapshot, valid: &Valid, made: &BT
 pub(super) fn add_all(plan: &mut Plan, snapshot: &Snapshot, confirmed: usize) -> Vec<usize> {
     let is_made = |kind: Kind, live: &DynamicObject| {
         // Slots of the history have names of their own.
-        snapshot.owns(live) && (is_applied(live) || kind == Kind::ControllerRevision)
+        let slot = live.metadata.name.as_deref().and_then(crds::history::strategy_of);
+        let is_slot = kind == Kind::ControllerRevision && slot == snapshot.strategy.metadata.name.as_deref();
+        snapshot.owns(live) && (is_applied(live) || is_slot)
     };
     let mut owned: Vec<_> = snapshot.owned.iter().filter(|(kind, live)| is_made(*kind, live)).collect();
     owned.sort_by_key(|(kind, _)| Reverse(*kind));

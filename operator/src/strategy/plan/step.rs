@@ -118,10 +118,9 @@ pub(crate) enum Action {
 }
 
 impl Action {
-    /// Whether nobody waits for it in particular: objects of many workloads are made and deleted, and each takes its time.
-    pub fn has_time(&self) -> bool {
-        let ends =
-            matches!(self, Self::ConfirmNothingHeld(_) | Self::Delete { .. } | Self::DeleteUnseen { .. });
+    /// Whether there may be hundreds of its kind in one plan, for none of which anybody waits in particular.
+    pub fn is_bulk(&self) -> bool {
+        let ends = matches!(self, Self::Delete { .. } | Self::DeleteUnseen { .. });
         ends || matches!(self, Self::Make { .. } | Self::Alter { .. } | Self::Upgrade { .. })
     }
 }

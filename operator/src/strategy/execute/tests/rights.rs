@@ -132,6 +132,26 @@ async fn all_goes_before_the_finalizer() {
     assert_eq!(ended(&server, &server.executor(), &snapshot).await.0, [format!("MERGE {STRATEGY}")]);
 }
 
+/// Of many pools too, a second at a time.
+#[tokio::test(start_paused = true)]
+async fn many_objects_are_deleted_a_second_at_a_time() {
+    let mut snapshot = world(false, true, None);
+    let spec = json!({"pools": [{"selector": {}}]});
+    Arc::make_mut(&mut snapshot.strategy).spec = strategy(spec).spec;
+    snapshot.pools = (0..40).map(|number| Arc::new(pool(&format!("pool-{number:02}"), "old-epp"))).collect();
+    snapshot.owned = workload(&snapshot);
+    snapshot.pools.clear();
+    let server = server(&snapshot);
+    server.delays(Duration::from_millis(50));
+    let began = tokio::time::Instant::now();
+    let (calls, outcome) = ended(&server, &server.executor(), &snapshot).await;
+    assert!((1000..1500).contains(&began.elapsed().as_millis()), "{:?}", began.elapsed());
+    let deletions = calls.iter().filter(|call| call.starts_with("DELETE")).count();
+    assert!((100..200).contains(&deletions), "{deletions} of {}", snapshot.owned.len());
+    assert!(!calls.contains(&format!("MERGE {STRATEGY}")), "{calls:?}");
+    assert_eq!(outcome.again, Some(Duration::ZERO));
+}
+
 /// Another strategy has taken what passes to it, and the cache has it as it was.
 #[tokio::test]
 async fn what_has_passed_on_is_not_deleted() {
