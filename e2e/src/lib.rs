@@ -15,6 +15,7 @@
 pub mod cluster;
 pub mod crash;
 pub mod demo;
+pub mod docs;
 pub mod envoy;
 pub mod fixtures;
 pub mod images;

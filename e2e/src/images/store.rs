@@ -39,7 +39,15 @@ impl ImageStore {
         if !known.lines().any(|line| line == reference) {
             self.run().args(["images", "import"]).arg(&image.archive).done().await?;
         }
-        self.run().args(["images", "tag", "--force", &reference, &image.latest()]).done().await
+        self.name(image, &image.latest()).await
+    }
+
+    /// Gives a known image one more name.
+    ///
+    /// # Errors
+    /// When containerd does not know it.
+    pub async fn name(&self, image: &Image, name: &str) -> Result<()> {
+        self.run().args(["images", "tag", "--force", &image.reference(), name]).done().await
     }
 
     fn run(&self) -> Run {

@@ -83,6 +83,14 @@ impl ClusterEnv {
         &self.installed.envoy
     }
 
+    /// Installs the operator with its chart again, after a story that installed it otherwise or took it away.
+    ///
+    /// # Errors
+    /// When the chart does not install.
+    pub async fn install_again(&self, progress: &Progress) -> Result<()> {
+        Installer::Helm.install(&self.cluster, &self.kubectl, self.images(), progress).await
+    }
+
     /// Brings back what a story that broke off may have taken away: the API server and the operator.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod causes;
 mod chart;
 mod crashes;
 mod dialects;
+mod docs;
 mod drift;
 mod edits;
 mod guide;

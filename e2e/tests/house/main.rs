@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "what can't be read here fails the test")]
 
+mod docs;
 mod images;
 mod imports;
 mod rooms;
