@@ -66,13 +66,13 @@ struct Reader<'a> {
 impl Reader<'_> {
     async fn block(&mut self, block: &Block) -> Result<()> {
         if let Some(before) = &block.before {
-            self.to_its_end(block.line, before).await.context("before the block")?;
+            self.whole(block.line, before).await.context("before the block")?;
         }
         let output = match &block.how {
             How::Not(_) => return Ok(()),
-            How::Help(_) => self.to_its_end(block.line, &help(&block.text)).await?,
+            How::Help(_) => self.whole(block.line, &help(&block.text)).await?,
             How::ToItsEnd if block.transcript => self.transcript(block).await?,
-            How::ToItsEnd => self.to_its_end(block.line, &block.text).await?,
+            How::ToItsEnd => self.whole(block.line, &block.text).await?,
             How::On(address) => {
                 let mut terminal = self.terminal(block)?;
                 let answers = terminal.takes_connections(address).await;
@@ -95,7 +95,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    async fn to_its_end(&mut self, line: usize, commands: &str) -> Result<String> {
+    async fn whole(&mut self, line: usize, commands: &str) -> Result<String> {
         let (output, ok) = self.session.run(line, commands).await?;
         ensure!(ok, "it said:\n{output}");
         Ok(output)
@@ -106,7 +106,7 @@ impl Reader<'_> {
         for step in transcript::steps(&block.text) {
             // Of a status other than 0 a transcript shows nothing.
             let command = format!("{{ {}\n}} || true", step.command);
-            let output = self.to_its_end(block.line + step.above, &command).await?;
+            let output = self.whole(block.line + step.above, &command).await?;
             if let Some(line) = transcript::missing(&step.output, &output) {
                 bail!("`{line}` is not in what `{}` said:\n{output}", step.command);
             }
