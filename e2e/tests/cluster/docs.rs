@@ -1,4 +1,4 @@
-//! Row 19: the commands of the documentation, as they stand there.
+//! Row 21: the commands of the documentation, as they stand there.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +22,7 @@ const REGISTRY: &str = "registry.example.com/llm";
 #[ignore = "needs the cluster: cargo xtask test"]
 fn every_command_of_the_documentation_works() {
     let bar = "every block of commands in docs/ and README.md is run as it stands, or says why not";
-    test_env::run(19, bar, async |env| {
+    test_env::run(21, bar, async |env| {
         let told = told(env).await;
         // Pages install the operator and take it away.
         let again = env.cluster_env().install_again(env.progress()).await;
