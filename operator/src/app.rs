@@ -196,16 +196,15 @@ async fn reconcile_all(
     mut stopped: watch::Receiver<bool>,
 ) {
     // Before everything was listed, nothing can be told from what is not there.
-    while !context.cache.is_ready() {
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_millis(20)) => {}
-            _ = stopped.wait_for(|stop| *stop) => return,
+    let ready = async {
+        while !context.cache.is_ready() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
         }
-    }
-    info!("caches are filled");
+        info!("caches are filled");
+    };
     let stopped = async move { drop(stopped.wait_for(|stop| *stop).await) };
     let reconcile = |strategy| strategy::reconcile(strategy, context.clone());
-    queue::run(requests, concurrency.into(), stopped, reconcile).await;
+    queue::run(requests, concurrency.into(), ready, stopped, reconcile).await;
 }
 
 async fn signalled() -> Result<&'static str> {

@@ -3,7 +3,7 @@
 //! It has two lanes. What somebody waits for, an edit or the word of a picker about one, does not stand behind what the
 //! start of many strategies makes: the urgent lane is served first, and has room of its own.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::panic::resume_unwind;
 use std::time::Duration;
@@ -61,11 +61,12 @@ pub enum Next {
     Retry(Duration),
 }
 
-/// Reconciles the strategies that are asked for, until `stopped`; what runs then is finished. Up to `room` run at a time
-/// in the usual lane, and as many again of the urgent one.
+/// Reconciles the strategies that are asked for, once `ready` and until `stopped`; what runs then is finished. Up to `room`
+/// run at a time in the usual lane, and as many again of the urgent one.
 pub async fn run<F>(
     mut requests: UnboundedReceiver<Request>,
     room: usize,
+    ready: impl Future<Output = ()>,
     stopped: impl Future<Output = ()>,
     reconcile: impl Fn(StrategyKey) -> F,
 ) where
@@ -73,16 +74,19 @@ pub async fn run<F>(
 {
     let mut queue = Queue { room, ..Queue::default() };
     let mut running = JoinSet::new();
-    let mut stopped = std::pin::pin!(stopped);
+    let (mut ready, mut stopped) = (std::pin::pin!(ready), std::pin::pin!(stopped));
+    let mut is_ready = false;
     loop {
         queue.wake(Instant::now());
-        while let Some(strategy) = queue.next() {
+        while is_ready && let Some(strategy) = queue.next() {
             let work = reconcile(strategy.clone());
             running.spawn(async move { (strategy, work.await) });
         }
         let due = queue.due();
         tokio::select! {
             () = &mut stopped => break,
+            // What is asked for until then is gathered here, each strategy once.
+            () = &mut ready, if !is_ready => is_ready = true,
             Some(done) = running.join_next() => match done {
                 Ok((strategy, next)) => queue.done(&strategy, next, Instant::now()),
                 Err(error) => {
@@ -111,16 +115,20 @@ pub async fn run<F>(
 struct Queue {
     /// How many may run in the usual lane.
     room: usize,
-    urgent: VecDeque<StrategyKey>,
-    usual: VecDeque<StrategyKey>,
-    /// The lane in which a strategy waits. One that became urgent has an entry in the usual lane too, which counts for
-    /// nothing.
-    waiting: HashMap<StrategyKey, Lane>,
+    /// What waits in each lane, in the order in which it came.
+    lanes: BTreeMap<Place, StrategyKey>,
+    /// The place at which each of these strategies waits.
+    waiting: HashMap<StrategyKey, Place>,
+    /// How many places were given.
+    places: u64,
     running: HashMap<StrategyKey, Running>,
     /// What comes later, in order, and when each strategy's time is.
     later: BTreeSet<(Instant, StrategyKey)>,
     times: HashMap<StrategyKey, (Instant, Lane)>,
 }
+
+/// A lane, and a number that is larger for what came later.
+type Place = (Lane, u64);
 
 #[derive(Debug)]
 struct Running {
@@ -138,12 +146,13 @@ impl Queue {
         if let Some((at, _)) = self.times.remove(&strategy) {
             self.later.remove(&(at, strategy.clone()));
         }
-        if self.waiting.get(&strategy).is_none_or(|known| lane < *known) {
-            self.waiting.insert(strategy.clone(), lane);
-            match lane {
-                Lane::Urgent => self.urgent.push_back(strategy),
-                Lane::Usual => self.usual.push_back(strategy),
+        if self.waiting.get(&strategy).is_none_or(|(known, _)| lane < *known) {
+            let place = (lane, self.places);
+            self.places += 1;
+            if let Some(earlier) = self.waiting.insert(strategy.clone(), place) {
+                self.lanes.remove(&earlier);
             }
+            self.lanes.insert(place, strategy);
         }
     }
 
@@ -151,19 +160,13 @@ impl Queue {
     fn next(&mut self) -> Option<StrategyKey> {
         let usual = self.running.values().filter(|running| running.lane == Lane::Usual).count();
         let urgent = self.running.len() - usual;
-        let lane = |queue: &mut Self, lane| {
-            let entries = if lane == Lane::Urgent { &mut queue.urgent } else { &mut queue.usual };
-            while let Some(strategy) = entries.pop_front() {
-                if queue.waiting.get(&strategy) == Some(&lane) {
-                    queue.waiting.remove(&strategy);
-                    queue.running.insert(strategy.clone(), Running { lane, again: None });
-                    return Some(strategy);
-                }
-            }
-            None
-        };
-        let first = (urgent < self.room).then(|| lane(self, Lane::Urgent)).flatten();
-        first.or_else(|| (usual < self.room).then(|| lane(self, Lane::Usual)).flatten())
+        let first = |lane| self.lanes.range((lane, 0)..=(lane, u64::MAX)).next().map(|(place, _)| *place);
+        let place = (urgent < self.room).then(|| first(Lane::Urgent)).flatten();
+        let place = place.or_else(|| (usual < self.room).then(|| first(Lane::Usual)).flatten())?;
+        let strategy = self.lanes.remove(&place)?;
+        self.waiting.remove(&strategy);
+        self.running.insert(strategy.clone(), Running { lane: place.0, again: None });
+        Some(strategy)
     }
 
     fn done(&mut self, strategy: &StrategyKey, next: Next, now: Instant) {

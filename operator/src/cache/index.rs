@@ -106,7 +106,7 @@ impl<V> Index<V> {
     }
 
     /// Replaces all by what was listed, and returns what was there before.
-    pub(super) fn replace(&self, listed: Objects<V>) -> Objects<V> {
+    pub(crate) fn replace(&self, listed: Objects<V>) -> Objects<V> {
         let mut next = Content::default();
         for (namespace, objects) in &listed {
             for (name, object) in objects {

@@ -12,16 +12,24 @@ const ORPHAN: &str = "orphan";
 
 /// The UIDs of strategies that were seen being deleted with `--cascade=orphan`, and are there still.
 #[derive(Debug, Default)]
-pub struct Orphans(Mutex<HashSet<String>>);
+pub struct Orphans(Mutex<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    orphaned: HashSet<String>,
+    /// Those of them that the list under way has. The others are gone at its end.
+    listed: HashSet<String>,
+}
 
 impl Orphans {
     /// Whether the strategy `uid` is deleted so.
     pub fn contains(&self, uid: &str) -> bool {
-        self.lock().contains(uid)
+        self.lock().orphaned.contains(uid)
     }
 
     /// Notes what an event tells.
     pub(super) fn note(&self, event: &Event<RoutingStrategy>) {
+        let mut seen = self.lock();
         match event {
             Event::Apply(strategy) | Event::InitApply(strategy) => {
                 let metadata = &strategy.metadata;
@@ -30,17 +38,23 @@ impl Orphans {
                     && metadata.deletion_timestamp.is_some()
                     && wished
                 {
-                    self.lock().insert(uid.clone());
+                    seen.orphaned.insert(uid.clone());
+                }
+                if let (Event::InitApply(_), Some(uid)) = (event, &metadata.uid)
+                    && seen.orphaned.contains(uid)
+                {
+                    seen.listed.insert(uid.clone());
                 }
             }
             Event::Delete(strategy) => {
-                self.lock().remove(strategy.metadata.uid.as_deref().unwrap_or_default());
+                seen.orphaned.remove(strategy.metadata.uid.as_deref().unwrap_or_default());
             }
-            Event::Init | Event::InitDone => {}
+            Event::Init => seen.listed.clear(),
+            Event::InitDone => seen.orphaned = std::mem::take(&mut seen.listed),
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashSet<String>> {
+    fn lock(&self) -> MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -67,7 +81,26 @@ mod tests {
         orphans.note(&Event::Apply(strategy.clone()));
         orphans.note(&Event::Init);
         assert!(orphans.contains("u"));
+        orphans.note(&Event::InitApply(strategy.clone()));
+        orphans.note(&Event::InitDone);
+        assert!(orphans.contains("u"));
         orphans.note(&Event::Delete(strategy));
+        assert!(!orphans.contains("u"));
+    }
+
+    /// No event tells of a strategy that goes while the watch is interrupted.
+    #[test]
+    fn what_a_list_has_not_is_gone() {
+        let orphans = Orphans::default();
+        let mut strategy = RoutingStrategy::default();
+        strategy.metadata.uid = Some("u".to_owned());
+        strategy.metadata.finalizers = Some(vec![ORPHAN.to_owned()]);
+        strategy.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
+        orphans.note(&Event::InitApply(strategy));
+        orphans.note(&Event::InitDone);
+        assert!(orphans.contains("u"));
+        orphans.note(&Event::Init);
+        orphans.note(&Event::InitDone);
         assert!(!orphans.contains("u"));
     }
 }

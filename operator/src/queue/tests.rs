@@ -38,6 +38,23 @@ fn what_is_urgent_is_first_and_has_room_of_its_own() {
     assert_eq!(begin(&mut queue), ["f"]);
 }
 
+/// While the usual lane stands, nothing is left in it of what ran in the urgent one.
+#[test]
+fn what_became_urgent_leaves_the_usual_lane() {
+    let mut queue = Queue { room: 1, ..Queue::default() };
+    for name in ["a", "b"] {
+        ask(&mut queue, name, Lane::Usual);
+    }
+    assert_eq!(begin(&mut queue), ["a"]);
+    for _ in 0..100 {
+        ask(&mut queue, "b", Lane::Usual);
+        ask(&mut queue, "b", Lane::Urgent);
+        assert_eq!(begin(&mut queue), ["b"]);
+        queue.done(&key("b"), Next::Change, Instant::now());
+    }
+    assert_eq!((queue.lanes.len(), queue.waiting.len()), (0, 0));
+}
+
 #[test]
 fn a_strategy_runs_once_at_a_time_and_again_if_it_was_asked_for() {
     let mut queue = Queue { room: 8, ..Queue::default() };
@@ -48,7 +65,7 @@ fn a_strategy_runs_once_at_a_time_and_again_if_it_was_asked_for() {
     ask(&mut queue, "a", Lane::Urgent);
     assert_eq!(begin(&mut queue), Vec::<String>::new());
     queue.done(&key("a"), Next::After(Duration::from_secs(9)), Instant::now());
-    assert_eq!((queue.waiting.get(&key("a")), queue.due()), (Some(&Lane::Urgent), None));
+    assert_eq!((queue.waiting[&key("a")].0, queue.due()), (Lane::Urgent, None));
     assert_eq!(begin(&mut queue), ["a"]);
     queue.done(&key("a"), Next::Change, Instant::now());
     assert_eq!(begin(&mut queue), Vec::<String>::new());
@@ -92,11 +109,17 @@ async fn what_runs_at_the_end_is_finished() {
     let seen = begun.clone();
     let names = || begun.lock().unwrap().iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
     let end = |next| begun.lock().unwrap().remove(0).1.send(next).unwrap();
-    let running = tokio::spawn(run(requests, 1, async { drop(stopped.await) }, move |strategy| {
-        let (end, ended) = oneshot::channel();
-        seen.lock().unwrap().push((strategy.name, end));
-        async { ended.await.unwrap() }
-    }));
+    let running = tokio::spawn(run(
+        requests,
+        1,
+        std::future::ready(()),
+        async { drop(stopped.await) },
+        move |strategy| {
+            let (end, ended) = oneshot::channel();
+            seen.lock().unwrap().push((strategy.name, end));
+            async { ended.await.unwrap() }
+        },
+    ));
     let ask = |name: &str| sender.send(Request { strategy: key(name), lane: Lane::Usual }).unwrap();
     ask("a");
     ask("b");
@@ -116,4 +139,28 @@ async fn what_runs_at_the_end_is_finished() {
     end(Next::Change);
     running.await.unwrap();
     assert_eq!(names(), Vec::<String>::new());
+}
+
+/// Requests that come before the caches are filled take no more room than their strategies.
+#[tokio::test(start_paused = true)]
+async fn what_is_asked_for_before_all_is_ready_is_gathered() {
+    let (sender, requests) = mpsc::unbounded_channel();
+    let (ready, is_ready) = oneshot::channel::<()>();
+    let begun = Arc::new(Mutex::new(Vec::new()));
+    let seen = begun.clone();
+    let all_ready = async { drop(is_ready.await) };
+    let running = tokio::spawn(run(requests, 1, all_ready, std::future::pending(), move |strategy| {
+        seen.lock().unwrap().push(strategy.name);
+        async { Next::Change }
+    }));
+    for _ in 0..100 {
+        sender.send(Request { strategy: key("a"), lane: Lane::Usual }).unwrap();
+    }
+    settle().await;
+    assert_eq!(begun.lock().unwrap().len(), 0);
+    drop(ready);
+    settle().await;
+    assert_eq!(*begun.lock().unwrap(), ["a"]);
+    drop(sender);
+    running.await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! The question whether connections to a Service of pickers arrive, which is asked before a pool comes to refer to it.
+//! The readiness of a picker's Service, told by a connection through it before a pool comes to refer to it.
 //!
 //! Gateways connect at once when a pool's reference changes. A picker that is available is not enough: its address has to
 //! come into the EndpointSlices of the Service, and from there, by kube-proxy or what is in its place, onto every node. Until
@@ -7,6 +7,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -18,14 +19,16 @@ use crate::queue::StrategyKey;
 pub const MARGIN: Duration = Duration::from_secs(2);
 /// How long to wait where no connection tells anything, since a NetworkPolicy or the network keeps the operator from
 /// pickers.
-const WITHOUT_WORD: Duration = Duration::from_secs(6);
+const SILENT_WAIT: Duration = Duration::from_secs(6);
 /// How long to wait while connections are refused, or the Service has no address though a picker is available. What this
 /// node sees may be wrong, and gateways may see more.
-const LONGEST: Duration = Duration::from_secs(30);
+const REFUSED_WAIT: Duration = Duration::from_secs(30);
 
 /// A request to try connections to a Service until one arrives.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
+    /// The number of the request. What an earlier one for the same Service finds counts for nothing.
+    pub epoch: u64,
     /// UID of the Service.
     pub service: String,
     /// Its address.
@@ -53,12 +56,15 @@ pub enum Attempt {
 pub struct Reach {
     margin: Duration,
     probes: mpsc::UnboundedSender<Probe>,
+    epochs: AtomicU64,
     services: Mutex<HashMap<String, Known>>,
 }
 
 /// What is known of one Service.
 #[derive(Clone, Copy, Debug)]
 struct Known {
+    /// The request to try connections that counts.
+    epoch: u64,
     /// Since when it has addresses, or, without any, since when it was asked for.
     since: Instant,
     /// Whether it has addresses; `None` while EndpointSlices are not known.
@@ -73,10 +79,10 @@ impl Known {
     /// The rest of the time that a pool has to wait; `None` when it is over.
     fn wait(&self, margin: Duration, now: Instant) -> Option<Duration> {
         let until = match self.arrived {
-            _ if self.addresses == Some(false) => self.since + LONGEST,
+            _ if self.addresses == Some(false) => self.since + REFUSED_WAIT,
             Some(arrived) => arrived + margin,
-            None if self.refused => self.since + LONGEST,
-            None => self.since + WITHOUT_WORD,
+            None if self.refused => self.since + REFUSED_WAIT,
+            None => self.since + SILENT_WAIT,
         };
         until.checked_duration_since(now).filter(|left| !left.is_zero())
     }
@@ -92,7 +98,7 @@ impl Reach {
     /// Knows nothing yet. Other nodes have `margin` to follow when a connection arrived.
     pub fn new(margin: Duration) -> (Self, Probes) {
         let (probes, requests) = mpsc::unbounded_channel();
-        (Self { margin, probes, services: Mutex::default() }, requests)
+        (Self { margin, probes, epochs: AtomicU64::default(), services: Mutex::default() }, requests)
     }
 
     fn services(&self) -> MutexGuard<'_, HashMap<String, Known>> {
@@ -112,34 +118,39 @@ impl Reach {
         let mut services = self.services();
         let known = services.get(service).filter(|known| known.addresses == addresses).copied();
         let known = known.unwrap_or_else(|| {
+            let epoch = self.epochs.fetch_add(1, Ordering::Relaxed);
             if let Some(address) = address
                 && addresses != Some(false)
             {
                 let (service, strategy) = (service.to_owned(), strategy.clone());
                 // Fails only when the program ends.
-                let _ = self.probes.send(Probe { service, address, strategy });
+                let _ = self.probes.send(Probe { epoch, service, address, strategy });
             }
-            let known = Known { since: now, addresses, arrived: None, refused: false };
+            let known = Known { epoch, since: now, addresses, arrived: None, refused: false };
             services.insert(service.to_owned(), known);
             known
         });
         known.wait(self.margin, now)
     }
 
-    /// Forgets a Service that has no address any more.
+    /// Forgets that connections arrived at a Service that has no address any more. One that had none before waits on.
     pub(super) fn lost(&self, service: &str) {
-        self.services().remove(service);
+        let mut services = self.services();
+        if services.get(service).is_some_and(|known| known.addresses != Some(false)) {
+            services.remove(service);
+        }
     }
 
-    /// Notes how a connection to a Service ended. Returns whether to go on trying.
-    pub fn tried(&self, service: &str, attempt: Attempt, now: Instant) -> bool {
+    /// Notes how a connection ended. Returns whether to go on trying.
+    pub fn tried(&self, probe: &Probe, attempt: Attempt, now: Instant) -> bool {
         let mut services = self.services();
-        let Some(known) = services.get_mut(service) else { return false };
+        let known = services.get_mut(&probe.service).filter(|known| known.epoch == probe.epoch);
+        let Some(known) = known else { return false };
         known.refused = attempt == Attempt::Refused;
         if attempt == Attempt::Arrived {
             known.arrived.get_or_insert(now);
         }
-        attempt != Attempt::Arrived && now.duration_since(known.since) < LONGEST
+        attempt != Attempt::Arrived && now.duration_since(known.since) < REFUSED_WAIT
     }
 
     /// Forgets everything.
@@ -162,13 +173,15 @@ mod tests {
     struct World {
         reach: Reach,
         probes: Probes,
+        /// The latest request.
+        probe: Option<Probe>,
         start: Instant,
     }
 
     impl World {
         fn new() -> Self {
             let (reach, probes) = Reach::new(2 * SECOND);
-            Self { reach, probes, start: Instant::now() }
+            Self { reach, probes, probe: None, start: Instant::now() }
         }
 
         /// How many seconds a pool has to wait after `at` seconds.
@@ -179,12 +192,16 @@ mod tests {
             wait.map(|wait| wait.as_secs())
         }
 
+        /// Whether the latest request goes on after an attempt that ended so.
         fn tried(&self, attempt: Attempt, at: u32) -> bool {
-            self.reach.tried("uid", attempt, self.start + at * SECOND)
+            self.reach.tried(self.probe.as_ref().unwrap(), attempt, self.start + at * SECOND)
         }
 
+        /// How many requests came since the last call.
         fn asked(&mut self) -> usize {
-            std::iter::from_fn(|| self.probes.try_recv().ok()).count()
+            let new: Vec<_> = std::iter::from_fn(|| self.probes.try_recv().ok()).collect();
+            self.probe = new.last().cloned().or(self.probe.take());
+            new.len()
         }
     }
 
@@ -221,8 +238,9 @@ mod tests {
         let world = World::new();
         assert_eq!(world.wait(Some(false), 0), Some(30));
         assert_eq!(world.wait(Some(false), 30), None);
-        let world = World::new();
+        let mut world = World::new();
         assert_eq!(world.wait(Some(true), 0), Some(6));
+        assert_eq!(world.asked(), 1);
         assert!(world.tried(Attempt::Refused, 29));
         assert_eq!(world.wait(Some(true), 29), Some(1));
         assert!(!world.tried(Attempt::Refused, 30));
@@ -230,9 +248,23 @@ mod tests {
     }
 
     #[test]
+    fn an_earlier_request_for_a_service_neither_goes_on_nor_counts() {
+        let mut world = World::new();
+        assert_eq!(world.wait(None, 0), Some(6));
+        assert_eq!(world.asked(), 1);
+        let earlier = world.probe.clone().unwrap();
+        assert_eq!(world.wait(Some(true), 1), Some(6));
+        assert_eq!(world.asked(), 1);
+        assert!(!world.reach.tried(&earlier, Attempt::Arrived, world.start + 2 * SECOND));
+        assert_eq!(world.wait(Some(true), 2), Some(5));
+        assert!(world.tried(Attempt::Silent, 2));
+    }
+
+    #[test]
     fn what_is_forgotten_is_not_tried_any_more() {
-        let world = World::new();
+        let mut world = World::new();
         assert_eq!(world.wait(Some(true), 0), Some(6));
+        assert_eq!(world.asked(), 1);
         world.reach.begin();
         assert!(!world.tried(Attempt::Silent, 1));
         assert_eq!(world.wait(Some(true), 1), Some(6));

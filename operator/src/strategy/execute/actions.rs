@@ -13,8 +13,8 @@ use crate::strategy::plan::{Action, Plan, Step, Wait};
 use crate::strategy::snapshot::Snapshot;
 use crate::strategy::write_error::WriteError;
 
-/// How soon to look again for a Service that the caches do not have yet.
-const SERVICE_AGAIN: Duration = Duration::from_secs(1);
+/// How soon to look again for a Service that is not there, or not the strategy's. Its watch tells sooner when it comes.
+const SERVICE_AGAIN: Duration = Duration::from_secs(30);
 
 /// Forgets that connections to a Service arrived which has no address any more.
 pub(super) fn forget_lost(executor: &Executor, snapshot: &Snapshot) {

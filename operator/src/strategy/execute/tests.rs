@@ -153,13 +153,47 @@ async fn a_pool_is_bound_when_connections_arrive() {
     let probe = probes.try_recv().unwrap();
     assert_eq!((probe.service.as_str(), probe.address), ("uid-Service", ([10, 96, 0, 7], 9002).into()));
 
-    executor.memory.reach.tried(&probe.service, Attempt::Arrived, std::time::Instant::now());
+    executor.memory.reach.tried(&probe, Attempt::Arrived, std::time::Instant::now());
     let outcome = executed(&executor, &world).await;
     assert_eq!(bound(&outcome), Some(BindingState::Bound));
     assert!(server.calls().contains(&pool));
 }
 
 /// The objects of the pickers of `world`, as the API server has them, with a picker that is available.
+/// Each reconcile asks anew, and none of them begins the wait again.
+#[tokio::test]
+async fn a_service_without_an_address_keeps_its_pool_for_a_while_and_not_for_ever() {
+    let mut world = snapshot();
+    world.owned = workload(&world);
+    let server = Server::default();
+    let executor = server.executor();
+    executor.cache.slices.replace(Default::default());
+    let first = executed(&executor, &world).await.again.unwrap();
+    assert!(first > Duration::from_secs(29) && first <= Duration::from_secs(30), "{first:?}");
+    let reach = &executor.memory.reach;
+    let strategy = crate::queue::StrategyKey::of(&world.strategy.metadata);
+    let later = std::time::Instant::now() + Duration::from_secs(10);
+    let left = || reach.wait("uid-Service", None, Some(false), &strategy, later);
+    let before = left();
+    executed(&executor, &world).await;
+    assert_eq!((left(), before.is_some_and(|left| left <= Duration::from_secs(20))), (before, true));
+}
+
+/// Nothing is to be had from it by asking often: a change of the Service is told.
+#[tokio::test]
+async fn a_service_of_somebody_else_is_not_looked_at_all_the_time() {
+    let mut world = snapshot();
+    world.owned = workload(&world);
+    for (_, service) in world.owned.iter_mut().filter(|(kind, _)| *kind == Kind::Service) {
+        let metadata = &mut Arc::make_mut(service).metadata;
+        (metadata.labels, metadata.annotations) = (None, None);
+    }
+    let outcome = executed(&Server::default().executor(), &world).await;
+    let waiting = "pool qwen is bound when connections to its pickers arrive".to_owned();
+    assert_eq!(outcome.bindings.into_values().collect::<Vec<_>>(), [BindingState::Waiting(waiting)]);
+    assert_eq!(outcome.again, Some(Duration::from_secs(30)));
+}
+
 fn workload(world: &Snapshot) -> Vec<(Kind, Arc<DynamicObject>)> {
     let objects = validate(world, &defaults(), |_| Ok([].into())).picker.unwrap();
     let objects = objects.workloads.into_values().flatten();
