@@ -17,8 +17,9 @@ use crate::args::Args;
 use crate::build::{Defaults, Limits};
 use crate::cache::{self, Cache, Requests, Scope, Triggers};
 use crate::http::{self, Health};
-use crate::lease::{Authority, Election, Leases, Timing};
+use crate::lease::{Authority, Clients, Concerned, Election, LastLook, Leases, Timing};
 use crate::metrics::Metrics;
+use crate::queue::StrategyKey;
 use crate::strategy::{self, Context, Executor, Memory};
 use crate::{probe, queue};
 
@@ -45,7 +46,7 @@ pub async fn run(args: Args) -> Result<()> {
     let (triggers, requests) = Triggers::new(cache.clone());
     let mut tasks = cache::run(&client, &scope(&args)?, &cache, &triggers);
 
-    let mut election = election(&args, config)?;
+    let mut election = election(&args, config, &client)?;
     let authority = election.as_ref().map_or_else(Authority::alone, Election::authority);
     let (memory, probes) = Memory::with_margin(args.bind_margin);
     let memory = Arc::new(memory);
@@ -121,14 +122,15 @@ fn scope(args: &Args) -> Result<Scope> {
     Ok(Scope { namespaces, of_cluster })
 }
 
-fn election(args: &Args, mut config: ClientConfig) -> Result<Option<Election>> {
+/// The elections. `client` is one without a limit to how long an answer is quiet, as that of a watch.
+fn election(args: &Args, mut config: ClientConfig, client: &Client) -> Result<Option<Election>> {
     if !args.leader_elect {
         return Ok(None);
     }
     let timing = Timing::default();
     config.connect_timeout = Some(timing.request);
     config.read_timeout = Some(timing.request);
-    let client = Client::try_from(config)?;
+    let clients = Clients { requests: Client::try_from(config)?, watches: client.clone() };
     let leases = Leases {
         namespace: args.namespace.clone(),
         name: args.lease_name.clone(),
@@ -136,7 +138,7 @@ fn election(args: &Args, mut config: ClientConfig) -> Result<Option<Election>> {
         cluster_namespace: args.cluster_lease_namespace.clone(),
         watched: args.watch_namespace.clone(),
     };
-    Ok(Some(Election::new(client, &leases, timing)))
+    Ok(Some(Election::new(clients, &leases, timing)))
 }
 
 /// The name of this process in Events.
@@ -157,7 +159,8 @@ fn identity(args: &Args) -> String {
 async fn lead(context: Arc<Context>, authority: Authority, triggers: Triggers) {
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut prune = tokio::time::interval(PRUNE);
-    let mut state = authority.state();
+    let mut last = LastLook::default();
+    authority.changes(&mut last);
     loop {
         tokio::select! {
             () = authority.gained() => {
@@ -170,11 +173,7 @@ async fn lead(context: Arc<Context>, authority: Authority, triggers: Triggers) {
             }
             _ = tick.tick() => {
                 // Other operators came or went.
-                let now = authority.state();
-                if now != state {
-                    state = now;
-                    triggers.all();
-                }
+                ask(&authority.changes(&mut last), &context.cache, &triggers);
             }
         }
         context.metrics.leader.set(i64::from(authority.leads()));
@@ -184,6 +183,19 @@ async fn lead(context: Arc<Context>, authority: Authority, triggers: Triggers) {
             let name = |name: &Option<String>| name.clone().unwrap_or_default();
             (name(&strategy.metadata.namespace), name(&strategy.metadata.name), behind)
         }));
+    }
+}
+
+/// Asks for the strategies that a change of the authority concerns.
+fn ask(concerned: &Concerned, cache: &Cache, triggers: &Triggers) {
+    match concerned {
+        Concerned::All => triggers.all(),
+        Concerned::In(namespaces) => {
+            for strategy in namespaces.iter().flat_map(|namespace| cache.strategies.within(namespace)) {
+                let StrategyKey { namespace, name } = StrategyKey::of(&strategy.metadata);
+                triggers.named(&namespace, &name);
+            }
+        }
     }
 }
 

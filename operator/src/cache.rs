@@ -26,4 +26,5 @@ pub(crate) use read::{PoolKind, PoolOf};
 pub use slices::SliceFacts;
 pub use store::Cache;
 pub use triggers::{Requests, Triggers};
+pub(crate) use watch::Retry;
 pub use watches::{Scope, run};

@@ -7,6 +7,7 @@
 
 mod authority;
 mod candidate;
+mod clients;
 mod election;
 mod elsewhere;
 mod leadership;
@@ -15,7 +16,8 @@ mod record;
 mod scope;
 mod timing;
 
-pub use authority::{Authority, Overlap};
+pub use authority::{Authority, Concerned, LastLook, Overlap};
+pub use clients::Clients;
 pub use election::{Election, Leases};
 pub use leadership::Leadership;
 pub use timing::Timing;

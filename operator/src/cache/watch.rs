@@ -22,7 +22,7 @@ use super::index::Index;
 /// should be live soon after its return. They begin anew after a time without failures, not after a
 /// success: before each list that fails, a watch says that it begins.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Retry {
+pub(crate) struct Retry {
     failures: u32,
     last: Option<Instant>,
 }

@@ -1,6 +1,6 @@
 //! The authority of this process: on which strategies it may work, and which other operators yield to it there.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures::future::select_all;
@@ -42,11 +42,39 @@ pub struct Overlap {
     pub yielding: Vec<String>,
 }
 
+/// The strategies that a change of an authority concerns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Concerned {
+    /// Those of all namespaces.
+    All,
+    /// Those of these namespaces.
+    In(BTreeSet<String>),
+}
+
+/// What was seen of an authority when it was last asked for changes.
+#[derive(Clone, Debug, Default)]
+pub struct LastLook {
+    known: bool,
+    /// Of each scope.
+    marks: Vec<Vec<String>>,
+}
+
 impl Authority {
     /// The authority of a process that is alone.
     pub fn alone() -> Self {
         let all = ScopeAuthority { namespace: None, leadership: Leadership::alone(), marks: Arc::default() };
         Self::new(String::new(), Leadership::alone(), vec![all], None)
+    }
+
+    /// The authority of a process that works in each of these namespaces for so long.
+    #[cfg(test)]
+    pub(crate) fn in_namespaces<const N: usize>(namespaces: [(&str, std::time::Duration); N]) -> Self {
+        let scope = |(namespace, time): (&str, _)| {
+            let leadership = Leadership::default();
+            leadership.extend(Instant::now() + time);
+            ScopeAuthority { namespace: Some(namespace.to_owned()), leadership, marks: Arc::default() }
+        };
+        Self::new(String::new(), Leadership::alone(), namespaces.map(scope).into(), None)
     }
 
     pub(super) fn new(
@@ -80,13 +108,25 @@ impl Authority {
         (!yielding.is_empty()).then(|| Overlap { holder: self.0.operator.clone(), yielding })
     }
 
-    /// Everything on which [`Authority::works_in`] and [`Authority::overlap`] depend beside time, to be compared.
-    pub fn state(&self) -> impl PartialEq + use<> {
+    /// The strategies for which what [`Authority::works_in`] and [`Authority::overlap`] say changed since the last look,
+    /// by whoever else works or wants to; one who asks knows all of it. A change and its end between two looks is
+    /// one too: a reconcile may have met it.
+    pub fn changes(&self, last: &mut LastLook) -> Concerned {
         let now = Instant::now();
+        let known = self.0.elsewhere.as_ref().is_none_or(|elsewhere| elsewhere.is_known());
         let marks: Vec<_> = self.0.scopes.iter().map(|scope| scope.marks.fresh(now)).collect();
-        let elsewhere: Option<(bool, BTreeMap<_, _>)> =
-            self.0.elsewhere.as_ref().map(|known| (known.is_known(), known.all()));
-        (marks, elsewhere)
+        let before = std::mem::replace(last, LastLook { known, marks });
+        let mut namespaces =
+            self.0.elsewhere.as_ref().map(|elsewhere| elsewhere.changed()).unwrap_or_default();
+        let mut all = known != before.known;
+        for (scope, (before, now)) in self.0.scopes.iter().zip(before.marks.iter().zip(&last.marks)) {
+            match &scope.namespace {
+                _ if before == now => {}
+                Some(namespace) => namespaces.extend([namespace.clone()]),
+                None => all = true,
+            }
+        }
+        if all { Concerned::All } else { Concerned::In(namespaces) }
     }
 
     /// Returns when authority was gained anew.
@@ -136,10 +176,46 @@ mod tests {
         let authority = Authority::new("x/waypost".to_owned(), Leadership::alone(), vec![scope], None);
         let overlap = Overlap { holder: "x/waypost".to_owned(), yielding: vec!["y/waypost".to_owned()] };
         assert_eq!(authority.overlap("any"), Some(overlap));
-        let before = authority.state();
+        let mut last = LastLook::default();
+        authority.changes(&mut last);
+        assert_eq!(authority.changes(&mut last), Concerned::In([].into()));
         tokio::time::advance(Duration::from_secs(60)).await;
         assert_eq!(authority.overlap("any"), None);
-        assert!(before != authority.state());
+        assert_eq!(authority.changes(&mut last), Concerned::All);
         assert_eq!(Authority::alone().overlap("any"), None);
+    }
+
+    /// Whoever may write the Lease of a namespace moves the strategies of that one alone, and only by a change of who works
+    /// there.
+    #[tokio::test(start_paused = true)]
+    async fn a_lease_of_a_namespace_concerns_the_strategies_there() {
+        let elsewhere = Arc::<Elsewhere>::default();
+        let authority =
+            Authority::new(String::new(), Leadership::alone(), vec![scope(None)], Some(elsewhere.clone()));
+        let mut last = LastLook::default();
+        authority.changes(&mut last);
+        elsewhere.know();
+        assert_eq!(authority.changes(&mut last), Concerned::All);
+        let held = |holder: &str| [("a".to_owned(), holder.to_owned())].into();
+        let a = || Concerned::In(["a".to_owned()].into());
+        elsewhere.set(held("x"), Instant::now());
+        assert_eq!(authority.changes(&mut last), a());
+        elsewhere.set(held("y"), Instant::now());
+        assert_eq!(authority.changes(&mut last), Concerned::In([].into()));
+        // Taken and given back between two looks.
+        elsewhere.set([].into(), Instant::now());
+        elsewhere.set(held("y"), Instant::now());
+        assert_eq!(authority.changes(&mut last), a());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_mark_on_the_lease_of_a_namespace_concerns_the_strategies_there() {
+        let scopes = vec![scope(Some("a")), scope(Some("b"))];
+        let marks = scopes[1].marks.clone();
+        let authority = Authority::new(String::new(), Leadership::alone(), scopes, None);
+        let mut last = LastLook::default();
+        authority.changes(&mut last);
+        marks.note(&marked(Lease::default(), "y/waypost", Timestamp::UNIX_EPOCH), Instant::now());
+        assert_eq!(authority.changes(&mut last), Concerned::In(["b".to_owned()].into()));
     }
 }

@@ -42,6 +42,8 @@ enum Holder {
     Us,
     /// Its identity, as far as it is known.
     Another(Option<String>),
+    /// Whoever it is: there is no right to read the Lease. With the words of the API server.
+    Unreadable(String),
 }
 
 /// How often it is looked whether the release's leadership is this process's.
@@ -125,13 +127,7 @@ impl Candidate {
     async fn step(&mut self) -> Duration {
         let began = Instant::now();
         let result = timeout(self.timing.request, self.attempt()).await;
-        if self.under.is_some()
-            && let Ok(Err(kube::Error::Api(status))) = &result
-            && status.is_forbidden()
-        {
-            return self.unguarded(&status.message, began);
-        }
-        let failed = !matches!(result, Ok(Ok(_)));
+        let failed = !matches!(result, Ok(Ok(Holder::Us | Holder::Another(_))));
         let was_failing = std::mem::replace(&mut self.failing, failed);
         if was_failing && !failed {
             info!("the API server answers again");
@@ -147,15 +143,16 @@ impl Candidate {
                 self.name_leader(leader);
                 self.timing.retry
             }
+            Ok(Ok(Holder::Unreadable(error))) => self.unguarded(&error, was_failing, began),
             failed => {
                 let error = match failed {
                     Ok(Err(error)) => error.to_string(),
                     _ => "the API server did not answer in time".to_owned(),
                 };
                 if was_failing {
-                    debug!(error, "could not ask for the Lease");
+                    debug!(error, lease = self.name, "could not ask for the Lease");
                 } else {
-                    warn!(error, "could not ask for the Lease; trying on");
+                    warn!(error, lease = self.name, "could not ask for the Lease; trying on");
                 }
                 // Whether the write arrived is not known, so what we believe is stored is not either.
                 self.own = None;
@@ -175,9 +172,10 @@ impl Candidate {
         self.leader = Some(leader);
     }
 
-    /// Works without the Lease, for which the rights of an earlier release don't suffice.
-    fn unguarded(&mut self, error: &str, began: Instant) -> Duration {
-        if !std::mem::replace(&mut self.failing, true) {
+    /// Works without the Lease, for which the rights of an earlier release don't suffice: they don't let it be read. A write
+    /// is forbidden for other reasons too, as in a namespace that ends, over a quota, or by an admission policy.
+    fn unguarded(&mut self, error: &str, was_failing: bool, began: Instant) -> Duration {
+        if !was_failing {
             warn!(
                 error,
                 lease = self.name,
@@ -198,7 +196,13 @@ impl Candidate {
                 other => return other,
             }
         }
-        match self.api.get_opt(&self.name).await? {
+        let lease = match self.api.get_opt(&self.name).await {
+            Err(kube::Error::Api(status)) if self.under.is_some() && status.is_forbidden() => {
+                return Ok(Holder::Unreadable(status.message.clone()));
+            }
+            read => read?,
+        };
+        match lease {
             None => self.write(None).await,
             Some(lease) if self.seen.may_take(&lease, &self.identity, Instant::now()) => {
                 self.write(Some(lease)).await
@@ -277,11 +281,11 @@ mod tests {
 
     use super::*;
 
-    /// An API server that holds one Lease, or lets nobody see it.
+    /// An API server that holds one Lease, and forbids some requests.
     #[derive(Clone, Default)]
     struct Server {
         lease: Arc<Mutex<Option<Value>>>,
-        forbids: bool,
+        forbids: Arc<Mutex<Vec<Method>>>,
     }
 
     impl Server {
@@ -303,7 +307,7 @@ mod tests {
                 )
             };
             let (code, answer) = match (&head.method, lease.as_ref()) {
-                _ if self.forbids => refusal(403, "Forbidden"),
+                (method, _) if self.forbids.lock().unwrap().contains(method) => refusal(403, "Forbidden"),
                 (&Method::GET, Some(known)) => (200, known.clone()),
                 (&Method::GET, None) => refusal(404, "NotFound"),
                 (&Method::POST, Some(_)) => refusal(409, "AlreadyExists"),
@@ -362,7 +366,8 @@ mod tests {
     /// The image of this release may come before its rights.
     #[tokio::test(start_paused = true)]
     async fn without_the_right_to_the_lease_it_works_as_before() {
-        let server = Server { forbids: true, ..Server::default() };
+        let server = Server::default();
+        *server.forbids.lock().unwrap() = vec![Method::GET, Method::POST, Method::PUT];
         let mut one = release(&server, "a/waypost");
         one.step().await;
         assert!(one.leadership().holds());
@@ -370,5 +375,26 @@ mod tests {
             Candidate::new(server.client(), "llm", "waypost-operator", "pod".to_owned(), Timing::default());
         replica.step().await;
         assert!(!replica.leadership().holds());
+    }
+
+    /// As in a namespace that ends, over a quota, or by an admission policy: of two operators both would work.
+    #[tokio::test(start_paused = true)]
+    async fn where_only_the_write_is_forbidden_it_stands_by() {
+        let server = Server::default();
+        *server.forbids.lock().unwrap() = vec![Method::POST];
+        let mut one = release(&server, "a/waypost");
+        one.step().await;
+        assert!(!one.leadership().holds());
+        server.forbids.lock().unwrap().clear();
+        one.step().await;
+        assert!(one.leadership().holds());
+        *server.forbids.lock().unwrap() = vec![Method::PUT];
+        tokio::time::advance(Duration::from_secs(3)).await;
+        one.step().await;
+        // Until the Lease has run out.
+        assert!(one.leadership().holds());
+        tokio::time::advance(Duration::from_secs(7)).await;
+        one.step().await;
+        assert!(!one.leadership().holds());
     }
 }

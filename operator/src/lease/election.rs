@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use futures::future::{join, join_all};
-use kube::Client;
 
 use super::authority::{Authority, ScopeAuthority};
 use super::candidate::Candidate;
+use super::clients::Clients;
 use super::elsewhere::{self, Elsewhere};
 use super::scope::lease_of;
 use super::timing::Timing;
@@ -15,7 +15,7 @@ use super::timing::Timing;
 pub struct Election {
     home: Candidate,
     scopes: Vec<Candidate>,
-    elsewhere: Option<(Client, String, Arc<Elsewhere>)>,
+    elsewhere: Option<(Clients, String, Arc<Elsewhere>)>,
     authority: Authority,
 }
 
@@ -35,8 +35,9 @@ pub struct Leases {
 }
 
 impl Election {
-    /// The elections for `leases`. `client` should be one of its own, so that renewals don't wait behind other requests.
-    pub fn new(client: Client, leases: &Leases, timing: Timing) -> Self {
+    /// The elections for `leases`.
+    pub fn new(clients: Clients, leases: &Leases, timing: Timing) -> Self {
+        let client = &clients.requests;
         let home =
             Candidate::new(client.clone(), &leases.namespace, &leases.name, leases.identity.clone(), timing);
         let operator = format!("{}/{}", leases.namespace, leases.name);
@@ -59,7 +60,7 @@ impl Election {
         }
         let elsewhere = leases.watched.is_empty().then(Arc::<Elsewhere>::default);
         let authority = Authority::new(operator.clone(), home.leadership(), authorities, elsewhere.clone());
-        let elsewhere = elsewhere.map(|known| (client, operator, known));
+        let elsewhere = elsewhere.map(|known| (clients, operator, known));
         Self { home, scopes, elsewhere, authority }
     }
 
@@ -73,8 +74,8 @@ impl Election {
         let elsewhere = self.elsewhere.clone();
         let home = self.home.leadership();
         let follow = async {
-            if let Some((client, operator, known)) = elsewhere {
-                elsewhere::follow(client, operator, home, known).await;
+            if let Some((clients, operator, known)) = elsewhere {
+                elsewhere::follow(clients, operator, home, known).await;
             }
         };
         join(follow, join(self.home.run(), join_all(self.scopes.iter_mut().map(Candidate::run)))).await;

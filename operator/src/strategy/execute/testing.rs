@@ -64,6 +64,11 @@ impl Server {
 
     /// An executor that writes to this server, and for which pickers serve on for `release_hold`.
     pub fn executor_that_holds(&self, release_hold: Duration) -> Executor {
+        self.executor_of(Authority::alone(), release_hold)
+    }
+
+    /// The same for a process of this authority.
+    pub fn executor_of(&self, authority: Authority, release_hold: Duration) -> Executor {
         let server = self.clone();
         let service = tower::service_fn(move |request| server.clone().answer(request));
         let client = Client::new(service, "llm");
@@ -72,7 +77,7 @@ impl Server {
         let cache = Cache::default();
         Executor::new(
             client,
-            Authority::alone(),
+            authority,
             Arc::default(),
             recorder,
             Arc::<Memory>::default(),

@@ -1,4 +1,4 @@
-//! The writer to the cluster, which writes only while this process leads, and reads past the caches.
+//! The writer to the cluster, which writes only where this process works, and reads past the caches.
 //!
 //! It is private to `execute`: nothing else in the operator can write objects, pools or the status.
 
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crds::{InferencePool, InferencePoolV1Alpha2, Pool, PoolGroup, RoutingStrategy};
 use k8s_openapi::NamespaceResourceScope;
 use k8s_openapi::api::events::v1::Event;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, ListParams, ObjectMeta, Patch, PatchParams, Preconditions};
 use kube::core::{ApiResource, DynamicObject};
 use kube::{Api, Client, Resource};
 use kube_ext::partial_object::PartialObject;
@@ -20,7 +20,7 @@ use crate::cache::{PodFacts, PoolKind, PoolOf};
 use crate::kinds::{Kind, Object, Scope};
 use crate::lease::Authority;
 use crate::metrics::Metrics;
-use crate::names::{FINALIZER, MANAGER};
+use crate::names::{self, FINALIZER, MANAGER};
 use crate::strategy::release::PoolPatch;
 use crate::strategy::write_error::{TIMEOUT, WriteError};
 
@@ -31,7 +31,7 @@ const POOLS_PER_PAGE: u32 = 100;
 /// Manager that holds a Deployment's replicas while they pass from the operator to an autoscaler.
 const REPLICAS_MANAGER: &str = "waypost-replicas";
 
-/// The writer to the cluster, which writes only while this process leads.
+/// The writer to the cluster, which writes only where this process works.
 #[derive(Clone)]
 pub(super) struct Writer {
     client: Client,
@@ -45,18 +45,16 @@ impl Writer {
         Self { client, authority, metrics }
     }
 
-    /// Whether it would write now.
-    pub fn leads(&self) -> bool {
-        self.authority.leads()
-    }
-
+    /// Writes for a strategy of `namespace`: each write of a plan asks anew, since another operator may begin to work
+    /// there in the middle of it.
     async fn write<T>(
         &self,
+        namespace: &str,
         verb: &'static str,
         kind: &str,
         request: impl Future<Output = Result<T, kube::Error>>,
     ) -> Result<T, WriteError> {
-        if !self.leads() {
+        if !self.authority.works_in(namespace) {
             return Err(WriteError::NotLeading);
         }
         let result = match tokio::time::timeout(TIMEOUT, request).await {
@@ -178,7 +176,8 @@ impl Writer {
             (self.owned(object.kind, object.namespace()), PatchParams::apply(MANAGER).force());
         let patch = Patch::Apply(&object.content);
         let kind = object.kind.resource().kind;
-        readable(self.write("apply", &kind, api.patch(object.name(), &params, &patch)).await?)
+        let namespace = of_namespace(&object.content.metadata);
+        readable(self.write(namespace, "apply", &kind, api.patch(object.name(), &params, &patch)).await?)
     }
 
     /// Merges `content` into `live`: takes out what applying leaves, since it is another manager's, or changes its metadata.
@@ -192,9 +191,9 @@ impl Writer {
         patch["metadata"]["resourceVersion"] = live.metadata.resource_version.clone().into();
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let api = self.owned(kind, live.metadata.namespace.as_deref().unwrap_or_default());
-        self.write("patch", &kind.resource().kind, api.patch(name, &params, &Patch::Merge(&patch)))
-            .await
-            .map(drop)
+        let patch = Patch::Merge(&patch);
+        let request = api.patch(name, &params, &patch);
+        self.write(of_namespace(&live.metadata), "patch", &kind.resource().kind, request).await.map(drop)
     }
 
     /// Deletes an object if it is still the one with `uid`. One that is gone is no error.
@@ -206,7 +205,8 @@ impl Writer {
         let preconditions = Preconditions { uid: object.metadata.uid.clone(), resource_version: None };
         let params = DeleteParams { preconditions: Some(preconditions), ..DeleteParams::background() };
         let api = self.owned(kind, object.metadata.namespace.as_deref().unwrap_or_default());
-        match self.write("delete", &kind.resource().kind, api.delete(name, &params)).await {
+        let namespace = of_namespace(&object.metadata);
+        match self.write(namespace, "delete", &kind.resource().kind, api.delete(name, &params)).await {
             Err(error) if !error.is_gone() && !error.is_conflict() => Err(error),
             _ => Ok(()),
         }
@@ -229,7 +229,9 @@ impl Writer {
         });
         let api = self.owned(Kind::Deployment, namespace);
         let params = PatchParams::apply(REPLICAS_MANAGER).force();
-        self.write("apply", "Deployment", api.patch(name, &params, &Patch::Apply(&patch))).await.map(drop)
+        let patch = Patch::Apply(&patch);
+        let request = api.patch(name, &params, &patch);
+        self.write(namespace, "apply", "Deployment", request).await.map(drop)
     }
 
     /// Applies `content` (everything but type, name and preconditions) to a pool. Fails with a conflict
@@ -247,9 +249,9 @@ impl Writer {
         let mut params = PatchParams::apply(MANAGER);
         params.force = force;
         let api = self.api(&pool_resource(pool.group), pool.namespace());
-        self.write("apply", "InferencePool", api.patch(pool.name(), &params, &Patch::Apply(&patch)))
-            .await
-            .map(drop)
+        let patch = Patch::Apply(&patch);
+        let request = api.patch(pool.name(), &params, &patch);
+        self.write(pool.namespace(), "apply", "InferencePool", request).await.map(drop)
     }
 
     /// Merges a patch into a pool, under the same conditions.
@@ -261,9 +263,9 @@ impl Writer {
         preconditions(pool, &mut content);
         let params = PatchParams { field_manager: Some(patch.manager.clone()), ..PatchParams::default() };
         let api = self.api(&pool_resource(pool.group), pool.namespace());
-        self.write("patch", "InferencePool", api.patch(pool.name(), &params, &Patch::Merge(&content)))
-            .await
-            .map(drop)
+        let patch = Patch::Merge(&content);
+        let request = api.patch(pool.name(), &params, &patch);
+        self.write(pool.namespace(), "patch", "InferencePool", request).await.map(drop)
     }
 
     /// Adds our finalizer.
@@ -280,9 +282,9 @@ impl Writer {
             },
         });
         let params = PatchParams::apply(FINALIZER_MANAGER).force();
-        self.write("apply", "RoutingStrategy", api.patch(&name, &params, &Patch::Apply(&patch)))
-            .await
-            .map(drop)
+        let patch = Patch::Apply(&patch);
+        let request = api.patch(&name, &params, &patch);
+        self.write(of_namespace(&strategy.metadata), "apply", "RoutingStrategy", request).await.map(drop)
     }
 
     /// Removes our finalizer, whoever else holds it. Fails with a conflict when the strategy is not in the
@@ -295,9 +297,9 @@ impl Writer {
         let patch = without_finalizer(strategy, FINALIZER);
         let params =
             PatchParams { field_manager: Some(FINALIZER_MANAGER.to_owned()), ..PatchParams::default() };
-        self.write("patch", "RoutingStrategy", api.patch(&name, &params, &Patch::Merge(&patch)))
-            .await
-            .map(drop)
+        let patch = Patch::Merge(&patch);
+        let request = api.patch(&name, &params, &patch);
+        self.write(of_namespace(&strategy.metadata), "patch", "RoutingStrategy", request).await.map(drop)
     }
 
     /// Merges `status` into the status of a strategy.
@@ -308,9 +310,9 @@ impl Writer {
         let (api, name) = self.strategy_api(strategy);
         let patch = json!({"metadata": {"uid": strategy.metadata.uid}, "status": status});
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
-        self.write("patch", "RoutingStrategy", api.patch_status(&name, &params, &Patch::Merge(&patch)))
-            .await
-            .map(drop)
+        let patch = Patch::Merge(&patch);
+        let request = api.patch_status(&name, &params, &patch);
+        self.write(of_namespace(&strategy.metadata), "patch", "RoutingStrategy", request).await.map(drop)
     }
 
     fn strategy_api(&self, strategy: &RoutingStrategy) -> (Api<PartialObject<RoutingStrategy>>, String) {
@@ -318,6 +320,13 @@ impl Writer {
         let name = strategy.metadata.name.clone().unwrap_or_default();
         (Api::namespaced(self.client.clone(), namespace), name)
     }
+}
+
+/// Namespace of the strategy that an object is of: its own, and that of an object of the cluster by its label, without
+/// which none is a strategy's.
+fn of_namespace(metadata: &ObjectMeta) -> &str {
+    let label = || metadata.labels.as_ref()?.get(names::NAMESPACE);
+    metadata.namespace.as_ref().or_else(label).map_or("", String::as_str)
 }
 
 /// What the API server answered, of which not all may be fit to be decoded.

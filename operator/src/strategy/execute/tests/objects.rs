@@ -7,6 +7,10 @@ use serde_json::Value;
 use super::*;
 use crate::cache::HeldObject;
 use crate::kinds::{Kind, Object};
+use crate::lease::Authority;
+use crate::strategy::outcome::StepResult;
+use crate::strategy::plan::{Alteration, Before};
+use crate::strategy::write_error::WriteError;
 
 const DEPLOYMENT: &str = "/apis/apps/v1/namespaces/llm/deployments/qwen-picker";
 
@@ -74,6 +78,28 @@ async fn what_was_added_is_taken_out_of_the_state_that_was_seen() {
     });
     let applied = serde_json::to_value(&wanted.content).unwrap();
     assert_eq!(asked, [(format!("MERGE {DEPLOYMENT}"), patch), (format!("APPLY {DEPLOYMENT}"), applied)]);
+}
+
+/// Of a step with two writes the second is not made when another operator works there by then, though this process works
+/// elsewhere still.
+#[tokio::test(start_paused = true)]
+async fn a_lease_that_is_lost_in_the_middle_of_a_step_ends_its_writes() {
+    let server = Server::default();
+    server.delays(Duration::from_secs(2));
+    let authority =
+        Authority::in_namespaces([("llm", Duration::from_secs(1)), ("else", Duration::from_secs(600))]);
+    let executor = server.executor_of(authority, Duration::ZERO);
+    let wanted = of_this_release();
+    let alteration = Alteration {
+        live: Arc::new(live(&wanted)),
+        wanted,
+        path: "spec.paused".to_owned(),
+        before: vec![Before::TakeOut(json!({"spec": {"paused": null}}))],
+    };
+    let result = crate::strategy::execute::objects::alter(&executor, &alteration).await;
+    assert!(matches!(result, StepResult::Failed(WriteError::NotLeading)), "{result:?}");
+    assert!(executor.authority().leads());
+    assert_eq!(server.calls(), [format!("MERGE {DEPLOYMENT}")]);
 }
 
 /// The cache may be behind what was written last.
