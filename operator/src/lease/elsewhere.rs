@@ -150,7 +150,7 @@ async fn watch(clients: &Clients, operator: &str, elsewhere: &Elsewhere) {
             elsewhere.set(leases.held(operator, Instant::now()), Instant::now());
             elsewhere.know();
         }
-        for (namespace, spec) in leases.to_read(AT_ONCE.saturating_sub(reads.len())) {
+        for (namespace, spec) in leases.unclear(AT_ONCE.saturating_sub(reads.len())) {
             let api = Api::<Lease>::namespaced(clients.requests.clone(), &namespace);
             reads.push(async move {
                 let answer = match timeout(REQUEST, api.get_opt(NAMESPACE_LEASE)).await {
@@ -271,7 +271,7 @@ impl Leases {
     }
 
     /// At most `count` Leases that are to be read, which then are asked for: their namespaces, and how they are known.
-    fn to_read(&mut self, count: usize) -> Vec<(String, Option<LeaseSpec>)> {
+    fn unclear(&mut self, count: usize) -> Vec<(String, Option<LeaseSpec>)> {
         let due = self.known.iter_mut().filter(|(_, known)| known.reading == Reading::Due).take(count);
         due.map(|(namespace, known)| {
             known.reading = Reading::Asked;
@@ -501,9 +501,9 @@ mod tests {
         // The watch may have been away.
         assert_eq!(of(&mut leases), ["a", "b"]);
         let read = |leases: &mut Leases, answer: Option<Option<Lease>>| {
-            let asked = leases.to_read(8);
+            let asked = leases.unclear(8);
             assert_eq!(asked.iter().map(|(namespace, _)| namespace.as_str()).collect::<Vec<_>>(), ["b"]);
-            assert_eq!(leases.to_read(8), []);
+            assert_eq!(leases.unclear(8), []);
             leases.note_read(Read { namespace: "b".to_owned(), asked: asked[0].1.clone(), answer });
         };
         read(&mut leases, None);
@@ -511,7 +511,7 @@ mod tests {
         leases.asks_again();
         read(&mut leases, Some(Some(lease("b", 0))));
         assert_eq!(of(&mut leases), ["a"]);
-        assert_eq!(leases.to_read(8), []);
+        assert_eq!(leases.unclear(8), []);
         leases.note(Event::Apply(released(lease("a", 9), Timestamp::UNIX_EPOCH)));
         assert_eq!(of(&mut leases), [""; 0]);
         // Of our own it takes nothing away.
