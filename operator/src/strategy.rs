@@ -1,6 +1,7 @@
 //! The reconcile of a strategy in five steps, each a module: `dereference` reads, `validate`, `plan` and `status` are
 //! pure, and `execute` writes.
 
+mod adoption;
 mod attempts;
 mod binding;
 mod cause;
@@ -27,7 +28,6 @@ mod rollout;
 mod snapshot;
 mod status;
 mod taken;
-mod taken_over;
 #[cfg(test)]
 mod testing;
 mod upgrade_queue;

@@ -243,8 +243,8 @@ fn slices(
         let key = |slice: &SliceFacts| (slice.namespace.clone(), slice.name.clone());
         let changed = |old: Option<&SliceFacts>, new: Option<&SliceFacts>| triggers.slice(old, new);
         let config = watcher::Config::default().labels(&of_ours()).page_size(OBJECTS_PER_PAGE);
-        let watches = apis.into_iter().map(|api| readable(paged_events(api, config.clone())).boxed());
-        follow(merged(watches.collect(), key), &index, key, |slice| slice, changed, || {}).await;
+        let events = all_events(apis, config, key);
+        follow(events, &index, key, |slice| slice, changed, || {}).await;
     });
 }
 

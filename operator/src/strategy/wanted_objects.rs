@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use crds::PoolGroup;
 
+use super::adoption;
 use super::snapshot::Snapshot;
-use super::taken_over;
 use super::workload::Workload;
 use crate::build::{self, Defaults, Input, OverlayError, auth};
 use crate::drift;
@@ -50,7 +50,7 @@ pub(super) fn wanted_objects(
             let input = input(&workload.name, served.pool.name(), served.pool.group);
             built
                 .workloads
-                .insert(workload.name.clone(), sealed(taken_over::objects(snapshot, &input)?, snapshot));
+                .insert(workload.name.clone(), sealed(adoption::objects(snapshot, &input)?, snapshot));
         }
     }
     if workloads.is_empty() {

@@ -1,0 +1,185 @@
+//! Properties of the parser beside a reader that makes a tree of a body.
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+
+/// Any JSON, with fields of the top level that matter more often than not.
+fn any_object() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        "[a-z ]{0,40}",
+        any::<String>(),
+        Just("\"\\\n\u{1}é😀".to_owned()),
+        Just("plain text, longer than one vector register of any machine ".repeat(3)),
+    ];
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (-1e9..1e9f64).prop_map(Value::from),
+        text.clone().prop_map(Value::from),
+    ];
+    let tree = leaf.prop_recursive(4, 32, 5, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..5).prop_map(Value::from),
+            prop::collection::vec((text.clone(), inner), 0..5)
+                .prop_map(|fields| Value::Object(fields.into_iter().collect())),
+        ]
+    });
+    let name = prop_oneof![
+        prop::sample::select(vec![
+            "model",
+            "cache_salt",
+            "stream",
+            "max_tokens",
+            "prompt",
+            "messages",
+            "tools",
+            "system",
+            "input",
+            "instructions",
+        ])
+        .prop_map(str::to_owned),
+        any::<String>(),
+    ];
+    let model = ("[a-z/\"é]{0,12}").prop_map(Value::from);
+    (prop::option::of(model), prop::collection::vec((name, tree), 0..8)).prop_map(|(model, fields)| {
+        let mut object: serde_json::Map<String, Value> = fields.into_iter().collect();
+        match model {
+            Some(model) => object.insert("model".to_owned(), model),
+            None => object.remove("model"),
+        };
+        Value::Object(object)
+    })
+}
+
+/// What the body's tree says a prompt of [`OTHER`] is.
+fn prompt_values(body: &Value) -> Vec<Value> {
+    ["tools", "system", "instructions", "messages", "input", "prompt"]
+        .iter()
+        .filter_map(|name| body.get(name))
+        .filter(|v| v.as_str().is_some_and(|s| !s.is_empty()) || v.as_array().is_some_and(|a| !a.is_empty()))
+        .cloned()
+        .collect()
+}
+
+fn check_against_tree(body: &Value, text: &str) -> Result<(), TestCaseError> {
+    let read = Request::new(Headers::default(), Bytes::copy_from_slice(text.as_bytes())).unwrap();
+    prop_assert_eq!(read.model(), body.get("model").and_then(Value::as_str));
+    prop_assert_eq!(read.cache_salt(), body.get("cache_salt").and_then(Value::as_str));
+    prop_assert_eq!(read.content.stream, body.get("stream") == Some(&json!(true)));
+    let wanted = prompt_values(body);
+    prop_assert_eq!(read.prompt().count(), wanted.len());
+    for (part, wanted) in read.prompt().zip(wanted) {
+        let part = std::str::from_utf8(part).unwrap();
+        let (open, close) = if wanted.is_string() { ('"', '"') } else { ('[', ']') };
+        prop_assert!(!part.starts_with([' ', '\n']) || wanted.is_string());
+        prop_assert_eq!(serde_json::from_str::<Value>(&format!("{open}{part}{close}")).unwrap(), wanted);
+    }
+    Ok(())
+}
+
+/// Whether serde_json, too, takes `body` for one JSON object (read without a tree, so that neither
+/// depth nor the size of numbers plays a part), encoded halves of surrogate pairs aside, which Python takes.
+fn is_object(body: &[u8]) -> bool {
+    let mut body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body).to_vec();
+    for at in 0..body.len() {
+        if let [0xed, 0xa0..=0xbf, 0x80..=0xbf, ..] = body[at..] {
+            body[at..at + 3].fill(b'?');
+        }
+    }
+    std::str::from_utf8(&body).is_ok_and(|text| {
+        serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok() && text.trim_start().starts_with('{')
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+
+    #[test]
+    fn reads_what_a_tree_reader_reads(body in any_object(), pretty: bool) {
+        let text = if pretty { serde_json::to_string_pretty(&body) } else { serde_json::to_string(&body) };
+        check_against_tree(&body, &text.unwrap())?;
+    }
+
+    /// A prefix is enough for a prefix: the prompt of a beginning is the beginning of the prompt.
+    #[test]
+    fn of_a_beginning_as_much_as_of_the_whole(body in any_object(), at in any::<prop::sample::Index>()) {
+        let whole = serde_json::to_string(&body).unwrap();
+        let at = whole.floor_char_boundary(at.index(whole.len() + 1));
+        for path in [CHAT, "/v1/completions", "/generate"] {
+            let Ok(all) = request(path, &whole) else { continue };
+            let (model, salt, prompt, _, _) = see_beginning(path, &whole[..at]);
+            prop_assert!(model.is_none() || model == seen(&all).0);
+            prop_assert!(salt.is_none() || salt == seen(&all).1);
+            let parts = seen(&all).2;
+            prop_assert!(prompt.iter().all(|part| parts.iter().any(|all| all.starts_with(&**part))));
+        }
+    }
+
+    #[test]
+    fn accepts_what_a_tree_reader_accepts(
+        body in any_object(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0..4u8, any::<u8>()), 0..4),
+    ) {
+        let mut bytes = serde_json::to_vec(&body).unwrap();
+        for (at, what, byte) in edits {
+            if bytes.is_empty() {
+                break;
+            }
+            let at = at.index(bytes.len());
+            let grammar = b"{}[]\",:\\ \n0123456789.eE+-tfnu\x01\xc3";
+            match what {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, grammar[usize::from(byte) % grammar.len()]),
+                2 => drop(bytes.remove(at)),
+                _ => bytes.truncate(at),
+            }
+        }
+        prop_assert_eq!(scan::object(&bytes, |_, _, _| ()).is_ok(), is_object(&bytes));
+    }
+
+    #[test]
+    fn accepts_halves_of_surrogate_pairs_where_text_may_be(at in 0..=11_usize, second in 0x9e..=0xc0_u8) {
+        let (before, after) = br#"{"a": "bc"}"#.split_at(at);
+        let bytes = [before, &[0xed, second, 0xb0], after].concat();
+        prop_assert_eq!(scan::object(&bytes, |_, _, _| ()).is_ok(), is_object(&bytes));
+    }
+
+    #[test]
+    fn accepts_what_a_tree_reader_accepts_of_near_grammar(
+        tokens in prop::collection::vec(prop::sample::select(vec![
+            "{", "}", "[", "]", ",", ":", "\"a\"", "\"\\n\"", "1", "-0.5e3", "0", "true", "null", " ", "\n", "\"",
+        ]), 0..14),
+    ) {
+        let inside = tokens.concat();
+        for text in [inside.clone(), format!("{{{inside}}}"), format!("{{\"a\":{inside}}}")] {
+            prop_assert_eq!(
+                scan::object(text.as_bytes(), |_, _, _| ()).is_ok(),
+                is_object(text.as_bytes()),
+                "{}", text
+            );
+        }
+    }
+
+    #[test]
+    fn a_conversation_that_goes_on_starts_with_what_it_was(
+        turns in prop::collection::vec((any::<String>(), any::<String>()), 1..6),
+        tools: bool,
+    ) {
+        let body = |turns: &[(String, String)]| {
+            let messages: Vec<_> = turns.iter().map(|(role, text)| json!({"role": role, "content": text})).collect();
+            let mut body = json!({"model": "m", "messages": messages, "n": turns.len()});
+            if tools {
+                body["tools"] = json!([{"type": "function"}]);
+            }
+            request(CHAT, &body.to_string()).unwrap().prompt().collect::<Vec<_>>().concat()
+        };
+        for n in 1..turns.len() {
+            let (earlier, later) = (body(&turns[..n]), body(&turns[..n + 1]));
+            prop_assert!(earlier.len() < later.len());
+            prop_assert!(later.starts_with(&earlier));
+        }
+    }
+}
