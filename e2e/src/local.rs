@@ -6,8 +6,8 @@ use std::process::Stdio;
 use anyhow::{Context, Result};
 use tokio::process::{Child, Command};
 
-use crate::paths;
-use crate::tools::cargo;
+use crate::tools::{cargo, envoy};
+use crate::{Progress, paths};
 
 mod gateway;
 
@@ -20,6 +20,29 @@ pub use gateway::{Gateway, Parts};
 pub async fn built() -> Result<PathBuf> {
     let picker = cargo::built("picker").await?;
     picker.parent().map(Path::to_owned).context("a program lies in a folder")
+}
+
+/// The programs of a story behind a real Envoy without a cluster.
+#[derive(Clone, Debug)]
+pub struct Programs {
+    /// Envoy.
+    pub envoy: PathBuf,
+    /// The simulated model server.
+    pub sim: PathBuf,
+    /// The endpoint picker.
+    pub picker: PathBuf,
+}
+
+impl Programs {
+    /// Fetches Envoy and builds the project's own.
+    ///
+    /// # Errors
+    /// When Envoy can't be fetched, or the others do not compile.
+    pub async fn ready(progress: &Progress) -> Result<Self> {
+        let envoy = envoy::ready(&paths::cache()?, progress).await?;
+        let built = progress.step("building sim and picker", built()).await?;
+        Ok(Self { envoy, sim: built.join("sim"), picker: built.join("picker") })
+    }
 }
 
 /// Runs `program` at the root of the checkout until the value is dropped.

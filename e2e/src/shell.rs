@@ -8,6 +8,8 @@ use anyhow::{Context, Result, bail};
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use crate::paths;
+
 /// A program about to be run. Its output is captured, and shown when it fails.
 #[derive(Debug)]
 pub struct Run {
@@ -118,6 +120,17 @@ impl Run {
 pub fn last_lines(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(count)..].join("\n")
+}
+
+/// The tracked files of the checkout that are there, by their paths in it: those that match one of `patterns`, or all
+/// without any.
+///
+/// # Errors
+/// When git does not tell.
+pub async fn tracked(patterns: &[&str]) -> Result<Vec<String>> {
+    let listed = run("git").arg("ls-files").args(patterns).current_dir(paths::checkout()).output().await?;
+    let there = listed.lines().filter(|file| paths::checkout().join(file).is_file());
+    Ok(there.map(str::to_owned).collect())
 }
 
 #[cfg(test)]

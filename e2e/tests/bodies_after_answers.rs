@@ -2,12 +2,10 @@
 //! each other, in whichever way Envoy sends bodies.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use e2e::local::{Gateway, Parts, built};
-use e2e::tools::envoy;
+use e2e::local::{Gateway, Parts, Programs};
 use e2e::{Progress, paths, until};
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,11 +24,9 @@ async fn nobody_waits_for_a_body_that_comes_after_the_answer() {
 
 async fn story() -> Result<()> {
     let progress = Progress::stdout();
-    let cache = paths::cache()?;
-    let envoy = envoy::ready(&cache, &progress).await?;
-    let picker = progress.step("building picker", built()).await?.join("picker");
+    let programs = Programs::ready(&progress).await?;
     for mode in ["FULL_DUPLEX_STREAMED", "BUFFERED", "BUFFERED_PARTIAL", "STREAMED", "NONE"] {
-        let setup = Setup::start(&envoy, &picker, mode).await?;
+        let setup = Setup::start(&programs, mode).await?;
         let exchanges = async {
             setup.chat().await.context("a chat")?;
             setup.websocket().await.context("a WebSocket")?;
@@ -51,7 +47,7 @@ struct Setup {
 }
 
 impl Setup {
-    async fn start(envoy: &Path, picker: &Path, mode: &str) -> Result<Self> {
+    async fn start(Programs { envoy, picker, .. }: &Programs, mode: &str) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").await?;
         let servers = [listener.local_addr()?];
         let mut server = JoinSet::new();

@@ -8,8 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use e2e::load::{Ask, Client};
-use e2e::local::{built, started};
-use e2e::tools::envoy;
+use e2e::local::{Programs, started};
 use e2e::{Progress, paths, until};
 use futures::future::join_all;
 use serde_json::{Value, json};
@@ -32,8 +31,7 @@ async fn five_thousand_requests_at_once_are_answered() {
 
 async fn story() -> Result<()> {
     let progress = Progress::stdout();
-    let envoy = envoy::ready(&paths::cache()?, &progress).await?;
-    let programs = progress.step("building picker", built()).await?;
+    let programs = Programs::ready(&progress).await?;
     let folder = tempfile::tempdir()?;
     let config = folder.path().join("try.yaml");
     let (endpoints, file) = (folder.path().join("endpoints.yaml"), folder.path().join("envoy.yaml"));
@@ -44,7 +42,7 @@ async fn story() -> Result<()> {
     fs::write(&config, routing(&endpoints.display().to_string()).to_string())?;
     let shipped = fs::read_to_string(paths::checkout().join("config/envoy/local.yaml"))?;
     let shipped: Value = serde_saphyr::from_str(&shipped)?;
-    let _picker = started(&programs.join("picker"), &["--config-file", &config.display().to_string()])?;
+    let _picker = started(&programs.picker, &["--config-file", &config.display().to_string()])?;
     let server = Arc::new(Server::default());
     let mut serving = JoinSet::new();
     serving.spawn(Arc::clone(&server).serve(listener));
@@ -53,7 +51,7 @@ async fn story() -> Result<()> {
     {
         fs::write(&file, envoy_config.to_string())?;
         let mut proxy = started(
-            &envoy,
+            &programs.envoy,
             &["-c", &file.display().to_string(), "--concurrency", "2", "--log-level", "error"],
         )?;
         let client = Client::new();

@@ -8,9 +8,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use e2e::envoy::{Following, Naming};
 use e2e::load::{Ask, Client};
-use e2e::local::{built, free_ports, started};
-use e2e::tools::envoy;
-use e2e::{Progress, paths, until};
+use e2e::local::{Programs, free_ports, started};
+use e2e::{Progress, until};
 use futures::future::join_all;
 use serde_json::json;
 use tokio::process::Child;
@@ -30,13 +29,12 @@ async fn requests_in_flight_when_the_picker_is_another() {
 
 async fn story() -> Result<()> {
     let progress = Progress::stdout();
-    let envoy = envoy::ready(&paths::cache()?, &progress).await?;
-    let programs = progress.step("building sim and picker", built()).await?;
+    let programs = Programs::ready(&progress).await?;
     let mut lost = Vec::new();
     for (naming, response_bodies) in
         [(Naming::Pool, true), (Naming::Pool, false), (Naming::Service, true), (Naming::Service, false)]
     {
-        let failed = change_in_flight(&envoy, &programs, naming, response_bodies).await?;
+        let failed = change_in_flight(&programs, naming, response_bodies).await?;
         progress.say(format_args!(
             "cluster named after the {naming:?}, response bodies to the picker: {response_bodies}: {failed} of \
              {REQUESTS} in flight failed"
@@ -55,24 +53,17 @@ async fn story() -> Result<()> {
 }
 
 /// How many of the streamed answers on their way fail when the picker is another.
-async fn change_in_flight(
-    envoy: &Path,
-    programs: &Path,
-    naming: Naming,
-    response_bodies: bool,
-) -> Result<usize> {
+async fn change_in_flight(programs: &Programs, naming: Naming, response_bodies: bool) -> Result<usize> {
     let folder = tempfile::tempdir()?;
     let [server] = free_ports()?;
     // About fifty tokens a second.
     let port = server.to_string();
-    let _server = started(
-        &programs.join("sim"),
-        &["serve", "--bind", "127.0.0.1", "--port", &port, "--speed", "0.05"],
-    )?;
+    let _server =
+        started(&programs.sim, &["serve", "--bind", "127.0.0.1", "--port", &port, "--speed", "0.05"])?;
     let server = SocketAddr::from(([127, 0, 0, 1], server));
-    let first = Picker::start(&programs.join("picker"), folder.path(), "first", server)?;
-    let second = Picker::start(&programs.join("picker"), folder.path(), "second", server)?;
-    let gateway = Following::start(envoy, naming, response_bodies, &[first.host()])?;
+    let first = Picker::start(&programs.picker, folder.path(), "first", server)?;
+    let second = Picker::start(&programs.picker, folder.path(), "second", server)?;
+    let gateway = Following::start(&programs.envoy, naming, response_bodies, &[first.host()])?;
     let (client, url) = (Client::new(), gateway.url(0));
     until("the first answer", PATIENCE, || answers(&client, &url)).await?;
 

@@ -1,16 +1,15 @@
 //! A model server of three that fails at once, behind a real Envoy: whatever the strategy, few requests fail.
 
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use e2e::load::{Ask, Client};
-use e2e::local::{Gateway, Parts, built, free_ports, started};
-use e2e::tools::envoy;
-use e2e::{Progress, paths, until};
+use e2e::local::{Gateway, Parts, Programs, free_ports, started};
+use e2e::{Progress, until};
 use http::Request;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Child;
@@ -65,16 +64,14 @@ async fn of_a_server_that_fails_at_once_few_requests_are_lost() {
 
 async fn story() -> Result<()> {
     let progress = Progress::stdout();
-    let envoy = envoy::ready(&paths::cache()?, &progress).await?;
-    let programs = progress.step("building sim and picker", built()).await?;
-    let programs = Programs { envoy, sim: programs.join("sim"), picker: programs.join("picker") };
+    let programs = Programs::ready(&progress).await?;
     let mut too_many = Vec::new();
     for (name, routing) in STRATEGIES {
         for fault in [Fault::Errors, Fault::Nobody, Fault::Resets] {
             let mut scenes =
-                vec![("fails from the start", programs.lost_from_the_start(routing, fault).await?)];
+                vec![("fails from the start", lost_from_the_start(&programs, routing, fault).await?)];
             if name == CONVERSATIONS {
-                scenes.push(("fails when conversations return", programs.later(routing, fault).await?));
+                scenes.push(("fails when conversations return", later(&programs, routing, fault).await?));
             }
             for (scene, failed) in scenes {
                 let line = format!("{name}, {fault:?}, {scene}: {failed} of {REQUESTS} failed");
@@ -89,60 +86,52 @@ async fn story() -> Result<()> {
     Ok(())
 }
 
-struct Programs {
-    envoy: PathBuf,
-    sim: PathBuf,
-    picker: PathBuf,
+/// How many of unrelated requests fail when the third server never worked.
+async fn lost_from_the_start(programs: &Programs, routing: &str, fault: Fault) -> Result<usize> {
+    let working = [Server::start(&programs.sim).await?, Server::start(&programs.sim).await?];
+    let mut third = Server::start(&programs.sim).await?;
+    third.fail(fault).await?;
+    let gateway = gateway(programs, routing, [&working[0], &working[1], &third]).await?;
+    let prompts = (0..REQUESTS).map(|n| format!("question {n}")).collect();
+    Ok(failures(&gateway, prompts).await)
 }
 
-impl Programs {
-    /// How many of unrelated requests fail when the third server never worked.
-    async fn lost_from_the_start(&self, routing: &str, fault: Fault) -> Result<usize> {
-        let working = [Server::start(&self.sim).await?, Server::start(&self.sim).await?];
-        let mut third = Server::start(&self.sim).await?;
-        third.fail(fault).await?;
-        let gateway = self.gateway(routing, [&working[0], &working[1], &third]).await?;
-        let prompts = (0..REQUESTS).map(|n| format!("question {n}")).collect();
-        Ok(failures(&gateway, prompts).await)
-    }
+/// How many turns of conversations fail when the third server failed after their first turn.
+async fn later(programs: &Programs, routing: &str, fault: Fault) -> Result<usize> {
+    let working = [Server::start(&programs.sim).await?, Server::start(&programs.sim).await?];
+    let mut third = Server::start(&programs.sim).await?;
+    let gateway = gateway(programs, routing, [&working[0], &working[1], &third]).await?;
+    let failed = failures(&gateway, conversations(0..1)).await;
+    ensure!(failed == 0, "{failed} failed while all servers worked");
+    third.fail(fault).await?;
+    let prompts = conversations(1..6);
+    ensure!(prompts.len() == REQUESTS, "{} turns", prompts.len());
+    Ok(failures(&gateway, prompts).await)
+}
 
-    /// How many turns of conversations fail when the third server failed after their first turn.
-    async fn later(&self, routing: &str, fault: Fault) -> Result<usize> {
-        let working = [Server::start(&self.sim).await?, Server::start(&self.sim).await?];
-        let mut third = Server::start(&self.sim).await?;
-        let gateway = self.gateway(routing, [&working[0], &working[1], &third]).await?;
-        let failed = failures(&gateway, conversations(0..1)).await;
-        ensure!(failed == 0, "{failed} failed while all servers worked");
-        third.fail(fault).await?;
-        let prompts = conversations(1..6);
-        ensure!(prompts.len() == REQUESTS, "{} turns", prompts.len());
-        Ok(failures(&gateway, prompts).await)
-    }
-
-    async fn gateway(&self, routing: &str, servers: [&Server; 3]) -> Result<Gateway> {
-        let config = format!(
-            "apiVersion: llm-d.ai/v1alpha1
+async fn gateway(programs: &Programs, routing: &str, servers: [&Server; 3]) -> Result<Gateway> {
+    let config = format!(
+        "apiVersion: llm-d.ai/v1alpha1
 kind: EndpointPickerConfig
 plugins:
 - {{type: file-discovery, parameters: {{path: ENDPOINTS}}}}
 {routing}
 dataLayer: {{discovery: {{pluginRef: file-discovery}}}}
 "
-        );
-        let parts = Parts {
-            envoy: &self.envoy,
-            picker: &self.picker,
-            config: &config,
-            bootstrap: &Parts::shipped()?,
-            servers: &servers.map(|server| server.address),
-        };
-        let gateway = Gateway::start(parts).await?;
-        let client = Client::new();
-        let ready = format!("http://{}/readyz", gateway.pages);
-        until("the picker", PATIENCE, || client.get(&ready)).await?;
-        until("Envoy", PATIENCE, || async { Ok(TcpStream::connect(gateway.address).await?) }).await?;
-        Ok(gateway)
-    }
+    );
+    let parts = Parts {
+        envoy: &programs.envoy,
+        picker: &programs.picker,
+        config: &config,
+        bootstrap: &Parts::shipped()?,
+        servers: &servers.map(|server| server.address),
+    };
+    let gateway = Gateway::start(parts).await?;
+    let client = Client::new();
+    let ready = format!("http://{}/readyz", gateway.pages);
+    until("the picker", PATIENCE, || client.get(&ready)).await?;
+    until("Envoy", PATIENCE, || async { Ok(TcpStream::connect(gateway.address).await?) }).await?;
+    Ok(gateway)
 }
 
 /// A simulated model server, until it fails.

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use tokio::process::Command;
 
 use super::programs;
-use crate::shell::run;
+use crate::shell::{run, tracked};
 use crate::{Progress, paths};
 
 /// What every page takes for granted: the files of the checkout, programs, and access to a cluster.
@@ -23,8 +23,7 @@ impl Checkout {
     /// When something can't be copied or built.
     pub async fn copied(kubeconfig: &Path, progress: &Progress) -> Result<Self> {
         let folder = tempfile::tempdir()?;
-        let tracked = run("git").args(["ls-files"]).current_dir(paths::checkout()).output().await?;
-        for file in tracked.lines().filter(|file| paths::checkout().join(file).is_file()) {
+        for file in &tracked(&[]).await? {
             let to = folder.path().join("checkout").join(file);
             std::fs::create_dir_all(to.parent().context("a file has a folder")?)?;
             let from = paths::checkout().join(file);

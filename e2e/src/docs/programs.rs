@@ -4,10 +4,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde_json::Value;
 
-use crate::Progress;
-use crate::tools::{Clients, apt, cargo};
+use crate::tools::{Clients, apt};
+use crate::{Progress, local};
 
 /// In the place of cargo: runs what is built already, since a reader's build would be one more, in another profile.
 const CARGO: &str = r#"#!/bin/bash
@@ -44,10 +43,7 @@ pub async fn gather(folder: &Path, progress: &Progress) -> Result<()> {
         apt::program(program, progress).await?;
     }
     apt::venv_ready(progress).await?;
-    let build = [&["build", "--lib", "--bins", "--tests", "--examples"][..], &cargo::ALL].concat();
-    let built = cargo::programs(&build, is_picker);
-    let picker = progress.step("building the programs and the examples", built).await?.pop();
-    let programs = picker.as_deref().and_then(Path::parent).context("cargo names no picker")?;
+    let programs = progress.step("building the programs and the examples", local::built()).await?;
     let links: [(&str, PathBuf); 4] = [
         ("kubectl", clients.kubectl),
         ("helm", clients.helm),
@@ -61,10 +57,4 @@ pub async fn gather(folder: &Path, progress: &Progress) -> Result<()> {
     std::fs::write(&cargo, CARGO.replace("PROGRAMS", &programs.display().to_string()))?;
     std::fs::set_permissions(&cargo, PermissionsExt::from_mode(0o755))?;
     Ok(())
-}
-
-fn is_picker(message: &Value) -> bool {
-    message["target"]["name"] == "picker"
-        && message["target"]["kind"][0] == "bin"
-        && message["profile"]["test"] == false
 }

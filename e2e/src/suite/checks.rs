@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::tally::Tally;
-use crate::shell::{Run, run};
+use crate::shell::{Run, run, tracked};
 use crate::tools::{Clients, cargo};
 use crate::{Progress, paths};
 
@@ -65,9 +65,8 @@ async fn step(progress: &Progress, label: &str, check: impl Future<Output = Resu
 
 /// Formatting of every tracked source file, each by its name: `cargo fmt` does not find modules that a macro declares.
 async fn formatting() -> Result<()> {
-    let tracked = run("git").args(["ls-files", "*.rs"]).current_dir(paths::checkout()).output().await?;
     let check = run("rustfmt").args(["--check", "--edition", "2024"]).current_dir(paths::checkout());
-    check.args(tracked.lines().filter(|file| paths::checkout().join(file).exists())).done().await
+    check.args(tracked(&["*.rs"]).await?).done().await
 }
 
 /// Every test of the workspace that needs no cluster, or those with a name that contains one of `names`.

@@ -50,7 +50,7 @@ pub async fn built(name: &str) -> Result<PathBuf> {
 /// # Errors
 /// When something does not compile.
 pub async fn all(wanted: impl Fn(&Value) -> bool) -> Result<Vec<PathBuf>> {
-    programs(&[&["build", "--lib", "--bins", "--tests"][..], &ALL].concat(), wanted).await
+    programs(&[&["build", "--lib", "--bins", "--tests", "--examples"][..], &ALL].concat(), wanted).await
 }
 
 /// Builds what `args` name, and gives back the programs of those messages of cargo that `wanted` takes.
