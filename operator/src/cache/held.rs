@@ -1,6 +1,7 @@
 //! Bounds of what the operator holds for its users: what is kept of their objects, and how much of one namespace.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crds::RoutingStrategy;
 use kube::core::DynamicObject;
@@ -9,10 +10,16 @@ use picker_core::config::revision;
 use serde_json::{Value, json};
 use tracing::warn;
 
+use super::object::HeldObject;
+use super::watch::{key, mapped};
 use crate::kinds::Kind;
 
-/// The most that is held of the strategies of one namespace, as they lie in memory, in bytes. Hundreds of usual ones, or four of the largest.
-const MOST_OF_A_NAMESPACE: usize = 8 << 20;
+/// The most that is held of the strategies of one namespace, as they lie in memory, in bytes. Hundreds of usual ones, or
+/// four of the largest.
+const MOST_OF_STRATEGIES: usize = 8 << 20;
+/// The most that is held of the objects of one namespace that have the operator's label, in bytes. Those of thousands of
+/// strategies; whoever may make ServiceAccounts can give any of them that label.
+const MOST_OF_OBJECTS: usize = 32 << 20;
 /// The most that is held of an object that the operator made.
 const MOST_OF_AN_OBJECT: usize = 1 << 20;
 
@@ -30,30 +37,48 @@ fn weight(value: &Value) -> usize {
         }
 }
 
-/// How much of each namespace's strategies is held.
-#[derive(Debug, Default)]
-pub(super) struct Ledger {
-    /// Weights of strategies by namespace and name; of those that are withheld too, as 0.
-    held: HashMap<String, BTreeMap<String, usize>>,
+/// The room that the objects of a namespace share, and how much of it is taken in each namespace.
+#[derive(Clone, Debug)]
+pub(super) struct Room {
+    /// In bytes.
+    most: usize,
+    taken: Arc<Mutex<HashMap<String, usize>>>,
 }
 
-impl Ledger {
-    /// Keeps the ledger in step with `event`, and withholds the routing and the pod template of a strategy for which there
+impl Room {
+    /// The room of strategies.
+    pub fn of_strategies() -> Self {
+        Self { most: MOST_OF_STRATEGIES, taken: Arc::default() }
+    }
+
+    /// The room of what the operator made for them, of all kinds together.
+    pub fn of_objects() -> Self {
+        Self { most: MOST_OF_OBJECTS, taken: Arc::default() }
+    }
+
+    /// The share of one watch.
+    pub fn share(&self) -> Share {
+        Share { room: self.clone(), taken: HashMap::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, usize>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The part of a room that is taken by the objects of one watch. It is given back with the value.
+#[derive(Debug)]
+pub(super) struct Share {
+    room: Room,
+    /// In bytes, by namespace and name.
+    taken: HashMap<(String, String), usize>,
+}
+
+impl Share {
+    /// Keeps the share in step with `event`, and withholds the routing and the pod template of a strategy for which there
     /// is no room. What its pickers serve stays: a strategy that can't be read changes nothing.
-    pub fn admit(&mut self, event: Event<RoutingStrategy>) -> Event<RoutingStrategy> {
-        match &event {
-            Event::Init => self.held.clear(),
-            Event::Delete(strategy) => {
-                let (namespace, name) = super::watch::key(&strategy.metadata);
-                if let Some(held) = self.held.get_mut(&namespace) {
-                    held.remove(&name);
-                    if held.is_empty() {
-                        self.held.remove(&namespace);
-                    }
-                }
-            }
-            Event::InitDone | Event::Apply(_) | Event::InitApply(_) => {}
-        }
+    pub fn strategy(&mut self, event: Event<RoutingStrategy>) -> Event<RoutingStrategy> {
+        self.note(&event, |strategy| key(&strategy.metadata));
         match event {
             Event::Apply(strategy) => Event::Apply(self.bounded(strategy)),
             Event::InitApply(strategy) => Event::InitApply(self.bounded(strategy)),
@@ -62,40 +87,107 @@ impl Ledger {
     }
 
     fn bounded(&mut self, mut strategy: RoutingStrategy) -> RoutingStrategy {
-        let (namespace, name) = super::watch::key(&strategy.metadata);
+        let (namespace, name) = key(&strategy.metadata);
         // What pickers say in the status is not of its author.
         let own = weight(&serde_json::to_value(&strategy.spec).unwrap_or_default())
             + weight(&json!(strategy.metadata.finalizers));
-        let held = self.held.entry(namespace.clone()).or_default();
-        let others: usize = held.iter().filter(|(other, _)| **other != name).map(|(_, weight)| weight).sum();
-        let fits = others + own <= MOST_OF_A_NAMESPACE;
-        held.insert(name.clone(), if fits { own } else { 0 });
-        if !fits {
+        if let Err(others) = self.take(&namespace, &name, own) {
             warn!(namespace, name, own, others, "the strategies of this namespace are too large together");
             strategy.spec.withhold(&format!(
                 "too large beside the other strategies of the namespace: {own} bytes in memory and {others}, more than \
-                 {MOST_OF_A_NAMESPACE} together; make them smaller, and then change this one"
+                 {} together; make them smaller, and then change this one",
+                self.room.most
             ));
         }
         strategy
     }
+
+    /// Keeps the share in step with `event`, and holds of an object that is too large, or for which there is no room, its
+    /// name and the operator's labels alone.
+    pub fn object(&mut self, kind: Kind, event: Event<DynamicObject>) -> Event<HeldObject> {
+        self.note(&event, |object| key(&object.metadata));
+        let is_gone = matches!(event, Event::Delete(_));
+        mapped(event, |mut object| {
+            let (namespace, name) = key(&object.metadata);
+            let is_small = trim(kind, &mut object);
+            let held = HeldObject::from(&object);
+            if is_gone || is_small && self.take(&namespace, &name, held.size()).is_ok() {
+                return held;
+            }
+            warn!(
+                namespace,
+                name,
+                ?kind,
+                "an object, or those of its namespace together, are too large; it counts as empty"
+            );
+            HeldObject::bare(&object)
+        })
+    }
+
+    /// Gives back what objects had that are gone, or are listed anew.
+    fn note<K>(&mut self, event: &Event<K>, key: impl Fn(&K) -> (String, String)) {
+        match event {
+            Event::Init => self.clear(),
+            Event::Delete(object) => {
+                let key = key(object);
+                let weight = self.taken.remove(&key).unwrap_or_default();
+                give_back(&mut self.room.lock(), &key.0, weight);
+            }
+            Event::InitDone | Event::Apply(_) | Event::InitApply(_) => {}
+        }
+    }
+
+    /// Takes `weight` bytes for an object in the place of what it had.
+    ///
+    /// # Errors
+    /// When there is not so much room: what the others have. The object has nothing then.
+    fn take(&mut self, namespace: &str, name: &str, weight: usize) -> Result<(), usize> {
+        let mut rooms = self.room.lock();
+        let key = (namespace.to_owned(), name.to_owned());
+        let before = self.taken.remove(&key).unwrap_or_default();
+        give_back(&mut rooms, namespace, before);
+        let others = rooms.get(namespace).copied().unwrap_or_default();
+        if others + weight > self.room.most {
+            return Err(others);
+        }
+        rooms.insert(key.0.clone(), others + weight);
+        self.taken.insert(key, weight);
+        Ok(())
+    }
+
+    fn clear(&mut self) {
+        let mut rooms = self.room.lock();
+        for ((namespace, _), weight) in self.taken.drain() {
+            give_back(&mut rooms, &namespace, weight);
+        }
+    }
 }
 
-/// What of an object that the operator made is held: of a routing in the history its revision, since the pickers alone
-/// read the routing, and of an object that others made too large its metadata.
-pub(super) fn kept_of(kind: Kind, mut object: DynamicObject) -> DynamicObject {
+impl Drop for Share {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn give_back(rooms: &mut HashMap<String, usize>, namespace: &str, weight: usize) {
+    if let Some(taken) = rooms.get_mut(namespace) {
+        *taken = taken.saturating_sub(weight);
+        if *taken == 0 {
+            rooms.remove(namespace);
+        }
+    }
+}
+
+/// Takes away what is not held of an object that the operator made: of a routing in the history all but its revision,
+/// since the pickers alone read the routing. Returns whether what is left is small enough.
+fn trim(kind: Kind, object: &mut DynamicObject) -> bool {
     object.metadata.managed_fields = None;
     if kind == Kind::ControllerRevision
         && let Some(data) = object.data.get_mut("data")
     {
         *data = revision_in_cache(data);
     }
-    if weight(&object.data) > MOST_OF_AN_OBJECT {
-        let name = object.metadata.name.as_deref().unwrap_or_default();
-        warn!(name, ?kind, "an object is too large; it counts as empty");
-        object.data = json!({});
-    }
-    object
+    weight(&object.data) <= MOST_OF_AN_OBJECT
 }
 
 /// What the cache has in the place of `routing` in the history.
@@ -116,9 +208,9 @@ mod tests {
         strategy
     }
 
-    /// What is left of the strategy in an event: whether its routing is there, and what it weighs.
-    fn admitted(ledger: &mut Ledger, event: Event<RoutingStrategy>) -> bool {
-        match ledger.admit(event) {
+    /// Whether the routing of the strategy in an event is there still.
+    fn admitted(share: &mut Share, event: Event<RoutingStrategy>) -> bool {
+        match share.strategy(event) {
             Event::Apply(strategy) | Event::InitApply(strategy) => strategy.spec.routing.0.is_object(),
             other => panic!("{other:?}"),
         }
@@ -126,29 +218,29 @@ mod tests {
 
     #[test]
     fn the_strategies_of_a_namespace_have_so_much_room_together() {
-        let (mut ledger, mebibyte) = (Ledger::default(), 1 << 20);
+        let (mut share, mebibyte) = (Room::of_strategies().share(), 1 << 20);
         let apply = |name: &str, bytes| Event::Apply(strategy("llm", name, bytes));
         for n in 0..7 {
-            assert!(admitted(&mut ledger, apply(&n.to_string(), mebibyte)), "{n}");
+            assert!(admitted(&mut share, apply(&n.to_string(), mebibyte)), "{n}");
         }
-        assert!(!admitted(&mut ledger, apply("7", mebibyte)));
-        assert!(admitted(&mut ledger, Event::Apply(strategy("other", "7", mebibyte))));
+        assert!(!admitted(&mut share, apply("7", mebibyte)));
+        assert!(admitted(&mut share, Event::Apply(strategy("other", "7", mebibyte))));
         // An edit counts once, and what became smaller leaves room.
-        assert!(admitted(&mut ledger, apply("0", mebibyte)));
-        assert!(admitted(&mut ledger, apply("0", 10)));
-        assert!(admitted(&mut ledger, apply("7", mebibyte)));
-        assert!(!admitted(&mut ledger, apply("8", mebibyte)));
+        assert!(admitted(&mut share, apply("0", mebibyte)));
+        assert!(admitted(&mut share, apply("0", 10)));
+        assert!(admitted(&mut share, apply("7", mebibyte)));
+        assert!(!admitted(&mut share, apply("8", mebibyte)));
         // So does what is gone, and a new list counts anew.
-        ledger.admit(Event::Delete(strategy("llm", "7", mebibyte)));
-        assert!(admitted(&mut ledger, apply("8", mebibyte)));
-        ledger.admit(Event::Init);
-        assert!(admitted(&mut ledger, Event::InitApply(strategy("llm", "9", 7 * mebibyte))));
+        share.strategy(Event::Delete(strategy("llm", "7", mebibyte)));
+        assert!(admitted(&mut share, apply("8", mebibyte)));
+        share.strategy(Event::Init);
+        assert!(admitted(&mut share, Event::InitApply(strategy("llm", "9", 7 * mebibyte))));
     }
 
     #[test]
     fn what_there_is_no_room_for_says_so() {
-        let mut ledger = Ledger::default();
-        let Event::Apply(refused) = ledger.admit(Event::Apply(strategy("llm", "chat", 9 << 20))) else {
+        let mut share = Room::of_strategies().share();
+        let Event::Apply(refused) = share.strategy(Event::Apply(strategy("llm", "chat", 9 << 20))) else {
             panic!()
         };
         let why = refused.spec.routing.0.as_str().unwrap();
@@ -156,23 +248,60 @@ mod tests {
         assert_eq!(crds::strategy::unreadable(&refused.spec.picker.pod_template), Some(why));
     }
 
+    /// An object of the strategy `chat`, with a label of somebody else.
+    fn object(name: &str, data: Value) -> DynamicObject {
+        let labels = json!({crate::names::STRATEGY: "chat", "team": "a"});
+        let mut object = json!({"metadata": {"name": name, "namespace": "llm", "labels": labels}});
+        object.as_object_mut().unwrap().extend(data.as_object().unwrap().clone());
+        serde_json::from_value(object).unwrap()
+    }
+
+    /// What is held of an object: its strategy, its labels and its data.
+    fn held(share: &mut Share, kind: Kind, object: DynamicObject) -> (Option<String>, usize, Value) {
+        let Event::Apply(held) = share.object(kind, Event::Apply(object)) else { panic!() };
+        let object = held.object();
+        (held.strategy.clone(), object.metadata.labels.unwrap_or_default().len(), object.data)
+    }
+
     #[test]
-    fn of_the_history_revisions_are_kept_and_of_large_objects_their_names() {
-        let object = |data: Value| -> DynamicObject {
-            let mut object = json!({"metadata": {"name": "a", "namespace": "llm"}});
-            object.as_object_mut().unwrap().extend(data.as_object().unwrap().clone());
-            serde_json::from_value(object).unwrap()
-        };
+    fn of_the_history_revisions_are_held_and_of_large_objects_their_names() {
+        let mut share = Room::of_objects().share();
+        let mut held = |kind, data| held(&mut share, kind, object("a", data));
+        let strategy = Some("chat".to_owned());
         let routing = json!({"plugins": []});
-        let slot = object(json!({"revision": 3, "data": routing}));
         assert_eq!(
-            kept_of(Kind::ControllerRevision, slot).data,
-            json!({"revision": 3, "data": revision(&routing)})
+            held(Kind::ControllerRevision, json!({"revision": 3, "data": routing})),
+            (strategy.clone(), 2, json!({"revision": 3, "data": revision(&routing)}))
         );
         let small = json!({"spec": {"replicas": 2}});
-        assert_eq!(kept_of(Kind::Deployment, object(small.clone())).data, small);
-        let large = object(json!({"spec": {"x": "y".repeat(1 << 20)}}));
-        let kept = kept_of(Kind::Deployment, large);
-        assert_eq!((kept.metadata.name.as_deref(), kept.data), (Some("a"), json!({})));
+        assert_eq!(held(Kind::Deployment, small.clone()), (strategy.clone(), 2, small));
+        let large = json!({"spec": {"x": "y".repeat(1 << 20)}});
+        assert_eq!(held(Kind::Deployment, large), (strategy, 1, json!({})));
+    }
+
+    #[test]
+    fn the_objects_of_a_namespace_have_so_much_room_together_whatever_their_kind() {
+        let room = Room::of_objects();
+        let mut shares = [Kind::Deployment, Kind::ServiceAccount].map(|kind| (kind, room.share()));
+        let large = |name: &str| object(name, json!({"x": "y".repeat(1_000_000)}));
+        let mut fits = |at: usize, name: &str| {
+            let (kind, share) = &mut shares[at];
+            held(share, *kind, large(name)).2 != json!({})
+        };
+        let names: Vec<String> = (0..40).map(|n| n.to_string()).collect();
+        let there = names.iter().enumerate().filter(|(n, name)| fits(n % 2, name)).count();
+        assert_eq!(there, 33);
+        // One that was there is replaced, and what is gone leaves room.
+        assert!(fits(0, "0") && !fits(0, "new"));
+        shares[1].1.object(Kind::ServiceAccount, Event::Delete(large("1")));
+        let [(kind, deployments), (_, accounts)] = &mut shares;
+        assert_ne!(held(deployments, *kind, large("new")).2, json!({}));
+        assert_eq!(held(deployments, *kind, large("newer")).2, json!({}));
+        // With the watch of a kind its objects are gone.
+        drop(std::mem::replace(accounts, room.share()));
+        assert_ne!(held(deployments, *kind, large("newer")).2, json!({}));
+        let [(_, mut deployments), _] = shares;
+        deployments.object(Kind::Deployment, Event::Init);
+        assert_eq!(*room.lock(), HashMap::new());
     }
 }

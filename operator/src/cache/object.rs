@@ -1,7 +1,9 @@
 //! An object that the operator made, as the caches hold it: as text, which takes a tenth of the memory that its fields
 //! would take as values.
 
+use kube::api::ObjectMeta;
 use kube::core::DynamicObject;
+use serde_json::json;
 
 use crate::names;
 
@@ -43,6 +45,30 @@ impl From<&DynamicObject> for HeldObject {
 }
 
 impl HeldObject {
+    /// Of an object for which there is no room: its name, what identifies it, and the operator's labels.
+    pub(super) fn bare(object: &DynamicObject) -> Self {
+        let DynamicObject { types, metadata, .. } = object;
+        let ours = [names::MANAGED_BY, names::STRATEGY, names::NAMESPACE];
+        let labels = metadata.labels.iter().flatten().filter(|(name, _)| ours.contains(&name.as_str()));
+        let labels = labels.map(|(name, value)| (name.clone(), value.clone())).collect();
+        let metadata = ObjectMeta {
+            name: metadata.name.clone(),
+            namespace: metadata.namespace.clone(),
+            uid: metadata.uid.clone(),
+            resource_version: metadata.resource_version.clone(),
+            deletion_timestamp: metadata.deletion_timestamp.clone(),
+            labels: Some(labels),
+            ..ObjectMeta::default()
+        };
+        Self::from(&DynamicObject { types: types.clone(), metadata, data: json!({}) })
+    }
+
+    /// About the memory that it takes, in bytes.
+    pub(super) fn size(&self) -> usize {
+        let texts = [&self.namespace, &self.name, &self.uid, &self.of_namespace];
+        size_of::<Self>() + self.text.len() + texts.map(String::len).iter().sum::<usize>()
+    }
+
     /// The object.
     pub fn object(&self) -> DynamicObject {
         serde_json::from_str(&self.text).unwrap_or_else(|_| {
@@ -58,8 +84,6 @@ impl HeldObject {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     #[test]

@@ -1,7 +1,7 @@
 //! Strategies that are deleted with the wish that what was made for them stays.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crds::RoutingStrategy;
 use kube::runtime::watcher::Event;
@@ -28,7 +28,7 @@ impl Orphans {
     }
 
     /// Notes what an event tells.
-    pub(super) fn note(&self, event: &Event<RoutingStrategy>) {
+    pub(super) fn note(&self, event: &Event<Arc<RoutingStrategy>>) {
         let mut seen = self.lock();
         match event {
             Event::Apply(strategy) | Event::InitApply(strategy) => {
@@ -73,18 +73,19 @@ mod tests {
         strategy.metadata.uid = Some("u".to_owned());
         strategy.metadata.finalizers = Some(vec!["waypost.dev/release-pools".to_owned(), ORPHAN.to_owned()]);
         // Whoever writes that finalizer deletes nothing.
-        orphans.note(&Event::Apply(strategy.clone()));
+        let apply = |strategy: &RoutingStrategy| orphans.note(&Event::Apply(Arc::new(strategy.clone())));
+        apply(&strategy);
         assert!(!orphans.contains("u"));
         strategy.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
-        orphans.note(&Event::Apply(strategy.clone()));
+        apply(&strategy);
         strategy.metadata.finalizers.as_mut().unwrap().pop();
-        orphans.note(&Event::Apply(strategy.clone()));
+        apply(&strategy);
         orphans.note(&Event::Init);
         assert!(orphans.contains("u"));
-        orphans.note(&Event::InitApply(strategy.clone()));
+        orphans.note(&Event::InitApply(Arc::new(strategy.clone())));
         orphans.note(&Event::InitDone);
         assert!(orphans.contains("u"));
-        orphans.note(&Event::Delete(strategy));
+        orphans.note(&Event::Delete(Arc::new(strategy)));
         assert!(!orphans.contains("u"));
     }
 
@@ -96,7 +97,7 @@ mod tests {
         strategy.metadata.uid = Some("u".to_owned());
         strategy.metadata.finalizers = Some(vec![ORPHAN.to_owned()]);
         strategy.metadata.deletion_timestamp = Some(Time(Timestamp::UNIX_EPOCH));
-        orphans.note(&Event::InitApply(strategy));
+        orphans.note(&Event::InitApply(Arc::new(strategy)));
         orphans.note(&Event::InitDone);
         assert!(orphans.contains("u"));
         orphans.note(&Event::Init);

@@ -101,13 +101,23 @@ fn reason(error: &watcher::Error) -> String {
     }
 }
 
+/// The same event of another object.
+pub(super) fn mapped<K, V>(event: Event<K>, map: impl FnOnce(K) -> V) -> Event<V> {
+    match event {
+        Event::Init => Event::Init,
+        Event::InitDone => Event::InitDone,
+        Event::InitApply(object) => Event::InitApply(map(object)),
+        Event::Apply(object) => Event::Apply(map(object)),
+        Event::Delete(object) => Event::Delete(map(object)),
+    }
+}
+
 /// Keeps `index` in step with a kind. `changed` is called with the old and the new state of each object
 /// that differs, and `listed` when there is a new list.
-pub(super) async fn follow<K, V>(
-    events: impl Stream<Item = Event<K>> + Send,
+pub(super) async fn follow<V>(
+    events: impl Stream<Item = Event<Arc<V>>> + Send,
     index: &Index<V>,
     key: impl Fn(&V) -> (String, String),
-    value: impl Fn(K) -> V,
     changed: impl Fn(Option<&V>, Option<&V>),
     listed: impl Fn(),
 ) where
@@ -119,7 +129,6 @@ pub(super) async fn follow<K, V>(
         match event {
             Event::Init => listing.clear(),
             Event::InitApply(object) => {
-                let object = Arc::new(value(object));
                 let (namespace, name) = key(&object);
                 listing.entry(namespace).or_default().insert(name, object);
             }
@@ -137,8 +146,7 @@ pub(super) async fn follow<K, V>(
                 }
                 listed();
             }
-            Event::Apply(object) => {
-                let new = Arc::new(value(object));
+            Event::Apply(new) => {
                 let (namespace, name) = key(&new);
                 let before = index.insert(&namespace, &name, new.clone());
                 if before.as_deref() != Some(&*new) {
@@ -146,7 +154,6 @@ pub(super) async fn follow<K, V>(
                 }
             }
             Event::Delete(object) => {
-                let object = value(object);
                 let (namespace, name) = key(&object);
                 index.remove(&namespace, &name);
                 changed(Some(&object), None);
@@ -199,12 +206,12 @@ mod tests {
             Event::InitApply(("c", 1)),
             Event::InitDone,
             Event::Delete(("c", 1)),
-        ]);
+        ])
+        .map(|event| mapped(event, Arc::new));
         follow(
             events,
             &index,
             |v| (String::new(), v.0.to_owned()),
-            |v| v,
             |old, new| told.lock().unwrap().push((old.copied(), new.copied())),
             || {},
         )

@@ -19,7 +19,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use super::held::{Ledger, kept_of};
+use super::held::Room;
 use super::index::Index;
 use super::merged::merged;
 use super::object::HeldObject;
@@ -28,7 +28,7 @@ use super::read::{PoolKind, PoolOf};
 use super::slices::SliceFacts;
 use super::store::Cache;
 use super::triggers::Triggers;
-use super::watch::{events, follow, key, paged_events};
+use super::watch::{events, follow, key, mapped, paged_events};
 use crate::kinds::{self, Kind};
 use crate::names;
 
@@ -73,6 +73,7 @@ impl Scope {
 pub fn run(client: &Client, scope: &Scope, cache: &Cache, triggers: &Triggers) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     strategies(&mut tasks, scope.apis(client), cache, triggers);
+    let room = Room::of_objects();
     for kind in Kind::ALL {
         if kind.scope() == kinds::Scope::Cluster && !scope.of_cluster {
             if let Some(index) = cache.owned.get(&kind) {
@@ -86,9 +87,9 @@ pub fn run(client: &Client, scope: &Scope, cache: &Cache, triggers: &Triggers) -
             let ApiResource { group, version, plural, .. } = kind.resource();
             let client = client.clone();
             tasks.spawn(look_for(client, scope.of_cluster, group, version, plural, installed));
-            optional(&mut tasks, apis, kind, is_installed, cache, triggers);
+            optional(&mut tasks, apis, kind, is_installed, &room, cache, triggers);
         } else {
-            owned(&mut tasks, apis, kind, cache, triggers);
+            owned(&mut tasks, apis, kind, &room, cache, triggers);
         }
     }
     pods(&mut tasks, scope.apis(client), cache, triggers);
@@ -130,18 +131,33 @@ async fn look_for(
     }
 }
 
-/// The events of a kind in all of `apis`, as those of one watch; lists come a page at a time.
-fn all_events<V>(
+/// The events of a kind in all of `apis`, as those of one watch; lists come a page at a time. `hold` makes for each watch what
+/// makes of its events what is held.
+fn all_events<V, H, F>(
     apis: Vec<Api<PartialObject<V>>>,
     config: watcher::Config,
-    key: impl Fn(&V) -> (String, String) + Send + 'static,
-) -> BoxStream<'static, Event<V>>
+    hold: impl Fn() -> F,
+    key: impl Fn(&H) -> (String, String) + Send + 'static,
+) -> BoxStream<'static, Event<Arc<H>>>
 where
     V: ReadPartial + Clone + Send + 'static,
     PartialObject<V>: Resource + Clone + DeserializeOwned + Debug + Send,
+    H: Send + Sync + 'static,
+    F: FnMut(Event<V>) -> Event<H> + Send + 'static,
 {
-    let watch = |api| readable(paged_events(api, config.clone())).boxed();
-    merged(apis.into_iter().map(watch).collect(), key)
+    let watch = |api| {
+        let mut hold = hold();
+        readable(paged_events(api, config.clone())).map(move |event| mapped(hold(event), Arc::new)).boxed()
+    };
+    merged(apis.into_iter().map(watch).collect(), move |object: &Arc<H>| key(object))
+}
+
+/// Holds everything as it is read.
+fn as_read<V>() -> impl FnMut(Event<V>) -> Event<V> + Send + 'static
+where
+    V: 'static,
+{
+    |event| event
 }
 
 fn strategies(
@@ -153,18 +169,20 @@ fn strategies(
     let (index, edits, orphans) = (cache.strategies.clone(), cache.edits.clone(), cache.orphans.clone());
     let triggers = triggers.clone();
     tasks.spawn(async move {
-        let mut ledger = Ledger::default();
+        let room = Room::of_strategies();
         // A page at a time: a list of strategies may be long, and each of them too.
         let config = watcher::Config::default().page_size(STRATEGIES_PER_PAGE);
-        let events = all_events(apis, config, |s: &RoutingStrategy| key(&s.metadata)).map(move |event| {
-            orphans.note(&event);
-            ledger.admit(event)
-        });
+        let hold = || {
+            let mut share = room.share();
+            move |event| share.strategy(event)
+        };
+        let of_strategy = |strategy: &RoutingStrategy| key(&strategy.metadata);
+        let events = all_events(apis, config, hold, of_strategy).inspect(move |event| orphans.note(event));
         let changed = |old: Option<&RoutingStrategy>, new: Option<&RoutingStrategy>| {
             edits.changed(old, new, Instant::now());
             triggers.strategy(old, new);
         };
-        follow(events, &index, |s: &RoutingStrategy| key(&s.metadata), |s| s, changed, || {}).await;
+        follow(events, &index, of_strategy, changed, || {}).await;
     });
 }
 
@@ -172,12 +190,13 @@ fn owned(
     tasks: &mut JoinSet<()>,
     apis: Vec<Api<PartialObject<DynamicObject>>>,
     kind: Kind,
+    room: &Room,
     cache: &Cache,
     triggers: &Triggers,
 ) {
     let Some(index) = cache.owned.get(&kind).cloned() else { return };
-    let triggers = triggers.clone();
-    tasks.spawn(async move { follow_owned(apis, kind, &index, &triggers, || {}).await });
+    let (room, triggers) = (room.clone(), triggers.clone());
+    tasks.spawn(async move { follow_owned(apis, kind, &room, &index, &triggers, || {}).await });
 }
 
 /// Starts the watch of a kind of the operator's objects that may not be installed, or not yet.
@@ -186,14 +205,16 @@ fn optional(
     apis: Vec<Api<PartialObject<DynamicObject>>>,
     kind: Kind,
     installed: watch::Receiver<Option<bool>>,
+    room: &Room,
     cache: &Cache,
     triggers: &Triggers,
 ) {
     let Some(index) = cache.owned.get(&kind).cloned() else { return };
-    let triggers = triggers.clone();
+    let (room, triggers) = (room.clone(), triggers.clone());
     tasks.spawn(async move {
         let start = || {
-            let (apis, index, triggers) = (apis.clone(), Arc::clone(&index), triggers.clone());
+            let (apis, room) = (apis.clone(), room.clone());
+            let (index, triggers) = (Arc::clone(&index), triggers.clone());
             async move {
                 let is_new = !index.is_listed();
                 let listed = || {
@@ -201,7 +222,7 @@ fn optional(
                         triggers.all();
                     }
                 };
-                follow_owned(apis, kind, &index, &triggers, listed).await;
+                follow_owned(apis, kind, &room, &index, &triggers, listed).await;
             }
         };
         let absent = || {
@@ -215,16 +236,19 @@ fn optional(
 async fn follow_owned(
     apis: Vec<Api<PartialObject<DynamicObject>>>,
     kind: Kind,
+    room: &Room,
     index: &Index<HeldObject>,
     triggers: &Triggers,
     listed: impl Fn() + Send,
 ) {
     let config = watcher::Config::default().labels(&of_ours()).page_size(OBJECTS_PER_PAGE);
-    let trim = |object: DynamicObject| HeldObject::from(&kept_of(kind, object));
+    let hold = || {
+        let mut share = room.share();
+        move |event| share.object(kind, event)
+    };
     let changed = |old: Option<&HeldObject>, new: Option<&HeldObject>| triggers.owned(old, new);
-    let held = |object: &HeldObject| (object.namespace.clone(), object.name.clone());
-    let events = all_events(apis, config, |object: &DynamicObject| key(&object.metadata));
-    follow(events, index, held, trim, changed, listed).await;
+    let of_object = |object: &HeldObject| (object.namespace.clone(), object.name.clone());
+    follow(all_events(apis, config, hold, of_object), index, of_object, changed, listed).await;
 }
 
 /// Selects what the operator made, and the EndpointSlices of its Services, which have their labels.
@@ -243,8 +267,7 @@ fn slices(
         let key = |slice: &SliceFacts| (slice.namespace.clone(), slice.name.clone());
         let changed = |old: Option<&SliceFacts>, new: Option<&SliceFacts>| triggers.slice(old, new);
         let config = watcher::Config::default().labels(&of_ours()).page_size(OBJECTS_PER_PAGE);
-        let events = all_events(apis, config, key);
-        follow(events, &index, key, |slice| slice, changed, || {}).await;
+        follow(all_events(apis, config, as_read, key), &index, key, changed, || {}).await;
     });
 }
 
@@ -260,8 +283,7 @@ fn pods(
         let changed = |old: Option<&PodFacts>, new: Option<&PodFacts>| triggers.pod(old, new);
         // There may be tens of thousands in a cluster.
         let config = watcher::Config::default().page_size(OBJECTS_PER_PAGE);
-        let events = all_events(apis, config, key);
-        follow(events, &index, key, |pod| pod, changed, || {}).await;
+        follow(all_events(apis, config, as_read, key), &index, key, changed, || {}).await;
     });
 }
 
@@ -282,7 +304,6 @@ fn pools<K>(
             let (apis, index, triggers) = (apis.clone(), Arc::clone(&index), triggers.clone());
             async move {
                 let changed = |old: Option<&Pool>, new: Option<&Pool>| triggers.pool(old, new);
-                let pool = |object: PoolOf<K>| object.pool;
                 // Strategies that say the kind is not installed have to look again, pools or none.
                 let is_new = !index.is_listed();
                 let listed = || {
@@ -290,17 +311,10 @@ fn pools<K>(
                         triggers.all();
                     }
                 };
-                let of_pool = |object: &PoolOf<K>| key(&object.pool.metadata);
+                let hold = || |event| mapped(event, |object: PoolOf<K>| object.pool);
+                let of_pool = |pool: &Pool| key(&pool.metadata);
                 let config = watcher::Config::default().page_size(OBJECTS_PER_PAGE);
-                follow(
-                    all_events(apis, config, of_pool),
-                    &index,
-                    |p: &Pool| key(&p.metadata),
-                    pool,
-                    changed,
-                    listed,
-                )
-                .await;
+                follow(all_events(apis, config, hold, of_pool), &index, of_pool, changed, listed).await;
             }
         };
         let absent = || {

@@ -1,6 +1,7 @@
 //! Making messages, for both ends.
 
 use bytes::Bytes;
+use prost::Message;
 use prost_types::{Struct, Value, value::Kind};
 
 use crate::header_value_option::HeaderAppendAction;
@@ -8,8 +9,8 @@ use crate::processing_mode::BodySendMode;
 use crate::processing_request::Request;
 use crate::processing_response::Response;
 use crate::{
-    Field, FieldValue, Fields, HeaderMap, HeaderValue, HeaderValueOption, HttpHeaders, ProcessingRequest,
-    ProcessingResponse, ProtocolConfiguration, field_value,
+    Field, FieldValue, Fields, HeaderMap, HeaderValue, HeaderValueOption, HttpHeaders, Metadata,
+    MetadataNamespace, ProcessingRequest, ProcessingResponse, ProtocolConfiguration, field_value,
 };
 
 impl HeaderValue {
@@ -79,6 +80,12 @@ pub fn within<const N: usize>(fields: [(&'static str, FieldValue); N]) -> FieldV
 pub fn metadata<const N: usize>(fields: [(&'static str, FieldValue); N]) -> Fields {
     let field = |(key, value): (&'static str, _)| Field { key: key.into(), value: Some(value) };
     Fields { fields: fields.into_iter().map(field).collect() }
+}
+
+/// Metadata of a request: the fields of one namespace.
+pub fn namespace(name: impl Into<Bytes>, fields: &Struct) -> Metadata {
+    let namespace = MetadataNamespace { name: name.into(), fields: fields.encode_to_vec().into() };
+    Metadata { filter_metadata: vec![namespace] }
 }
 
 /// A protobuf string value.

@@ -4,6 +4,7 @@
 //! buffer, so that a body can be sent back without a copy.
 
 pub mod build;
+mod metadata;
 pub mod piece;
 mod read;
 
@@ -14,6 +15,7 @@ mod generated {
 }
 
 pub use generated::*;
+pub use metadata::{MetadataList, MetadataValue};
 pub use prost_types::{ListValue, Struct, Value, value::Kind};
 
 #[cfg(test)]

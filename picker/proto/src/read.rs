@@ -1,9 +1,8 @@
 //! Reading what a gateway sent.
 
 use bytes::Bytes;
-use prost_types::value::Kind;
 
-use crate::{Fields, HeaderMap, HeaderValue, HttpHeaders, Metadata, field_value};
+use crate::{Fields, HeaderMap, HeaderValue, HttpHeaders, field_value};
 
 impl HeaderValue {
     /// The value, wherever the gateway put it: `raw_value` comes first.
@@ -33,21 +32,6 @@ impl HttpHeaders {
     /// The first value of the header `name` (in lower case), if there is one in UTF-8.
     pub fn get_str(&self, name: &str) -> Option<&str> {
         self.headers.as_ref()?.get_str(name)
-    }
-}
-
-impl Metadata {
-    /// The value of `key` in `namespace`.
-    pub fn get(&self, namespace: &str, key: &str) -> Option<&Kind> {
-        self.filter_metadata.get(namespace)?.fields.get(key)?.kind.as_ref()
-    }
-
-    /// As [`get`](Self::get), if the value is a string.
-    pub fn get_str(&self, namespace: &str, key: &str) -> Option<&str> {
-        match self.get(namespace, key)? {
-            Kind::StringValue(s) => Some(s),
-            _ => None,
-        }
     }
 }
 

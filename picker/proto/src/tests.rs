@@ -4,7 +4,7 @@ use bytes::Bytes;
 use prost::Message;
 
 use crate::body_mutation::Mutation;
-use crate::build::{fields, metadata, string, text, within};
+use crate::build::{fields, metadata, namespace, string, text, within};
 use crate::processing_mode::BodySendMode;
 use crate::processing_request::Request;
 use crate::processing_response::Response;
@@ -55,10 +55,7 @@ fn unknown_fields_are_skipped() {
 #[test]
 fn metadata_of_a_request() {
     let hint = fields([("k", string("v"))]);
-    let request = ProcessingRequest {
-        metadata_context: Some(Metadata { filter_metadata: [("ns".to_owned(), hint)].into() }),
-        ..Default::default()
-    };
+    let request = ProcessingRequest { metadata_context: Some(namespace("ns", &hint)), ..Default::default() };
     let wire = b"\x42\x12\x0a\x10\x0a\x02ns\x12\x0a\x0a\x08\x0a\x01k\x12\x03\x1a\x01v";
     assert_wire(request.clone(), wire);
     let metadata = request.metadata_context.unwrap();

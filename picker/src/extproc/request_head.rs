@@ -2,7 +2,7 @@
 
 use picker_core::request::Headers;
 use picker_core::view::Address;
-use picker_proto::{HeaderValue, HttpHeaders, Kind, Metadata};
+use picker_proto::{HeaderValue, HttpHeaders, Metadata, MetadataValue};
 
 use crate::exchange::SUBSET;
 
@@ -44,15 +44,15 @@ impl RequestHead {
             subset.extend(text.split(',').filter_map(Address::parse).take(left));
         };
         match hint {
-            Kind::StringValue(text) => add(text),
-            Kind::ListValue(list) => {
-                for value in &list.values {
-                    if let Some(Kind::StringValue(text)) = &value.kind {
+            MetadataValue::Text(text) => add(text),
+            MetadataValue::List(list) => {
+                for value in list.values() {
+                    if let MetadataValue::Text(text) = value {
                         add(text);
                     }
                 }
             }
-            _ => {}
+            MetadataValue::Other => {}
         }
         self.subset = Some(subset);
     }
@@ -74,14 +74,13 @@ impl RequestHead {
 
 #[cfg(test)]
 mod tests {
-    use picker_proto::build::{fields, string};
-    use picker_proto::{ListValue, Value};
+    use picker_proto::build::{fields, namespace, string};
+    use picker_proto::{Kind, ListValue, Value};
 
     use super::*;
 
     fn hinted(value: Value) -> Option<Vec<Address>> {
-        let metadata =
-            Metadata { filter_metadata: [(SUBSET_NAMESPACE.to_owned(), fields([(SUBSET, value)]))].into() };
+        let metadata = namespace(SUBSET_NAMESPACE, &fields([(SUBSET, value)]));
         let head = RequestHead::new(HttpHeaders::default(), Some(&metadata));
         head.subset
     }

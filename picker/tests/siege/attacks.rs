@@ -8,10 +8,10 @@ use std::time::Duration;
 use bytes::{BufMut, Bytes, BytesMut};
 use futures::future::join_all;
 use h2::client::SendRequest;
-use picker_proto::build::{fields, first, string};
+use picker_proto::build::{fields, first, namespace, string};
 use picker_proto::processing_mode::BodySendMode::FullDuplexStreamed;
 use picker_proto::processing_request::Request;
-use picker_proto::{HeaderMap, HttpBody, Kind, ListValue, Metadata, ProcessingRequest, Value};
+use picker_proto::{HeaderMap, HttpBody, Kind, ListValue, ProcessingRequest, Value};
 use prost::Message;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::task::JoinSet;
@@ -64,8 +64,7 @@ impl Attack {
                 let text = |endpoints| string("10.0.0.1,".repeat(endpoints));
                 let subsets = [list, text(28_000), text(110_000)].map(|subset| {
                     let subset = fields([("x-gateway-destination-endpoint-subset", subset)]);
-                    let filter_metadata = [("envoy.lb.subset_hint".to_owned(), subset)].into();
-                    let metadata_context = Some(Metadata { filter_metadata });
+                    let metadata_context = Some(namespace("envoy.lb.subset_hint", &subset));
                     framed(&ProcessingRequest { metadata_context, ..request(&[], false) }, 0)
                 });
                 streams(grpc, OPEN, 120, subsets.to_vec()).await;

@@ -36,7 +36,7 @@ const LONG: usize = 64 << 10;
 const GROWTH: usize = 2;
 
 /// The most bytes of a message besides a body: the headers of a request, and a subset of ten thousand endpoints. What is
-/// decoded of headers and metadata may take fifty times as many.
+/// decoded of headers may take fifty times as many.
 const BESIDES: usize = 256 << 10;
 
 /// A message with more bytes besides a body waits for its turn to be decoded. Gateways that name a thousand endpoints

@@ -7,8 +7,8 @@ use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::PollSemaphore;
 
-/// The turns of all streams: one message at a time. Sixteen thousand values of metadata take milliseconds, and with a
-/// hundred such messages at once every other exchange would wait for all of them.
+/// The turns of all streams: one message at a time. Sixteen thousand headers take milliseconds, and with a hundred such
+/// messages at once every other exchange would wait for all of them.
 #[derive(Clone, Debug)]
 pub(super) struct Turns(Arc<Semaphore>);
 

@@ -60,8 +60,8 @@ pub fn with_metadata(
     key: &str,
     value: Value,
 ) -> ProcessingRequest {
-    let filter_metadata = [(namespace.to_owned(), fields([(key, value)]))].into();
-    ProcessingRequest { metadata_context: Some(Metadata { filter_metadata }), ..message }
+    let metadata = build::namespace(namespace.to_owned(), &fields([(key, value)]));
+    ProcessingRequest { metadata_context: Some(metadata), ..message }
 }
 
 /// `text` in gzip.
