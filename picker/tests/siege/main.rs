@@ -16,13 +16,17 @@ use rstest::rstest;
 use tokio::runtime::Builder;
 
 use attacks::Attack;
-use observer::look;
+use observer::{Seen, look};
 use running::Picker;
 
 /// The budget of the picker, in KiB.
 const BUDGET: u64 = 64 << 10;
 const REST: Duration = Duration::from_secs(2);
 const SIEGE: Duration = Duration::from_secs(10);
+
+/// How often to look when exchanges or probes were late. Machines that others share stand still at times; an attack that
+/// delays does so whenever one looks. Memory and failures count each time.
+const WINDOWS: usize = 3;
 
 /// The longest that a probe may take.
 const PROBE: Duration = Duration::from_millis(200);
@@ -58,14 +62,23 @@ fn a_client_that_means_well_is_served_meanwhile(#[case] attack: Attack) {
         let picker = Picker::start(scorer, endpoint, BUDGET, &[]).await;
         let rest = look(&picker, REST).await;
         let siege = attackers.spawn(attack.play(picker.grpc, picker.pages));
-        let seen = look(&picker, SIEGE).await;
-        siege.abort();
-        println!("{attack:?}: at rest {rest}; besieged {seen}");
         let bound = rest.memory + BUDGET + BUDGET / 5;
-        assert!(seen.memory <= bound, "{} KiB, more than {bound}", seen.memory);
-        assert!(seen.probe <= PROBE, "a probe took {:?}", seen.probe);
-        assert!(seen.p99 <= (3 * rest.p99).max(LEAST), "p99 {:?} after {:?} at rest", seen.p99, rest.p99);
-        assert!(seen.anew <= ANEW, "on a new connection it took {:?}", seen.anew);
-        assert_eq!(seen.failed, 0);
+        let late = |seen: &Seen| {
+            let latest = (3 * rest.p99).max(LEAST);
+            seen.probe > PROBE || seen.p99 > latest || seen.anew > ANEW
+        };
+        let mut windows = 0;
+        loop {
+            let seen = look(&picker, SIEGE).await;
+            println!("{attack:?}: at rest {rest}; besieged {seen}");
+            assert!(seen.memory <= bound, "{} KiB, more than {bound}", seen.memory);
+            assert_eq!(seen.failed, 0);
+            windows += 1;
+            if !late(&seen) {
+                break;
+            }
+            assert!(windows < WINDOWS, "late in each of {windows} windows: {seen}, and at rest {rest}");
+        }
+        siege.abort();
     });
 }
