@@ -5,6 +5,7 @@
 
 pub mod build;
 mod metadata;
+mod parts;
 pub mod piece;
 mod read;
 
@@ -16,6 +17,7 @@ mod generated {
 
 pub use generated::*;
 pub use metadata::{MetadataList, MetadataValue};
+pub use parts::Parts;
 pub use prost_types::{ListValue, Struct, Value, value::Kind};
 
 #[cfg(test)]

@@ -1,10 +1,7 @@
 //! The number of elements in a message, found before it is decoded: an element of two bytes takes fifty times as many
 //! then.
-//!
-//! Source of the format: Protocol Buffers, "Encoding" (<https://protobuf.dev/programming-guides/encoding/>).
 
-use bytes::Buf;
-use prost::encoding::{WireType, decode_key, decode_varint};
+use picker_proto::Parts;
 use tonic::Status;
 
 /// The most headers and namespaces of metadata in a message. Requests have a hundred headers, and gateways a filter for
@@ -49,58 +46,20 @@ pub(super) fn check(message: &[u8], besides: usize) -> Result<(), Status> {
         return Ok(());
     }
     let mut left = MOST;
-    match count(message, Message::Request, &mut left) {
-        Counted::TooMany => {
-            Err(Status::out_of_range(format!("a message may have {MOST} headers and namespaces of metadata")))
-        }
-        Counted::All | Counted::Broken => Ok(()),
+    if fits(message, Message::Request, &mut left) {
+        return Ok(());
     }
+    Err(Status::out_of_range(format!("a message may have {MOST} headers and namespaces of metadata")))
 }
 
-/// The outcome of counting.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Counted {
-    All,
-    TooMany,
-    /// The decoder ends here, too.
-    Broken,
-}
-
-/// Takes the elements of `bytes` from `left`.
-fn count(mut bytes: &[u8], message: Message, left: &mut usize) -> Counted {
-    while !bytes.is_empty() {
-        let Ok((number, wire)) = decode_key(&mut bytes) else { return Counted::Broken };
-        let length = match wire {
-            WireType::Varint => match decode_varint(&mut bytes) {
-                Ok(_) => 0,
-                Err(_) => return Counted::Broken,
-            },
-            WireType::SixtyFourBit => 8,
-            WireType::ThirtyTwoBit => 4,
-            WireType::LengthDelimited => match decode_varint(&mut bytes).map(usize::try_from) {
-                Ok(Ok(length)) => length,
-                _ => return Counted::Broken,
-            },
-            // Nothing of ours has groups; the decoder skips them without keeping anything.
-            WireType::StartGroup | WireType::EndGroup => return Counted::Broken,
-        };
-        let Some(inner) = bytes.get(..length) else { return Counted::Broken };
-        if wire == WireType::LengthDelimited
-            && let Some(element) = message.field(number)
-        {
-            let Some(fewer) = left.checked_sub(1) else { return Counted::TooMany };
-            *left = fewer;
-            let inner = match element {
-                Message::Header | Message::Namespace => Counted::All,
-                _ => count(inner, element, left),
-            };
-            if inner != Counted::All {
-                return inner;
-            }
-        }
-        bytes.advance(length);
-    }
-    Counted::All
+/// Takes the elements of `bytes` from `left`; whether there were enough. Where it is no message, the decoder ends, too.
+fn fits(bytes: &[u8], message: Message, left: &mut usize) -> bool {
+    Parts(bytes).all(|(number, inner)| {
+        let Some(element) = message.field(number) else { return true };
+        let Some(fewer) = left.checked_sub(1) else { return false };
+        *left = fewer;
+        matches!(element, Message::Header | Message::Namespace) || fits(inner, element, left)
+    })
 }
 
 #[cfg(test)]
@@ -138,6 +97,19 @@ mod tests {
         // What stays encoded is one, whatever is in it.
         let fields = fields((0..2 * MOST).map(|at| (at.to_string(), string(""))));
         assert_eq!(checked(&headers(0, Some(namespace("x", &fields)))), Ok(()));
+    }
+
+    /// The decoder skips a group, and goes on.
+    #[test]
+    fn what_follows_a_group_is_counted() {
+        let group = [99 << 3 | 3, 99 << 3 | 4].map(|key: u64| {
+            let mut bytes = Vec::new();
+            prost::encoding::encode_varint(key, &mut bytes);
+            bytes
+        });
+        let message = [group.concat(), headers(MOST, None).encode_to_vec()].concat();
+        assert_eq!(ProcessingRequest::decode(&message[..]).unwrap(), headers(MOST, None));
+        assert_eq!(check(&message, usize::MAX).map_err(|status| status.code()), Err(Code::OutOfRange));
     }
 
     #[test]
