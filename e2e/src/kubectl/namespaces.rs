@@ -34,13 +34,21 @@ impl Kubectl {
     /// # Errors
     /// When it is still there after two minutes; with what is left in it.
     pub async fn delete_namespace(&self, name: &str) -> Result<()> {
+        self.delete_namespace_within(name, Duration::from_secs(120)).await
+    }
+
+    /// As [`delete_namespace`](Self::delete_namespace), for one that holds so much that it takes longer.
+    ///
+    /// # Errors
+    /// When it is still there after the time `within`; with what is left in it.
+    pub async fn delete_namespace_within(&self, name: &str, within: Duration) -> Result<()> {
         let api = Api::<Namespace>::all(self.client().clone());
         match api.delete(name, &DeleteParams::background()).await {
             Err(kube::Error::Api(status)) if status.is_not_found() => return Ok(()),
             outcome => drop(outcome.with_context(|| format!("deleting namespace {name}"))?),
         }
         let pods = Api::<k8s_openapi::api::core::v1::Pod>::namespaced(self.client().clone(), name);
-        until(format_args!("the end of namespace {name}"), Duration::from_secs(120), || async {
+        until(format_args!("the end of namespace {name}"), within, || async {
             pods.delete_collection(
                 &DeleteParams::default().grace_period(0),
                 &kube::api::ListParams::default(),

@@ -13,6 +13,8 @@ const LONGEST: usize = 512;
 pub struct PodProblem {
     /// When the pod was made, in seconds since 1970.
     pub created: i64,
+    /// Since when it is unready in this way, in seconds since 1970; where its status does not tell, when it was made.
+    pub since: i64,
     /// What it is.
     pub kind: ProblemKind,
 }
@@ -91,6 +93,7 @@ struct Status {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Condition {
     #[serde(rename = "type")]
     kind: String,
@@ -99,6 +102,7 @@ struct Condition {
     reason: String,
     #[serde(default)]
     message: String,
+    last_transition_time: Option<Time>,
 }
 
 #[derive(Default, Deserialize)]
@@ -117,8 +121,14 @@ struct Container {
 #[serde(default)]
 struct State {
     waiting: Option<Waiting>,
-    running: Option<serde::de::IgnoredAny>,
+    running: Option<Running>,
     terminated: Option<Terminated>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Running {
+    started_at: Option<Time>,
 }
 
 #[derive(Default, Deserialize)]
@@ -140,9 +150,40 @@ impl PodProblem {
     /// Reads why the pod of this text is not ready; `None` when that can't be read.
     pub(super) fn read(text: &str) -> Option<Self> {
         let Text { metadata, status } = decode(text).ok()?;
-        let created = metadata.creation_timestamp.map_or(0, |time| time.0.as_second());
-        Some(Self { created, kind: kind(status) })
+        let created = second(metadata.creation_timestamp.as_ref()).unwrap_or(0);
+        let times = Times::of(&status);
+        let kind = kind(status);
+        let since = match kind {
+            ProblemKind::Starting => times.scheduled,
+            ProblemKind::NotReady => times.unready,
+            _ => None,
+        };
+        Some(Self { created, since: since.unwrap_or(created), kind })
     }
+}
+
+/// When a pod came into its state, in seconds since 1970.
+struct Times {
+    scheduled: Option<i64>,
+    unready: Option<i64>,
+}
+
+impl Times {
+    fn of(status: &Status) -> Self {
+        let changed = |kind: &str| {
+            let condition = status.conditions.iter().find(|condition| condition.kind == kind)?;
+            second(condition.last_transition_time.as_ref())
+        };
+        let running =
+            status.container_statuses.iter().filter_map(|container| container.state.running.as_ref());
+        // A pod is unready from its beginning, and of interest once its containers run.
+        let started = running.filter_map(|running| second(running.started_at.as_ref())).max();
+        Self { scheduled: changed("PodScheduled"), unready: changed("Ready").max(started) }
+    }
+}
+
+fn second(time: Option<&Time>) -> Option<i64> {
+    time.map(|time| time.0.as_second())
 }
 
 fn kind(status: Status) -> ProblemKind {

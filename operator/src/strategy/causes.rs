@@ -31,12 +31,38 @@ pub(super) fn of(snapshot: &Snapshot, outcome: &Outcome, live: &DynamicObject) -
     })
 }
 
-/// The pods of the Deployment called `name` whose Events could tell more than their status, and that look alike: of them
-/// the first.
-pub(super) fn silent<'a>(snapshot: &'a Snapshot, name: &str) -> Option<&'a PodFacts> {
+/// A pod whose status does not say why it is not ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SilentPod<'a> {
+    pub name: &'a str,
+    pub state: SilentState,
+    /// Since when it is in this state, in seconds since 1970.
+    pub since: i64,
+}
+
+/// How far a pod came whose status does not say why it is not ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum SilentState {
+    /// No scheduler has looked at it.
+    Unscheduled,
+    /// It has a node, and not all of its containers have started.
+    Starting,
+    /// Its containers run.
+    Running,
+}
+
+/// Of the pods of the Deployment called `name` the first, if no status of them says why they are not ready.
+pub(super) fn silent<'a>(snapshot: &'a Snapshot, name: &str) -> Option<SilentPod<'a>> {
     let pods = unready(snapshot, name);
-    let known = pods.iter().any(|(_, kind)| pod::of(snapshot, kind).is_some());
-    pods.first().filter(|_| !known).map(|(pod, _)| *pod)
+    let (pod, kind) =
+        *pods.first().filter(|_| pods.iter().all(|(_, kind)| pod::of(snapshot, kind).is_none()))?;
+    let state = match kind {
+        ProblemKind::Unscheduled { .. } => SilentState::Unscheduled,
+        ProblemKind::NotReady => SilentState::Running,
+        _ => SilentState::Starting,
+    };
+    let since = pod.problem.as_ref().map_or(0, |problem| problem.since);
+    Some(SilentPod { name: &pod.name, state, since })
 }
 
 /// The pods of a Deployment that are not ready, by name: of its newest template, and those that are over only where

@@ -26,11 +26,18 @@ struct Inspection {
 }
 
 impl Inspections {
-    /// Whether it is time to ask about the pod and state of `key`. The first mention is too early.
-    pub fn is_time(&self, key: &str, now: Instant) -> bool {
+    /// Whether it is time to ask about the pod and state of `key`, which has lasted for `age`. One that has lasted for
+    /// long is asked about at its first mention: a process that was just started finds out what the last one knew
+    /// before it writes a status.
+    pub fn is_time(&self, key: &str, age: Duration, now: Instant) -> bool {
         let mut all = self.all();
         all.retain(|_, inspection| now.duration_since(inspection.used) < FORGET);
-        let new = || Inspection { next: now + FIRST, pause: FIRST, used: now, found: None };
+        let new = || Inspection {
+            next: now + FIRST.saturating_sub(age),
+            pause: age.clamp(FIRST, LONGEST),
+            used: now,
+            found: None,
+        };
         let inspection = all.entry(key.to_owned()).or_insert_with(new);
         inspection.used = now;
         if now < inspection.next {
@@ -68,21 +75,36 @@ mod tests {
     #[test]
     fn a_pod_is_asked_about_soon_and_then_ever_more_seldom() {
         let (inspections, start) = (Inspections::default(), Instant::now());
-        let asked = (0..200).filter(|second| inspections.is_time("a", start + Duration::from_secs(*second)));
+        let asked = (0..200)
+            .filter(|second| inspections.is_time("a", Duration::ZERO, start + Duration::from_secs(*second)));
         assert_eq!(asked.collect::<Vec<_>>(), [2, 4, 8, 16, 32, 64, 124, 184]);
-        assert!(!inspections.is_time("b", start));
+        assert!(!inspections.is_time("b", Duration::ZERO, start));
+    }
+
+    #[test]
+    fn a_state_that_has_lasted_is_asked_about_at_once_and_then_as_if_it_had_been_known() {
+        let (inspections, start) = (Inspections::default(), Instant::now());
+        let second = Duration::from_secs;
+        let asked = |key: &str, age: Duration| -> Vec<u64> {
+            (0..100)
+                .filter(|after| inspections.is_time(key, age + second(*after), start + second(*after)))
+                .collect()
+        };
+        assert_eq!(asked("young", second(1)), [1, 3, 7, 15, 31, 63]);
+        assert_eq!(asked("ten", second(10)), [0, 10, 30, 70]);
+        assert_eq!(asked("old", second(3600)), [0, 60]);
     }
 
     #[test]
     fn an_answer_is_known_until_the_next() {
         let (inspections, start) = (Inspections::default(), Instant::now());
-        inspections.is_time("a", start);
+        inspections.is_time("a", Duration::ZERO, start);
         assert_eq!(inspections.known("a", start), (None, FIRST));
-        assert!(inspections.is_time("a", start + FIRST));
+        assert!(inspections.is_time("a", FIRST, start + FIRST));
         inspections.found("a", None);
         assert_eq!(inspections.known("a", start + FIRST), (Some(None), FIRST));
         // Somebody asks for another pod much later.
-        inspections.is_time("b", start + FORGET * 2);
+        inspections.is_time("b", Duration::ZERO, start + FORGET * 2);
         assert_eq!(inspections.known("a", start + FORGET * 2), (None, FIRST));
     }
 }

@@ -45,10 +45,10 @@ pub(super) enum StepResult {
     FieldConflict,
     /// A pool's former reference was refused for so long that the pool was let go as it is: the API server's words.
     GivenUp(String),
-    /// The latest warning about a pod, if it was asked for, and when to ask again.
+    /// The latest warning about a pod, if it was asked for, and when to ask again, if at all.
     Inspected {
         warning: Option<Option<PodWarning>>,
-        again: Duration,
+        again: Option<Duration>,
     },
     /// The strategy still holds this pool.
     StillHolds(String),
@@ -207,7 +207,9 @@ impl Outcome {
             Action::Inspect { pod, .. } => {
                 if let StepResult::Inspected { warning, again } = result {
                     self.warnings.extend(warning.map(|warning| (pod.clone(), warning)));
-                    self.look_again(again);
+                    if let Some(again) = again {
+                        self.look_again(again);
+                    }
                 }
             }
             Action::AddFinalizer

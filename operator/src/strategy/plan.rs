@@ -56,7 +56,7 @@ pub(super) fn plan(snapshot: &Snapshot, valid: &Valid, now: Timestamp) -> Plan {
     if snapshot.strategy.spec.paused.workload {
         pause::freeze(&mut plan);
     }
-    inspections::add(&mut plan, snapshot, valid);
+    inspections::add(&mut plan, snapshot, valid, now);
     plan
 }
 

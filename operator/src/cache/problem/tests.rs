@@ -65,7 +65,27 @@ fn oom() -> Value {
 fn a_status_is_one_problem(#[case] status: Value, #[case] wanted: ProblemKind) {
     let text =
         json!({"metadata": {"creationTimestamp": "1970-01-01T00:01:00Z"}, "status": status}).to_string();
-    assert_eq!(PodProblem::read(&text), Some(PodProblem { created: 60, kind: wanted }));
+    let problem = PodProblem::read(&text).unwrap();
+    assert_eq!((problem.created, problem.kind), (60, wanted));
+}
+
+#[rstest]
+#[case::without_a_node("Unschedulable", json!({}), 60)]
+#[case::starts("", json!({"waiting": {"reason": "ContainerCreating"}}), 70)]
+#[case::waits("", waits("ErrImagePull", "not found"), 60)]
+#[case::just_runs("", json!({"running": {"startedAt": "1970-01-01T00:01:30Z"}}), 90)]
+#[case::was_ready("", json!({"running": {"startedAt": "1970-01-01T00:01:15Z"}}), 80)]
+fn a_state_has_its_beginning(#[case] unscheduled: &str, #[case] state: Value, #[case] since: i64) {
+    let status = if unscheduled.is_empty() { "True" } else { "False" };
+    let conditions = json!([
+        {"type": "PodScheduled", "status": status, "reason": unscheduled, "lastTransitionTime": "1970-01-01T00:01:10Z"},
+        {"type": "Ready", "status": "False", "lastTransitionTime": "1970-01-01T00:01:20Z"},
+    ]);
+    let containers = json!([{"name": "picker", "image": "r/picker:1", "ready": false, "state": state}]);
+    let pod = json!({"metadata": {"creationTimestamp": "1970-01-01T00:01:00Z"},
+        "status": {"phase": "Pending", "conditions": conditions, "containerStatuses": containers}});
+    let problem = PodProblem::read(&pod.to_string()).unwrap();
+    assert_eq!((problem.created, problem.since), (60, since));
 }
 
 /// A service mesh adds containers before and beside the picker.

@@ -46,7 +46,7 @@ fn why_a_pod_is_not_ready_is_kept_of_pickers_alone() {
     };
     let kind = ProblemKind::Failed { reason: "Evicted".to_owned(), message: String::new() };
     let picker = labels(names::COMPONENT_PICKER);
-    assert_eq!(read(&picker, ""), Some(Box::new(PodProblem { created: 0, kind })));
+    assert_eq!(read(&picker, ""), Some(Box::new(PodProblem { created: 0, since: 0, kind })));
     assert_eq!(read(&picker, r#","deletionTimestamp":"2026-01-01T00:00:00Z""#), None);
     assert_eq!(read(&labels("model-server"), ""), None);
     // Of each other pod it takes a pointer.

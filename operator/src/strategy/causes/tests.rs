@@ -16,7 +16,7 @@ fn unready_pod(name: &str, set: &str, second: i64, kind: ProblemKind) -> Arc<Pod
         [(names::COMPONENT, names::COMPONENT_PICKER), (names::STRATEGY, "chat"), ("pod-template-hash", set)];
     let mut pod = (*pod(name, &labels, false)).clone();
     pod.replica_set = Some(format!("qwen-picker-{set}"));
-    pod.problem = Some(Box::new(PodProblem { created: second, kind }));
+    pod.problem = Some(Box::new(PodProblem { created: second, since: second, kind }));
     Arc::new(pod)
 }
 
@@ -279,7 +279,8 @@ fn what_only_an_event_says(#[case] warning: (&str, &str), #[case] reason: &'stat
     let tls = json!({"mode": "Secret", "secretName": "gone", "clientCA": {"configMapName": "ca"}});
     Arc::make_mut(&mut world.strategy).spec.picker.tls = serde_json::from_value(tls).unwrap();
     assert_eq!(cause(&world, &outcome, json!([])), is(reason, line));
-    assert_eq!(silent(&world, "qwen-picker").map(|pod| pod.name.as_str()), Some("qwen-picker-a-1"));
+    let pod = SilentPod { name: "qwen-picker-a-1", state: SilentState::Starting, since: 1 };
+    assert_eq!(silent(&world, "qwen-picker"), Some(pod));
     // Not before it was asked for.
     assert_eq!(cause(&world, &Outcome::default(), json!([])), None);
 }

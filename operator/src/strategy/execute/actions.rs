@@ -74,7 +74,9 @@ pub(super) async fn perform(executor: &Executor, snapshot: &Snapshot, step: &Ste
         Action::Upgrade { upgrade, .. } => objects::upgrade(executor, upgrade).await,
         Action::Bind { pool, change } => pools::bind(executor, pool, change).await,
         Action::GiveBack { give, may_give_up } => pools::give_back(executor, give, *may_give_up).await,
-        Action::Inspect { pod, runs } => inspections::inspect(executor, snapshot, pod, *runs).await,
+        Action::Inspect { pod, state, age } => {
+            inspections::inspect(executor, snapshot, pod, *state, *age).await
+        }
         Action::ConfirmNothingHeld(groups) => pools::confirm_nothing_held(executor, snapshot, groups).await,
         Action::DeleteUnseen { kind, name } => {
             done(objects::delete_unseen(executor, snapshot, *kind, name).await)

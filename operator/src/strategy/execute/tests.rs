@@ -11,6 +11,7 @@ use super::testing::Server;
 use super::*;
 use crate::kinds::Kind;
 use crate::strategy::binding::BindingState;
+use crate::strategy::causes::SilentState;
 use crate::strategy::memory::Memory;
 use crate::strategy::outcome::Outcome;
 use crate::strategy::plan::{Action, plan, plan_deletion};
@@ -262,7 +263,8 @@ async fn the_events_of_a_pod_that_does_not_start_are_asked_for() {
     );
     let executor = server.executor();
     let mut plan = Plan::default();
-    plan.add(Action::Inspect { pod: "qwen-picker-a-1".to_owned(), runs: false }, Vec::new());
+    let inspect = |state, age| Action::Inspect { pod: "qwen-picker-a-1".to_owned(), state, age };
+    plan.add(inspect(SilentState::Starting, Duration::ZERO), Vec::new());
     let world = snapshot();
     let outcome = Outcome::of(&plan, execute(&executor, &world, &plan).await);
     // Most pods have started by then.
@@ -276,6 +278,23 @@ async fn the_events_of_a_pod_that_does_not_start_are_asked_for() {
         assert_eq!(outcome.warnings, [("qwen-picker-a-1".to_owned(), Some(warning))].into());
         assert_eq!((outcome.error.is_none(), server.calls()), (true, calls));
     }
+    // After a restart the cause is known before a status is written.
+    let mut plan = Plan::default();
+    plan.add(inspect(SilentState::Starting, Duration::from_secs(10)), Vec::new());
+    let outcome = Outcome::of(&plan, execute(&server.executor(), &world, &plan).await);
+    assert_eq!((outcome.warnings.len(), server.calls()), (1, vec![format!("GET {events}")]));
+}
+
+/// The pod is watched, and its condition says all that an Event would.
+#[tokio::test]
+async fn a_pod_that_no_scheduler_looks_at_is_not_asked_about() {
+    let server = Server::default();
+    let mut plan = Plan::default();
+    let (pod, state) = ("qwen-picker-a-1".to_owned(), SilentState::Unscheduled);
+    plan.add(Action::Inspect { pod: pod.clone(), state, age: Duration::from_secs(2) }, Vec::new());
+    let outcome = Outcome::of(&plan, execute(&server.executor(), &snapshot(), &plan).await);
+    assert_eq!((outcome.warnings, outcome.again), ([(pod, None)].into(), None));
+    assert_eq!(server.calls(), Vec::<String>::new());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crds::{Pool, PoolGroup};
 use kube::core::DynamicObject;
@@ -9,6 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::kinds::{Kind, Object};
 use crate::strategy::binding::{BindingChange, BindingState};
+use crate::strategy::causes::SilentState;
 use crate::strategy::event::StrategyEvent;
 use crate::strategy::release::GiveBack;
 use crate::strategy::taken::TakenNames;
@@ -96,12 +98,14 @@ pub(crate) enum Action {
         /// Whether to give up when the API server has refused it for long.
         may_give_up: bool,
     },
-    /// Asks for the Events of a pod whose status does not say why it is not ready.
+    /// Looks why a pod is not ready whose status does not say it.
     Inspect {
         /// Name of the pod.
         pod: String,
-        /// Whether its containers run.
-        runs: bool,
+        /// What it does not come out of.
+        state: SilentState,
+        /// For how long it has been in that state.
+        age: Duration,
     },
     /// Asks the API server itself whether the strategy holds a pool of one of these groups still.
     ConfirmNothingHeld(Vec<PoolGroup>),

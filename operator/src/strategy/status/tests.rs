@@ -567,7 +567,8 @@ fn a_detail_that_is_told_at_times_stays() {
         let [container, image, reason, message] = ["picker", "x", reason, message].map(str::to_owned);
         let kind = crate::cache::ProblemKind::Waiting { container, image, reason, message };
         let mut pod = (*picker("p-3")).clone();
-        (pod.ready, pod.problem) = (false, Some(Box::new(crate::cache::PodProblem { created: 1, kind })));
+        (pod.ready, pod.problem) =
+            (false, Some(Box::new(crate::cache::PodProblem { created: 1, since: 1, kind })));
         Arc::new(pod)
     };
     let mut message = |reason: &str, words: &str| {
