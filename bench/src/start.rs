@@ -16,6 +16,7 @@ use super::markdown::Markdown;
 use super::options::write_json;
 use super::pages::{self, Pages};
 use super::programs::Programs;
+use e2e::cluster::Family;
 use e2e::{Cluster, Progress};
 use objects::Objects;
 use picker::{Picker, Start};
@@ -57,7 +58,7 @@ impl Starts {
         let programs = Programs::built(progress).await?;
         let picker = self.picker.clone().unwrap_or(programs.picker);
         let page = pages::of_vllm(&programs.sim, self.page).await?;
-        let cluster = Cluster::up(progress).await?;
+        let cluster = Cluster::up(Family::Ipv4, progress).await?;
         let listener = listener()?;
         let port = listener.local_addr()?.port();
         let pages = Pages::serve(vec![listener], &page);

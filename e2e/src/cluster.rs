@@ -23,6 +23,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 pub use apiserver::ApiServer;
 pub use audit::{Audit, Request};
+pub use network::Family;
 pub use proc::Process;
 
 use crate::images::{BaseImages, ImageStore};
@@ -49,13 +50,18 @@ impl Cluster {
     ///
     /// # Errors
     /// When a program can't be had or a component does not come up; with the last lines of its log.
-    pub async fn up(progress: &Progress) -> Result<Self> {
+    pub async fn up(family: Family, progress: &Progress) -> Result<Self> {
         prepare_tls();
         let tools = Tools::ready(progress).await?;
         let layout = Layout::at(paths::state());
         let _alone = tools::exclusive(LOCK, progress).await?;
         if layout.root().exists() {
             if let Ok(cluster) = Self::running(&layout, &tools).await {
+                ensure!(
+                    layout.family() == family,
+                    "the cluster that is up has {:?} addresses: `cargo xtask down` removes it",
+                    layout.family()
+                );
                 progress.say("the cluster is up already");
                 return Ok(cluster);
             }
@@ -64,7 +70,7 @@ impl Cluster {
                 .await?;
         }
         let base = BaseImages::built(&tools, progress).await?;
-        progress.step("starting the cluster", Self::start(&layout, &tools, &base)).await
+        progress.step("starting the cluster", Self::start(&layout, family, &tools, &base)).await
     }
 
     /// The cluster that is up.
@@ -161,13 +167,14 @@ impl Cluster {
         Ok(cluster)
     }
 
-    async fn start(layout: &Layout, tools: &Tools, base: &BaseImages) -> Result<Self> {
+    async fn start(layout: &Layout, family: Family, tools: &Tools, base: &BaseImages) -> Result<Self> {
         ports_are_free().await?;
         layout.create()?;
+        layout.set_family(family)?;
         footprint::Footprint::take(layout)?;
         pki::create(layout)?;
         kubeconfig::create(layout)?;
-        network::create().await?;
+        network::create(family.addresses()).await?;
 
         let parts = Parts::of(layout, tools, &base.pause.reference())?;
         parts.etcd.start().await?;

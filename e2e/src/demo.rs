@@ -9,6 +9,7 @@ mod summary;
 use anyhow::{Result, bail};
 use clap::Args;
 
+use crate::cluster::Family;
 use crate::test_env::{ClusterEnv, Installer, LOCK, TestEnv};
 use crate::tools::{self, Clients};
 use crate::{Cluster, Progress};
@@ -48,7 +49,7 @@ async fn in_cluster(progress: &Progress, as_is: bool, stays: bool) -> Result<()>
     let cluster_env = if as_is {
         ClusterEnv::attach().await?
     } else {
-        ClusterEnv::up(Installer::Manifests, progress).await?
+        ClusterEnv::up(Installer::Manifests, Family::Ipv4, progress).await?
     };
     let env = TestEnv::open(cluster_env, NAMESPACE, progress.clone()).await?;
     let outcome = async {

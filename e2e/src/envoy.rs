@@ -65,11 +65,11 @@ pub trait Dialect {
             manager["tracing"] = tracing;
         }
         json!({
-            "admin": {"address": parts::address("0.0.0.0", ADMIN_PORT)},
+            "admin": {"address": parts::everywhere(ADMIN_PORT)},
             "static_resources": {
                 "listeners": [{
                     "name": "http",
-                    "address": parts::address("0.0.0.0", HTTP_PORT),
+                    "address": parts::everywhere(HTTP_PORT),
                     "per_connection_buffer_limit_bytes": self.buffer_limit(),
                     "filter_chains": [{
                         "filters": [{"name": "envoy.filters.network.http_connection_manager", "typed_config": manager}],

@@ -4,9 +4,10 @@
 //!
 //! ```no_run
 //! # async fn story() -> anyhow::Result<()> {
+//! use e2e::cluster::Family;
 //! use e2e::{Cluster, Progress};
 //! let progress = Progress::stdout();
-//! let cluster = Cluster::up(&progress).await?;
+//! let cluster = Cluster::up(Family::Ipv4, &progress).await?;
 //! let kubectl = cluster.kubectl().await?;
 //! kubectl.create_namespace("llm").await?;
 //! # Ok(()) }

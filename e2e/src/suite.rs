@@ -10,6 +10,7 @@ mod tally;
 use anyhow::{Result, bail};
 use clap::{Args, ValueEnum};
 
+use crate::cluster::Family;
 use crate::{Cluster, Progress};
 pub use tally::Tally;
 
@@ -25,6 +26,9 @@ pub struct Suite {
     /// Use the cluster that is up, and leave it up
     #[arg(long)]
     pub reuse: bool,
+    /// Give the cluster addresses of IPv6 alone
+    #[arg(long)]
+    pub ipv6: bool,
     /// Run those tests alone whose names contain one of these
     pub names: Vec<String>,
 }
@@ -90,7 +94,7 @@ impl Suite {
                 Some(Part::Gateways) => stories::gateways(progress, &self.names, &mut tally).await,
                 // Not among all: its bounds need a machine with nothing else to do, and its minutes are many.
                 Some(Part::Scale) => stories::scale(progress, &self.names, &mut tally).await,
-                _ => stories::run(progress, &self.names, &mut tally).await,
+                _ => stories::run(self.family(), progress, &self.names, &mut tally).await,
             };
             if !self.keep && !self.reuse {
                 Cluster::down(progress).await?;
@@ -106,6 +110,10 @@ impl Suite {
             stories::engines(progress, &self.names, &mut tally).await?;
         }
         Ok(tally)
+    }
+
+    fn family(&self) -> Family {
+        if self.ipv6 { Family::Ipv6 } else { Family::Ipv4 }
     }
 
     /// Names are those of tests: without a part of their own they are looked for in the stories.

@@ -39,7 +39,7 @@ pub use operator::operator_user;
 pub use pickers::{Picker, Serving, restarts};
 pub use process::kill;
 pub(crate) use run::LOCK;
-pub use run::run;
+pub use run::{run, run_within};
 pub use strategy::{Applied, Strategy};
 pub use table::Table;
 pub use usage::Usage;

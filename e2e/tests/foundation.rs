@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use e2e::cluster::ApiServer;
+use e2e::cluster::{ApiServer, Family};
 use e2e::envoy::{Backend, Gateway, Istio};
 use e2e::fixtures::ModelServers;
 use e2e::images::{BaseImages, Program};
@@ -22,7 +22,7 @@ async fn pods_services_envoy_and_an_api_server_that_comes_and_goes() {
 
 async fn story() -> Result<()> {
     let progress = Progress::stdout();
-    let cluster = Cluster::up(&progress).await?;
+    let cluster = Cluster::up(Family::Ipv4, &progress).await?;
     let base = BaseImages::built(cluster.tools(), &progress).await?;
     let sim = Program::built(&[Program::Sim], cluster.tools(), &progress).await?.remove(0);
     for image in [&base.envoy, &sim] {

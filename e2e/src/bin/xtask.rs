@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
 use clap::{Parser, Subcommand};
+use e2e::cluster::Family;
 use e2e::demo::Demo;
 use e2e::images::Program;
 use e2e::suite::Suite;
@@ -22,7 +23,11 @@ struct Args {
 #[derive(Subcommand)]
 enum Command {
     /// Brings the cluster up (or finds it up), and says how to use it
-    Up,
+    Up {
+        /// With addresses of IPv6 alone
+        #[arg(long)]
+        ipv6: bool,
+    },
     /// Takes the cluster down, and every trace of it
     Down,
     /// Builds the images whose sources changed, and brings them into the cluster if it is up
@@ -47,7 +52,7 @@ enum Command {
 async fn main() -> ExitCode {
     let progress = Progress::stdout();
     let done = match Args::parse().command {
-        Command::Up => up(&progress).await,
+        Command::Up { ipv6 } => up(ipv6, &progress).await,
         Command::Down => Cluster::down(&progress).await,
         Command::Images { programs } => images(&programs, &progress).await,
         Command::Demo(demo) => demo.run(&progress).await,
@@ -61,8 +66,9 @@ async fn main() -> ExitCode {
     if done.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-async fn up(progress: &Progress) -> Result<()> {
-    let cluster = Cluster::up(progress).await?;
+async fn up(ipv6: bool, progress: &Progress) -> Result<()> {
+    let family = if ipv6 { Family::Ipv6 } else { Family::Ipv4 };
+    let cluster = Cluster::up(family, progress).await?;
     let clients = tools::Clients::ready(progress).await?;
     println!("\nThe cluster is up. To use it:\n");
     println!("  export KUBECONFIG={}", cluster.kubeconfig().display());

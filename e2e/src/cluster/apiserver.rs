@@ -11,7 +11,7 @@ use super::component::Component;
 use super::control_plane::ETCD;
 use super::kubeconfig;
 use super::layout::Layout;
-use super::network::{API_PORT, BRIDGE_ADDRESS, SERVICES};
+use super::network::API_PORT;
 use crate::tools::Tools;
 
 /// The API server of the running cluster.
@@ -26,13 +26,14 @@ impl ApiServer {
     pub(super) fn new(layout: &Layout, tools: &Tools) -> Result<Self> {
         let policy =
             layout.write_config("audit-policy.json", &serde_json::to_string_pretty(&audit_policy())?)?;
+        let addresses = layout.addresses();
         let pki = |file: &str| layout.pki(file).display().to_string();
         let args = vec![
             format!("--etcd-servers={ETCD}"),
             format!("--secure-port={API_PORT}"),
-            "--bind-address=0.0.0.0".to_owned(),
-            format!("--advertise-address={BRIDGE_ADDRESS}"),
-            format!("--service-cluster-ip-range={SERVICES}"),
+            format!("--bind-address={}", addresses.unspecified),
+            format!("--advertise-address={}", addresses.bridge),
+            format!("--service-cluster-ip-range={}", addresses.services),
             format!("--tls-cert-file={}", pki("kube-apiserver.crt")),
             format!("--tls-private-key-file={}", pki("kube-apiserver.key")),
             format!("--client-ca-file={}", pki("ca.crt")),

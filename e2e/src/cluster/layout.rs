@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
+use super::network::{Addresses, Family};
+
 /// Names every file and folder of the cluster's state.
 #[derive(Clone, Debug)]
 pub struct Layout {
@@ -19,6 +21,32 @@ impl Layout {
     /// The folder itself.
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// The family of the cluster's addresses.
+    pub fn family(&self) -> Family {
+        if self.ipv6().exists() { Family::Ipv6 } else { Family::Ipv4 }
+    }
+
+    /// Notes the family of a new cluster.
+    ///
+    /// # Errors
+    /// When that can't be written.
+    pub fn set_family(&self, family: Family) -> Result<()> {
+        match family {
+            Family::Ipv4 => Ok(()),
+            Family::Ipv6 => std::fs::write(self.ipv6(), "").context("noting the family of the addresses"),
+        }
+    }
+
+    /// The cluster's addresses.
+    pub fn addresses(&self) -> &'static Addresses {
+        self.family().addresses()
+    }
+
+    /// There if all addresses are those of IPv6.
+    fn ipv6(&self) -> PathBuf {
+        self.root.join("ipv6")
     }
 
     /// Certificates and keys.

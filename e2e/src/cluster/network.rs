@@ -9,20 +9,13 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::layout::Layout;
+use crate::paths;
 use crate::shell::run;
 
 /// The bridge. A name of our own, so that taking it down can hit nobody else's.
 pub const BRIDGE: &str = "waypost0";
-/// The machine's own address on the bridge: how pods reach the API server.
-pub const BRIDGE_ADDRESS: &str = "10.244.0.1";
-/// Where pods get their addresses from.
-pub const PODS: &str = "10.244.0.0/16";
-/// Where Services get theirs from.
-pub const SERVICES: &str = "10.96.0.0/16";
-/// The Service `kubernetes`: the first address of [`SERVICES`].
-pub const SERVICE_KUBERNETES: &str = "10.96.0.1";
-/// The Service of the cluster's DNS.
-pub const SERVICE_DNS: &str = "10.96.0.10";
+/// The machine's own address on the bridge where a cluster has IPv4 addresses.
+pub const BRIDGE_ADDRESS: &str = Addresses::IPV4.bridge;
 /// The API server's port.
 pub const API_PORT: u16 = 6443;
 /// The one node.
@@ -31,12 +24,88 @@ pub const NODE: &str = "waypost-node";
 /// The name of the CNI network, which shows in what libcni keeps.
 const NETWORK: &str = "waypost-e2e";
 
+/// The family of all addresses of a cluster.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Family {
+    #[default]
+    /// As most clusters.
+    Ipv4,
+    /// No pod, Service or node has another.
+    Ipv6,
+}
+
+impl Family {
+    /// The addresses of a cluster of this family.
+    pub fn addresses(self) -> &'static Addresses {
+        match self {
+            Self::Ipv4 => &Addresses::IPV4,
+            Self::Ipv6 => &Addresses::IPV6,
+        }
+    }
+}
+
+/// The family of the addresses of the cluster of this machine.
+pub fn family() -> Family {
+    Layout::at(paths::state()).family()
+}
+
+/// The addresses of a cluster.
+#[derive(Debug)]
+pub struct Addresses {
+    /// The machine's own on the bridge: how pods reach the API server.
+    pub bridge: &'static str,
+    /// Where pods get theirs from.
+    pub pods: &'static str,
+    /// Where Services get theirs from.
+    pub services: &'static str,
+    /// The Service `kubernetes`: the first of the Services.
+    pub kubernetes: &'static str,
+    /// The Service of the cluster's DNS.
+    pub dns: &'static str,
+    /// All there are.
+    everywhere: &'static str,
+    /// Every address of this machine.
+    pub unspecified: &'static str,
+}
+
+impl Addresses {
+    pub(super) const IPV4: Self = Self {
+        bridge: "10.244.0.1",
+        pods: "10.244.0.0/16",
+        services: "10.96.0.0/16",
+        kubernetes: "10.96.0.1",
+        dns: "10.96.0.10",
+        everywhere: "0.0.0.0/0",
+        unspecified: "0.0.0.0",
+    };
+
+    /// Of the range for private use (RFC 4193), as those of IPv4.
+    pub(super) const IPV6: Self = Self {
+        bridge: "fd10:244::1",
+        pods: "fd10:244::/112",
+        services: "fd10:96::/112",
+        kubernetes: "fd10:96::1",
+        dns: "fd10:96::a",
+        everywhere: "::/0",
+        unspecified: "::",
+    };
+
+    /// The machine's own, with the length of the prefix of the pods.
+    fn on_bridge(&self) -> String {
+        let (_, length) = self.pods.split_once('/').unwrap_or_default();
+        format!("{}/{length}", self.bridge)
+    }
+}
+
 /// Makes the bridge, before the kubelet asks for the node's address.
-pub async fn create() -> Result<()> {
+pub async fn create(addresses: &Addresses) -> Result<()> {
     if !exists() {
         run("ip").args(["link", "add", BRIDGE, "type", "bridge"]).done().await?;
     }
-    run("ip").args(["addr", "replace", &format!("{BRIDGE_ADDRESS}/16"), "dev", BRIDGE]).done().await?;
+    // Another machine on the bridge could have the same address in IPv6, which is found out within a second otherwise.
+    let replace = ["addr", "replace", &addresses.on_bridge(), "dev", BRIDGE];
+    let nodad = addresses.bridge.contains(':').then_some("nodad");
+    run("ip").args(replace.into_iter().chain(nodad)).done().await?;
     run("ip").args(["link", "set", BRIDGE, "up"]).done().await
 }
 
@@ -69,6 +138,7 @@ pub async fn remove() -> Result<()> {
 pub fn write_cni(layout: &Layout) -> Result<std::path::PathBuf> {
     let folder = layout.config("cni");
     std::fs::create_dir_all(&folder)?;
+    let addresses = layout.addresses();
     let list = json!({
         "cniVersion": "0.4.0",
         "name": NETWORK,
@@ -80,8 +150,8 @@ pub fn write_cni(layout: &Layout) -> Result<std::path::PathBuf> {
             "ipam": {
                 "type": "host-local",
                 "dataDir": layout.data("cni"),
-                "ranges": [[{"subnet": PODS, "gateway": BRIDGE_ADDRESS}]],
-                "routes": [{"dst": "0.0.0.0/0"}],
+                "ranges": [[{"subnet": addresses.pods, "gateway": addresses.bridge}]],
+                "routes": [{"dst": addresses.everywhere}],
             },
         }],
     });

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use super::component::Component;
 use super::layout::Layout;
-use super::network::{self, BRIDGE_ADDRESS, NODE, PODS, SERVICE_DNS};
+use super::network::{self, NODE};
 use crate::tools::Tools;
 
 /// The container runtime. Everything it keeps, the pods' network namespaces too, lies below the cluster's folder.
@@ -74,7 +74,7 @@ pub fn kubelet(layout: &Layout, tools: &Tools) -> Result<Component> {
         "containerRuntimeEndpoint": format!("unix://{}", layout.containerd_socket().display()),
         "volumePluginDir": layout.data("kubelet-volume-plugins"),
         "podLogsDir": layout.data("pod-logs"),
-        "clusterDNS": [SERVICE_DNS],
+        "clusterDNS": [layout.addresses().dns],
         "clusterDomain": "cluster.local",
         "resolvConf": "/etc/resolv.conf",
         "maxPods": 250,
@@ -96,7 +96,7 @@ pub fn kubelet(layout: &Layout, tools: &Tools) -> Result<Component> {
         format!("--kubeconfig={}", layout.kubeconfig("kubelet").display()),
         format!("--root-dir={}", layout.data("kubelet").display()),
         format!("--hostname-override={NODE}"),
-        format!("--node-ip={BRIDGE_ADDRESS}"),
+        format!("--node-ip={}", layout.addresses().bridge),
     ];
     Ok(Component::new(layout, "kubelet", &tools.kubelet, args))
 }
@@ -107,7 +107,7 @@ pub fn kube_proxy(layout: &Layout, tools: &Tools) -> Component {
     let args = vec![
         format!("--kubeconfig={}", layout.kubeconfig("kube-proxy").display()),
         format!("--hostname-override={NODE}"),
-        format!("--cluster-cidr={PODS}"),
+        format!("--cluster-cidr={}", layout.addresses().pods),
         "--proxy-mode=iptables".to_owned(),
         "--masquerade-all".to_owned(),
         "--oom-score-adj=0".to_owned(),

@@ -9,7 +9,7 @@ use rcgen::{
 };
 
 use super::layout::Layout;
-use super::network::{BRIDGE_ADDRESS, NODE, SERVICE_KUBERNETES};
+use super::network::{Addresses, NODE};
 
 /// An identity: its file name, and how Kubernetes reads its certificate (O is the group, CN the user).
 struct Identity {
@@ -37,12 +37,14 @@ fn identities() -> Vec<Identity> {
                 "kubernetes.default.svc.cluster.local",
                 "localhost",
                 "127.0.0.1",
-                SERVICE_KUBERNETES,
-                BRIDGE_ADDRESS,
+                Addresses::IPV4.kubernetes,
+                Addresses::IPV4.bridge,
+                Addresses::IPV6.kubernetes,
+                Addresses::IPV6.bridge,
             ],
         },
         Identity {
-            answers_as: &[NODE, "127.0.0.1", BRIDGE_ADDRESS],
+            answers_as: &[NODE, "127.0.0.1", Addresses::IPV4.bridge, Addresses::IPV6.bridge],
             ..client("kubelet", &format!("system:node:{NODE}"), Some("system:nodes"))
         },
         client("admin", "admin", Some("system:masters")),

@@ -42,7 +42,7 @@ fn bootstrap(namespace: &str, name: &str, (host, port): (&str, u16)) -> Value {
             "NAMESPACE": namespace,
             "LABELS": {"app": "envoy", "gateway": name, "gateway.networking.k8s.io/gateway-name": name},
         }},
-        "admin": {"address": parts::address("0.0.0.0", ADMIN_PORT)},
+        "admin": {"address": parts::everywhere(ADMIN_PORT)},
         "dynamic_resources": {
             "lds_config": aggregated,
             "cds_config": aggregated,

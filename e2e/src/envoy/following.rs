@@ -13,7 +13,7 @@ use tempfile::TempDir;
 use tokio::process::Child;
 
 use super::{parts, stats};
-use crate::cluster::network::SERVICE_DNS;
+use crate::cluster::network;
 use crate::local::{free_port_list, started};
 
 /// How a gateway names the cluster of a picker, which decides what becomes of requests in flight.
@@ -210,7 +210,7 @@ fn clusters_of(clusters: &BTreeMap<String, (String, u16)>) -> Value {
             "name": "envoy.network.dns_resolver.cares",
             "typed_config": {
                 "@type": "type.googleapis.com/envoy.extensions.network.dns_resolver.cares.v3.CaresDnsResolverConfig",
-                "resolvers": [parts::address(SERVICE_DNS, 53)],
+                "resolvers": [parts::address(network::family().addresses().dns, 53)],
             },
         });
         cluster

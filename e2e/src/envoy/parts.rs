@@ -14,6 +14,11 @@ pub fn address(host: &str, port: u16) -> Value {
     json!({"socket_address": {"address": host, "port_value": port}})
 }
 
+/// `port` of every address of the pod, of both families.
+pub fn everywhere(port: u16) -> Value {
+    json!({"socket_address": {"address": "::", "port_value": port, "ipv4_compat": true}})
+}
+
 /// The last filter of every chain.
 pub fn router() -> Value {
     json!({

@@ -1,7 +1,7 @@
 //! An Envoy that runs in a pod.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -26,7 +26,7 @@ pub struct Gateway {
     /// The pod's name.
     pub pod: String,
     /// The pod's address.
-    pub address: String,
+    pub address: IpAddr,
 }
 
 impl Gateway {
@@ -84,14 +84,16 @@ impl Gateway {
         let address = pod
             .status
             .as_ref()
-            .and_then(|status| status.pod_ip.clone())
-            .context("a ready pod has an address")?;
+            .and_then(|status| status.pod_ip.as_ref())
+            .context("a ready pod has an address")?
+            .parse()
+            .context("reading the address of a pod")?;
         Ok(Self { name: name.to_owned(), pod: pod.name_any(), address })
     }
 
     /// Where to send requests: `http://10.244.0.9:8081`.
     pub fn url(&self) -> String {
-        format!("http://{}:{HTTP_PORT}", self.address)
+        format!("http://{}", SocketAddr::new(self.address, HTTP_PORT))
     }
 
     /// Envoy's counters and gauges whose name contains a match of the regular expression `filter`.
@@ -99,7 +101,7 @@ impl Gateway {
     /// # Errors
     /// When its admin endpoint does not answer.
     pub async fn stats(&self, filter: &str) -> Result<BTreeMap<String, u64>> {
-        stats::read(&format!("{}:{ADMIN_PORT}", self.address), filter).await
+        stats::read(&SocketAddr::new(self.address, ADMIN_PORT).to_string(), filter).await
     }
 }
 
@@ -108,7 +110,7 @@ impl Gateway {
 /// before: they wait longer after each failed look.
 async fn reachable(kubectl: &Kubectl, backend: &Backend, within: Duration) -> Result<()> {
     let services = Api::<Service>::namespaced(kubectl.client().clone(), &backend.namespace);
-    let known = async |name: &str| -> Result<Option<Ipv4Addr>> {
+    let known = async |name: &str| -> Result<Option<IpAddr>> {
         if services.get_opt(name).await?.is_none() {
             return Ok(None);
         }

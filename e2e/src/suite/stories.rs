@@ -12,13 +12,14 @@ use tokio::time::timeout;
 use super::checks;
 use super::tally::Tally;
 use crate::Progress;
+use crate::cluster::Family;
 use crate::shell;
 use crate::test_env::{ClusterEnv, FIGURES, Figure, Installer};
 use crate::tools::cargo;
 use crate::tools::istio::Istio;
 
 /// A story that takes longer hangs.
-const LONGEST: Duration = Duration::from_secs(15 * 60);
+const LONGEST: Duration = Duration::from_secs(25 * 60);
 
 /// The test program whose stories need real engines, and no cluster.
 const ENGINES: &str = "engines";
@@ -42,19 +43,19 @@ pub async fn gateways(progress: &Progress, names: &[String], tally: &mut Tally) 
     let stories = stories_in(GATEWAYS, names, progress).await?;
     // Before the cluster: nothing else shares the machine with the build.
     Istio::ready(progress).await?;
-    let cluster_env = ClusterEnv::up(Installer::Helm, progress).await?;
+    let cluster_env = ClusterEnv::up(Installer::Helm, Family::Ipv4, progress).await?;
     play_all(&stories, &cluster_env, progress, tally).await
 }
 
 /// Runs the stories about many strategies whose names contain one of `names`; all without any.
 pub async fn scale(progress: &Progress, names: &[String], tally: &mut Tally) -> Result<()> {
     let stories = stories_in(SCALE, names, progress).await?;
-    let cluster_env = ClusterEnv::up(Installer::Helm, progress).await?;
+    let cluster_env = ClusterEnv::up(Installer::Helm, Family::Ipv4, progress).await?;
     play_all(&stories, &cluster_env, progress, tally).await
 }
 
 /// Runs the stories whose names contain one of `names`; all without any.
-pub async fn run(progress: &Progress, names: &[String], tally: &mut Tally) -> Result<()> {
+pub async fn run(family: Family, progress: &Progress, names: &[String], tally: &mut Tally) -> Result<()> {
     let programs = progress.step("building the stories", built()).await?;
     let elsewhere = |program: &PathBuf| [ENGINES, GATEWAYS, SCALE].iter().any(|name| is_of(program, name));
     let programs: Vec<_> = programs.into_iter().filter(|program| !elsewhere(program)).collect();
@@ -62,7 +63,7 @@ pub async fn run(progress: &Progress, names: &[String], tally: &mut Tally) -> Re
     let definition = names.is_empty() || names.iter().any(|name| name == "definition");
     ensure!(definition || !stories.is_empty(), "no story has a name with {}", names.join(" or "));
     // Once for all: each story finds everything in place.
-    let cluster_env = ClusterEnv::up(Installer::Helm, progress).await?;
+    let cluster_env = ClusterEnv::up(Installer::Helm, family, progress).await?;
     if definition {
         checks::definition(progress, &cluster_env.cluster().kubeconfig(), tally).await;
     }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::install::{self, Installer, OPERATOR, OPERATOR_NAMESPACE};
+use crate::cluster::Family;
 use crate::images::{BaseImages, Image, WaypostImages};
 use crate::{Cluster, Kubectl, Progress, paths};
 
@@ -36,8 +37,8 @@ impl ClusterEnv {
     ///
     /// # Errors
     /// When the cluster does not come up, an image does not build, or the chart does not install.
-    pub async fn up(installer: Installer, progress: &Progress) -> Result<Self> {
-        let cluster = Cluster::up(progress).await?;
+    pub async fn up(installer: Installer, family: Family, progress: &Progress) -> Result<Self> {
+        let cluster = Cluster::up(family, progress).await?;
         let images = WaypostImages::built(cluster.tools(), progress).await?;
         let envoy = BaseImages::built(cluster.tools(), progress).await?.envoy;
         let installed = Installed { images, envoy, chart: install::version()? };

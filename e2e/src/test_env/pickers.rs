@@ -1,7 +1,7 @@
 //! The pickers of a pool, and requests to the metrics port of each.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, ensure};
@@ -53,7 +53,7 @@ impl Picker {
     /// # Errors
     /// When it does not answer with 200 within two seconds.
     pub async fn page(&self, path: &str) -> Result<String> {
-        let url = format!("http://{}:{METRICS_PORT}{path}", self.address);
+        let url = format!("http://{}{path}", SocketAddr::new(self.address, METRICS_PORT));
         let answer = tokio::time::timeout(TIMEOUT, Client::new().get(&url)).await;
         answer.context("no answer within 2 s").flatten().with_context(|| format!("picker {}", self.pod))
     }

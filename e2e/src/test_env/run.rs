@@ -10,7 +10,7 @@ use crate::{Progress, tools};
 /// The lock that a running story holds.
 pub(crate) const LOCK: &str = "stories.lock";
 
-/// A story that takes longer hangs.
+/// A story that takes longer hangs; those with very many objects say themselves how long they take.
 const LONGEST: Duration = Duration::from_secs(600);
 
 /// Set to keep the namespace of a failed story.
@@ -21,22 +21,36 @@ const KEEP: &str = "WAYPOST_KEEP";
 /// # Panics
 /// When the story fails or one of its bars did not hold; what can be seen of the namespace is printed before.
 pub fn run(row: u8, bar: &str, story: impl AsyncFnOnce(&TestEnv) -> Result<()>) {
+    run_within(LONGEST, row, bar, story);
+}
+
+/// As [`run`], with a time of its own in which the story has to end.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_within(limit: Duration, row: u8, bar: &str, story: impl AsyncFnOnce(&TestEnv) -> Result<()>) {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
-    let outcome = runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(in_env(row, bar, story)));
+    let outcome =
+        runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(in_env(limit, row, bar, story)));
     if let Err(error) = outcome {
         panic!("row {row}, {bar}: {error:#}");
     }
 }
 
-async fn in_env(row: u8, bar: &str, story: impl AsyncFnOnce(&TestEnv) -> Result<()>) -> Result<()> {
+async fn in_env(
+    limit: Duration,
+    row: u8,
+    bar: &str,
+    story: impl AsyncFnOnce(&TestEnv) -> Result<()>,
+) -> Result<()> {
     let progress = Progress::stdout();
     // Stories measure, and some break things that others need.
     let _alone = tools::exclusive(LOCK, &progress).await?;
     let cluster_env = ClusterEnv::attach().await?;
     let env = TestEnv::open(cluster_env, &format!("row-{row}"), progress).await?;
-    let outcome = tokio::time::timeout(LONGEST, story(&env))
+    let outcome = tokio::time::timeout(limit, story(&env))
         .await
-        .unwrap_or_else(|_| Err(anyhow::anyhow!("the story did not end within {} s", LONGEST.as_secs())));
+        .unwrap_or_else(|_| Err(anyhow::anyhow!("the story did not end within {} s", limit.as_secs())));
     let missed = env.checks().missed();
     let failed = outcome.is_err() || !missed.is_empty();
     let mut figure = env.checks().figure(row, bar);

@@ -1,5 +1,6 @@
 //! Authorisation of requests for the metrics of pickers.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -115,7 +116,7 @@ async fn token(env: &TestEnv, account: &str) -> Result<String> {
 }
 
 async fn status(picker: &Picker, page: &str, bearer: Option<&str>) -> Result<u16> {
-    let mut request = Request::get(format!("http://{}:9090{page}", picker.address));
+    let mut request = Request::get(format!("http://{}{page}", SocketAddr::new(picker.address, 9090)));
     if let Some(bearer) = bearer {
         request = request.header("authorization", format!("Bearer {bearer}"));
     }

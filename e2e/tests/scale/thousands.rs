@@ -17,6 +17,7 @@ use tokio::task::JoinSet;
 
 use crate::fleet::{Fleet, holds, name, strategy};
 
+const LONGEST: Duration = Duration::from_secs(20 * 60);
 const NAMESPACES: usize = 20;
 const EACH: usize = 100;
 const READY: Duration = Duration::from_secs(480);
@@ -41,7 +42,7 @@ const STAY: usize = 10;
 fn two_thousand_strategies() {
     let bar = "2,000 strategies with faked pickers: all Ready, the operator within the memory limit of the chart; 100 edits \
                while others come and go: Accepted p99 within 200 ms, Programmed p99 within 1 s";
-    test_env::run(20, bar, async |env| {
+    test_env::run_within(LONGEST, 20, bar, async |env| {
         let open = async |number: usize| {
             TestEnv::open(env.cluster_env().clone(), &format!("row-20-{number}"), env.progress().clone())
                 .await

@@ -113,6 +113,11 @@ fn retry(StrategyKey { namespace, name }: &StrategyKey, uid: &str, error: &Error
             debug!(%error, namespace, name, "changed meanwhile; deciding again");
             Next::Retry(pause(Duration::from_millis(100), before()))
         }
+        // The strategy ends with it, which is a change.
+        Error::Write(error) if error.is_end_of_namespace() => {
+            debug!(%error, namespace, name, "the namespace ends");
+            Next::Change
+        }
         error => {
             context.metrics.reconcile_errors.inc();
             warn!(%error, namespace, name, "trying again");

@@ -15,7 +15,7 @@ pub enum WriteError {
     #[error("the API server did not answer within {} s", TIMEOUT.as_secs())]
     Timeout,
     /// The API server refused.
-    #[error(transparent)]
+    #[error("{}", words(.0))]
     Api(#[from] kube::Error),
 }
 
@@ -37,6 +37,13 @@ impl WriteError {
         matches!(self, Self::Api(kube::Error::Api(status)) if status.is_not_found())
     }
 
+    /// Whether nothing can be made since the namespace is being deleted.
+    pub fn is_end_of_namespace(&self) -> bool {
+        let Self::Api(kube::Error::Api(status)) = self else { return false };
+        let causes = status.details.iter().flat_map(|details| &details.causes);
+        causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
+    }
+
     /// The API server's words when it will refuse the same again: an invalid or forbidden object.
     pub fn refusal(&self) -> Option<&str> {
         match self {
@@ -47,5 +54,45 @@ impl WriteError {
             }
             _ => None,
         }
+    }
+}
+
+/// What the API server said, without the whole of its answer, which the error of the client repeats as it is in memory.
+fn words(error: &kube::Error) -> String {
+    match error {
+        kube::Error::Api(status) if !status.message.is_empty() => {
+            format!("the API server answered {}: {}", status.code, status.message)
+        }
+        error => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kube::core::Status;
+    use serde_json::json;
+
+    use super::*;
+
+    fn answer(status: serde_json::Value) -> WriteError {
+        let status: Status = serde_json::from_value(status).unwrap();
+        WriteError::Api(kube::Error::Api(status.boxed()))
+    }
+
+    /// As the API server of 1.34 answers.
+    #[test]
+    fn the_end_of_a_namespace_is_told_from_other_refusals() {
+        let message = "roles \"a\" is forbidden: unable to create new content in namespace llm because it is being \
+                       terminated";
+        let causes = json!([{"reason": "NamespaceTerminating", "field": "metadata.namespace",
+            "message": "namespace llm is being terminated"}]);
+        let error = answer(json!({"kind": "Status", "status": "Failure", "reason": "Forbidden", "code": 403,
+            "message": message, "details": {"name": "a", "kind": "roles", "causes": causes}}));
+        assert!(error.is_end_of_namespace());
+        assert_eq!(error.refusal(), Some(message));
+        assert_eq!(error.to_string(), format!("the API server answered 403: {message}"));
+        let other =
+            answer(json!({"status": "Failure", "reason": "Forbidden", "code": 403, "message": "no right"}));
+        assert!(!other.is_end_of_namespace());
     }
 }

@@ -49,7 +49,7 @@ async fn asked(setup: &Setup<'_>) -> Result<(Duration, Duration)> {
         body.len(),
         setup.servers[0].address,
     );
-    let mut connection = TcpStream::connect((setup.gateway.address.as_str(), HTTP_PORT)).await?;
+    let mut connection = TcpStream::connect((setup.gateway.address, HTTP_PORT)).await?;
     let began = Instant::now();
     connection.write_all(head.as_bytes()).await?;
     let interim =

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kube::core::DynamicObject;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::executor::Executor;
 use crate::drift;
@@ -147,6 +147,10 @@ fn written(wanted: &Object, stored: DynamicObject) -> StepResult {
 
 fn failed(wanted: &Object, error: WriteError) -> StepResult {
     let Some(refusal) = error.refusal() else { return StepResult::Failed(error) };
-    warn!(error = refusal, kind = ?wanted.kind, name = wanted.name(), "refused");
+    if error.is_end_of_namespace() {
+        debug!(error = refusal, kind = ?wanted.kind, name = wanted.name(), "the namespace ends");
+    } else {
+        warn!(error = refusal, kind = ?wanted.kind, name = wanted.name(), "refused");
+    }
     StepResult::Refused(refusal.to_owned())
 }
