@@ -31,9 +31,9 @@ pub enum Command {
 /// Arguments of `sim serve`.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
-    /// Address to listen on
-    #[arg(long, default_value = "0.0.0.0")]
-    pub bind: IpAddr,
+    /// Address to listen on; without it all there are, of IPv6 and of IPv4
+    #[arg(long)]
+    pub bind: Option<IpAddr>,
     /// Port of the first server; 0 picks free ones
     #[arg(long, default_value_t = 8000)]
     pub port: u16,

@@ -1,6 +1,6 @@
 //! `sim`: model servers without a model.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::pin::pin;
 use std::time::Duration;
 
@@ -52,6 +52,14 @@ async fn serve(args: &ServeArgs) -> Result<()> {
     Ok(())
 }
 
+/// Listens on `port` of `address`; of all addresses without one, those of IPv4 where there is no IPv6.
+async fn listen(address: Option<IpAddr>, port: u16) -> Result<TcpListener> {
+    let everywhere = [Ipv6Addr::UNSPECIFIED.into(), Ipv4Addr::UNSPECIFIED.into()];
+    let addresses = address.map_or(everywhere.to_vec(), |address| vec![address]);
+    let addresses: Vec<_> = addresses.into_iter().map(|address| SocketAddr::new(address, port)).collect();
+    TcpListener::bind(&*addresses).await.with_context(|| format!("can't listen on port {port}"))
+}
+
 async fn start(args: &ServeArgs) -> Result<Vec<ModelServer>> {
     let mut servers = Vec::new();
     for (config, index) in args.servers().into_iter().zip(0_u16..) {
@@ -59,9 +67,7 @@ async fn start(args: &ServeArgs) -> Result<Vec<ModelServer>> {
             0 => 0,
             first => first.checked_add(index).context("--port and --replicas together exceed port 65535")?,
         };
-        let address = SocketAddr::new(args.bind, port);
-        let listener =
-            TcpListener::bind(address).await.with_context(|| format!("can't listen on {address}"))?;
+        let listener = listen(args.bind, port).await?;
         let server = ModelServer::start(config, listener)?;
         tracing::info!(name = server.name(), address = %server.address(), model = args.model, "serving");
         servers.push(server);

@@ -100,7 +100,9 @@ impl Addresses {
 /// Makes the bridge, before the kubelet asks for the node's address.
 pub async fn create(addresses: &Addresses) -> Result<()> {
     if !exists() {
-        run("ip").args(["link", "add", BRIDGE, "type", "bridge"]).done().await?;
+        // With snooping, and nobody who asks for memberships, neighbours of IPv6 are not found after a while.
+        let bridge = ["link", "add", BRIDGE, "type", "bridge", "mcast_snooping", "0"];
+        run("ip").args(bridge).done().await?;
     }
     // Another machine on the bridge could have the same address in IPv6, which is found out within a second otherwise.
     let replace = ["addr", "replace", &addresses.on_bridge(), "dev", BRIDGE];

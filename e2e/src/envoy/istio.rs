@@ -117,7 +117,7 @@ fn override_host(backend: &Backend) -> Value {
         "name": name,
         "type": "STRICT_DNS",
         "connect_timeout": "10s",
-        "dns_lookup_family": "V4_ONLY",
+        "dns_lookup_family": parts::lookup_family(),
         "dns_refresh_rate": "1s",
         "circuit_breakers": parts::circuit_breakers(),
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},

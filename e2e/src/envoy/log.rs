@@ -1,5 +1,6 @@
 //! Envoy's access log, which has a line for each request that failed.
 
+use std::net::SocketAddr;
 use std::time::SystemTime;
 
 use anyhow::Result;
@@ -34,7 +35,7 @@ impl BadRequest {
     fn read(line: &str) -> Option<Self> {
         let began: jiff::Timestamp = line.split(' ').next()?.parse().ok()?;
         let to = line.split_once(" to=")?.1.split(' ').next()?;
-        let to = to.rsplit_once(':').map(|(address, _)| address.to_owned());
+        let to = to.parse().ok().map(|to: SocketAddr| to.ip().to_string());
         Some(Self { began: began.into(), to, line: line.to_owned() })
     }
 }

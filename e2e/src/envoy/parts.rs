@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::backend::Backend;
+use crate::cluster::{Family, network};
 
 /// Name of the header, and of the metadata string in `envoy.lb`, by which a picker names its choice.
 pub const DESTINATION: &str = "x-gateway-destination-endpoint";
@@ -17,6 +18,14 @@ pub fn address(host: &str, port: u16) -> Value {
 /// `port` of every address of the pod, of both families.
 pub fn everywhere(port: u16) -> Value {
     json!({"socket_address": {"address": "::", "port_value": port, "ipv4_compat": true}})
+}
+
+/// The family that Envoy asks the cluster's DNS for, as gateways' controllers set it.
+pub fn lookup_family() -> &'static str {
+    match network::family() {
+        Family::Ipv4 => "V4_ONLY",
+        Family::Ipv6 => "V6_ONLY",
+    }
 }
 
 /// The last filter of every chain.
@@ -87,7 +96,7 @@ pub fn grpc_cluster(name: &str, host: &str, port: u16) -> Value {
         "type": "STRICT_DNS",
         "lb_policy": "LEAST_REQUEST",
         "connect_timeout": "10s",
-        "dns_lookup_family": "V4_ONLY",
+        "dns_lookup_family": lookup_family(),
         "circuit_breakers": circuit_breakers(),
         "load_assignment": {"cluster_name": name, "endpoints": [{"lb_endpoints": [endpoint]}]},
         "typed_extension_protocol_options": {

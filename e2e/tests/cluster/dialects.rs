@@ -1,5 +1,6 @@
 //! Row 8: every dialect of Envoy sends requests to the endpoint that the picker chose.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,7 +45,10 @@ fn every_dialect_routes_to_the_pod_that_was_picked() {
             .map(|pod| {
                 let address =
                     pod.status.as_ref().and_then(|status| status.pod_ip.as_deref()).context("no address")?;
-                Ok(Server { pod: pod.name_any(), address: format!("{address}:8000") })
+                Ok(Server {
+                    pod: pod.name_any(),
+                    address: SocketAddr::new(address.parse()?, 8000).to_string(),
+                })
             })
             .collect::<Result<_>>()?;
         env.pool("chat").await?;

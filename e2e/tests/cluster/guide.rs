@@ -1,5 +1,6 @@
 //! Row 7: the manifest of another project's guide, with only the image changed.
 
+use std::net::SocketAddr;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, ensure};
@@ -74,7 +75,7 @@ async fn told(env: &TestEnv) -> Result<()> {
     let first = first.pod().context("a server of the first request")?.to_owned();
     let other = servers.iter().find(|server| server.name_any() != first).context("another server")?;
     let address = other.status.as_ref().and_then(|status| status.pod_ip.clone()).context("its address")?;
-    let ask = Ask::new("").header(NAMED, &format!("{address}:{PORT}"));
+    let ask = Ask::new("").header(NAMED, &SocketAddr::new(address.parse()?, PORT).to_string());
     let load = Load::new(&gateway.url()).per_second(30.0).streamed(0.5).like(ask).start();
     tokio::time::sleep(Duration::from_secs(6)).await;
     let edited = Instant::now();
