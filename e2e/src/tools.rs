@@ -9,6 +9,7 @@ pub mod go;
 pub mod istio;
 pub mod locate;
 mod lock;
+pub mod promtool;
 pub mod python;
 pub mod vllm;
 
