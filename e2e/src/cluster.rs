@@ -1,6 +1,7 @@
 //! A real Kubernetes cluster of one node on this machine: etcd, API server, controllers, scheduler, containerd,
 //! kubelet, kube-proxy and CoreDNS, each a process or pod as in any other cluster.
 
+mod addresses;
 mod apiserver;
 mod audit;
 mod component;
@@ -21,9 +22,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 
+pub use addresses::Family;
 pub use apiserver::ApiServer;
 pub use audit::{Audit, Request};
-pub use network::Family;
 pub use proc::Process;
 
 use crate::images::{BaseImages, ImageStore};

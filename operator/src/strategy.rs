@@ -25,6 +25,7 @@ mod reconcile;
 mod record;
 mod release;
 mod rollout;
+mod silent_state;
 mod snapshot;
 mod status;
 mod taken;

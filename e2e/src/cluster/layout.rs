@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use super::network::{Addresses, Family};
+use super::addresses::{Addresses, Family};
 
 /// Names every file and folder of the cluster's state.
 #[derive(Clone, Debug)]

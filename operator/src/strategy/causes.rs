@@ -7,6 +7,7 @@ use kube::core::DynamicObject;
 
 use super::cause::Cause;
 use super::outcome::Outcome;
+use super::silent_state::SilentState;
 use super::snapshot::Snapshot;
 use crate::cache::{PodFacts, ProblemKind};
 
@@ -38,17 +39,6 @@ pub(super) struct SilentPod<'a> {
     pub state: SilentState,
     /// Since when it is in this state, in seconds since 1970.
     pub since: i64,
-}
-
-/// How far a pod came whose status does not say why it is not ready.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SilentState {
-    /// No scheduler has looked at it.
-    Unscheduled,
-    /// It has a node, and not all of its containers have started.
-    Starting,
-    /// Its containers run.
-    Running,
 }
 
 /// Of the pods of the Deployment called `name` the first, if no status of them says why they are not ready.

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use tracing::debug;
 
 use super::executor::Executor;
-use crate::strategy::causes::SilentState;
 use crate::strategy::outcome::StepResult;
 use crate::strategy::pod_warning::PodWarning;
+use crate::strategy::silent_state::SilentState;
 use crate::strategy::snapshot::Snapshot;
 
 /// Asks for the Events of a pod if it is time, and gives back the latest warning that is known.

@@ -10,9 +10,9 @@ use serde_json::{Map, Value};
 
 use crate::kinds::{Kind, Object};
 use crate::strategy::binding::{BindingChange, BindingState};
-use crate::strategy::causes::SilentState;
 use crate::strategy::event::StrategyEvent;
 use crate::strategy::release::GiveBack;
+use crate::strategy::silent_state::SilentState;
 use crate::strategy::taken::TakenNames;
 
 /// All writes of a reconcile, in order, and the findings that need no write.
