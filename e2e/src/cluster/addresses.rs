@@ -3,8 +3,8 @@
 /// The family of all addresses of a cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Family {
-    #[default]
     /// As most clusters.
+    #[default]
     Ipv4,
     /// No pod, Service or node has another.
     Ipv6,

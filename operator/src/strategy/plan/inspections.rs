@@ -22,9 +22,13 @@ pub(super) fn add(plan: &mut Plan, snapshot: &Snapshot, valid: &Valid, now: Time
     });
     let silent = incomplete.filter_map(|workload| causes::silent(snapshot, &workload.name)).take(AT_ONCE);
     for pod in silent {
-        // With a clock that is behind the API server's, a state is as old as it is known here.
-        let age =
-            now.as_second().saturating_sub(pod.since).try_into().map_or(Duration::ZERO, Duration::from_secs);
+        // Its beginning is a whole second, so that it may be younger by one. With a clock that is behind the API server's,
+        // it is as old as it is known here.
+        let age = now
+            .as_second()
+            .saturating_sub(pod.since + 1)
+            .try_into()
+            .map_or(Duration::ZERO, Duration::from_secs);
         plan.add(Action::Inspect { pod: pod.name.to_owned(), state: pod.state, age }, Vec::new());
     }
 }
