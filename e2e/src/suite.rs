@@ -94,7 +94,7 @@ impl Suite {
                 Some(Part::Gateways) => stories::gateways(progress, &self.names, &mut tally).await,
                 // Not among all: its bounds need a machine with nothing else to do, and its minutes are many.
                 Some(Part::Scale) => stories::scale(progress, &self.names, &mut tally).await,
-                _ => stories::run(self.family(), progress, &self.names, &mut tally).await,
+                _ => stories::run(Family::of(self.ipv6), progress, &self.names, &mut tally).await,
             };
             if !self.keep && !self.reuse {
                 Cluster::down(progress).await?;
@@ -110,10 +110,6 @@ impl Suite {
             stories::engines(progress, &self.names, &mut tally).await?;
         }
         Ok(tally)
-    }
-
-    fn family(&self) -> Family {
-        if self.ipv6 { Family::Ipv6 } else { Family::Ipv4 }
     }
 
     /// Names are those of tests: without a part of their own they are looked for in the stories.

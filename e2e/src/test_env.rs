@@ -28,6 +28,8 @@ mod strategy;
 mod table;
 mod usage;
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use k8s_openapi::api::core::v1::Pod;
 
@@ -72,6 +74,14 @@ impl TestEnv {
     /// When something in it does not go away.
     pub async fn close(&self) -> Result<()> {
         self.kubectl().delete_namespace(&self.namespace).await
+    }
+
+    /// As [`close`](Self::close), for one that holds so much that it takes longer.
+    ///
+    /// # Errors
+    /// When something in it does not go away within this time.
+    pub async fn close_within(&self, within: Duration) -> Result<()> {
+        self.kubectl().delete_namespace_within(&self.namespace, within).await
     }
 
     /// The cluster, its images and its operator, which all stories share.

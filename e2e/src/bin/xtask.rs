@@ -67,8 +67,7 @@ async fn main() -> ExitCode {
 }
 
 async fn up(ipv6: bool, progress: &Progress) -> Result<()> {
-    let family = if ipv6 { Family::Ipv6 } else { Family::Ipv4 };
-    let cluster = Cluster::up(family, progress).await?;
+    let cluster = Cluster::up(Family::of(ipv6), progress).await?;
     let clients = tools::Clients::ready(progress).await?;
     println!("\nThe cluster is up. To use it:\n");
     println!("  export KUBECONFIG={}", cluster.kubeconfig().display());

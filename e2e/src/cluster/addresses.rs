@@ -11,6 +11,11 @@ pub enum Family {
 }
 
 impl Family {
+    /// IPv6 or not.
+    pub fn of(ipv6: bool) -> Self {
+        if ipv6 { Self::Ipv6 } else { Self::Ipv4 }
+    }
+
     /// The addresses of a cluster of this family.
     pub fn addresses(self) -> &'static Addresses {
         match self {

@@ -25,7 +25,7 @@ impl Layout {
 
     /// The family of the cluster's addresses.
     pub fn family(&self) -> Family {
-        if self.ipv6().exists() { Family::Ipv6 } else { Family::Ipv4 }
+        Family::of(self.ipv6().exists())
     }
 
     /// Notes the family of a new cluster.

@@ -27,9 +27,7 @@ impl WriteError {
 
     /// Whether another manager holds a field that was to be applied without force.
     pub fn is_field_conflict(&self) -> bool {
-        let Self::Api(kube::Error::Api(status)) = self else { return false };
-        let causes = status.details.iter().flat_map(|details| &details.causes);
-        causes.into_iter().any(|cause| cause.reason == "FieldManagerConflict")
+        self.has_cause("FieldManagerConflict")
     }
 
     /// Whether the object is not there.
@@ -39,9 +37,13 @@ impl WriteError {
 
     /// Whether nothing can be made since the namespace is being deleted.
     pub fn is_end_of_namespace(&self) -> bool {
+        self.has_cause("NamespaceTerminating")
+    }
+
+    /// Whether the API server gives this reason among its causes.
+    fn has_cause(&self, reason: &str) -> bool {
         let Self::Api(kube::Error::Api(status)) = self else { return false };
-        let causes = status.details.iter().flat_map(|details| &details.causes);
-        causes.into_iter().any(|cause| cause.reason == "NamespaceTerminating")
+        status.details.iter().flat_map(|details| &details.causes).any(|cause| cause.reason == reason)
     }
 
     /// The API server's words when it will refuse the same again: an invalid or forbidden object.
