@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use picker_core::Hot;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::tasks::Tasks;
 use crate::activity::Activity;
@@ -72,6 +73,7 @@ pub(super) fn start(
         resting: activity.resting(),
         replicas,
         deadline: DEADLINE,
+        origin: Instant::now(),
         scraping: metrics.scraping.clone(),
         scraped: rung.clone(),
     };

@@ -26,6 +26,13 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// readings of all are worth more than the second ones of some, and a start waits for them.
 const SHARE: Duration = Duration::from_micros(500);
 
+/// The time between two moments at which endpoints at rest are scraped: together, because each time that an idle process
+/// wakes costs more than a scrape does.
+const TOGETHER: Duration = Duration::from_millis(500);
+
+/// How much later than its moment a scrape may begin and yet be followed by one a whole number of moments later.
+const LATE: Duration = Duration::from_millis(20);
+
 /// The label of pages that are longer than what is read of them.
 const TOO_LARGE: &str = "too-large";
 
@@ -46,6 +53,8 @@ pub struct Poll {
     pub replicas: watch::Receiver<u32>,
     /// The longest that a scrape may take.
     pub deadline: Duration,
+    /// The moment that those at which endpoints at rest are scraped are counted from.
+    pub origin: Instant,
     /// What is counted.
     pub scraping: Scraping,
     /// Rung after each scrape.
@@ -113,9 +122,13 @@ impl Poll {
                 backoff = (backoff.max(job.limits.interval / 2) * 2).min(longest);
             }
             let limits = self.limits(&job);
-            let pause = pace.interval(&limits, *self.resting.borrow_and_update()).max(backoff);
-            let next =
-                started + second.take().map_or(pause, |second| second.max(pace.interval(&limits, false)));
+            let resting = *self.resting.borrow_and_update();
+            let pause = pace.interval(&limits, resting).max(backoff);
+            let next = match second.take() {
+                Some(second) => started + second.max(pace.interval(&limits, false)),
+                None if resting => together(self.origin, started + pause),
+                None => started + pause,
+            };
             // Until the next one may be over.
             let good_for = next.saturating_duration_since(ended) + self.deadline;
             note_health(&target.endpoint, &job, outcome.as_ref().err());
@@ -245,6 +258,13 @@ impl Told {
 fn round(new: usize, interval: Duration) -> Duration {
     let shares = SHARE.saturating_mul(u32::try_from(new).unwrap_or(u32::MAX));
     shares.min(LONGEST_PAUSE).max(interval)
+}
+
+/// The first moment at which endpoints at rest are scraped, counted from `origin`, that is not before `due`, or hardly.
+fn together(origin: Instant, due: Instant) -> Instant {
+    let since = due.saturating_duration_since(origin).saturating_sub(LATE);
+    let moments = since.as_nanos().div_ceil(TOGETHER.as_nanos());
+    origin + TOGETHER * u32::try_from(moments).unwrap_or(u32::MAX)
 }
 
 /// A pause of a half to a whole round after the first scrape, different for each endpoint, so that

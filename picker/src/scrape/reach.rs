@@ -4,6 +4,7 @@
 //! made to each endpoint when it comes, and from time to time while it fails. Nothing is sent.
 
 use std::collections::HashSet;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -49,25 +50,33 @@ impl Reach {
             if let Some(settings) = settings.filter(|settings| settings.enabled) {
                 let now = Instant::now().into_std();
                 let unknown = |target: &&Target| {
-                    let Target { endpoint, .. } = target;
-                    let scraped = job.as_ref().is_some_and(|job| job.place.is_served_at(endpoint.address));
-                    let healthy = endpoint.health().status(now).phase == Phase::Healthy;
-                    !(scraped || healthy && known.contains(&key(target)))
+                    let healthy = target.endpoint.health().status(now).phase == Phase::Healthy;
+                    !(is_scraped(job.as_deref(), target) || healthy && known.contains(&key(target)))
                 };
                 let looks = targets.iter().filter(unknown).map(|target| look(target, &settings));
                 futures::stream::iter(looks).for_each_concurrent(AT_ONCE, |look| look).await;
                 known = targets.iter().map(key).collect();
             }
+            let all_scraped = targets.iter().all(|target| is_scraped(job.as_deref(), target));
+            let again = async {
+                // An idle process that wakes for nothing costs more than its scrapes do.
+                if all_scraped { pending().await } else { sleep(AGAIN).await }
+            };
             let changed = tokio::select! {
                 changed = self.targets.changed() => changed,
                 changed = self.jobs.changed() => changed,
-                () = sleep(AGAIN) => Ok(()),
+                () = again => Ok(()),
             };
             if changed.is_err() {
                 return;
             }
         }
     }
+}
+
+/// Whether scrapes of `target` as `job` says tell if somebody listens there.
+fn is_scraped(job: Option<&Job>, target: &Target) -> bool {
+    job.is_some_and(|job| job.place.is_served_at(target.endpoint.address))
 }
 
 /// Makes a connection to `target`, and notes what came of it.

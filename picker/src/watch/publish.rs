@@ -20,7 +20,7 @@ mod tests;
 const SPACING: Duration = Duration::from_millis(10);
 
 /// The same while no requests flow, and the longest time between two views then.
-const REST: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(1));
+const REST: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(10));
 
 /// The settings of views.
 #[derive(Clone, Debug)]

@@ -4,9 +4,11 @@ use picker_core::hot::Outcome;
 use picker_core::scrape::{MetricsSource, ScrapePlan, ServerShare};
 use picker_core::view::Signals;
 use picker_core::{Cx, Hot, Request, Strategy, View};
+use rstest::rstest;
 use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
@@ -51,6 +53,7 @@ fn stage() -> Stage {
         resting: resting.subscribe(),
         replicas: replicas.subscribe(),
         deadline: Duration::from_secs(5),
+        origin: Instant::now(),
         scraping: scraping.clone(),
         scraped: scraped.clone(),
     };
@@ -105,6 +108,20 @@ async fn readings_come_again_and_again_until_nobody_needs_them() {
     // The server sees its connection closed when no strategy needs the figures.
     stage.jobs.install(None);
     assert!(server.await.unwrap() >= 3);
+}
+
+/// One that began a little late stays with the others; what a page costs its server stays within the share.
+#[rstest]
+#[case(2000, 2000)]
+#[case(2001, 2000)]
+#[case(2020, 2000)]
+#[case(2021, 2500)]
+#[case(2499, 2500)]
+#[case(0, 0)]
+fn endpoints_at_rest_are_scraped_together(#[case] due: u64, #[case] moment: u64) {
+    let origin = Instant::now();
+    let after = |milliseconds| origin + Duration::from_millis(milliseconds);
+    assert_eq!(together(origin, after(due)), after(moment));
 }
 
 #[tokio::test]
