@@ -47,6 +47,7 @@ fn value(plugin: &Registration) -> Value {
     json!({
         "type": plugin.kind,
         "stability": plugin.stability.name(),
+        "deprecated": plugin.deprecated,
         "formerly": plugin.aliases,
         "roles": roles(plugin),
         "summary": plugin.summary,

@@ -10,6 +10,7 @@ use crate::strategy::Strategy;
 mod assemble;
 mod context;
 mod instances;
+mod later;
 mod order;
 mod profiles;
 mod retired;
@@ -76,6 +77,7 @@ pub fn compile_with(
     let body = config::read(routing, scope, &mut compiler.errors, &mut compiler.warnings);
     let mut building = Building::new(store.stage(), profiles::names(&body.routing));
     let mut instances = compiler.instances(&body.routing, &mut building);
+    compiler.mentions(&body.mentions, &instances);
     let strategy =
         compiler.strategy(&body, config::revision(routing).into(), &mut instances, building.layout);
     if scope == Scope::Resource

@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 mod document;
 mod error;
+mod fields;
 mod gates;
 mod health;
 mod nearest;
@@ -14,6 +15,7 @@ mod order;
 mod read;
 #[cfg(test)]
 mod tests;
+mod without_effect;
 
 pub use document::{API_VERSIONS, Document, MAX_ROUTING, Unread, revision};
 pub use error::{ConfigError, ErrorKind, Errors, Warning};
@@ -23,6 +25,7 @@ pub use read::Scope;
 pub(crate) use document::length;
 pub(crate) use order::{MAX_TOLD, told};
 pub(crate) use read::{Body, DataLayer, read};
+pub(crate) use without_effect::Mention;
 
 /// How requests are routed: plugins, and the profiles that put them to use.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]

@@ -13,10 +13,12 @@ mod prefix_match;
 mod request_load;
 #[cfg(test)]
 mod tests;
+mod topology_labels;
 
 pub use fairness_id::FairnessId;
 pub use prefix_match::PrefixMatch;
 pub use request_load::RequestLoad;
+pub use topology_labels::TopologyLabels;
 
 /// A kind of fact. One value of it is kept for each producer that provides it.
 pub trait Fact: Any + Default + Send {

@@ -32,6 +32,8 @@ pub trait Plugin {
     const TYPE: &'static str;
     /// Former names of the type. They are taken, with a warning that names [`Plugin::TYPE`].
     const ALIASES: &'static [&'static str] = &[];
+    /// For a type that another took the place of: what to write instead. It works, with a warning that says so.
+    const DEPRECATED: Option<&'static str> = None;
     /// How settled it is.
     const STABILITY: Stability = Stability::Beta;
     /// One sentence for `picker plugins` and the docs.

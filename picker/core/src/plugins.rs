@@ -24,11 +24,13 @@ pub mod discover;
 pub mod filter;
 mod no_parameters;
 pub mod observe;
+mod per_labels;
 pub mod pick;
 pub mod produce;
 pub mod profile;
 pub mod score;
 mod session;
+mod topology;
 
 #[cfg(test)]
 mod tests;

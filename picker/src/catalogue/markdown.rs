@@ -1,6 +1,6 @@
 //! The list of plugins as a page of documentation: `docs/plugins.md` is its output.
 
-use picker_core::plugin::{Registration, Role};
+use picker_core::plugin::{Registration, Role, Stability};
 
 use super::schema::{Parameter, formula_title, parameters};
 
@@ -17,6 +17,10 @@ weight × score. *Observers* watch the response. How to put them together: [Writ
 
 A figure that is not known, because a server doesn't report it or was not heard of for too long, counts neither for
 nor against a server, unless the plugin says otherwise: it gets the mean score of the others.
+
+*Alpha* plugins may change their rule and their parameters, or go. Configurations of llm-d Router 0.10 and of the Gateway
+API Inference Extension are taken as they are. Types of theirs that this release does not have are known by name: where
+requests go to the same servers without them they are taken with a warning, else refused with what to write instead.
 
 `picker plugins [TYPE…]` shows the same in a terminal, `picker plugins -o json` as JSON schemas.
 ";
@@ -56,7 +60,7 @@ pub(super) fn page(plugins: &[&Registration]) -> String {
 }
 
 fn section(plugin: &Registration) -> String {
-    let mut text = format!("\n### `{}`\n\n{}\n", plugin.kind, plugin.summary);
+    let mut text = format!("\n### `{}`\n\n{}{}\n", plugin.kind, standing(plugin), plugin.summary);
     if !plugin.formula.is_empty() {
         text.push_str(&format!("\n{}: {}\n", formula_title(plugin), plugin.formula));
     }
@@ -67,6 +71,20 @@ fn section(plugin: &Registration) -> String {
     }
     text.push_str("\n| parameter | type | default | |\n|---|---|---|---|\n");
     rows.iter().for_each(|parameter| text.push_str(&row(parameter)));
+    text
+}
+
+/// How settled `plugin` is, and its former names; nothing of one that is settled and was always called so.
+fn standing(plugin: &Registration) -> String {
+    let mut text = match (plugin.deprecated, plugin.stability) {
+        (Some(instead), _) => format!("Deprecated; write {instead}. "),
+        (None, Stability::Alpha) => "Alpha. ".to_owned(),
+        (None, Stability::Beta) => String::new(),
+    };
+    if !plugin.aliases.is_empty() {
+        let names: Vec<_> = plugin.aliases.iter().map(|name| format!("`{name}`")).collect();
+        text.push_str(&format!("Formerly {}. ", names.join(", ")));
+    }
     text
 }
 

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::context::Compiler;
+use super::later::{Told, is_later, later};
 use super::retired::{self, Retired, retired};
-use crate::config::{ConfigError, ErrorKind, PluginSpec, Routing};
+use crate::config::{ConfigError, ErrorKind, Mention, PluginSpec, Routing};
 use crate::plugin::{Asked, BuildCx, Building, MadeWith, Registration, Role, Roles, parameter_path};
 use crate::strategy::Named;
 
@@ -177,7 +178,10 @@ impl Compiler<'_> {
                 self.warn(path, format!("{kind} is a former name of {}; write that", found.kind));
             }
             None if kind.is_empty() => {}
-            None => self.unknown_type(path, kind, retired(kind, name, used)),
+            None => self.unknown_type(i, spec, retired(kind, name, used)),
+            Some(Registration { deprecated: Some(instead), .. }) => {
+                self.warn(path, format!("{kind} is deprecated; write {instead}"));
+            }
             _ => {}
         }
         if names.contains_key(name) {
@@ -189,15 +193,40 @@ impl Compiler<'_> {
         registration
     }
 
-    /// Tells a type that the registry does not have.
-    fn unknown_type(&mut self, path: String, kind: &str, retired: Option<Retired>) {
-        match retired {
-            Some(Retired::Used(message)) => self.fail(path, ErrorKind::UnknownPlugin, message),
-            Some(Retired::Unused(message)) => self.warn(path, message),
-            None => {
+    /// Tells the type of the plugin at position `i`, which the registry does not have.
+    fn unknown_type(&mut self, i: usize, spec: &PluginSpec, retired: Option<Retired>) {
+        let (kind, path) = (spec.kind.as_str(), format!("plugins[{i}].type"));
+        match (retired, later(kind, spec.parameters.as_ref())) {
+            (Some(Retired::Used(message)), _) => self.fail(path, ErrorKind::UnknownPlugin, message),
+            (Some(Retired::Unused(message)), _) => self.warn(path, message),
+            (None, Some(all)) => all.into_iter().for_each(|told| self.not_built(i, told)),
+            (None, None) => {
                 let known: Vec<_> = self.registry.types().collect();
                 let (message, known) = (format!("unknown plugin type {kind:?}"), ("known", &*known));
                 self.errors.push(ConfigError::unknown(path, ErrorKind::UnknownPlugin, message, kind, known));
+            }
+        }
+    }
+
+    fn not_built(&mut self, i: usize, told: Told) {
+        let path = format!("plugins[{i}].type");
+        match told {
+            Told::Aside(message) => self.warn(path, message),
+            Told::Decides(message) => self.fail(path, ErrorKind::UnknownPlugin, message),
+            Told::Parameter(name, known) => {
+                let path = parameter_path(&format!("plugins[{i}]"), &name);
+                let (message, known) = ("unknown field".to_owned(), ("known here", known));
+                self.errors.push(ConfigError::unknown(path, ErrorKind::UnknownField, message, &name, known));
+            }
+        }
+    }
+
+    /// Tells of names in sections without effect that no plugin has. A type may be named without being declared.
+    pub(super) fn mentions(&mut self, mentions: &[Mention], instances: &Instances) {
+        for Mention { path, name } in mentions {
+            let is_type = self.registry.find(name).is_some() || is_later(name);
+            if !is_type && matches!(instances.find(name), Found::Nothing) {
+                self.dangling(path, name, instances.names());
             }
         }
     }

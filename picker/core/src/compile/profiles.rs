@@ -65,8 +65,8 @@ impl Compiler<'_> {
                 scorers.push((self.weight(&path, reference), instance.named(scorer.clone())));
             } else if reference.weight.is_some() {
                 let message =
-                    format!("{:?} is no scorer and has no weight; leave it out", reference.plugin_ref);
-                self.fail(format!("{path}.weight"), ErrorKind::Invalid, message);
+                    format!("{:?} is no scorer: its weight has no effect; take it out", reference.plugin_ref);
+                self.warn(format!("{path}.weight"), message);
             }
             if let Some(new) = &roles.picker
                 && picker.replace(instance.named(new.clone())).is_some()
@@ -75,9 +75,11 @@ impl Compiler<'_> {
                 self.fail(format!("{path}.pluginRef"), ErrorKind::Duplicate, message);
             }
             if !roles.in_profiles() {
-                let message =
-                    format!("{:?} is no filter, scorer or picker; take it out", reference.plugin_ref);
-                self.fail(format!("{path}.pluginRef"), ErrorKind::Invalid, message);
+                let message = format!(
+                    "{:?} is no filter, scorer or picker, and works without being named here; take it out",
+                    reference.plugin_ref
+                );
+                self.warn(format!("{path}.pluginRef"), message);
             }
         }
         let picker = picker.or_else(|| first_picker(declared, instances)).unwrap_or_else(default_picker);

@@ -17,6 +17,7 @@ use crate::testing::unknown;
 use crate::view::Candidates;
 
 mod former;
+mod later;
 
 fn yaml(text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap()
@@ -138,16 +139,6 @@ schedulingProfiles:
                 "schedulingProfiles[0].plugins[1].weight",
                 ErrorKind::Invalid,
                 "must be a number, is \"heavy\""
-            ),
-            error(
-                "schedulingProfiles[0].plugins[3].pluginRef",
-                ErrorKind::Invalid,
-                "\"approx-prefix-cache-producer\" is no filter, scorer or picker; take it out"
-            ),
-            error(
-                "schedulingProfiles[0].plugins[4].weight",
-                ErrorKind::Invalid,
-                "\"random-picker\" is no scorer and has no weight; leave it out"
             ),
             error(
                 "schedulingProfiles[0].plugins[5].pluginRef",

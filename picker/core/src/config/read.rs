@@ -1,10 +1,11 @@
 //! From a tree of values to [`Routing`], strictly, with every error.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
+use super::fields::{Fields, wrong_type};
 use super::health::HealthSpec;
+use super::without_effect::{self, Mention};
 use super::{ConfigError, ErrorKind, PluginRef, PluginSpec, ProfileSpec, Routing, gates};
-use crate::duration;
 use crate::health::Settings;
 
 /// Where a routing body comes from, which decides what it may say.
@@ -22,6 +23,8 @@ pub(crate) struct Body {
     pub routing: Routing,
     pub data_layer: DataLayer,
     pub health: Settings,
+    /// Plugins that sections without effect name.
+    pub mentions: Vec<Mention>,
 }
 
 /// Where a picker's knowledge of endpoints comes from.
@@ -65,7 +68,7 @@ pub(crate) fn read(
         fields.list("featureGates", errors, |path, gate, errors| gates::read(path, gate, errors, warnings));
         let layer = fields.take("dataLayer");
         if let Some(layer) = layer {
-            body.data_layer = data_layer("dataLayer", layer, errors);
+            body.data_layer = data_layer("dataLayer", layer, errors, warnings);
         }
         // Its name until 1.4 of the Gateway API Inference Extension.
         if layer.is_none()
@@ -73,8 +76,9 @@ pub(crate) fn read(
         {
             let message = "is the former name of dataLayer; write that";
             warnings.push(ConfigError::new("data", ErrorKind::Invalid, message));
-            body.data_layer = data_layer("data", former, errors);
+            body.data_layer = data_layer("data", former, errors, warnings);
         }
+        body.mentions = without_effect::sections(&mut fields, errors, warnings);
     }
     fields.close(errors);
     body
@@ -94,7 +98,12 @@ fn health(value: &Value, errors: &mut Vec<ConfigError>) -> HealthSpec {
     spec
 }
 
-fn data_layer(path: &str, value: &Value, errors: &mut Vec<ConfigError>) -> DataLayer {
+fn data_layer(
+    path: &str,
+    value: &Value,
+    errors: &mut Vec<ConfigError>,
+    warnings: &mut Vec<ConfigError>,
+) -> DataLayer {
     let mut layer = DataLayer::default();
     let Some(mut fields) = Fields::open(path, value, errors) else { return layer };
     if let Some(discovery) = fields.take("discovery")
@@ -105,6 +114,7 @@ fn data_layer(path: &str, value: &Value, errors: &mut Vec<ConfigError>) -> DataL
     }
     layer.inject_defaults = fields.flag("injectDefaults", errors);
     layer.sources = fields.list("sources", errors, source);
+    without_effect::of_data_layer(&mut fields, errors, warnings);
     fields.close(errors);
     layer
 }
@@ -166,140 +176,4 @@ fn reference(path: &str, value: &Value, errors: &mut Vec<ConfigError>) -> Plugin
     };
     fields.close(errors);
     PluginRef { plugin_ref, weight }
-}
-
-/// The fields of one mapping that have not been asked for yet.
-struct Fields<'a> {
-    path: String,
-    rest: Vec<(&'a String, &'a Value)>,
-    known: Vec<&'static str>,
-}
-
-impl<'a> Fields<'a> {
-    fn open(path: &str, value: &'a Value, errors: &mut Vec<ConfigError>) -> Option<Self> {
-        let map: &Map<String, Value> = match value {
-            Value::Object(map) => map,
-            other => {
-                errors.push(wrong_type(path, "a mapping", other));
-                return None;
-            }
-        };
-        Some(Self { path: path.to_owned(), rest: map.iter().collect(), known: Vec::new() })
-    }
-
-    fn at(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
-    }
-
-    fn take(&mut self, name: &'static str) -> Option<&'a Value> {
-        self.known.push(name);
-        let found = self.rest.iter().position(|(n, _)| *n == name)?;
-        Some(self.rest.remove(found).1)
-    }
-
-    /// The field that was called `name` once, which nobody is told to write.
-    fn take_former(&mut self, name: &str) -> Option<&'a Value> {
-        let found = self.rest.iter().position(|(n, _)| *n == name)?;
-        Some(self.rest.remove(found).1)
-    }
-
-    fn string(&mut self, name: &'static str, errors: &mut Vec<ConfigError>) -> Option<String> {
-        match self.take(name)? {
-            Value::Null => None,
-            Value::String(s) if !s.is_empty() => Some(s.clone()),
-            Value::String(_) => {
-                errors.push(ConfigError::new(self.at(name), ErrorKind::Invalid, "must not be empty"));
-                None
-            }
-            other => {
-                errors.push(wrong_type(&self.at(name), "a string", other));
-                None
-            }
-        }
-    }
-
-    fn flag(&mut self, name: &'static str, errors: &mut Vec<ConfigError>) -> Option<bool> {
-        match self.take(name)? {
-            Value::Null => None,
-            Value::Bool(flag) => Some(*flag),
-            other => {
-                errors.push(wrong_type(&self.at(name), "true or false", other));
-                None
-            }
-        }
-    }
-
-    /// A whole number of any size; what is too large for `u32` is as good as its largest.
-    fn integer(&mut self, name: &'static str, errors: &mut Vec<ConfigError>) -> Option<u32> {
-        match self.take(name)? {
-            Value::Null => None,
-            // The API server may store 5.0 for 5.
-            Value::Number(n) if n.as_f64().is_some_and(|n| n >= 0.0 && n.fract() == 0.0) => {
-                n.as_f64().map(|n| n as u32)
-            }
-            other => {
-                errors.push(wrong_type(&self.at(name), "a whole number from 0", other));
-                None
-            }
-        }
-    }
-
-    /// A text that is a duration.
-    fn duration(&mut self, name: &'static str, errors: &mut Vec<ConfigError>) -> Option<String> {
-        let text = self.string(name, errors)?;
-        match duration::parse(&text) {
-            Ok(_) => Some(text),
-            Err(message) => {
-                errors.push(ConfigError::new(self.at(name), ErrorKind::Invalid, message));
-                None
-            }
-        }
-    }
-
-    fn required(&mut self, name: &'static str, errors: &mut Vec<ConfigError>) -> Option<String> {
-        let before = errors.len();
-        let value = self.string(name, errors);
-        if value.is_none() && errors.len() == before {
-            errors.push(ConfigError::new(self.at(name), ErrorKind::Missing, "is required"));
-        }
-        value
-    }
-
-    fn list<T>(
-        &mut self,
-        name: &'static str,
-        errors: &mut Vec<ConfigError>,
-        mut item: impl FnMut(&str, &Value, &mut Vec<ConfigError>) -> T,
-    ) -> Vec<T> {
-        let path = self.at(name);
-        match self.take(name) {
-            None | Some(Value::Null) => Vec::new(),
-            Some(Value::Array(items)) => items
-                .iter()
-                .enumerate()
-                .map(|(i, value)| item(&format!("{path}[{i}]"), value, errors))
-                .collect(),
-            Some(other) => {
-                errors.push(wrong_type(&path, "a list", other));
-                Vec::new()
-            }
-        }
-    }
-
-    fn close(self, errors: &mut Vec<ConfigError>) {
-        for (name, _) in &self.rest {
-            let (message, known) = ("unknown field".to_owned(), ("known here", &*self.known));
-            errors.push(ConfigError::unknown(self.at(name), ErrorKind::UnknownField, message, name, known));
-        }
-    }
-}
-
-fn wrong_type(path: &str, wanted: &str, found: &Value) -> ConfigError {
-    let is = match found {
-        Value::Null => "null".to_owned(),
-        Value::Array(_) => "a list".to_owned(),
-        Value::Object(_) => "a mapping".to_owned(),
-        plain => plain.to_string(),
-    };
-    ConfigError::new(path, ErrorKind::Invalid, format!("must be {wanted}, is {is}"))
 }

@@ -18,6 +18,8 @@ pub struct Registration {
     pub kind: &'static str,
     /// Former names of the type.
     pub aliases: &'static [&'static str],
+    /// What to write instead of a type that is taken and should no longer be written.
+    pub deprecated: Option<&'static str>,
     /// How settled it is.
     pub stability: Stability,
     /// One sentence.
@@ -46,6 +48,7 @@ impl Registration {
         Self {
             kind: P::TYPE,
             aliases: P::ALIASES,
+            deprecated: P::DEPRECATED,
             stability: P::STABILITY,
             summary: P::SUMMARY,
             formula: P::FORMULA,

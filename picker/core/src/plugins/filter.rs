@@ -1,6 +1,9 @@
 //! Filters: plugins that take candidates out.
 
 room! {
+    by_label::ByLabelFilter,
+    concurrency_detector::ConcurrencyDetector,
+    context_length_aware::ContextLengthAware,
     decode::DecodeFilter,
     encode::EncodeFilter,
     endpoint_attribute::EndpointAttributeFilter,
@@ -9,6 +12,9 @@ room! {
     prefill::PrefillFilter,
     prefix_cache_affinity::PrefixCacheAffinityFilter,
     session_affinity::SessionAffinityFilter,
+    topology_affinity::TopologyAffinityFilter,
+    utilization::UtilizationFilter,
+    utilization_detector::UtilizationDetector,
 }
 
 mod by_labels;

@@ -4,4 +4,5 @@ room! {
     agent_identity::AgentIdentity,
     approx_prefix_cache::ApproxPrefixCacheProducer,
     inflight_load::InflightLoadProducer,
+    topology::TopologyExtractor,
 }

@@ -5,8 +5,11 @@ use std::sync::Arc;
 use crate::role::ProfileHandler;
 
 room! {
+    data_parallel::DataParallelProfileHandler,
     disagg::DisaggProfileHandler,
+    disagg_headers::DisaggHeadersHandler,
     header::HeaderProfileHandler,
+    pd::PdProfileHandler,
     single_profile::SingleProfileHandler,
 }
 

@@ -3,7 +3,9 @@
 room! {
     active_request::ActiveRequestScorer,
     endpoint_attribute::EndpointAttributeScorer,
+    header_label_affinity::HeaderLabelAffinityScorer,
     kv_cache_utilization::KvCacheUtilizationScorer,
+    latency::LatencyScorer,
     load_aware::LoadAwareScorer,
     lora_affinity::LoraAffinityScorer,
     no_hit_lru::NoHitLruScorer,
@@ -12,6 +14,7 @@ room! {
     running_requests_size::RunningRequestsSizeScorer,
     session_affinity::SessionAffinityScorer,
     token_load::TokenLoadScorer,
+    topology_affinity::TopologyAffinityScorer,
 }
 
 mod signal;

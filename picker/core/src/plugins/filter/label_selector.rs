@@ -108,6 +108,7 @@ pub struct LabelSelectorFilter {
 
 impl Plugin for LabelSelectorFilter {
     const TYPE: &'static str = "label-selector-filter";
+    const ALIASES: &'static [&'static str] = &["by-label-selector"];
     const SUMMARY: &'static str =
         "Keeps the endpoints whose pod labels match a label selector, which is what the parameters are.";
     const ROLES: &'static [Role] = &[Role::Filter];

@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::ask::{Ask, Decision};
+use crate::ask::{Ask, Decision, Picked};
 use crate::booking::{Launch, Until};
 use crate::endpoint::Load;
 use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
 use crate::refusal::{Refusal, RefusalKind};
-use crate::role::{BoundHandler, Next, PreRequest, ProfileHandler};
+use crate::role::{BoundHandler, Decider, Next, PreRequest, ProfileHandler};
 
 mod params;
 #[cfg(test)]
@@ -20,9 +20,9 @@ use params::{Stage, StageOrder, Stages};
 pub use params::Params;
 
 /// Address of the prefill server, for the sidecar of the decode server.
-const PREFILLER: &str = "x-prefiller-host-port";
+pub(super) const PREFILLER: &str = "x-prefiller-host-port";
 /// Addresses of the encode servers, separated by commas, for the same.
-const ENCODERS: &str = "x-encoder-hosts-ports";
+pub(super) const ENCODERS: &str = "x-encoder-hosts-ports";
 
 /// Schedules up to three stages of a request, and tells the sidecar of the decode server who does the others.
 #[derive(Clone)]
@@ -122,32 +122,61 @@ impl BoundHandler for DisaggProfileHandler {
     }
 }
 
+impl DisaggProfileHandler {
+    /// A handler of two stages: decode, and prefill where `decider` says so. Profiles are positions in the strategy.
+    pub(super) fn of_two_stages(decode: usize, prefill: usize, decider: Arc<dyn Decider>) -> Self {
+        let stages =
+            [Stage { profile: decode, decider: None }, Stage { profile: prefill, decider: Some(decider) }];
+        Self { stages: stages.into(), decode, prefill: Some(prefill), encode: None }
+    }
+}
+
 impl PreRequest for DisaggProfileHandler {
     /// The headers of the stages that ran. Those of clients were taken out of the request.
     fn pre_request(&self, ask: &Ask<'_>, decision: &Decision, launch: &mut Launch<'_>) {
-        let decode = decision.destination().map(|picked| picked[0]);
-        let address = |i: u32| ask.view.endpoints[i as usize].destination.as_str();
-        // The decode server does for itself what no other one does for it.
-        let picked =
-            |profile: Option<usize>| decision.of(profile?).filter(|p| p.iter().any(|i| Some(*i) != decode));
-        if let Some(picked) = picked(self.prefill)
-            && Some(picked[0]) != decode
-        {
-            launch.edits.set_header(PREFILLER, Bytes::copy_from_slice(address(picked[0]).as_bytes()));
-        }
-        if let Some(picked) = picked(self.encode) {
-            let mut addresses = String::new();
+        prefiller(self.prefill, ask, decision, launch);
+        if let Some(picked) = encoders(self.encode, ask, decision, launch) {
+            let decode = decision.destination().map(|picked| picked[0]);
             // The first one is booked already, as that of every profile.
             for &i in picked[1..].iter().filter(|i| Some(**i) != decode) {
                 launch.book(i as usize, Load { requests: 1, tokens: 0 }, Until::FirstByte);
             }
-            for &i in picked {
-                if !addresses.is_empty() {
-                    addresses.push(',');
-                }
-                addresses.push_str(address(i));
-            }
-            launch.edits.set_header(ENCODERS, addresses);
         }
     }
+}
+
+/// What the profile `stage` picked. The decode server does for itself what no other one does for it.
+fn picked(stage: Option<usize>, decision: &Decision) -> Option<&Picked> {
+    let decode = decision.destination().map(|picked| picked[0]);
+    decision.of(stage?).filter(|picked| picked.iter().any(|i| Some(*i) != decode))
+}
+
+/// Names the prefill server that the profile `stage` picked in its header.
+pub(super) fn prefiller(stage: Option<usize>, ask: &Ask<'_>, decision: &Decision, launch: &mut Launch<'_>) {
+    let decode = decision.destination().map(|picked| picked[0]);
+    if let Some(first) =
+        picked(stage, decision).map(|picked| picked[0]).filter(|first| Some(*first) != decode)
+    {
+        let address = ask.view.endpoints[first as usize].destination.as_str();
+        launch.edits.set_header(PREFILLER, Bytes::copy_from_slice(address.as_bytes()));
+    }
+}
+
+/// Names the encode servers that the profile `stage` picked in their header, and returns them.
+pub(super) fn encoders<'d>(
+    stage: Option<usize>,
+    ask: &Ask<'_>,
+    decision: &'d Decision,
+    launch: &mut Launch<'_>,
+) -> Option<&'d Picked> {
+    let picked = picked(stage, decision)?;
+    let mut addresses = String::new();
+    for &i in picked {
+        if !addresses.is_empty() {
+            addresses.push(',');
+        }
+        addresses.push_str(ask.view.endpoints[i as usize].destination.as_str());
+    }
+    launch.edits.set_header(ENCODERS, addresses);
+    Some(picked)
 }
