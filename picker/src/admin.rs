@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 pub mod auth;
+mod decisions;
 mod endpoints;
 mod page;
 pub mod server;
@@ -22,6 +23,7 @@ mod write_deadline;
 use page::Page;
 use timestamp::timestamp;
 
+use crate::decisions::Decisions;
 use crate::metrics::{self, Metrics};
 use crate::ready::{self, Readiness};
 use crate::source::Serving;
@@ -44,6 +46,8 @@ pub struct Admin {
     pub view: SharedView,
     /// What was read of them.
     pub targets: watch::Receiver<Arc<[Target]>>,
+    /// The decisions that are kept.
+    pub decisions: Decisions,
 }
 
 impl Admin {
@@ -59,7 +63,11 @@ impl Admin {
         let guarded = Router::new()
             .route("/metrics", page(metrics::CONTENT_TYPE, |admin| admin.metrics.text().ok()))
             .route("/debug/strategy", page(JSON, |admin| Some(strategy_page(admin).to_string())))
-            .route("/debug/endpoints", page(JSON, |admin| Some(endpoints_page(admin).to_string())));
+            .route("/debug/endpoints", page(JSON, |admin| Some(endpoints_page(admin).to_string())))
+            .route(
+                "/debug/decisions",
+                page(JSON, |admin| Some(decisions::page(&admin.decisions).to_string())),
+            );
         let guarded = match auth {
             Some(auth) => guarded.layer(middleware::from_fn_with_state(auth, auth::guard)),
             None => guarded,

@@ -30,6 +30,7 @@ use crate::admin::Admin;
 use crate::admin::auth::Auth;
 use crate::args::{ServeArgs, TlsVersion};
 use crate::connection_budget::ConnectionBudget;
+use crate::decisions::Decisions;
 use crate::drain::Signals;
 use crate::exchange::BodyBudget;
 use crate::extproc::Service;
@@ -87,12 +88,14 @@ pub async fn serve(args: ServeArgs, threads: Threads) -> Result<()> {
     };
     // They know no endpoints before the tasks that follow them are there.
     let targets = watch::Sender::default();
+    let decisions = Decisions::default();
     let admin = Admin {
         metrics: metrics.clone(),
         readiness: readiness.clone(),
         serving: installer.serving(),
         view: view.clone(),
         targets: targets.subscribe(),
+        decisions: decisions.clone(),
     };
     let router = admin.router(auth);
     let pages = async move {
@@ -140,8 +143,15 @@ pub async fn serve(args: ServeArgs, threads: Threads) -> Result<()> {
         budget: BodyBudget::new(args.max_held_bytes),
     };
     let limits = Arc::new(limits);
-    let pool =
-        Pool { hot, view, activity, priorities, traffic: metrics.traffic.clone(), limits: limits.clone() };
+    let pool = Pool {
+        hot,
+        view,
+        activity,
+        priorities,
+        decisions,
+        traffic: metrics.traffic.clone(),
+        limits: limits.clone(),
+    };
     let health = Routes::new(health::service(readiness.subscribe(), closing.clone()));
     let service = Service::new(Arc::new(pool), health);
     let server = Server {

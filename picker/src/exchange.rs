@@ -142,7 +142,13 @@ impl<'a> Exchange<'a> {
         asked: Instant,
     ) -> Result<(Response, Headers), Refusal> {
         let began = Instant::now();
-        match strategy.route_traced(&request, view, subset, prepared, &mut Cx::live(), &mut NoTrace) {
+        let mut cx = Cx::live();
+        let routed = if strategy.explained > 0.0 && cx.unit() < strategy.explained {
+            self.pool.decisions.route(strategy, &request, view, subset, prepared, &mut cx)
+        } else {
+            strategy.route_traced(&request, view, subset, prepared, &mut cx, &mut NoTrace)
+        };
+        match routed {
             Ok(flight) => {
                 let model = self.account.routed(request.model(), asked, began);
                 Ok((Response::new(flight, model), request.headers))

@@ -16,6 +16,7 @@ pub mod args;
 pub mod catalogue;
 pub mod check;
 pub mod connection_budget;
+pub mod decisions;
 pub mod drain;
 pub mod exchange;
 pub mod extproc;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use picker_core::Hot;
 
 use crate::activity::Activity;
+use crate::decisions::Decisions;
 use crate::exchange::BodyBudget;
 use crate::metrics::Traffic;
 use crate::view::SharedView;
@@ -26,6 +27,8 @@ pub struct Pool {
     pub activity: Activity,
     /// Priorities of requests, by the InferenceObjective that they name.
     pub priorities: SharedPriorities,
+    /// The decisions that are kept.
+    pub decisions: Decisions,
     /// Where exchanges are counted.
     pub traffic: Traffic,
     /// The limits of the process, which all its pools share.

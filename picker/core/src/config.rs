@@ -7,6 +7,7 @@ use serde_json::{Map, Value};
 
 mod document;
 mod error;
+mod explain;
 mod fields;
 mod gates;
 mod health;
@@ -19,6 +20,7 @@ mod without_effect;
 
 pub use document::{API_VERSIONS, Document, MAX_ROUTING, Unread, revision};
 pub use error::{ConfigError, ErrorKind, Errors, Warning};
+pub use explain::ExplainSpec;
 pub use health::HealthSpec;
 pub use read::Scope;
 
@@ -42,6 +44,9 @@ pub struct Routing {
     /// requests for a while. It works for every strategy, without this section too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthSpec>,
+    /// Which decisions a picker keeps, for those who ask why a request went where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub explain: Option<ExplainSpec>,
 }
 
 /// One plugin instance.

@@ -34,6 +34,8 @@ pub struct Strategy {
     pub warnings: Box<[Warning]>,
     /// When endpoints that fail are left alone.
     pub health: Settings,
+    /// The share of its decisions that is kept for those who ask about them, 0 to 1.
+    pub explained: f64,
     pub(crate) layout: Layout,
     pub(crate) handler: Arc<dyn BoundHandler>,
     pub(crate) profiles: Box<[Profile]>,

@@ -35,6 +35,7 @@ async fn the_pages() {
         serving: installer.serving(),
         view: view::empty(),
         targets: watch::channel(Arc::default()).1,
+        decisions: Decisions::default(),
     };
     let (client, _) = fake_api::client(|_| Answer::Error(503));
     let guarded = admin.clone().router(Some(Arc::new(auth::Auth::new(client))));
@@ -49,6 +50,7 @@ async fn the_pages() {
     assert_eq!(status, 200);
     assert!(metrics.ends_with("# EOF\n"));
     assert_eq!(get(&router, "/debug/endpoints").await, (200, "{\"endpoints\":[]}".to_owned()));
+    assert_eq!(get(&router, "/debug/decisions").await, (200, "{\"decisions\":[]}".to_owned()));
 
     let routing = json!({"plugins": [{"type": "random-picker"}]});
     installer.offer(Offer { routing: &routing, scope: Scope::File, generation: Some(2) });
@@ -74,11 +76,12 @@ fn guarded(answer: impl Fn(&Asked) -> Answer + Clone + Send + Sync + 'static) ->
         serving: Installer::new(Arc::default(), StrategyMetrics::default()).serving(),
         view: view::empty(),
         targets: watch::channel(Arc::default()).1,
+        decisions: Decisions::default(),
     };
     (admin.router(Some(Arc::new(auth::Auth::new(client)))), log)
 }
 
-const GUARDED: [&str; 3] = ["/metrics", "/debug/strategy", "/debug/endpoints"];
+const GUARDED: [&str; 4] = ["/metrics", "/debug/strategy", "/debug/endpoints", "/debug/decisions"];
 const WHO: &str = "POST /apis/authentication.k8s.io/v1/tokenreviews?";
 const MAY: &str = "POST /apis/authorization.k8s.io/v1/subjectaccessreviews?";
 

@@ -96,6 +96,7 @@ impl Fixture {
             hot: Arc::new(hot),
             view: shared,
             activity: Default::default(),
+            decisions: Default::default(),
             priorities,
             traffic,
             limits,

@@ -45,6 +45,7 @@ fn pools(budget: usize) -> (Vec<Pool>, Vec<Metrics>) {
                 hot,
                 view,
                 activity: Default::default(),
+                decisions: Default::default(),
                 priorities: SharedPriorities::default(),
                 traffic,
                 limits: limits.clone(),

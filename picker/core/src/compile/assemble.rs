@@ -44,6 +44,7 @@ impl Compiler<'_> {
             files: files(instances),
             warnings: Box::default(),
             health,
+            explained: body.explained,
             layout,
             handler: handler?,
             profiles: profiles.into(),

@@ -66,6 +66,17 @@ impl<'a> Fields<'a> {
         }
     }
 
+    pub fn number(&mut self, name: &'static str, errors: &mut Vec<ConfigError>) -> Option<f64> {
+        match self.take(name)? {
+            Value::Null => None,
+            Value::Number(n) => n.as_f64(),
+            other => {
+                errors.push(wrong_type(&self.at(name), "a number", other));
+                None
+            }
+        }
+    }
+
     /// A whole number of any size; what is too large for `u32` is as good as its largest.
     pub fn integer(&mut self, name: &'static str, errors: &mut Vec<ConfigError>) -> Option<u32> {
         match self.take(name)? {

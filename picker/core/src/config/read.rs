@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::explain::ExplainSpec;
 use super::fields::{Fields, wrong_type};
 use super::health::HealthSpec;
 use super::without_effect::{self, Mention};
@@ -23,6 +24,8 @@ pub(crate) struct Body {
     pub routing: Routing,
     pub data_layer: DataLayer,
     pub health: Settings,
+    /// The share of decisions that is kept, 0 to 1.
+    pub explained: f64,
     /// Plugins that sections without effect name.
     pub mentions: Vec<Mention>,
 }
@@ -64,6 +67,11 @@ pub(crate) fn read(
         body.health = spec.settings(errors);
         body.routing.health = Some(spec);
     }
+    if let Some(section) = fields.take("explain").filter(|section| !section.is_null()) {
+        let spec = explain(section, errors);
+        body.explained = spec.share(errors);
+        body.routing.explain = Some(spec);
+    }
     if scope == Scope::File {
         fields.list("featureGates", errors, |path, gate, errors| gates::read(path, gate, errors, warnings));
         let layer = fields.take("dataLayer");
@@ -94,6 +102,13 @@ fn health(value: &Value, errors: &mut Vec<ConfigError>) -> HealthSpec {
         max_ejection_percent: fields.integer("maxEjectionPercent", errors),
         fast_failure: fields.duration("fastFailure", errors),
     };
+    fields.close(errors);
+    spec
+}
+
+fn explain(value: &Value, errors: &mut Vec<ConfigError>) -> ExplainSpec {
+    let Some(mut fields) = Fields::open("explain", value, errors) else { return ExplainSpec::default() };
+    let spec = ExplainSpec { sample_percent: fields.number("samplePercent", errors) };
     fields.close(errors);
     spec
 }
@@ -166,14 +181,7 @@ fn reference(path: &str, value: &Value, errors: &mut Vec<ConfigError>) -> Plugin
         return PluginRef { plugin_ref: String::new(), weight: None };
     };
     let plugin_ref = fields.required("pluginRef", errors).unwrap_or_default();
-    let weight = match fields.take("weight") {
-        None | Some(Value::Null) => None,
-        Some(Value::Number(n)) => n.as_f64(),
-        Some(other) => {
-            errors.push(wrong_type(&fields.at("weight"), "a number", other));
-            None
-        }
-    };
+    let weight = fields.number("weight", errors);
     fields.close(errors);
     PluginRef { plugin_ref, weight }
 }
