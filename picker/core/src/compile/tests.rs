@@ -83,7 +83,7 @@ schedulingProfiles:
             error(
                 "kinds",
                 ErrorKind::UnknownField,
-                "unknown field; known here: plugins, schedulingProfiles, health"
+                "unknown field; known here: plugins, schedulingProfiles, health, explain"
             ),
             error(
                 "plugins[0].wieght",
@@ -207,7 +207,7 @@ fn null_is_absent() {
 fn what_only_a_file_may_say_is_unknown_in_a_resource() {
     let routing = json!({"featureGates": [], "dataLayer": {}});
     compiled(&routing);
-    let message = "unknown field; known here: plugins, schedulingProfiles, health";
+    let message = "unknown field; known here: plugins, schedulingProfiles, health, explain";
     assert_eq!(
         errors(&routing, Scope::Resource),
         [

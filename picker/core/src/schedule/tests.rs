@@ -154,6 +154,7 @@ fn strategy(profiles: Vec<Profile>) -> Strategy {
         discovery: None,
         files: Box::default(),
         warnings: Box::default(),
+        explained: 0.0,
         health: Settings::default(),
         layout: Layout::default(),
         handler: profile::default().bind(&["p"]).unwrap(),

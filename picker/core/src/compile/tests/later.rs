@@ -105,7 +105,7 @@ parser: {}
     );
     // A RoutingStrategy has no such sections.
     let of_a_resource = json!({"plugins": [], "flowControl": {}});
-    let known = "unknown field; known here: plugins, schedulingProfiles, health";
+    let known = "unknown field; known here: plugins, schedulingProfiles, health, explain";
     assert_eq!(
         errors(&of_a_resource, Scope::Resource),
         [error("flowControl", ErrorKind::UnknownField, known)]
