@@ -28,6 +28,7 @@ mod per_labels;
 pub mod pick;
 pub mod produce;
 pub mod profile;
+mod rule;
 pub mod score;
 mod session;
 mod topology;

@@ -2,6 +2,7 @@
 
 room! {
     by_label::ByLabelFilter,
+    cel::CelFilter,
     concurrency_detector::ConcurrencyDetector,
     context_length_aware::ContextLengthAware,
     decode::DecodeFilter,

@@ -4,4 +4,4 @@ room! {
     request_attribute_reporter::RequestAttributeReporter,
 }
 
-mod expression;
+pub(in crate::plugins) mod expression;

@@ -2,10 +2,13 @@
 
 room! {
     active_request::ActiveRequestScorer,
+    cel::CelScorer,
+    consistent_hash::ConsistentHashScorer,
     endpoint_attribute::EndpointAttributeScorer,
     header_label_affinity::HeaderLabelAffinityScorer,
     kv_cache_utilization::KvCacheUtilizationScorer,
     latency::LatencyScorer,
+    latency_ewma::LatencyEwmaScorer,
     load_aware::LoadAwareScorer,
     lora_affinity::LoraAffinityScorer,
     no_hit_lru::NoHitLruScorer,
@@ -13,6 +16,8 @@ room! {
     queue::QueueScorer,
     running_requests_size::RunningRequestsSizeScorer,
     session_affinity::SessionAffinityScorer,
+    session_prefix::SessionPrefix,
+    slow_start::SlowStart,
     token_load::TokenLoadScorer,
     topology_affinity::TopologyAffinityScorer,
 }

@@ -19,7 +19,7 @@ use crate::store::Shape;
 use crate::view::{Candidates, View};
 
 mod params;
-mod table;
+pub(super) mod table;
 mod token;
 
 #[cfg(test)]

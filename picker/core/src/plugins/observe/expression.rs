@@ -1,4 +1,4 @@
-//! Expressions in CEL over the token counts of an answer, bounded in what they cost.
+//! Expressions in CEL, bounded in what they cost, and the variables of those over the token counts of an answer.
 //!
 //! Syntax and meaning: the language definition of <https://cel.dev>. Not taken are loops and what makes objects.
 
@@ -18,18 +18,26 @@ const MAX_BYTES: usize = 1024;
 const MAX_DEPTH: usize = 16;
 
 /// The functions of the language. It has no variables.
-static STANDARD: LazyLock<Context<'static, 'static>> = LazyLock::new(Context::default);
+pub(in crate::plugins) static STANDARD: LazyLock<Context<'static, 'static>> = LazyLock::new(Context::default);
 
 /// An expression that can be evaluated.
 #[derive(Debug)]
-pub(super) struct Expression(IdedExpr);
+pub(in crate::plugins) struct Expression(IdedExpr);
 
 impl Expression {
-    /// Reads `text`.
+    /// Reads `text`, whose variable is `usage`.
     ///
     /// # Errors
     /// What is wrong with it, for whoever wrote it.
     pub fn parse(text: &str) -> Result<Self, String> {
+        Self::over(&["usage"], text)
+    }
+
+    /// Reads `text`, whose variables are `known`.
+    ///
+    /// # Errors
+    /// What is wrong with it, for whoever wrote it.
+    pub fn over(known: &[&str], text: &str) -> Result<Self, String> {
         if text.len() > MAX_BYTES {
             return Err(format!("is longer than {MAX_BYTES} bytes"));
         }
@@ -38,8 +46,13 @@ impl Expression {
             Some(error) => format!("is no CEL: line {}, column {}: {}", error.pos.0, error.pos.1, error.msg),
             None => "is no CEL".to_owned(),
         })?;
-        check(&tree)?;
+        check(&tree, known)?;
         Ok(Self(tree))
+    }
+
+    /// Its tree: no deeper than it may be, and without loops.
+    pub fn tree(&self) -> &IdedExpr {
+        &self.0
     }
 
     /// Its value.
@@ -52,7 +65,7 @@ impl Expression {
 }
 
 /// Refuses what costs more than its length, and what is too deep to be evaluated.
-fn check(tree: &IdedExpr) -> Result<(), String> {
+fn check(tree: &IdedExpr, known: &[&str]) -> Result<(), String> {
     let mut open = vec![(tree, 1)];
     while let Some((node, depth)) = open.pop() {
         if depth > MAX_DEPTH {
@@ -63,7 +76,9 @@ fn check(tree: &IdedExpr) -> Result<(), String> {
                 return Err("must not have a loop (all, exists, exists_one, filter, map)".to_owned());
             }
             Expr::Map(_) | Expr::Struct(_) => return Err("must not make a map or an object".to_owned()),
-            Expr::Ident(name) if name != "usage" => return Err(format!("knows usage alone, and not {name}")),
+            Expr::Ident(name) if !known.contains(&name.as_str()) => {
+                return Err(format!("knows {} alone, and not {name}", known.join(" and ")));
+            }
             Expr::Call(call) => {
                 open.extend(call.target.iter().map(|target| (&**target, depth + 1)));
                 &call.args
@@ -80,7 +95,7 @@ fn check(tree: &IdedExpr) -> Result<(), String> {
 }
 
 /// The variables of an expression: `usage`, with numbers of type double.
-pub(super) struct Variables(Context<'static, 'static>);
+pub(in crate::plugins) struct Variables(Context<'static, 'static>);
 
 impl From<Usage> for Variables {
     fn from(usage: Usage) -> Self {

@@ -28,7 +28,7 @@ fn picks(kind: &str, count: i64, totals: &[f32], seed: u64, draws: u32) -> Vec<V
 }
 
 /// How often each candidate came first, in percent.
-fn shares(kind: &str, count: i64, totals: &[f32]) -> Vec<f64> {
+pub(super) fn shares(kind: &str, count: i64, totals: &[f32]) -> Vec<f64> {
     let mut counts = vec![0_u32; totals.len()];
     for picked in picks(kind, count, totals, 1, DRAWS) {
         counts[picked[0] as usize - 1] += 1;
@@ -36,7 +36,7 @@ fn shares(kind: &str, count: i64, totals: &[f32]) -> Vec<f64> {
     counts.iter().map(|&c| f64::from(c) * 100.0 / f64::from(DRAWS)).collect()
 }
 
-fn assert_close(shares: &[f64], expected: &[f64]) {
+pub(super) fn assert_close(shares: &[f64], expected: &[f64]) {
     // Four standard deviations of a share of a half, in percent.
     let margin = 400.0 * (0.25 / f64::from(DRAWS)).sqrt();
     let close = |(a, b): (&f64, &f64)| if *b == 0.0 { *a == 0.0 } else { (a - b).abs() < margin };
@@ -113,14 +113,14 @@ fn several_are_named_best_first() {
 #[case(0)]
 #[case(1)]
 fn less_than_one_means_one(#[case] count: i64) {
-    for kind in ["max-score-picker", "random-picker", "weighted-random-picker"] {
+    for kind in ["max-score-picker", "power-of-two-picker", "random-picker", "weighted-random-picker"] {
         assert_eq!(picks(kind, count, &[1.0, 2.0], 1, 1)[0].len(), 1, "{kind}");
     }
 }
 
 #[test]
 fn equal_seeds_pick_equally() {
-    for kind in ["max-score-picker", "random-picker", "weighted-random-picker"] {
+    for kind in ["max-score-picker", "power-of-two-picker", "random-picker", "weighted-random-picker"] {
         let totals = [1.0; 8];
         assert_eq!(picks(kind, 1, &totals, 3, 20), picks(kind, 1, &totals, 3, 20), "{kind}");
         assert_ne!(picks(kind, 1, &totals, 3, 20), picks(kind, 1, &totals, 4, 20), "{kind}");

@@ -2,7 +2,7 @@
 //!
 //! A set-associative hash table of a fixed size, without locks: requests neither wait for each other nor allocate, but for
 //! a segment of the table when the first session falls into it. However many sessions clients make up, it keeps
-//! [`CAPACITY`] of them; of the few that share a set the one that was used longest ago gives way.
+//! as many as it was made for; of the few that share a set the one that was used longest ago gives way.
 //!
 //! A session is known by a 64-bit hash with a random key (SipHash), so that nobody can aim at the set of another one.
 
@@ -14,16 +14,17 @@ use std::time::{Duration, Instant};
 #[cfg(test)]
 mod tests;
 
-/// The most sessions that are kept, in 16 MiB.
-const CAPACITY: usize = 1 << 20;
+/// The most sessions that a table can keep, in 16 MiB.
+pub(in crate::plugins) const CAPACITY: usize = 1 << 20;
 
 /// Sessions of a set.
 const WAYS: usize = 8;
 const SETS_PER_SEGMENT: usize = 32;
-const SEGMENTS: usize = CAPACITY / (SETS_PER_SEGMENT * WAYS);
+/// The fewest sessions that a table can keep: its size is a multiple of it.
+pub(in crate::plugins) const LEAST: usize = SETS_PER_SEGMENT * WAYS;
 
 /// How many sweeps go through the whole table.
-pub(super) const SWEEPS: u32 = 16;
+pub(in crate::plugins) const SWEEPS: u32 = 16;
 
 /// Bits of a binding that say when it was last used, in [`TICK`]s; those above are the key of the endpoint.
 const TIME_BITS: u32 = 28;
@@ -31,7 +32,7 @@ const TIME_MASK: u64 = (1 << TIME_BITS) - 1;
 const TICK: Duration = Duration::from_millis(100);
 
 /// The longest time that a binding can be kept unused: far less than what wraps the clock of the table (310 days).
-pub(super) const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+pub(in crate::plugins) const MAX_TTL: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
 /// No session.
 const EMPTY: u64 = 0;
@@ -39,7 +40,7 @@ const EMPTY: u64 = 0;
 const BUSY: u64 = 1;
 
 /// The key of an endpoint as far as bindings have it.
-pub(super) fn short(key: u64) -> u64 {
+pub(in crate::plugins) fn short(key: u64) -> u64 {
     key & (u64::MAX >> TIME_BITS)
 }
 
@@ -61,7 +62,7 @@ type Segment = Box<[Set]>;
 /// Bindings of sessions to endpoints. Bindings that were not used for the time to live (`ttl`, up to [`MAX_TTL`]) are no
 /// more.
 #[derive(Debug)]
-pub(super) struct Sessions {
+pub(in crate::plugins) struct Sessions {
     hasher: RandomState,
     /// Time 0 of the table: that of its first binding.
     start: OnceLock<Instant>,
@@ -71,16 +72,26 @@ pub(super) struct Sessions {
 
 impl Default for Sessions {
     fn default() -> Self {
-        Self {
-            hasher: RandomState::new(),
-            start: OnceLock::new(),
-            segments: (0..SEGMENTS).map(|_| OnceLock::new()).collect(),
-            swept: AtomicUsize::new(0),
-        }
+        Self::of(CAPACITY)
     }
 }
 
 impl Sessions {
+    /// A table for at most `capacity` sessions, rounded down to a multiple of [`LEAST`], of which there is one at least.
+    pub fn of(capacity: usize) -> Self {
+        let segments = (capacity.min(CAPACITY) / LEAST).max(1);
+        Self {
+            hasher: RandomState::new(),
+            start: OnceLock::new(),
+            segments: (0..segments).map(|_| OnceLock::new()).collect(),
+            swept: AtomicUsize::new(0),
+        }
+    }
+
+    fn segment(&self, session: u64) -> &OnceLock<Segment> {
+        &self.segments[(session >> 32) as usize % self.segments.len()]
+    }
+
     /// What stands for the session `id` in this table; never 0.
     pub fn hash(&self, id: &[u8]) -> u64 {
         let hash = self.hasher.hash_one(id);
@@ -90,7 +101,7 @@ impl Sessions {
     /// The ([`short`]) key of the endpoint to which `session` is bound at `now`.
     pub fn get(&self, session: u64, now: Instant, ttl: Duration) -> Option<u64> {
         let clock = self.clock(now, ttl)?;
-        let set = self.segments[segment_of(session)].get().map(|segment| &segment[set_of(session)])?;
+        let set = self.segment(session).get().map(|segment| &segment[set_of(session)])?;
         set.iter().find_map(|entry| {
             if entry.session.load(Ordering::Acquire) != session {
                 return None;
@@ -107,7 +118,7 @@ impl Sessions {
     pub fn bind(&self, session: u64, seen: u64, endpoint: u64, now: Instant, ttl: Duration) {
         self.start.get_or_init(|| now);
         let Some(clock) = self.clock(now, ttl) else { return };
-        let segment = &self.segments[segment_of(session)];
+        let segment = self.segment(session);
         if segment.get().is_none() {
             // Made before it is set, so that nobody waits for the allocation.
             let new = (0..SETS_PER_SEGMENT).map(|_| Set::default()).collect();
@@ -137,7 +148,7 @@ impl Sessions {
             .filter(|(_, session)| *session != BUSY)
             .max_by_key(|(entry, session)| match *session {
                 EMPTY => u64::MAX,
-                _ => clock.age(entry.binding.load(Ordering::Acquire)),
+                _ => clock.rank(entry.binding.load(Ordering::Acquire)),
             });
         // Where another request takes it at this very moment, the next request of the session binds it.
         if let Some((entry, old)) = oldest
@@ -152,8 +163,8 @@ impl Sessions {
     pub fn sweep(&self, now: Instant, ttl: Duration) {
         let part = self.swept.fetch_add(1, Ordering::Relaxed) % SWEEPS as usize;
         let Some(clock) = self.clock(now, ttl) else { return };
-        let size = SEGMENTS / SWEEPS as usize;
-        let segments = &self.segments[part * size..(part + 1) * size];
+        let end = |part: usize| self.segments.len() * part / SWEEPS as usize;
+        let segments = &self.segments[end(part)..end(part + 1)];
         for entry in segments.iter().filter_map(OnceLock::get).flatten().flatten() {
             let session = entry.session.load(Ordering::Acquire);
             let expired = || !clock.keeps(entry.binding.load(Ordering::Acquire));
@@ -182,10 +193,6 @@ impl Sessions {
     }
 }
 
-fn segment_of(session: u64) -> usize {
-    (session >> 32) as usize % SEGMENTS
-}
-
 fn set_of(session: u64) -> usize {
     (session >> 48) as usize % SETS_PER_SEGMENT
 }
@@ -210,6 +217,11 @@ impl Clock {
     fn age(&self, binding: u64) -> u64 {
         let age = self.now.wrapping_sub(binding) & TIME_MASK;
         if age > TIME_MASK / 2 { 0 } else { age }
+    }
+
+    /// Higher for what was used earlier, also among those that were used later than now.
+    fn rank(&self, binding: u64) -> u64 {
+        self.now.wrapping_add(TIME_MASK / 2).wrapping_sub(binding) & TIME_MASK
     }
 
     fn keeps(&self, binding: u64) -> bool {

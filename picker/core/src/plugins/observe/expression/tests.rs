@@ -47,11 +47,11 @@ fn expressions_over_usage(#[case] text: &str, #[case] expected: &str) {
 fn what_the_parser_left_out_is_refused() {
     let missing = |id| IdedExpr { id, expr: Expr::Unspecified };
     let refused = Err("is no CEL: a part of it is missing".to_owned());
-    assert_eq!(check(&missing(1)), refused);
+    assert_eq!(check(&missing(1), &["usage"]), refused);
     let Expression(mut tree) = Expression::parse("[1, 2]").unwrap();
     let Expr::List(list) = &mut tree.expr else { panic!("{tree:?}") };
     list.elements[1] = missing(9);
-    assert_eq!(check(&tree), refused);
+    assert_eq!(check(&tree, &["usage"]), refused);
 }
 
 /// Forms that nest or chain `n` times.

@@ -164,3 +164,29 @@ fn who_reads_an_entry_while_it_changes_hands_does_not_get_the_binding_of_the_oth
     });
     assert_eq!(table.len(), WAYS);
 }
+
+#[test]
+fn a_smaller_table_keeps_fewer() {
+    for (capacity, most) in [(0, LEAST), (LEAST, LEAST), (5 * LEAST - 1, 4 * LEAST), (usize::MAX, CAPACITY)] {
+        let (table, start) = (Sessions::of(capacity), Instant::now());
+        for n in 0..3 * most.min(10_000) as u64 {
+            let session = table.hash(&n.to_le_bytes());
+            table.bind(session, 0, 7, start, TTL);
+            assert_eq!(table.get(session, start, TTL), Some(7));
+        }
+        assert!(table.len() <= most && table.len() > most.min(10_000) / 2, "{capacity}: {}", table.len());
+        // All parts are swept, however few segments there are.
+        (0..SWEEPS).for_each(|_| table.sweep(start + 2 * TTL, TTL));
+        assert_eq!(table.len(), 0, "{capacity}");
+    }
+}
+
+#[test]
+fn a_session_of_a_request_that_came_a_little_later_is_not_the_oldest() {
+    let (table, start) = (Sessions::default(), Instant::now());
+    let sessions: Vec<u64> = (0..9).map(|n| (1 << 32 | 1 << 48) + 2 + n).collect();
+    table.bind(sessions[0], 0, 1, start, MAX_TTL);
+    table.bind(sessions[0], 1, 1, after(start, 2.0), MAX_TTL);
+    sessions[1..].iter().for_each(|session| table.bind(*session, 0, 9, after(start, 1.0), MAX_TTL));
+    assert_eq!(table.get(sessions[0], after(start, 2.0), MAX_TTL), Some(1));
+}
