@@ -118,6 +118,7 @@ fn pool() -> Arc<Pool> {
         hot: Arc::new(hot),
         traffic,
         view: shared,
+        decisions: Default::default(),
         activity: Default::default(),
         priorities,
         limits,

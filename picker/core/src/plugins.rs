@@ -24,11 +24,14 @@ pub mod discover;
 pub mod filter;
 mod no_parameters;
 pub mod observe;
+mod pd_groups;
 mod per_labels;
 pub mod pick;
+pub mod pre_request;
 pub mod produce;
 pub mod profile;
 mod rule;
+mod scale;
 pub mod score;
 mod session;
 mod topology;
@@ -49,6 +52,7 @@ pub fn builtin() -> &'static Registry {
             decide::REGISTRATIONS,
             produce::REGISTRATIONS,
             admit::REGISTRATIONS,
+            pre_request::REGISTRATIONS,
             observe::REGISTRATIONS,
             discover::REGISTRATIONS,
             data::REGISTRATIONS,

@@ -45,11 +45,11 @@ fn request() -> Request {
     Request::new(Headers(headers), Bytes::from(body)).expect("a sound body")
 }
 
-/// Allocations of the third decision over `count` endpoints, by the default routing.
-fn allocations(count: u8) -> u64 {
+/// Allocations of the third decision over `count` endpoints, by `routing`.
+fn allocations(count: u8, routing: &serde_json::Value) -> u64 {
     let hot = Hot::default();
-    hot.offer(&default_routing(), Scope::Resource);
-    let strategy = hot.current().expect("the default routing compiles");
+    hot.offer(routing, Scope::Resource);
+    let strategy = hot.current().expect("the routing compiles");
     let (view, request) = (view(count), request());
     let mut cx = Cx::new(Instant::now(), 1);
     let mut route = || strategy.route(&request, &view, None, &mut cx).expect("endpoints");
@@ -64,10 +64,23 @@ fn allocations(count: u8) -> u64 {
 
 #[test]
 fn a_decision_over_8_endpoints_allocates_nothing() {
-    assert_eq!(allocations(8), 0);
+    assert_eq!(allocations(8, &default_routing()), 0);
 }
 
 #[test]
 fn a_decision_over_200_endpoints_allocates_nothing() {
-    assert_eq!(allocations(200), 0);
+    assert_eq!(allocations(200, &default_routing()), 0);
+}
+
+#[test]
+fn a_decision_among_groups_of_pods_allocates_nothing() {
+    let types = [
+        "pd-group-filter",
+        "pd-kvcache-aware-scorer",
+        "kvcache-aware-scorer",
+        "min-score-picker",
+        "pd-header-handler",
+    ];
+    let plugins = types.map(|kind| serde_json::json!({"type": kind}));
+    assert_eq!(allocations(200, &serde_json::json!({"plugins": plugins})), 0);
 }

@@ -47,7 +47,7 @@ fn strategy(pods: &str) -> Arc<Strategy> {
 }
 
 fn request(id: &str) -> Request {
-    let headers = Headers(vec![("x-request-id".into(), Bytes::copy_from_slice(id.as_bytes()))].into());
+    let headers = Headers(vec![("x-request-id".into(), Bytes::copy_from_slice(id.as_bytes()))]);
     Request { headers, ..Request::default() }
 }
 

@@ -1,5 +1,5 @@
-//! Plugin types that the Gateway API Inference Extension had until 0.5. Manifests of guides still declare them, often without
-//! using them.
+//! Plugin types of other endpoint pickers that there are not: those that the Gateway API Inference Extension had until 0.5,
+//! which manifests of guides still declare, often without using them; and those whose work is done here without a plugin.
 
 use std::collections::BTreeSet;
 
@@ -14,17 +14,26 @@ const TYPES: [&str; 5] = [
     "low-queue-filter",
 ];
 
+/// Types of openFuyao's Hermes-router, and what does their work here.
+const NEEDLESS: [(&str, &str); 2] = [
+    ("inflight-data-producer", "the picker itself counts the requests that an endpoint has in flight"),
+    ("request-lifecycle-tracker", "the picker itself follows each request from its decision to its end"),
+];
+
 /// What is to be said of the plugin `name` of type `kind`, which is a retired type.
 pub(super) enum Retired {
     /// A profile uses it: an error.
     Used(String),
-    /// Nothing uses it: a warning.
+    /// Nothing uses it, or it is not needed: a warning.
     Unused(String),
 }
 
 /// Whether `kind` is a retired type, and whether a profile uses the plugin `name` of it. `used` has the names that profiles
 /// refer to; `None` when there are no profiles, and every plugin is used.
 pub(super) fn retired(kind: &str, name: &str, used: Option<&BTreeSet<&str>>) -> Option<Retired> {
+    if let Some((_, instead)) = NEEDLESS.iter().find(|(needless, _)| *needless == kind) {
+        return Some(Retired::Unused(format!("{kind} does nothing here: {instead}; take it out")));
+    }
     if !TYPES.contains(&kind) {
         return None;
     }

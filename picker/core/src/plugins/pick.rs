@@ -6,6 +6,7 @@ use crate::role::Picker;
 
 room! {
     max_score::MaxScorePicker,
+    min_score::MinScorePicker,
     power_of_two::PowerOfTwoPicker,
     random::RandomPicker,
     weighted_random::WeightedRandomPicker,

@@ -4,5 +4,6 @@ room! {
     agent_identity::AgentIdentity,
     approx_prefix_cache::ApproxPrefixCacheProducer,
     inflight_load::InflightLoadProducer,
+    pd_group::PdGroupProducer,
     topology::TopologyExtractor,
 }

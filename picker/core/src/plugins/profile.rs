@@ -7,11 +7,12 @@ use crate::role::ProfileHandler;
 room! {
     data_parallel::DataParallelProfileHandler,
     disagg::DisaggProfileHandler,
-    disagg_headers::DisaggHeadersHandler,
     header::HeaderProfileHandler,
     pd::PdProfileHandler,
     single_profile::SingleProfileHandler,
 }
+
+pub(super) mod disagg_headers;
 
 /// The handler of a configuration that names none.
 pub fn default() -> Arc<dyn ProfileHandler> {

@@ -196,3 +196,68 @@ fn the_data_layer_has_its_former_name_and_gate() {
     let known = "unknown field; the nearest is \"dataLayer\"; known here: plugins, schedulingProfiles, health, explain, featureGates, dataLayer";
     assert_eq!(errors(&both, Scope::File), [error("data", ErrorKind::UnknownField, known)]);
 }
+
+/// Release 26.06 of openFuyao's Hermes-router, as its chart writes it for groups of prefill and decode pods.
+#[test]
+fn plugins_whose_work_is_done_without_them_are_passed_over() {
+    let routing = yaml(
+        "
+plugins:
+- type: pd-group-producer
+- type: request-lifecycle-tracker
+  parameters: {storeName: hermes-inflight, persistence: {enabled: false, flushThreshold: 100}}
+- type: inflight-data-producer
+- type: prefix-cache-producer
+  parameters: {cacheIndexerAddress: 'http://cache-indexer-service:8080'}
+- type: pd-group-filter
+- type: pd-kvcache-aware-scorer
+- type: min-score-picker
+- type: pd-header-handler
+schedulingProfiles:
+- name: default
+  plugins:
+  - pluginRef: pd-group-filter
+  - {pluginRef: pd-kvcache-aware-scorer, weight: 1}
+  - pluginRef: min-score-picker
+",
+    );
+    let needless = |path: &str, kind: &str, instead: &str| {
+        warning(path, &format!("{kind} does nothing here: the picker itself {instead}; take it out"))
+    };
+    assert_eq!(
+        warnings(&routing),
+        [
+            needless(
+                "plugins[1].type",
+                "request-lifecycle-tracker",
+                "follows each request from its decision to its end"
+            ),
+            needless(
+                "plugins[2].type",
+                "inflight-data-producer",
+                "counts the requests that an endpoint has in flight"
+            ),
+            warning(
+                "plugins[3].type",
+                "prefix-cache-producer is a former name of approx-prefix-cache-producer; write that"
+            ),
+            warning("plugins[3].parameters.cacheIndexerAddress", "has no effect; take it out"),
+        ]
+    );
+}
+
+/// The example of groups with buckets in release 25.12 of openFuyao's Hermes-router.
+#[test]
+fn a_plugin_that_acts_before_the_request_is_sent_may_stand_in_a_profile() {
+    let routing = json!({
+        "plugins": [{"type": "pd-group-filter"}, {"type": "scorer-pd-bucket"}, {"type": "pd-header-handler"}],
+        "schedulingProfiles": [{"name": "default", "plugins": [
+            {"pluginRef": "pd-group-filter"}, {"pluginRef": "scorer-pd-bucket", "weight": 1}, {"pluginRef": "pd-header-handler"},
+        ]}],
+    });
+    let message = "\"pd-header-handler\" is no filter, scorer or picker, and works without being named here; take it out";
+    assert_eq!(warnings(&routing), [warning("schedulingProfiles[0].plugins[2].pluginRef", message)]);
+    let acting: Vec<_> =
+        compiled(&routing).pre_requests.iter().map(|plugin| plugin.name.to_string()).collect();
+    assert_eq!(acting, ["scorer-pd-bucket", "pd-header-handler"]);
+}

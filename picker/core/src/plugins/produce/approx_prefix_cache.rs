@@ -12,6 +12,7 @@ use crate::fact::{Own, PrefixMatch, Slot};
 use crate::index::{MAX_CAPACITY, Memory, PrefixIndex, chain};
 use crate::needs::Needs;
 use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugins::pd_groups::PdGroups;
 use crate::request::BYTES_PER_TOKEN;
 use crate::role::{PreRequest, Producer};
 use crate::store::Shape;
@@ -89,6 +90,7 @@ impl Params {
 #[derive(Debug)]
 pub struct ApproxPrefixCacheProducer {
     found: Slot<PrefixMatch>,
+    groups: Slot<PdGroups>,
     auto_tune: bool,
     block_tokens: u32,
     max_blocks: u32,
@@ -100,6 +102,9 @@ pub struct ApproxPrefixCacheProducer {
 
 impl Plugin for ApproxPrefixCacheProducer {
     const TYPE: &'static str = "approx-prefix-cache-producer";
+    // What asks openFuyao's cache-indexer in Hermes-router 26.06.
+    const ALIASES: &'static [&'static str] = &["prefix-cache-producer"];
+    const IGNORED: &'static [&'static str] = &["cacheIndexerAddress"];
     const SUMMARY: &'static str = "Estimates how much of a prompt each server has in its prefix cache, by remembering which prompts were sent to it. \
          Made by itself when a prefix-cache-scorer needs it. It learns from the servers of all profiles, whatever their names \
          (llm-d: of the destination, and of a profile called prefill).";
@@ -123,6 +128,7 @@ plugins:
         let memory = cx.shared_state(Memory::default);
         let producer = Self {
             found: cx.provides(),
+            groups: cx.reads_if_provided("", None)?,
             auto_tune,
             block_tokens,
             max_blocks: params.max_prefix_blocks_to_match,
@@ -188,10 +194,11 @@ impl Producer for ApproxPrefixCacheProducer {
 }
 
 impl PreRequest for ApproxPrefixCacheProducer {
-    /// The endpoints of all profiles (decode and prefill) have the prompt from now on.
+    /// The endpoints of all profiles (decode and prefill) have the prompt from now on; of a group of pods, those that a scorer
+    /// found for its leader.
     fn pre_request(&self, ask: &Ask<'_>, decision: &Decision, _: &mut Launch<'_>) {
-        let found = ask.facts.get(self.found);
-        for (_, chosen) in decision.firsts() {
+        let (found, groups) = (ask.facts.get(self.found), ask.facts.get(self.groups));
+        for chosen in decision.firsts().flat_map(|(_, chosen)| groups.workers(chosen)) {
             let capacity = self.capacity(ask.view, chosen, found.block_tokens);
             self.index.insert(ask.view, chosen, capacity, &found.hashes);
         }

@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use crate::ask::{Ask, Decision, Picked};
+use crate::ask::{Ask, Decision};
 use crate::booking::{Launch, Until};
 use crate::endpoint::Load;
 use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
@@ -17,12 +15,9 @@ mod tests;
 
 use params::{Stage, StageOrder, Stages};
 
-pub use params::Params;
+use super::disagg_headers::{ENCODERS, PREFILLER, encoders, prefiller};
 
-/// Address of the prefill server, for the sidecar of the decode server.
-pub(super) const PREFILLER: &str = "x-prefiller-host-port";
-/// Addresses of the encode servers, separated by commas, for the same.
-pub(super) const ENCODERS: &str = "x-encoder-hosts-ports";
+pub use params::Params;
 
 /// Schedules up to three stages of a request, and tells the sidecar of the decode server who does the others.
 #[derive(Clone)]
@@ -143,40 +138,4 @@ impl PreRequest for DisaggProfileHandler {
             }
         }
     }
-}
-
-/// What the profile `stage` picked. The decode server does for itself what no other one does for it.
-fn picked(stage: Option<usize>, decision: &Decision) -> Option<&Picked> {
-    let decode = decision.destination().map(|picked| picked[0]);
-    decision.of(stage?).filter(|picked| picked.iter().any(|i| Some(*i) != decode))
-}
-
-/// Names the prefill server that the profile `stage` picked in its header.
-pub(super) fn prefiller(stage: Option<usize>, ask: &Ask<'_>, decision: &Decision, launch: &mut Launch<'_>) {
-    let decode = decision.destination().map(|picked| picked[0]);
-    if let Some(first) =
-        picked(stage, decision).map(|picked| picked[0]).filter(|first| Some(*first) != decode)
-    {
-        let address = ask.view.endpoints[first as usize].destination.as_str();
-        launch.edits.set_header(PREFILLER, Bytes::copy_from_slice(address.as_bytes()));
-    }
-}
-
-/// Names the encode servers that the profile `stage` picked in their header, and returns them.
-pub(super) fn encoders<'d>(
-    stage: Option<usize>,
-    ask: &Ask<'_>,
-    decision: &'d Decision,
-    launch: &mut Launch<'_>,
-) -> Option<&'d Picked> {
-    let picked = picked(stage, decision)?;
-    let mut addresses = String::new();
-    for &i in picked {
-        if !addresses.is_empty() {
-            addresses.push(',');
-        }
-        addresses.push_str(ask.view.endpoints[i as usize].destination.as_str());
-    }
-    launch.edits.set_header(ENCODERS, addresses);
-    Some(picked)
 }

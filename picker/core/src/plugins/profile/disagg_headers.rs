@@ -1,83 +1,52 @@
-//! `disagg-headers-handler`: the headers that name prefill and encode servers, as a plugin of its own.
+//! The headers that tell the sidecar of a decode server which servers do the other parts of a request.
 
-use std::sync::Arc;
+use bytes::Bytes;
 
-use schemars::JsonSchema;
-use serde::Deserialize;
-
-use super::disagg::{ENCODERS, PREFILLER, encoders, prefiller};
-use crate::ask::{Ask, Decision};
+use crate::ask::{Ask, Decision, Picked};
 use crate::booking::Launch;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
-use crate::role::PreRequest;
 
-#[cfg(test)]
-mod tests;
+/// Address of the prefill server, for the sidecar of the decode server.
+pub(in crate::plugins) const PREFILLER: &str = "x-prefiller-host-port";
+/// Addresses of the encode servers, separated by commas, for the same.
+pub(in crate::plugins) const ENCODERS: &str = "x-encoder-hosts-ports";
 
-/// Parameters of `disagg-headers-handler`.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-pub struct Params {
-    /// The scheduling profile that chooses the prefill server. Without a profile of that name no header names one.
-    prefill_profile: String,
-    /// The scheduling profile that chooses the encode servers. Without a profile of that name no header names any.
-    encode_profile: String,
+/// What the profile `stage` picked. The decode server does for itself what no other one does for it.
+fn picked(stage: Option<usize>, decision: &Decision) -> Option<&Picked> {
+    let decode = decision.destination().map(|picked| picked[0]);
+    decision.of(stage?).filter(|picked| picked.iter().any(|i| Some(*i) != decode))
 }
 
-impl Default for Params {
-    fn default() -> Self {
-        Self { prefill_profile: "prefill".to_owned(), encode_profile: "encode".to_owned() }
+/// Names the prefill server that the profile `stage` picked in its header.
+pub(in crate::plugins) fn prefiller(
+    stage: Option<usize>,
+    ask: &Ask<'_>,
+    decision: &Decision,
+    launch: &mut Launch<'_>,
+) {
+    let decode = decision.destination().map(|picked| picked[0]);
+    if let Some(first) =
+        picked(stage, decision).map(|picked| picked[0]).filter(|first| Some(*first) != decode)
+    {
+        let address = ask.view.endpoints[first as usize].destination.as_str();
+        launch.edits.set_header(PREFILLER, Bytes::copy_from_slice(address.as_bytes()));
     }
 }
 
-/// Writes the headers, by the profiles' results.
-#[derive(Debug)]
-pub struct DisaggHeadersHandler {
-    /// Positions of the profiles in the strategy.
-    prefill: Option<usize>,
-    encode: Option<usize>,
-}
-
-impl Plugin for DisaggHeadersHandler {
-    const TYPE: &'static str = "disagg-headers-handler";
-    const ALIASES: &'static [&'static str] = &["prefill-header-handler"];
-    const DEPRECATED: Option<&'static str> =
-        Some("nothing: disagg-profile-handler writes these headers itself");
-    const SUMMARY: &'static str = "Names the prefill server and the encode servers that the profiles chose in the headers x-prefiller-host-port and \
-         x-encoder-hosts-ports. disagg-profile-handler does so itself.";
-    const ROLES: &'static [Role] = &[Role::PreRequest];
-    const WRITES: &'static [&'static str] = &[PREFILLER, ENCODERS];
-    const SAMPLE: &'static str = "\
-plugins:
-- type: disagg-headers-handler
-- type: disagg-profile-handler
-  parameters:
-    deciders: {prefill: always-disagg-pd-decider}
-- type: always-disagg-pd-decider
-- type: decode-filter
-- type: prefill-filter
-- type: queue-scorer
-schedulingProfiles:
-- name: decode
-  plugins: [{pluginRef: decode-filter}, {pluginRef: queue-scorer}]
-- name: prefill
-  plugins: [{pluginRef: prefill-filter}, {pluginRef: queue-scorer}]
-";
-    type Params = Params;
-
-    fn build(params: Params, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
-        let handler = Self {
-            prefill: cx.find_profile(&params.prefill_profile),
-            encode: cx.find_profile(&params.encode_profile),
-        };
-        Ok(Roles { pre_request: Some(Arc::new(handler)), ..Roles::default() })
+/// Names the encode servers that the profile `stage` picked in their header, and returns them.
+pub(in crate::plugins) fn encoders<'d>(
+    stage: Option<usize>,
+    ask: &Ask<'_>,
+    decision: &'d Decision,
+    launch: &mut Launch<'_>,
+) -> Option<&'d Picked> {
+    let picked = picked(stage, decision)?;
+    let mut addresses = String::new();
+    for &i in picked {
+        if !addresses.is_empty() {
+            addresses.push(',');
+        }
+        addresses.push_str(ask.view.endpoints[i as usize].destination.as_str());
     }
-}
-
-impl PreRequest for DisaggHeadersHandler {
-    /// What the profile handler has written already is written again, as the same.
-    fn pre_request(&self, ask: &Ask<'_>, decision: &Decision, launch: &mut Launch<'_>) {
-        prefiller(self.prefill, ask, decision, launch);
-        encoders(self.encode, ask, decision, launch);
-    }
+    launch.edits.set_header(ENCODERS, addresses);
+    Some(picked)
 }

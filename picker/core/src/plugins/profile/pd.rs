@@ -6,7 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::data_parallel::{RANK, by_primary_port};
-use super::disagg::{DisaggProfileHandler, PREFILLER};
+use super::disagg::DisaggProfileHandler;
+use super::disagg_headers::PREFILLER;
 use crate::ask::{Ask, Decision};
 use crate::booking::Launch;
 use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};

@@ -88,6 +88,7 @@ fn capacity(#[case] parameters: Value, #[case] cache: (u32, u32), #[case] expect
     let params: Params = serde_json::from_value(parameters).unwrap();
     let producer = ApproxPrefixCacheProducer {
         found: Slot::new(0),
+        groups: Slot::new(1),
         auto_tune: params.auto_tune,
         block_tokens: params.block_tokens(),
         max_blocks: 0,
@@ -179,4 +180,27 @@ fn all_instances_of_a_strategy_share_one_memory() {
     let memory: Arc<Memory> = store.get(KIND, "").unwrap();
     // The store, this test, and two indexes.
     assert_eq!(Arc::strong_count(&memory), 4);
+}
+
+#[test]
+fn where_a_leader_passes_requests_on_the_pods_of_its_group_have_the_prompt() {
+    use crate::plugins::pd_groups::Pair;
+    use crate::plugins::pd_groups::tests::{POOL, fact, pods};
+    let (view, request) = (pods(&POOL), request("m", &"x".repeat(600)));
+    let mut producer = producer(json!({}));
+    for (destination, pair) in [(4, Pair { prefill: 6, decode: 7 }), (8, Pair { prefill: 8, decode: 8 })] {
+        producer.produce(&request, &view);
+        let groups = fact(&view);
+        groups.note(destination as usize, pair);
+        producer.learn(groups);
+        let result = ProfileResult { profile: 0, picked: Some(smallvec::smallvec![destination]) };
+        let decision = Decision { results: smallvec::smallvec![result], primary: 0 };
+        let ask = producer.ask(&request, &view, &decision.results);
+        producer.roles.pre_request.as_ref().unwrap().pre_request(
+            &ask,
+            &decision,
+            &mut Launch::of(&decision, &view),
+        );
+    }
+    assert_eq!(find(&mut producer, &request, &view).matched, [0, 0, 0, 0, 0, 0, 3, 3, 3]);
 }

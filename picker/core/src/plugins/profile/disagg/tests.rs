@@ -1,5 +1,6 @@
 use std::time::Instant;
 
+use bytes::Bytes;
 use rstest::rstest;
 use serde_json::{Value, json};
 

@@ -1,0 +1,100 @@
+//! `pd-header-handler`: tells the leader of a group of pods who prefills and who decodes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::ask::{Ask, Decision};
+use crate::booking::{Launch, Until};
+use crate::endpoint::Load;
+use crate::fact::Slot;
+use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugins::pd_groups::{Group, Pair, PdGroups, cheapest};
+use crate::role::PreRequest;
+use crate::view::View;
+
+#[cfg(test)]
+mod tests;
+
+/// Address of the prefill pod, for the leader of its group.
+const PREFILL: &str = "x-openfuyao-prefill-pod-address-port";
+/// Address of the decode pod, for the same.
+const DECODE: &str = "x-openfuyao-decode-pod-address-port";
+
+/// Parameters of `pd-header-handler`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Params {
+    /// Name of the plugin that tells the groups. Without it, the one called `pd-group-producer`, which is made with
+    /// default parameters if there is none.
+    pd_group_producer_name: Option<String>,
+}
+
+/// Writes the addresses of the pair that does the request, and counts the request at both.
+#[derive(Debug)]
+pub struct PdHeaderHandler {
+    groups: Slot<PdGroups>,
+    /// Rises with every request for which no scorer found a pair, so that pods of equal load take turns.
+    turn: AtomicUsize,
+}
+
+impl Plugin for PdHeaderHandler {
+    const TYPE: &'static str = "pd-header-handler";
+    const STABILITY: Stability = Stability::Alpha;
+    const SUMMARY: &'static str = "Tells the leader of a group, which is the destination, what pods of the group prefill and decode, as address:port in the \
+         headers x-openfuyao-prefill-pod-address-port and x-openfuyao-decode-pod-address-port: the pair that a scorer of \
+         groups found, and without one the pods to which this picker has the fewest requests in flight. A pod that serves requests \
+         alone gets no headers. Name it among the plugins; in a profile it does no more. A picker plugin should name one endpoint \
+         alone, since another leader knows none of these pods.";
+    const ROLES: &'static [Role] = &[Role::PreRequest];
+    const WRITES: &'static [&'static str] = &[PREFILL, DECODE];
+    const SAMPLE: &'static str = "\
+plugins:
+- type: pd-group-filter
+- type: random-picker
+- type: pd-header-handler
+";
+    type Params = Params;
+
+    fn build(params: Params, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
+        let groups = cx.reads("pdGroupProducerName", params.pd_group_producer_name.as_deref())?;
+        Ok(Roles {
+            pre_request: Some(Arc::new(Self { groups, turn: AtomicUsize::new(0) })),
+            ..Roles::default()
+        })
+    }
+}
+
+impl PdHeaderHandler {
+    /// The pods of `group` with the fewest requests in flight.
+    fn least_busy(&self, view: &View, group: &Group) -> Pair {
+        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+        let [prefill, decode] = [&group.prefill, &group.decode].map(|pods| {
+            let (before, from) = pods.split_at(turn % pods.len().max(1));
+            cheapest(view, from.iter().chain(before), |_| 0.0).0
+        });
+        Pair { prefill, decode }
+    }
+}
+
+impl PreRequest for PdHeaderHandler {
+    fn pre_request(&self, ask: &Ask<'_>, decision: &Decision, launch: &mut Launch<'_>) {
+        let Some(destination) = decision.destination().map(|picked| picked[0] as usize) else { return };
+        let groups = ask.facts.get(self.groups);
+        let Some(group) = groups.of(destination) else { return };
+        let pair = groups.noted(destination).unwrap_or_else(|| self.least_busy(ask.view, group));
+        let Pair { prefill, decode } = pair;
+        if prefill == destination {
+            return;
+        }
+        groups.note(destination, pair);
+        for (header, pod, until) in [(PREFILL, prefill, Until::FirstByte), (DECODE, decode, Until::End)] {
+            let address = &ask.view.endpoints[pod].destination;
+            launch.edits.set_header(header, Bytes::copy_from_slice(address.as_bytes()));
+            launch.book(pod, Load { requests: 1, tokens: 0 }, until);
+        }
+    }
+}
