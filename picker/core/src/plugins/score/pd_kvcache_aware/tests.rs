@@ -192,8 +192,8 @@ schedulingProfiles:
             former("decodePodScoreWeight", "decodeScoreWeight"),
             "plugins[1].parameters.kvCacheManagerIP: has no effect; take it out".to_owned(),
             kind(2, "picker-pd-kv-cache-aware", "min-score-picker"),
-            "schedulingProfiles[0].plugins[3].pluginRef: \"pd-header-handler\" works for every request, in whatever \
-             profile it stands; take it out here"
+            "schedulingProfiles[0].plugins[3].pluginRef: \"pd-header-handler\" is no filter, scorer or picker, and works \
+             without being named here; take it out"
                 .to_owned(),
         ]
     );
