@@ -22,6 +22,7 @@ pub mod data;
 pub mod decide;
 pub mod discover;
 pub mod filter;
+mod in_flight;
 mod no_parameters;
 pub mod observe;
 mod pd_groups;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::ask::{Ask, Scored};
-use crate::config::{Document, ErrorKind, Errors, Scope};
+use crate::config::{Document, ErrorKind, Errors, Scope, Warning};
 use crate::cx::Cx;
 use crate::discovery::FileDiscovery;
 use crate::fact::Facts;
@@ -443,4 +443,13 @@ fn a_source_of_endpoints_needs_its_path() {
 fn the_revision_is_that_of_the_routing() {
     let strategy = compiled(&default_routing());
     assert_eq!(*strategy.revision, *crate::config::revision(&default_routing()));
+}
+
+fn warnings(routing: &Value) -> Vec<(String, String)> {
+    let told = |Warning { path, message }: &Warning| (path.clone(), message.clone());
+    compiled(routing).warnings.iter().map(told).collect()
+}
+
+fn warning(path: &str, message: &str) -> (String, String) {
+    (path.to_owned(), message.to_owned())
 }

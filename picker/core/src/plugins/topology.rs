@@ -5,6 +5,9 @@ use crate::endpoint::Labels;
 use crate::fact::{Slot, TopologyLabels};
 use crate::plugins::per_labels::PerLabels;
 
+#[cfg(test)]
+pub(super) mod tests;
+
 /// The nearest place that two pods share, nearest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {

@@ -1,17 +1,7 @@
 //! Configurations as other endpoint pickers had them in former releases.
 
 use super::*;
-use crate::config::Warning;
 use crate::hot::{Hot, Outcome};
-
-fn warnings(routing: &Value) -> Vec<(String, String)> {
-    let told = |Warning { path, message }: &Warning| (path.clone(), message.clone());
-    compiled(routing).warnings.iter().map(told).collect()
-}
-
-fn warning(path: &str, message: &str) -> (String, String) {
-    (path.to_owned(), message.to_owned())
-}
 
 /// The chart of the Gateway API Inference Extension 0.5 and 1.0.
 #[test]

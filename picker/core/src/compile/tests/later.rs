@@ -1,16 +1,6 @@
 //! Parts of llm-d's configurations that this release takes without having them.
 
 use super::*;
-use crate::config::Warning;
-
-fn warnings(routing: &Value) -> Vec<(String, String)> {
-    let told = |Warning { path, message }: &Warning| (path.clone(), message.clone());
-    compiled(routing).warnings.iter().map(told).collect()
-}
-
-fn warning(path: &str, message: &str) -> (String, String) {
-    (path.to_owned(), message.to_owned())
-}
 
 const QUEUES: &str =
     "has no effect: this release queues no requests, and each goes to a model server at once";

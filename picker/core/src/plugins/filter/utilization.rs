@@ -9,8 +9,8 @@ use smallvec::SmallVec;
 use crate::ask::Ask;
 use crate::column::Column;
 use crate::cx::Cx;
-use crate::fact::{Fact, RequestLoad};
 use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugins::in_flight;
 use crate::role::Filter;
 use crate::view::{Candidates, View};
 
@@ -116,12 +116,7 @@ plugins:
             column.into_iter().for_each(|column| cx.reads_column(column));
             limits.push(Limit { column, most: *max_value });
         }
-        let by_itself = |name: &String| Some(name.as_str()) == RequestLoad::DEFAULT_PRODUCER;
-        if let Some(name) =
-            params.in_flight_load_producer_name.filter(|name| !name.is_empty() && !by_itself(name))
-        {
-            cx.reads::<RequestLoad>("inFlightLoadProducerName", Some(&name))?;
-        }
+        in_flight::named(params.in_flight_load_producer_name.as_deref(), cx)?;
         let filter = Self { limits, fallback: params.fallback_on_empty };
         Ok(Roles { filter: Some(Arc::new(filter)), ..Roles::default() })
     }

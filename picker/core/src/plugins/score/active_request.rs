@@ -6,8 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::ask::Ask;
-use crate::fact::{Fact, RequestLoad};
 use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugins::in_flight;
 use crate::role::Scorer;
 use crate::view::Candidates;
 
@@ -64,12 +64,7 @@ plugins:
         if !(0.0..=1.0).contains(&params.max_busy_score) {
             return Err(BuildError::invalid("maxBusyScore", "must lie between 0 and 1"));
         }
-        let by_itself = |name: &String| Some(name.as_str()) == RequestLoad::DEFAULT_PRODUCER;
-        if let Some(name) =
-            params.in_flight_load_producer_name.filter(|name| !name.is_empty() && !by_itself(name))
-        {
-            cx.reads::<RequestLoad>("inFlightLoadProducerName", Some(&name))?;
-        }
+        in_flight::named(params.in_flight_load_producer_name.as_deref(), cx)?;
         let scorer = Self { idle: params.idle_threshold, max_busy_score: params.max_busy_score };
         Ok(Roles { scorer: Some(Arc::new(scorer)), ..Roles::default() })
     }

@@ -5,27 +5,13 @@ use smallvec::smallvec;
 
 use crate::ask::ProfileResult;
 use crate::cx::Cx;
+use crate::plugins::topology::tests::view_of;
 use crate::request::Request;
-use crate::testing::{Instance, labelled};
+use crate::testing::Instance;
 use crate::view::{Candidates, View};
 
 const KIND: &str = "topology-affinity-filter";
-const NAMES: [&str; 4] = [
-    "kubernetes.io/hostname",
-    "topology.kubernetes.io/rack",
-    "topology.kubernetes.io/zone",
-    "topology.kubernetes.io/region",
-];
 const LEVELS: [&str; 4] = ["host", "rack", "zone", "region"];
-
-/// A view of pods with these places; an empty text is no label.
-fn view_of(places: &[[&'static str; 4]]) -> View {
-    let labels: Vec<Vec<_>> = places
-        .iter()
-        .map(|place| NAMES.into_iter().zip(*place).filter(|(_, value)| !value.is_empty()).collect())
-        .collect();
-    labelled(labels.iter().map(Vec::as_slice))
-}
 
 /// Those that are kept when the pod `peer` was chosen before.
 fn kept(level: &str, view: &View, peer: Option<u32>) -> Vec<usize> {

@@ -3,24 +3,10 @@ use serde_json::json;
 use smallvec::smallvec;
 
 use crate::ask::ProfileResult;
+use crate::plugins::topology::tests::view_of;
 use crate::request::Request;
-use crate::testing::{Instance, labelled};
+use crate::testing::Instance;
 use crate::view::{Candidates, View};
-
-const NAMES: [&str; 4] = [
-    "kubernetes.io/hostname",
-    "topology.kubernetes.io/rack",
-    "topology.kubernetes.io/zone",
-    "topology.kubernetes.io/region",
-];
-
-fn view_of(places: &[[&'static str; 4]]) -> View {
-    let labels: Vec<Vec<_>> = places
-        .iter()
-        .map(|place| NAMES.into_iter().zip(*place).filter(|(_, value)| !value.is_empty()).collect())
-        .collect();
-    labelled(labels.iter().map(Vec::as_slice))
-}
 
 fn scores(view: &View, done: &[ProfileResult]) -> Vec<f32> {
     let scorer = Instance::new("topology-affinity-scorer", json!({})).unwrap();
