@@ -35,14 +35,20 @@ impl Process {
         members
     }
 
+    /// The processes of a process group.
+    pub fn in_group(group: i32) -> Vec<Self> {
+        let member = |pid: &i32| Stat::of(*pid).is_some_and(|stat| stat.group == group);
+        all().filter(member).filter_map(|pid| Self::with_pid(pid).ok()).collect()
+    }
+
     /// Its number.
     pub fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// Whether it still runs. A zombie does not.
+    /// Whether it still runs. A zombie does not, once its last thread has ended: until then its sockets are open.
     pub fn alive(&self) -> bool {
-        Stat::of(self.pid).is_some_and(|stat| stat.started == self.started && stat.state != 'Z')
+        Stat::of(self.pid).is_some_and(|stat| stat.started == self.started && stat.runs())
             && boot().is_ok_and(|boot| boot == self.boot)
     }
 
@@ -69,6 +75,8 @@ impl Process {
 struct Stat {
     state: char,
     parent: i32,
+    group: i32,
+    threads: u64,
     started: u64,
 }
 
@@ -82,8 +90,14 @@ impl Stat {
         let mut fields = text.rsplit_once(')')?.1.split_whitespace();
         let state = fields.next()?.chars().next()?;
         let parent = fields.next()?.parse().ok()?;
-        let started = fields.nth(17)?.parse().ok()?;
-        Some(Self { state, parent, started })
+        let group = fields.next()?.parse().ok()?;
+        let threads = fields.nth(14)?.parse().ok()?;
+        let started = fields.nth(1)?.parse().ok()?;
+        Some(Self { state, parent, group, threads, started })
+    }
+
+    fn runs(&self) -> bool {
+        self.state != 'Z' || self.threads > 1
     }
 }
 
@@ -127,9 +141,17 @@ mod tests {
 
     #[test]
     fn a_name_with_parentheses_does_not_shift_the_fields() {
-        let text = "7 (a ) b) S 3 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 777 1 2";
+        let text = "7 (a ) b) S 3 6 5 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 4 0 777 1 2";
         let stat = Stat::parse(text).unwrap();
-        assert_eq!((stat.state, stat.parent, stat.started), ('S', 3, 777));
+        let fields = (stat.state, stat.parent, stat.group, stat.threads, stat.started);
+        assert_eq!(fields, ('S', 3, 6, 4, 777));
+    }
+
+    #[test]
+    fn a_zombie_runs_until_its_last_thread_has_ended() {
+        let stat = |state, threads| Stat { state, parent: 1, group: 1, threads, started: 1 };
+        let runs = [stat('S', 1), stat('Z', 2), stat('Z', 1)].map(|stat| stat.runs());
+        assert_eq!(runs, [true, true, false]);
     }
 
     #[test]

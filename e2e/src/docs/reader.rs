@@ -21,10 +21,11 @@ pub struct Counts {
     pub not: usize,
 }
 
-/// Runs the blocks of a page in their order; what runs on ends with the page.
+/// Runs the blocks of a page in their order; what runs on has ended with the page.
 ///
 /// # Errors
-/// When a block fails: with its line, its commands and what they said. Those below it are not run.
+/// When a block fails: with its line, its commands and what they said. Those below it are not run. When what runs on
+/// does not end.
 pub async fn read(page: &Page, checkout: &Checkout, progress: &Progress) -> Result<Counts> {
     let scripts = checkout.scripts()?;
     for (name, text) in &page.files {
@@ -32,26 +33,10 @@ pub async fn read(page: &Page, checkout: &Checkout, progress: &Progress) -> Resu
     }
     let session = Session::start(checkout.bash(), scripts.path())?;
     let mut reader = Reader { checkout, scripts: scripts.path(), session, terminals: Vec::new() };
-    let mut counts = Counts::default();
-    for block in &page.blocks {
-        let place = format!("{}:{}", page.path.display(), block.line);
-        let started = Instant::now();
-        let outcome = reader.block(block).await;
-        let took = started.elapsed().as_secs_f64();
-        let how = match &block.how {
-            How::Not(reason) => format!("not run: {reason}"),
-            How::Help(_) => format!("its help in {took:.1} s"),
-            How::ToItsEnd | How::On(_) | How::For(_) => format!("{took:.1} s"),
-        };
-        let first = block.text.lines().next().unwrap_or_default();
-        progress.say(format_args!("{place}: {first}: {}", if outcome.is_ok() { &how } else { "FAILED" }));
-        outcome.with_context(|| format!("{place}:\n{}\n", block.text))?;
-        match block.how {
-            How::Not(_) => counts.not += 1,
-            How::Help(_) => counts.help += 1,
-            How::ToItsEnd | How::On(_) | How::For(_) => counts.run += 1,
-        }
-    }
+    let read = reader.page(page, progress).await;
+    let ended = reader.end().await;
+    let counts = read?;
+    ended?;
     Ok(counts)
 }
 
@@ -64,6 +49,37 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    async fn page(&mut self, page: &Page, progress: &Progress) -> Result<Counts> {
+        let mut counts = Counts::default();
+        for block in &page.blocks {
+            let place = format!("{}:{}", page.path.display(), block.line);
+            let started = Instant::now();
+            let outcome = self.block(block).await;
+            let took = started.elapsed().as_secs_f64();
+            let how = match &block.how {
+                How::Not(reason) => format!("not run: {reason}"),
+                How::Help(_) => format!("its help in {took:.1} s"),
+                How::ToItsEnd | How::On(_) | How::For(_) => format!("{took:.1} s"),
+            };
+            let first = block.text.lines().next().unwrap_or_default();
+            progress.say(format_args!("{place}: {first}: {}", if outcome.is_ok() { &how } else { "FAILED" }));
+            outcome.with_context(|| format!("{place}:\n{}\n", block.text))?;
+            match block.how {
+                How::Not(_) => counts.not += 1,
+                How::Help(_) => counts.help += 1,
+                How::ToItsEnd | How::On(_) | How::For(_) => counts.run += 1,
+            }
+        }
+        Ok(counts)
+    }
+
+    async fn end(self) -> Result<()> {
+        for terminal in self.terminals {
+            terminal.end().await?;
+        }
+        Ok(())
+    }
+
     async fn block(&mut self, block: &Block) -> Result<()> {
         if let Some(before) = &block.before {
             self.whole(block.line, before).await.context("before the block")?;
@@ -85,6 +101,7 @@ impl Reader<'_> {
                 let mut terminal = self.terminal(block)?;
                 let lasts = terminal.lasts(*time).await;
                 let output = terminal.output();
+                terminal.end().await?;
                 lasts.with_context(|| format!("it said:\n{output}"))?;
                 output
             }

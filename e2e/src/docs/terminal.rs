@@ -10,10 +10,14 @@ use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::Instant;
 
+use crate::cluster::Process;
+use crate::until;
 use crate::wait::LOOK;
 
 /// How long a program may take until it takes connections; the first time it may have to be fetched.
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How long processes that are killed may take to end.
+const END: Duration = Duration::from_secs(30);
 
 /// A process with all that it starts, which end together.
 pub struct Group {
@@ -36,14 +40,34 @@ impl Group {
     pub fn child(&mut self) -> &mut Child {
         &mut self.head
     }
-}
 
-impl Drop for Group {
-    fn drop(&mut self) {
+    /// Kills them all and waits until they have ended, so that their ports are free.
+    ///
+    /// # Errors
+    /// When they do not end.
+    pub async fn end(mut self) -> Result<()> {
+        self.kill();
+        self.head.wait().await.context("waiting for a shell")?;
+        let Some(id) = self.id else { return Ok(()) };
+        until("the end of the commands", END, async || {
+            let left = Process::in_group(id.as_raw_nonzero().get()).iter().filter(|one| one.alive()).count();
+            ensure!(left == 0, "{left} of their processes run on");
+            Ok(())
+        })
+        .await
+    }
+
+    fn kill(&self) {
         // A group may outlive its head.
         if let Some(id) = self.id {
             let _ = kill_process_group(id, Signal::KILL);
         }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
     }
 }
 
@@ -96,6 +120,14 @@ impl Terminal {
             Err(_) => Ok(()),
         }
     }
+
+    /// Ends the commands, and waits until they have.
+    ///
+    /// # Errors
+    /// When they do not end.
+    pub async fn end(self) -> Result<()> {
+        self.group.end().await
+    }
 }
 
 #[cfg(test)]
@@ -122,7 +154,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_takes_connections_runs_on_until_it_is_dropped() {
+    async fn what_takes_connections_runs_on_until_it_is_ended() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap().to_string();
         let folder = tempfile::tempdir().unwrap();
@@ -131,17 +163,12 @@ mod tests {
         let mut terminal =
             Terminal::start(Command::new("bash"), &commands, &folder.path().join("out")).unwrap();
         terminal.takes_connections(&address).await.unwrap();
-        let pid = crate::until("the number", Duration::from_secs(10), async || {
-            Ok(std::fs::read_to_string(&started)?.trim().parse::<u32>()?)
+        let pid = until("the number", Duration::from_secs(10), async || {
+            Ok(std::fs::read_to_string(&started)?.trim().parse::<i32>()?)
         });
-        let pid = pid.await.unwrap();
-        drop(terminal);
-        crate::until("its end", Duration::from_secs(10), async || {
-            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            ensure!(stat.is_empty() || stat.contains(" Z "), "{stat}");
-            Ok(())
-        })
-        .await
-        .unwrap();
+        let sleep = Process::with_pid(pid.await.unwrap()).unwrap();
+        assert!(sleep.alive());
+        terminal.end().await.unwrap();
+        assert!(!sleep.alive());
     }
 }
