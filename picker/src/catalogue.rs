@@ -13,7 +13,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-use schema::{formula_title, parameters};
+use schema::{formula_title, parameters, roles};
 
 /// Lists the plugins called `types`, or all of them. Returns the exit code: 2 when a type doesn't exist.
 pub fn run(types: &[String], output: Output, out: &mut impl Write) -> u8 {
@@ -39,13 +39,11 @@ pub fn run(types: &[String], output: Output, out: &mut impl Write) -> u8 {
     0
 }
 
-fn roles(plugin: &Registration) -> Vec<&'static str> {
-    plugin.roles.iter().map(|role| role.name()).collect()
-}
-
 fn value(plugin: &Registration) -> Value {
     json!({
         "type": plugin.kind,
+        "task": plugin.task.name(),
+        "origin": plugin.origin.name(),
         "stability": plugin.stability.name(),
         "deprecated": plugin.deprecated,
         "formerly": plugin.aliases,
@@ -59,7 +57,9 @@ fn value(plugin: &Registration) -> Value {
 }
 
 fn text(plugin: &Registration) -> String {
-    let mut text = format!("{} ({})\n    {}\n", plugin.kind, roles(plugin).join(", "), plugin.summary);
+    let (roles, stability, origin) =
+        (roles(plugin).join(", "), plugin.stability.name(), plugin.origin.name());
+    let mut text = format!("{} ({roles}; {stability}; {origin})\n    {}\n", plugin.kind, plugin.summary);
     if !plugin.formula.is_empty() {
         text.push_str(&format!("    {}: {}\n", formula_title(plugin), plugin.formula));
     }

@@ -13,7 +13,7 @@ use picker_core::ask::Ask;
 use picker_core::compile::compile_with;
 use picker_core::config::Scope;
 use picker_core::endpoint::{EndpointId, EndpointSpec, Labels, Slots};
-use picker_core::plugin::{BuildCx, BuildError, Plugin, Registration, Registry, Role, Roles};
+use picker_core::plugin::{BuildCx, BuildError, Origin, Plugin, Registration, Registry, Role, Roles, Task};
 use picker_core::plugins::builtin;
 use picker_core::prepare::Prepared;
 use picker_core::request::{Headers, Request};
@@ -48,6 +48,8 @@ pub struct ZoneScorer(Params);
 
 impl Plugin for ZoneScorer {
     const TYPE: &'static str = "zone-scorer";
+    const TASK: Task = Task::Labels;
+    const ORIGIN: Origin = Origin::Waypost;
     const SUMMARY: &'static str = "Prefers servers in the zone that a request header names.";
     const FORMULA: &'static str = "1 when the pod's label equals the header, else 0.";
     const ROLES: &'static [Role] = &[Role::Scorer];

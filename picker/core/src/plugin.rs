@@ -17,14 +17,18 @@ use crate::scrape::{MetricsExtractor, MetricsSource};
 
 mod build;
 mod error;
+mod origin;
 mod params;
 mod registry;
+mod task;
 
 pub use build::BuildCx;
 pub(crate) use build::{Asked, AttributeRead, Building, MadeWith, Moved};
 pub use error::BuildError;
 pub(crate) use error::parameter_path;
+pub use origin::Origin;
 pub use registry::{Registration, Registry};
+pub use task::Task;
 
 /// A plugin type.
 pub trait Plugin {
@@ -34,6 +38,10 @@ pub trait Plugin {
     const ALIASES: &'static [&'static str] = &[];
     /// For a type that another took the place of: what to write instead. It works, with a warning that says so.
     const DEPRECATED: Option<&'static str> = None;
+    /// What it is for.
+    const TASK: Task;
+    /// Whose configurations name it.
+    const ORIGIN: Origin;
     /// How settled it is.
     const STABILITY: Stability = Stability::Beta;
     /// One sentence for `picker plugins` and the docs.

@@ -1,8 +1,8 @@
 //! The list of plugins as a page of documentation: `docs/plugins.md` is its output.
 
-use picker_core::plugin::{Registration, Role, Stability};
+use picker_core::plugin::{Registration, Stability, Task};
 
-use super::schema::{Parameter, formula_title, parameters};
+use super::schema::{Parameter, formula_title, parameters, roles};
 
 /// The text above the plugins.
 const HEAD: &str = "\
@@ -22,41 +22,31 @@ nor against a server, unless the plugin says otherwise: it gets the mean score o
 API Inference Extension are taken as they are. Types of theirs that this release does not have are known by name: where
 requests go to the same servers without them they are taken with a warning, else refused with what to write instead.
 
+The sections are what plugins are for, and *from* says whose configurations name a type.
 `picker plugins [TYPE…]` shows the same in a terminal, `picker plugins -o json` as JSON schemas.
 ";
 
-/// The sections, those that strategies name most often first.
-const SECTIONS: [(&str, Role); 15] = [
-    ("Filters", Role::Filter),
-    ("Scorers", Role::Scorer),
-    ("Pickers", Role::Picker),
-    ("Profile handlers", Role::ProfileHandler),
-    ("Deciders", Role::Decider),
-    ("Screeners", Role::Screener),
-    ("Preparers", Role::Preparer),
-    ("Producers", Role::Producer),
-    ("Admitters", Role::Admitter),
-    ("Plugins that act before the request is sent", Role::PreRequest),
-    ("Observers of responses", Role::Observer),
-    ("Upkeep", Role::Upkeep),
-    ("Sources of metrics", Role::DataSource),
-    ("Extractors of metrics", Role::Extractor),
-    ("Discovery", Role::Discovery),
-];
-
-/// The page about `plugins`; a plugin of several roles stands under its first one.
+/// The page about `plugins`, by what they are for, and of one task by the order of their roles.
 pub(super) fn page(plugins: &[&Registration]) -> String {
     let mut page = HEAD.to_owned();
-    for (title, role) in SECTIONS {
-        let mut title = Some(title);
-        for plugin in plugins.iter().filter(|plugin| plugin.roles.first() == Some(&role)) {
-            if let Some(title) = title.take() {
-                page.push_str(&format!("\n## {title}\n"));
-            }
-            page.push_str(&section(plugin));
-        }
+    for task in Task::ALL {
+        let mut of_task: Vec<_> = plugins.iter().filter(|plugin| plugin.task == task).collect();
+        of_task.sort_by_key(|plugin| plugin.roles.first());
+        page.push_str(&format!(
+            "\n## {}\n\n| type | role | stability | from |\n|---|---|---|---|\n",
+            task.name()
+        ));
+        of_task.iter().for_each(|plugin| page.push_str(&summary(plugin)));
+        of_task.iter().for_each(|plugin| page.push_str(&section(plugin)));
     }
     page
+}
+
+/// The row of `plugin` in the table of its task.
+fn summary(plugin: &Registration) -> String {
+    let stability = if plugin.deprecated.is_some() { "deprecated" } else { plugin.stability.name() };
+    let (kind, roles, origin) = (plugin.kind, roles(plugin).join(", "), plugin.origin.name());
+    format!("| [`{kind}`](#{kind}) | {roles} | {stability} | {origin} |\n")
 }
 
 fn section(plugin: &Registration) -> String {

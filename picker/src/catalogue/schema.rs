@@ -1,4 +1,4 @@
-//! The parameters of a plugin, as their JSON schema describes them, and the title of its formula.
+//! The parameters of a plugin, as their JSON schema describes them, the names of its roles, and the title of its formula.
 
 use picker_core::plugin::{Registration, Role};
 use serde_json::Value;
@@ -118,4 +118,9 @@ fn kind(property: &Value, schema: &Value) -> String {
 /// What the formula of a plugin says: the score of a server, or a rule of its own.
 pub(super) fn formula_title(plugin: &Registration) -> &'static str {
     if plugin.roles.contains(&Role::Scorer) { "Score" } else { "Rule" }
+}
+
+/// The names of the roles of a plugin.
+pub(super) fn roles(plugin: &Registration) -> Vec<&'static str> {
+    plugin.roles.iter().map(|role| role.name()).collect()
 }

@@ -12,7 +12,7 @@ fn a_plugin_with_its_parameters() {
     let (code, out) = listed(&["file-discovery"], Output::Text);
     assert_eq!(code, 0);
     insta::assert_snapshot!(out, @r#"
-        file-discovery (discovery)
+        file-discovery (discovery; beta; llm-d Router)
             Takes the endpoints from a file. Named in dataLayer.discovery of a configuration file.
             - path: string, required
                 Path of a YAML or JSON file with a list `endpoints` of `{name, namespace, address, port, labels}`.

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use picker_core::View;
 use picker_core::config::Scope;
-use picker_core::plugin::{BuildCx, BuildError, Plugin, Registration, Registry, Role, Roles};
+use picker_core::plugin::{BuildCx, BuildError, Origin, Plugin, Registration, Registry, Role, Roles, Task};
 use picker_core::plugins::builtin;
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -28,6 +28,8 @@ static TICKED: Mutex<Vec<u64>> = Mutex::new(Vec::new());
 
 impl Plugin for Clock {
     const TYPE: &'static str = "clock";
+    const TASK: Task = Task::OwnRules;
+    const ORIGIN: Origin = Origin::Waypost;
     const SUMMARY: &'static str = "Ticks.";
     const ROLES: &'static [Role] = &[Role::Upkeep];
     const SAMPLE: &'static str = "plugins: [{type: clock, parameters: {seconds: 1}}]";

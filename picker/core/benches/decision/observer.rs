@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::sync::Arc;
 
 use picker_core::outcome::Outcome;
-use picker_core::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use picker_core::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use picker_core::plugins::NoParameters;
 use picker_core::role::{Observer, ResponseWatch};
 use picker_core::{Ask, Decision, Edits};
@@ -14,6 +14,8 @@ pub struct WatchAll;
 
 impl Plugin for WatchAll {
     const TYPE: &'static str = "watch-all";
+    const TASK: Task = Task::Data;
+    const ORIGIN: Origin = Origin::Waypost;
     const SUMMARY: &'static str = "For benchmarks: watches every response.";
     const ROLES: &'static [Role] = &[Role::Observer];
     const SAMPLE: &'static str = "plugins: [{type: watch-all}, {type: queue-scorer}]";

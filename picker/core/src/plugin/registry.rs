@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::build::BuildCx;
 use super::error::BuildError;
 use super::params;
-use super::{Plugin, Role, Roles, Stability};
+use super::{Origin, Plugin, Role, Roles, Stability, Task};
 use crate::config::ConfigError;
 
 /// A plugin type in a [`Registry`]: what a [`Plugin`] says of itself, without its Rust type.
@@ -20,6 +20,10 @@ pub struct Registration {
     pub aliases: &'static [&'static str],
     /// What to write instead of a type that is taken and should no longer be written.
     pub deprecated: Option<&'static str>,
+    /// What it is for.
+    pub task: Task,
+    /// Whose configurations name it.
+    pub origin: Origin,
     /// How settled it is.
     pub stability: Stability,
     /// One sentence.
@@ -49,6 +53,8 @@ impl Registration {
             kind: P::TYPE,
             aliases: P::ALIASES,
             deprecated: P::DEPRECATED,
+            task: P::TASK,
+            origin: P::ORIGIN,
             stability: P::STABILITY,
             summary: P::SUMMARY,
             formula: P::FORMULA,

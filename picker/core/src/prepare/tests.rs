@@ -8,7 +8,7 @@ use crate::config::Scope;
 use crate::cx::Cx;
 use crate::fact::{Fact, Slot};
 use crate::hot::Hot;
-use crate::plugin::{BuildCx, BuildError, Plugin, Registration, Registry, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Registration, Registry, Role, Roles, Task};
 use crate::plugins::{NoParameters, builtin};
 use crate::role::{Preparer, Scorer};
 use crate::testing::{request, strategy_with, unknown};
@@ -37,6 +37,8 @@ static PENDING: AtomicUsize = AtomicUsize::new(0);
 
 impl Plugin for HomeLookup {
     const TYPE: &'static str = "home-lookup";
+    const TASK: Task = Task::OwnRules;
+    const ORIGIN: Origin = Origin::Waypost;
     const SUMMARY: &'static str = "Looks up the endpoint.";
     const ROLES: &'static [Role] = &[Role::Preparer];
     const SAMPLE: &'static str = "plugins: [{type: home-lookup}]";
@@ -73,6 +75,8 @@ struct HomeScorer(Slot<Home>);
 
 impl Plugin for HomeScorer {
     const TYPE: &'static str = "home-scorer";
+    const TASK: Task = Task::OwnRules;
+    const ORIGIN: Origin = Origin::Waypost;
     const SUMMARY: &'static str = "Prefers the endpoint that was looked up.";
     const ROLES: &'static [Role] = &[Role::Scorer];
     const SAMPLE: &'static str = "plugins: [{type: home-scorer}]";

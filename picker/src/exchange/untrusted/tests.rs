@@ -1,7 +1,7 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use picker_core::plugin::{BuildCx, BuildError, Plugin, Registration, Registry, Role, Roles};
+use picker_core::plugin::{BuildCx, BuildError, Origin, Plugin, Registration, Registry, Role, Roles, Task};
 use picker_core::plugins::builtin;
 use serde::Deserialize;
 
@@ -54,6 +54,8 @@ struct Params {}
 
 impl Plugin for Writer {
     const TYPE: &'static str = "writer";
+    const TASK: Task = Task::OwnRules;
+    const ORIGIN: Origin = Origin::Waypost;
     const SUMMARY: &'static str = "Writes a header.";
     const ROLES: &'static [Role] = &[];
     const WRITES: &'static [&'static str] = &["x-own"];

@@ -7,7 +7,7 @@ use picker_core::booking::{Launch, Until};
 use picker_core::config::Scope;
 use picker_core::endpoint::Load;
 use picker_core::hot::Outcome;
-use picker_core::plugin::{BuildCx, BuildError, Plugin, Registration, Registry, Role, Roles};
+use picker_core::plugin::{BuildCx, BuildError, Origin, Plugin, Registration, Registry, Role, Roles, Task};
 use picker_core::plugins::builtin;
 use picker_core::role::PreRequest;
 use picker_core::{Ask, Decision, Hot, Needs};
@@ -54,6 +54,8 @@ struct Editor(Edit);
 
 impl Plugin for Editor {
     const TYPE: &'static str = "editor";
+    const TASK: Task = Task::OwnRules;
+    const ORIGIN: Origin = Origin::Waypost;
     const SUMMARY: &'static str = "Edits requests.";
     const ROLES: &'static [Role] = &[Role::PreRequest];
     const SAMPLE: &'static str = "plugins: [{type: editor, parameters: {edit: clearRoute}}]";

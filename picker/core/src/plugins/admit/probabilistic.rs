@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::ask::Ask;
 use crate::column::Column;
 use crate::cx::Cx;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::role::Admitter;
 use crate::view::{Candidates, View};
@@ -49,6 +49,8 @@ pub struct ProbabilisticAdmitter {
 
 impl Plugin for ProbabilisticAdmitter {
     const TYPE: &'static str = "probabilistic-admitter";
+    const TASK: Task = Task::Load;
+    const ORIGIN: Origin = Origin::LlmD;
     const SUMMARY: &'static str = "Turns requests with a priority below 0 away with a probability that grows with the load of the servers; the client gets status 429 (llm-d: 500). Servers of which neither queue nor KV cache is known are left out of the mean, and while nothing is known of any, all requests are admitted.";
     const FORMULA: &'static str = "Probability to be turned away: min(1, saturation^power · k), where saturation is the mean over the candidates of max(waiting requests / queueDepthThreshold, KV-cache usage / kvCacheUtilThreshold).";
     const ROLES: &'static [Role] = &[Role::Admitter];

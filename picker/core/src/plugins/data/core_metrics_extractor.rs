@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::scrape::{CORE_EXTRACTOR, Engine, Figure, MetricsExtractor, Selector, builtin};
 
 /// Parameters of `core-metrics-extractor`.
@@ -79,6 +79,8 @@ pub struct CoreMetricsExtractor;
 
 impl Plugin for CoreMetricsExtractor {
     const TYPE: &'static str = CORE_EXTRACTOR;
+    const TASK: Task = Task::Data;
+    const ORIGIN: Origin = Origin::Gie;
     const ALIASES: &'static [&'static str] = &["model-server-protocol-metrics"];
     const SUMMARY: &'static str = "Says what inference engines call their metrics, and makes further ones attributes of endpoints. Without one, the known engines are told apart by what they say.";
     const ROLES: &'static [Role] = &[Role::Extractor];

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::duration;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::scrape::{MetricsSource, ServerShare, Tls};
 
 /// Parameters of `metrics-data-source`.
@@ -128,6 +128,8 @@ pub struct MetricsDataSource;
 
 impl Plugin for MetricsDataSource {
     const TYPE: &'static str = "metrics-data-source";
+    const TASK: Task = Task::Data;
+    const ORIGIN: Origin = Origin::Gie;
     const SUMMARY: &'static str = "Says where the metrics of model servers are, and how they are fetched. Without one they are looked for on the port that serves requests. Under another name it takes the place of the default one too (llm-d: each server is scraped twice then).";
     const ROLES: &'static [Role] = &[Role::DataSource];
     const SAMPLE: &'static str = "\

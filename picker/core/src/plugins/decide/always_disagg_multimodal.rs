@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::ask::Ask;
 use crate::needs::Needs;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::plugins::NoParameters;
 use crate::role::Decider;
 
@@ -14,6 +14,8 @@ pub struct AlwaysDisaggMultimodalDecider;
 
 impl Plugin for AlwaysDisaggMultimodalDecider {
     const TYPE: &'static str = "always-disagg-multimodal-decider";
+    const TASK: Task = Task::Disaggregation;
+    const ORIGIN: Origin = Origin::LlmD;
     const SUMMARY: &'static str = "Lets encode servers work for requests whose messages have images, audio or video: content parts of a \
          type such as image_url, input_audio or video_url.";
     const ROLES: &'static [Role] = &[Role::Decider];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::ask::Ask;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::plugins::NoParameters;
 use crate::role::Decider;
 
@@ -13,6 +13,8 @@ pub struct AlwaysDisaggPdDecider;
 
 impl Plugin for AlwaysDisaggPdDecider {
     const TYPE: &'static str = "always-disagg-pd-decider";
+    const TASK: Task = Task::Disaggregation;
+    const ORIGIN: Origin = Origin::LlmD;
     const SUMMARY: &'static str = "Lets a prefill server prefill every request, however short.";
     const ROLES: &'static [Role] = &[Role::Decider];
     const SAMPLE: &'static str = "\

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::ask::Ask;
 use crate::fact::{PrefixMatch, Slot};
 use crate::needs::Needs;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::request::Request;
 use crate::role::Decider;
 
@@ -40,6 +40,8 @@ pub struct PrefixBasedPdDecider {
 
 impl Plugin for PrefixBasedPdDecider {
     const TYPE: &'static str = "prefix-based-pd-decider";
+    const TASK: Task = Task::Disaggregation;
+    const ORIGIN: Origin = Origin::LlmD;
     const SUMMARY: &'static str = "Lets a prefill server prefill a prompt of which the chosen decode server has too little in its prefix \
          cache: from nonCachedTokens missing tokens on. A token is estimated as 4 bytes of the request. Unlike llm-d's, it \
          reads from any producer of prefix matches.";

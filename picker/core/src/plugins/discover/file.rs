@@ -1,7 +1,7 @@
 //! `file-discovery`: endpoints from a file.
 
 use crate::discovery::FileDiscovery;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 
 /// Names the file that the endpoints are in. The picker reads it.
 #[derive(Debug)]
@@ -9,6 +9,8 @@ pub struct FileDiscoveryPlugin;
 
 impl Plugin for FileDiscoveryPlugin {
     const TYPE: &'static str = "file-discovery";
+    const TASK: Task = Task::Data;
+    const ORIGIN: Origin = Origin::LlmD;
     const SUMMARY: &'static str =
         "Takes the endpoints from a file. Named in dataLayer.discovery of a configuration file.";
     const ROLES: &'static [Role] = &[Role::Discovery];

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::by_labels::ByLabels;
 use crate::ask::Ask;
 use crate::cx::Cx;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::Filter;
 use crate::view::Candidates;
 
@@ -38,6 +38,8 @@ pub struct ByLabelFilter {
 
 impl Plugin for ByLabelFilter {
     const TYPE: &'static str = "by-label";
+    const TASK: Task = Task::Labels;
+    const ORIGIN: Origin = Origin::LlmD;
     const DEPRECATED: Option<&'static str> =
         Some("label-selector-filter with matchExpressions: {key: LABEL, operator: In, values: [VALUE]}");
     const SUMMARY: &'static str = "Keeps the endpoints whose pods have one of some values of a label, and, if wanted, those without it.";

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::by_labels::ByLabels;
 use crate::ask::Ask;
 use crate::cx::Cx;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::plugins::rule::Rule;
 use crate::role::Filter;
 use crate::view::Candidates;
@@ -54,6 +54,8 @@ pub struct CelFilter {
 
 impl Plugin for CelFilter {
     const TYPE: &'static str = "cel-filter";
+    const TASK: Task = Task::OwnRules;
+    const ORIGIN: Origin = Origin::Waypost;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str =
         "Keeps the endpoints for which an expression over the request and the endpoint is true.";

@@ -10,7 +10,7 @@ use crate::ask::Ask;
 use crate::cx::Cx;
 use crate::endpoint::Endpoint;
 use crate::fact::RequestLoad;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::Filter;
 use crate::view::Candidates;
 
@@ -72,6 +72,8 @@ pub struct ConcurrencyDetector {
 
 impl Plugin for ConcurrencyDetector {
     const TYPE: &'static str = "concurrency-detector";
+    const TASK: Task = Task::Load;
+    const ORIGIN: Origin = Origin::Gie;
     const SUMMARY: &'static str = "Takes out the endpoints at which this picker has as many requests or tokens under way as they may have; a request \
          for which none is left is refused. It works in the profiles that name it; as the detector of flow control, which \
          this release does not have, it has no effect.";

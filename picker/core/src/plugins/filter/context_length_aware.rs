@@ -9,7 +9,7 @@ use crate::ask::Ask;
 use crate::cx::Cx;
 use crate::fact::{RequestLoad, Slot};
 use crate::needs::Needs;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::plugins::per_labels::PerLabels;
 use crate::role::{Filter, Scorer};
 use crate::view::Candidates;
@@ -96,6 +96,8 @@ pub struct ContextLengthAware {
 
 impl Plugin for ContextLengthAware {
     const TYPE: &'static str = "context-length-aware";
+    const TASK: Task = Task::Requests;
+    const ORIGIN: Origin = Origin::LlmD;
     const SUMMARY: &'static str = "Prefers the pods whose label has a range of tokens that the prompt is in, the narrower and the more room \
          above the better; of pods out of range the nearest. With enableFiltering those out of range are taken out. The \
          tokens of a prompt are estimated, four bytes each.";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::role::RoleFilter;
 use crate::ask::Ask;
 use crate::cx::Cx;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::plugins::NoParameters;
 use crate::role::Filter;
 use crate::view::Candidates;
@@ -16,6 +16,8 @@ pub struct DecodeFilter(RoleFilter);
 
 impl Plugin for DecodeFilter {
     const TYPE: &'static str = "decode-filter";
+    const TASK: Task = Task::Disaggregation;
+    const ORIGIN: Origin = Origin::LlmD;
     const SUMMARY: &'static str = "Keeps the pods that decode: those whose label llm-d.ai/role is decode, prefill-decode, both or encode-prefill-decode, and those without that label. both is a former name of prefill-decode.";
     const ROLES: &'static [Role] = &[Role::Filter];
     const SAMPLE: &'static str = "\

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::role::RoleFilter;
 use crate::ask::Ask;
 use crate::cx::Cx;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::plugins::NoParameters;
 use crate::role::Filter;
 use crate::view::Candidates;
@@ -16,6 +16,8 @@ pub struct EncodeFilter(RoleFilter);
 
 impl Plugin for EncodeFilter {
     const TYPE: &'static str = "encode-filter";
+    const TASK: Task = Task::Disaggregation;
+    const ORIGIN: Origin = Origin::LlmD;
     const SUMMARY: &'static str = "Keeps the pods that encode images, audio and video: those whose label llm-d.ai/role is encode, encode-prefill or encode-prefill-decode.";
     const ROLES: &'static [Role] = &[Role::Filter];
     const SAMPLE: &'static str = "\

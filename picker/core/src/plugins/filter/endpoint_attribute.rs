@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::ask::Ask;
 use crate::column::Column;
 use crate::cx::Cx;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::role::Filter;
 use crate::view::Candidates;
 
@@ -113,6 +113,8 @@ pub struct EndpointAttributeFilter {
 
 impl Plugin for EndpointAttributeFilter {
     const TYPE: &'static str = "endpoint-attribute-filter";
+    const TASK: Task = Task::OwnRules;
+    const ORIGIN: Origin = Origin::LlmD;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str =
         "Keeps the endpoints of which a number in their metrics is below, above or equal to a value.";

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 
 use crate::ask::Ask;
 use crate::cx::Cx;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::request::header;
 use crate::role::Filter;
 use crate::view::{Address, Candidates};
@@ -46,6 +46,8 @@ pub struct HeaderBasedTestingFilter {
 
 impl Plugin for HeaderBasedTestingFilter {
     const TYPE: &'static str = "header-based-testing-filter";
+    const TASK: Task = Task::OwnRules;
+    const ORIGIN: Origin = Origin::Gie;
     const SUMMARY: &'static str = "For tests: keeps the endpoints that the request header test-epp-endpoint-selection names \
          (addresses separated by commas, in that order); without the header, none, or all with whenAbsent. An address without a port \
          names all endpoints at it, one with a port that endpoint alone; ones that are no endpoints are passed over.";

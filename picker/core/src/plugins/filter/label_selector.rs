@@ -10,7 +10,7 @@ use super::by_labels::ByLabels;
 use crate::ask::Ask;
 use crate::cx::Cx;
 use crate::endpoint::Labels;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::Filter;
 use crate::view::Candidates;
 
@@ -108,6 +108,8 @@ pub struct LabelSelectorFilter {
 
 impl Plugin for LabelSelectorFilter {
     const TYPE: &'static str = "label-selector-filter";
+    const TASK: Task = Task::Labels;
+    const ORIGIN: Origin = Origin::LlmD;
     const ALIASES: &'static [&'static str] = &["by-label-selector"];
     const SUMMARY: &'static str =
         "Keeps the endpoints whose pod labels match a label selector, which is what the parameters are.";

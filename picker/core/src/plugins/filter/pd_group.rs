@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::ask::Ask;
 use crate::cx::Cx;
 use crate::fact::Slot;
-use crate::plugin::{BuildCx, BuildError, Moved, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Moved, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::plugins::pd_groups::PdGroups;
 use crate::role::Filter;
 use crate::view::Candidates;
@@ -65,6 +65,8 @@ pub struct PdGroupFilter {
 
 impl Plugin for PdGroupFilter {
     const TYPE: &'static str = "pd-group-filter";
+    const TASK: Task = Task::Disaggregation;
+    const ORIGIN: Origin = Origin::Hermes;
     // Its name in openFuyao's Hermes-router 25.12.
     const ALIASES: &'static [&'static str] = &["filter-by-pd-label"];
     const STABILITY: Stability = Stability::Alpha;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::role::RoleFilter;
 use crate::ask::Ask;
 use crate::cx::Cx;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::plugins::NoParameters;
 use crate::role::Filter;
 use crate::view::Candidates;
@@ -16,6 +16,8 @@ pub struct PrefillFilter(RoleFilter);
 
 impl Plugin for PrefillFilter {
     const TYPE: &'static str = "prefill-filter";
+    const TASK: Task = Task::Disaggregation;
+    const ORIGIN: Origin = Origin::LlmD;
     const SUMMARY: &'static str = "Keeps the pods that prefill: those whose label llm-d.ai/role is prefill, encode-prefill, prefill-decode, both or encode-prefill-decode. both is a former name of prefill-decode.";
     const ROLES: &'static [Role] = &[Role::Filter];
     const SAMPLE: &'static str = "\

@@ -9,7 +9,7 @@ use crate::ask::Ask;
 use crate::cx::Cx;
 use crate::fact::{PrefixMatch, RequestLoad, Slot};
 use crate::needs::Needs;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::Filter;
 use crate::view::Candidates;
 
@@ -130,6 +130,8 @@ impl Penalty {
 
 impl Plugin for PrefixCacheAffinityFilter {
     const TYPE: &'static str = "prefix-cache-affinity-filter";
+    const TASK: Task = Task::PrefixCache;
+    const ORIGIN: Origin = Origin::Gie;
     const SUMMARY: &'static str = "Keeps the servers that have most of the prompt in their prefix cache, unless there are none, or they would take \
          much longer to the first token than the best of the others.";
     const ROLES: &'static [Role] = &[Role::Filter];

@@ -2,7 +2,7 @@
 
 use crate::ask::Ask;
 use crate::cx::Cx;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::plugins::session::{Params, SessionAffinity};
 use crate::role::Filter;
 use crate::view::Candidates;
@@ -14,6 +14,8 @@ pub struct SessionAffinityFilter(Arc<SessionAffinity>);
 
 impl Plugin for SessionAffinityFilter {
     const TYPE: &'static str = "session-affinity-filter";
+    const TASK: Task = Task::Sessions;
+    const ORIGIN: Origin = Origin::LlmD;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Keeps the endpoint where the session of the request is, as long as it is a candidate; without a session, \
          or when its endpoint is gone or was filtered out, all candidates. The token of the strategy encoded_endpoint_header is not signed: it tells clients namespace and name of a pod, and one \

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::ask::Ask;
 use crate::cx::Cx;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::plugins::topology::{Level, Topology};
 use crate::role::Filter;
 use crate::view::Candidates;
@@ -51,6 +51,8 @@ pub struct TopologyAffinityFilter {
 
 impl Plugin for TopologyAffinityFilter {
     const TYPE: &'static str = "topology-affinity-filter";
+    const TASK: Task = Task::Labels;
+    const ORIGIN: Origin = Origin::LlmD;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Keeps the endpoints that share a host, rack, zone or region with the endpoint that an earlier profile chose for the \
          same request, such as prefill servers near the decode server. All stay where none was chosen before, where its \

@@ -9,7 +9,7 @@ use smallvec::SmallVec;
 use crate::ask::Ask;
 use crate::column::Column;
 use crate::cx::Cx;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::plugins::in_flight;
 use crate::role::Filter;
 use crate::view::{Candidates, View};
@@ -73,6 +73,8 @@ struct Limit {
 
 impl Plugin for UtilizationFilter {
     const TYPE: &'static str = "utilization-filter";
+    const TASK: Task = Task::Load;
+    const ORIGIN: Origin = Origin::LlmD;
     const SUMMARY: &'static str = "Keeps the endpoints of which no number is above its limit: requests under way, running or waiting, and the \
          KV cache. A number that is unknown is not above.";
     const FORMULA: &'static str = "Kept where value ≤ maxValue for every condition.";

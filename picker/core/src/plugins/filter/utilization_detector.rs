@@ -9,7 +9,7 @@ use crate::ask::Ask;
 use crate::column::Column;
 use crate::cx::Cx;
 use crate::duration;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::Filter;
 use crate::view::Candidates;
 
@@ -51,6 +51,8 @@ pub struct UtilizationDetector {
 
 impl Plugin for UtilizationDetector {
     const TYPE: &'static str = "utilization-detector";
+    const TASK: Task = Task::Load;
+    const ORIGIN: Origin = Origin::Gie;
     const SUMMARY: &'static str = "Takes out the endpoints whose queue or KV cache is full, and those of which that is not known or out of date. All \
          stay where none would. It works in the profiles that name it; as the detector of flow control, which this release \
          does not have, it has no effect.";

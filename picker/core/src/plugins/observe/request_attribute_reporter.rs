@@ -10,7 +10,7 @@ use super::expression::{Expression, Variables};
 use crate::ask::{Ask, Decision};
 use crate::edits::Edits;
 use crate::outcome::{Outcome, Usage};
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::{Observer, ResponseWatch};
 
 /// Parameters of `request-attribute-reporter`.
@@ -63,6 +63,8 @@ struct Report {
 
 impl Plugin for RequestAttributeReporter {
     const TYPE: &'static str = "request-attribute-reporter";
+    const TASK: Task = Task::Data;
+    const ORIGIN: Origin = Origin::Gie;
     const SUMMARY: &'static str = "Tells the gateway at the end of a response a number that an expression makes of its token counts, as dynamic metadata. 0 is not told, and nothing for an answer without token counts.";
     const ROLES: &'static [Role] = &[Role::Observer];
     const SAMPLE: &'static str = "\

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::choice::{Params, highest};
 use crate::ask::{Ask, Picked, Scored};
 use crate::cx::Cx;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::Picker;
 
 /// Picks the highest totals.
@@ -26,6 +26,8 @@ impl MaxScorePicker {
 
 impl Plugin for MaxScorePicker {
     const TYPE: &'static str = "max-score-picker";
+    const TASK: Task = Task::Choice;
+    const ORIGIN: Origin = Origin::Gie;
     const SUMMARY: &'static str = "Picks the endpoint with the highest total score; among equals, one to which this picker has \
          the fewest requests in flight.";
     const ROLES: &'static [Role] = &[Role::Picker];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::choice::{Params, highest};
 use crate::ask::{Ask, Picked, Scored};
 use crate::cx::Cx;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::role::Picker;
 
 #[cfg(test)]
@@ -19,6 +19,8 @@ pub struct MinScorePicker {
 
 impl Plugin for MinScorePicker {
     const TYPE: &'static str = "min-score-picker";
+    const TASK: Task = Task::Choice;
+    const ORIGIN: Origin = Origin::Hermes;
     // The names in openFuyao's Hermes-router 25.12. There the second one also found the pair of prefill and decode pods;
     // here the scorers of pairs do.
     const ALIASES: &'static [&'static str] = &["picker-min-random", "picker-pd-kv-cache-aware"];

@@ -11,7 +11,7 @@ use smallvec::SmallVec;
 use super::choice::Params;
 use crate::ask::{Ask, Picked, Scored};
 use crate::cx::Cx;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::role::Picker;
 
 #[cfg(test)]
@@ -25,6 +25,8 @@ pub struct PowerOfTwoPicker {
 
 impl Plugin for PowerOfTwoPicker {
     const TYPE: &'static str = "power-of-two-picker";
+    const TASK: Task = Task::Choice;
+    const ORIGIN: Origin = Origin::Waypost;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Draws two endpoints at random and picks the one with the higher total score; of equals, the one to which this \
          picker has fewer requests in flight. Several pickers whose scores are equally old don't send all requests to the same endpoint.";

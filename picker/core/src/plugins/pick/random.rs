@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::choice::{Params, highest};
 use crate::ask::{Ask, Picked, Scored};
 use crate::cx::Cx;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::Picker;
 
 /// Picks with equal probability.
@@ -16,6 +16,8 @@ pub struct RandomPicker {
 
 impl Plugin for RandomPicker {
     const TYPE: &'static str = "random-picker";
+    const TASK: Task = Task::Choice;
+    const ORIGIN: Origin = Origin::Gie;
     const SUMMARY: &'static str = "Picks any endpoint, each as likely as the others, whatever its score.";
     const ROLES: &'static [Role] = &[Role::Picker];
     const SAMPLE: &'static str = "\

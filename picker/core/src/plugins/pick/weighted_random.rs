@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::choice::{Params, highest};
 use crate::ask::{Ask, Picked, Scored};
 use crate::cx::Cx;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::Picker;
 
 /// Picks with probability proportional to the total, without replacement: algorithm A-Res of
@@ -17,6 +17,8 @@ pub struct WeightedRandomPicker {
 
 impl Plugin for WeightedRandomPicker {
     const TYPE: &'static str = "weighted-random-picker";
+    const TASK: Task = Task::Choice;
+    const ORIGIN: Origin = Origin::Gie;
     const SUMMARY: &'static str = "Picks an endpoint at random, with a probability proportional to its total score. Endpoints with a score of 0 or \
          less are picked only when all have such scores, each as likely.";
     const ROLES: &'static [Role] = &[Role::Picker];

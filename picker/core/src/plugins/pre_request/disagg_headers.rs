@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::ask::{Ask, Decision};
 use crate::booking::Launch;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::plugins::profile::disagg_headers::{ENCODERS, PREFILLER, encoders, prefiller};
 use crate::role::PreRequest;
 
@@ -40,6 +40,8 @@ pub struct DisaggHeadersHandler {
 
 impl Plugin for DisaggHeadersHandler {
     const TYPE: &'static str = "disagg-headers-handler";
+    const TASK: Task = Task::Disaggregation;
+    const ORIGIN: Origin = Origin::LlmD;
     const ALIASES: &'static [&'static str] = &["prefill-header-handler"];
     const DEPRECATED: Option<&'static str> =
         Some("nothing: disagg-profile-handler writes these headers itself");

@@ -11,7 +11,7 @@ use crate::ask::{Ask, Decision};
 use crate::booking::{Launch, Until};
 use crate::endpoint::Load;
 use crate::fact::Slot;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::plugins::pd_groups::{Group, Pair, PdGroups, cheapest};
 use crate::role::PreRequest;
 use crate::view::View;
@@ -43,6 +43,8 @@ pub struct PdHeaderHandler {
 
 impl Plugin for PdHeaderHandler {
     const TYPE: &'static str = "pd-header-handler";
+    const TASK: Task = Task::Disaggregation;
+    const ORIGIN: Origin = Origin::Hermes;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Tells the leader of a group, which is the destination, what pods of the group prefill and decode, as address:port in the \
          headers x-openfuyao-prefill-pod-address-port and x-openfuyao-decode-pod-address-port: the pair that a scorer of \

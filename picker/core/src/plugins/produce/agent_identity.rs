@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use crate::ask::Ask;
 use crate::fact::{FairnessId, Own, Slot};
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::request::{Headers, header};
 use crate::role::Producer;
 use crate::view::Candidates;
@@ -37,6 +37,8 @@ pub struct AgentIdentity {
 
 impl Plugin for AgentIdentity {
     const TYPE: &'static str = "agent-identity";
+    const TASK: Task = Task::Sessions;
+    const ORIGIN: Origin = Origin::LlmD;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Finds the session of the agent that sends a request, in the first header that has one: those of \
          additionalSessionHeaders, x-claude-code-session-id, x-session-affinity, session-id, session_id. It is the \

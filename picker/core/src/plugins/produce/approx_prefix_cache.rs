@@ -11,7 +11,7 @@ use crate::column::Column;
 use crate::fact::{Own, PrefixMatch, Slot};
 use crate::index::{MAX_CAPACITY, Memory, PrefixIndex, chain};
 use crate::needs::Needs;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::plugins::pd_groups::PdGroups;
 use crate::request::BYTES_PER_TOKEN;
 use crate::role::{PreRequest, Producer};
@@ -102,6 +102,8 @@ pub struct ApproxPrefixCacheProducer {
 
 impl Plugin for ApproxPrefixCacheProducer {
     const TYPE: &'static str = "approx-prefix-cache-producer";
+    const TASK: Task = Task::PrefixCache;
+    const ORIGIN: Origin = Origin::LlmD;
     // What asks openFuyao's cache-indexer in Hermes-router 26.06.
     const ALIASES: &'static [&'static str] = &["prefix-cache-producer"];
     const IGNORED: &'static [&'static str] = &["cacheIndexerAddress"];

@@ -10,7 +10,7 @@ use crate::booking::{Launch, Until};
 use crate::endpoint::Load;
 use crate::fact::{Own, PrefixMatch, RequestLoad, Slot};
 use crate::needs::Needs;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::{PreRequest, Producer};
 use crate::view::Candidates;
 
@@ -78,6 +78,8 @@ impl OutputEstimate {
 
 impl Plugin for InflightLoadProducer {
     const TYPE: &'static str = "inflight-load-producer";
+    const TASK: Task = Task::Load;
+    const ORIGIN: Origin = Origin::LlmD;
     const SUMMARY: &'static str = "Counts for each server the tokens that it has to compute for requests under way: those of their prompts that \
          it does not have in its prefix cache, and, if wanted, those of their answers, as estimated. A strategy has one at most. \
          Made by itself when a token-load-scorer or a prefix-cache-affinity-filter needs it.";

@@ -6,7 +6,7 @@ use arc_swap::ArcSwap;
 
 use crate::ask::Ask;
 use crate::fact::{Own, Slot};
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::plugins::pd_groups::{GroupLabels, Groups, PdGroups};
 use crate::role::Producer;
 use crate::view::Candidates;
@@ -25,6 +25,8 @@ pub struct PdGroupProducer {
 
 impl Plugin for PdGroupProducer {
     const TYPE: &'static str = "pd-group-producer";
+    const TASK: Task = Task::Disaggregation;
+    const ORIGIN: Origin = Origin::Hermes;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Tells groups of pods that serve requests together by the labels of openFuyao's charts: pods that prefill, pods that \
          decode, and a leader, which takes the requests and passes them on to one of each. Made by itself when a \

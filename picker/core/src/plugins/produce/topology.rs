@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::ask::Ask;
 use crate::fact::{Own, Slot, TopologyLabels};
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::role::Producer;
 use crate::view::Candidates;
 
@@ -37,6 +37,8 @@ pub struct TopologyExtractor {
 
 impl Plugin for TopologyExtractor {
     const TYPE: &'static str = "topology-extractor";
+    const TASK: Task = Task::Labels;
+    const ORIGIN: Origin = Origin::LlmD;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Says which labels of pods have their host, rack, zone and region, for topology-affinity-filter and \
          topology-affinity-scorer. Pods have no such labels by themselves: from Kubernetes 1.35 on the API server writes zone \

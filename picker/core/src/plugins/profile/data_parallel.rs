@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::ask::{Ask, Decision};
 use crate::booking::Launch;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::{BoundHandler, Next, PreRequest, ProfileHandler};
 
 #[cfg(test)]
@@ -41,6 +41,8 @@ pub struct DataParallelProfileHandler {
 
 impl Plugin for DataParallelProfileHandler {
     const TYPE: &'static str = "data-parallel-profile-handler";
+    const TASK: Task = Task::Disaggregation;
+    const ORIGIN: Origin = Origin::LlmD;
     const DEPRECATED: Option<&'static str> = Some(
         "single-profile-handler, and all ports of the ranks under targetPorts of the InferencePool: gateways reach them \
          themselves, Istio from 1.28.1 on",

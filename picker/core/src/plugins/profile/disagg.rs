@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::ask::{Ask, Decision};
 use crate::booking::{Launch, Until};
 use crate::endpoint::Load;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::role::{BoundHandler, Decider, Next, PreRequest, ProfileHandler};
 
@@ -39,6 +39,8 @@ impl std::fmt::Debug for DisaggProfileHandler {
 
 impl Plugin for DisaggProfileHandler {
     const TYPE: &'static str = "disagg-profile-handler";
+    const TASK: Task = Task::Disaggregation;
+    const ORIGIN: Origin = Origin::LlmD;
     const SUMMARY: &'static str = "Schedules disaggregated serving: a decode server, which is the destination, and, where deciders say so, a \
          prefill server and encode servers, which the headers x-prefiller-host-port and x-encoder-hosts-ports tell the \
          sidecar of the decode server. Without a decode server a request is refused; a stage for which no server is \

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::ask::Ask;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::refusal::{Refusal, RefusalKind};
 use crate::request::header;
 use crate::role::{BoundHandler, Next, ProfileHandler};
@@ -48,6 +48,8 @@ pub struct HeaderProfileHandler {
 
 impl Plugin for HeaderProfileHandler {
     const TYPE: &'static str = "header-profile-handler";
+    const TASK: Task = Task::Choice;
+    const ORIGIN: Origin = Origin::LlmD;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Runs the one scheduling profile that a request header names, or the default one. A request that names a \
          profile that does not exist is refused with 400 (llm-d: 429), and not told which there are. A single profile runs \

@@ -10,7 +10,7 @@ use super::disagg::DisaggProfileHandler;
 use super::disagg_headers::PREFILLER;
 use crate::ask::{Ask, Decision};
 use crate::booking::Launch;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::PreRequest;
 
 #[cfg(test)]
@@ -54,6 +54,8 @@ pub struct PdProfileHandler {
 
 impl Plugin for PdProfileHandler {
     const TYPE: &'static str = "pd-profile-handler";
+    const TASK: Task = Task::Disaggregation;
+    const ORIGIN: Origin = Origin::LlmD;
     const DEPRECATED: Option<&'static str> =
         Some("disagg-profile-handler with deciders: {prefill: DECIDER}, and profiles under profiles");
     const SUMMARY: &'static str = "Schedules disaggregated serving in two stages: a decode server, which is the destination, and, where the decider \

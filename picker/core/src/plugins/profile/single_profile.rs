@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::ask::Ask;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::plugins::NoParameters;
 use crate::role::{BoundHandler, Next, ProfileHandler};
 
@@ -13,6 +13,8 @@ pub struct SingleProfileHandler;
 
 impl Plugin for SingleProfileHandler {
     const TYPE: &'static str = "single-profile-handler";
+    const TASK: Task = Task::Choice;
+    const ORIGIN: Origin = Origin::Gie;
     const SUMMARY: &'static str =
         "Runs the one scheduling profile for every request. Used when no profile handler is named.";
     const ROLES: &'static [Role] = &[Role::ProfileHandler];

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::ask::Ask;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::plugins::in_flight;
 use crate::role::Scorer;
 use crate::view::Candidates;
@@ -50,6 +50,8 @@ pub struct ActiveRequestScorer {
 
 impl Plugin for ActiveRequestScorer {
     const TYPE: &'static str = "active-request-scorer";
+    const TASK: Task = Task::Load;
+    const ORIGIN: Origin = Origin::LlmD;
     const SUMMARY: &'static str = "Prefers servers to which this picker has fewer requests under way: 1 for an idle one, 0 for the busiest \
          candidate.";
     const FORMULA: &'static str = "1 for at most idleThreshold requests, else maxBusyScore · (most − requests) / most, with the most among the candidates.";

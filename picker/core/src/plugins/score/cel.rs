@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::ask::Ask;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::plugins::rule::Rule;
 use crate::role::Scorer;
 use crate::view::Candidates;
@@ -37,6 +37,8 @@ pub struct CelScorer(Rule);
 
 impl Plugin for CelScorer {
     const TYPE: &'static str = "cel-scorer";
+    const TASK: Task = Task::OwnRules;
+    const ORIGIN: Origin = Origin::Waypost;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Scores endpoints by an expression over the request and the endpoint. One for which it has no value, because \
          it reads what is unknown, scores 0.5.";

@@ -16,7 +16,7 @@ use smallvec::SmallVec;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::ask::Ask;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::request::header;
 use crate::role::Scorer;
 use crate::view::Candidates;
@@ -51,6 +51,8 @@ pub struct ConsistentHashScorer {
 
 impl Plugin for ConsistentHashScorer {
     const TYPE: &'static str = "consistent-hash-scorer";
+    const TASK: Task = Task::Sessions;
+    const ORIGIN: Origin = Origin::Waypost;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Keeps requests with the same key, the value of a header, at the same endpoint, by consistent hashing with \
          bounded loads: each key has its own order of the endpoints, the same in all replicas of the picker, and one that has far more requests in \

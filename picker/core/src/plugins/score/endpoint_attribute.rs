@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::ask::Ask;
 use crate::column::Column;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::role::Scorer;
 use crate::view::Candidates;
 
@@ -82,6 +82,8 @@ pub struct EndpointAttributeScorer {
 
 impl Plugin for EndpointAttributeScorer {
     const TYPE: &'static str = "endpoint-attribute-scorer";
+    const TASK: Task = Task::OwnRules;
+    const ORIGIN: Origin = Origin::LlmD;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Prefers endpoints of which a number in their metrics is lower, or higher. One that doesn't say it gets 0.";
     const FORMULA: &'static str = "x = (value − min) / (max − min), between 0 and 1, with the min and max of fixedRange, or the least and most among the candidates; 1 − x for linear_lower_is_better. 1 when least and most are equal.";

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::ask::Ask;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::plugins::per_labels::PerLabels;
 use crate::request::header;
 use crate::role::Scorer;
@@ -36,6 +36,8 @@ pub struct HeaderLabelAffinityScorer {
 
 impl Plugin for HeaderLabelAffinityScorer {
     const TYPE: &'static str = "header-label-affinity-scorer";
+    const TASK: Task = Task::Labels;
+    const ORIGIN: Origin = Origin::LlmD;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str =
         "Prefers the servers whose pods have a label with the value that a request header has.";

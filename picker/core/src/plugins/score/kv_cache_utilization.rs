@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::signal;
 use crate::ask::Ask;
 use crate::column::Column;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::plugins::NoParameters;
 use crate::role::Scorer;
 use crate::view::Candidates;
@@ -16,6 +16,8 @@ pub struct KvCacheUtilizationScorer;
 
 impl Plugin for KvCacheUtilizationScorer {
     const TYPE: &'static str = "kv-cache-utilization-scorer";
+    const TASK: Task = Task::Load;
+    const ORIGIN: Origin = Origin::Gie;
     const ALIASES: &'static [&'static str] = &["kv-cache-scorer"];
     const SUMMARY: &'static str = "Prefers servers with more free KV cache: 1 for an empty cache, 0 for a full one. A server whose usage is unknown gets the mean score of the others.";
     const FORMULA: &'static str = "1 − share of the KV cache in use.";

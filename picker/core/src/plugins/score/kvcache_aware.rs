@@ -9,7 +9,7 @@ use crate::ask::Ask;
 use crate::column::Column;
 use crate::fact::{PrefixMatch, Slot};
 use crate::needs::Needs;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::plugins::scale::{Scale, weight};
 use crate::role::Scorer;
 use crate::view::Candidates;
@@ -53,6 +53,8 @@ pub struct KvcacheAwareScorer {
 
 impl Plugin for KvcacheAwareScorer {
     const TYPE: &'static str = "kvcache-aware-scorer";
+    const TASK: Task = Task::PrefixCache;
+    const ORIGIN: Origin = Origin::Hermes;
     // Its name in openFuyao's Hermes-router 25.12.
     const ALIASES: &'static [&'static str] = &["scorer-aggregate-kv-cache-aware"];
     const STABILITY: Stability = Stability::Alpha;

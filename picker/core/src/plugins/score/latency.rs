@@ -9,7 +9,7 @@ use crate::ask::Ask;
 use crate::column::Column;
 use crate::fact::{PrefixMatch, Slot};
 use crate::needs::Needs;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::Scorer;
 use crate::view::Candidates;
 
@@ -75,6 +75,8 @@ pub struct LatencyScorer {
 
 impl Plugin for LatencyScorer {
     const TYPE: &'static str = "latency-scorer";
+    const TASK: Task = Task::Load;
+    const ORIGIN: Origin = Origin::Gie;
     const SUMMARY: &'static str = "Prefers servers with a free KV cache, a short queue and more of the prompt in their prefix cache, in one score. It \
          is llm-d's rule for where no latencies are predicted. A number that is unknown counts as the mean of the others.";
     const FORMULA: &'static str = "The mean, by weight, of 1 − KV cache usage, (most − waiting) / most (1 where nobody waits) and matched blocks / blocks \

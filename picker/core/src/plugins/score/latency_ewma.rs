@@ -15,7 +15,7 @@ use crate::ask::{Ask, Decision};
 use crate::edits::Edits;
 use crate::endpoint::Endpoint;
 use crate::outcome::{Ending, Outcome, ResponseHead};
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::role::{Observer, ResponseWatch, Scorer};
 use crate::store::Shape;
 use crate::view::Candidates;
@@ -65,6 +65,8 @@ pub struct LatencyEwmaScorer {
 
 impl Plugin for LatencyEwmaScorer {
     const TYPE: &'static str = "latency-ewma-scorer";
+    const TASK: Task = Task::Load;
+    const ORIGIN: Origin = Origin::Waypost;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Prefers endpoints whose answers through this picker came sooner: a mean of the times to the first byte and for each \
          further token, in which older answers count less and less. Only answers with a status 2xx count. An endpoint of which nothing is known lately \

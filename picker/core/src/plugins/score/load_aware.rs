@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::signal;
 use crate::ask::Ask;
 use crate::column::Column;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::Scorer;
 use crate::view::Candidates;
 
@@ -44,6 +44,8 @@ pub struct LoadAwareScorer {
 
 impl Plugin for LoadAwareScorer {
     const TYPE: &'static str = "load-aware-scorer";
+    const TASK: Task = Task::Load;
+    const ORIGIN: Origin = Origin::LlmD;
     const SUMMARY: &'static str = "Prefers servers with fewer waiting requests, by their number alone: 0.5 for none, which is the most, 0 from a \
          threshold on. A server whose queue is unknown gets the mean score of the others.";
     const FORMULA: &'static str = "0.5 · (1 − min(waiting, threshold) / threshold).";

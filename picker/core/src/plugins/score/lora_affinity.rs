@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::ask::Ask;
 use crate::column::Column;
 use crate::needs::Needs;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::plugins::NoParameters;
 use crate::role::Scorer;
 use crate::view::{Candidates, LoraState};
@@ -21,6 +21,8 @@ pub struct LoraAffinityScorer;
 
 impl Plugin for LoraAffinityScorer {
     const TYPE: &'static str = "lora-affinity-scorer";
+    const TASK: Task = Task::Requests;
+    const ORIGIN: Origin = Origin::Gie;
     const SUMMARY: &'static str = "Prefers servers that have the requested LoRA adapter loaded (1), then those with room for it (0.8), then those \
          where it waits to be loaded (0.6), then full ones (0). A server whose adapters are unknown gets the mean \
          score of the others, and 0 when none is known.";

@@ -11,7 +11,7 @@ use crate::ask::{Ask, Decision};
 use crate::booking::Launch;
 use crate::fact::{Fact, PrefixMatch, Slot};
 use crate::needs::Needs;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::{PreRequest, Scorer};
 use crate::store::Shape;
 use crate::view::Candidates;
@@ -82,6 +82,8 @@ impl Fact for Cold {
 
 impl Plugin for NoHitLruScorer {
     const TYPE: &'static str = "no-hit-lru-scorer";
+    const TASK: Task = Task::PrefixCache;
+    const ORIGIN: Origin = Origin::LlmD;
     const SUMMARY: &'static str = "Spreads cold requests, of whose prompts no candidate has anything in its prefix cache: 1 for a server that never \
          got one, 0 for the one that got the last. For all other requests every server scores 0.5.";
     const FORMULA: &'static str = "1 − rank / (candidates − 1): first those that never got a cold request, in their order, then those whose last one \

@@ -9,7 +9,7 @@ use crate::ask::{Ask, Decision};
 use crate::booking::Launch;
 use crate::fact::Slot;
 use crate::needs::Needs;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::plugins::pd_groups::{Pair, PdGroups, cheapest};
 use crate::plugins::scale::{Scale, weight};
 use crate::role::{PreRequest, Scorer};
@@ -69,6 +69,8 @@ pub struct PdBucketScorer {
 
 impl Plugin for PdBucketScorer {
     const TYPE: &'static str = "scorer-pd-bucket";
+    const TASK: Task = Task::Disaggregation;
+    const ORIGIN: Origin = Origin::Hermes;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Prefers groups with a prefill pod that was sent fewer tokens of prompts lately, where tokens of long prompts count \
          more: 1 for the least load among the candidates, 0 for the most. Higher is better. Names and parameters are those of \

@@ -6,7 +6,7 @@ use crate::ask::Ask;
 use crate::column::Column;
 use crate::fact::{PrefixMatch, Slot};
 use crate::needs::Needs;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::plugins::pd_groups::{Group, Pair, PdGroups, cheapest};
 use crate::plugins::scale::Scale;
 use crate::role::Scorer;
@@ -30,6 +30,8 @@ pub struct PdKvcacheAwareScorer {
 
 impl Plugin for PdKvcacheAwareScorer {
     const TYPE: &'static str = "pd-kvcache-aware-scorer";
+    const TASK: Task = Task::Disaggregation;
+    const ORIGIN: Origin = Origin::Hermes;
     // Its name in openFuyao's Hermes-router 25.12.
     const ALIASES: &'static [&'static str] = &["scorer-pd-kv-cache-aware"];
     const STABILITY: Stability = Stability::Alpha;

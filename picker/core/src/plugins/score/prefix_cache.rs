@@ -9,7 +9,7 @@ use serde_json::Value;
 use crate::ask::Ask;
 use crate::fact::{PrefixMatch, Slot};
 use crate::needs::Needs;
-use crate::plugin::{BuildCx, BuildError, Moved, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Moved, Origin, Plugin, Role, Roles, Task};
 use crate::role::Scorer;
 use crate::view::Candidates;
 
@@ -108,6 +108,8 @@ pub struct PrefixCacheScorer {
 
 impl Plugin for PrefixCacheScorer {
     const TYPE: &'static str = "prefix-cache-scorer";
+    const TASK: Task = Task::PrefixCache;
+    const ORIGIN: Origin = Origin::Gie;
     const SUMMARY: &'static str = "Prefers servers that have more of the prompt in their prefix cache: 1 for the whole prompt, 0 for nothing.";
     const FORMULA: &'static str = "w · min(1, matched tokens / matchLengthScaleTokens)² + (1 − w) · matched blocks / blocks of the prompt, where w is matchLengthWeight.";
     const ROLES: &'static [Role] = &[Role::Scorer];

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::signal;
 use crate::ask::Ask;
 use crate::column::Column;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::plugins::NoParameters;
 use crate::role::Scorer;
 use crate::view::Candidates;
@@ -16,6 +16,8 @@ pub struct QueueScorer;
 
 impl Plugin for QueueScorer {
     const TYPE: &'static str = "queue-scorer";
+    const TASK: Task = Task::Load;
+    const ORIGIN: Origin = Origin::Gie;
     const SUMMARY: &'static str = "Prefers servers with fewer waiting requests: 1 for the shortest queue among the candidates, 0 for the longest. A server whose queue is unknown gets the mean score of the others.";
     const FORMULA: &'static str = "(most − waiting) / (most − least), with the most and least among the candidates; 1 when all are equal.";
     const ROLES: &'static [Role] = &[Role::Scorer];

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::ask::Ask;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::plugins::session::{Params, SessionAffinity};
 use crate::role::Scorer;
 use crate::view::Candidates;
@@ -14,6 +14,8 @@ pub struct SessionAffinityScorer(Arc<SessionAffinity>);
 
 impl Plugin for SessionAffinityScorer {
     const TYPE: &'static str = "session-affinity-scorer";
+    const TASK: Task = Task::Sessions;
+    const ORIGIN: Origin = Origin::LlmD;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Prefers the endpoint where the session of the request is: 1 for it, 0 for all others, and 0 for all without \
          a session. The token of the strategy encoded_endpoint_header is not signed: it tells clients namespace and name of a pod, and one \

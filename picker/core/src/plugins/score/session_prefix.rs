@@ -14,7 +14,7 @@ use crate::ask::{Ask, Decision};
 use crate::booking::Launch;
 use crate::fact::{Fact, Slot};
 use crate::needs::Needs;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::plugins::session::table::{CAPACITY, LEAST, MAX_TTL, SWEEPS, Sessions, short};
 use crate::role::{PreRequest, Scorer, Upkeep};
 use crate::store::Shape;
@@ -88,6 +88,8 @@ impl Fact for Seen {
 
 impl Plugin for SessionPrefix {
     const TYPE: &'static str = "session-prefix";
+    const TASK: Task = Task::Sessions;
+    const ORIGIN: Origin = Origin::Waypost;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Prefers the endpoint that the conversation of the request was sent to last: 1 for it, 0 for all others, and 0 for all \
          when it is unknown. A conversation is known by its model, tools, system prompt and first message of the user, so that clients need to \

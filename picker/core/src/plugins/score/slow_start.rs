@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::ask::Ask;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::role::{Scorer, Upkeep};
 use crate::store::Shape;
 use crate::view::{Candidates, View};
@@ -55,6 +55,8 @@ pub struct SlowStart {
 
 impl Plugin for SlowStart {
     const TYPE: &'static str = "slow-start";
+    const TASK: Task = Task::Load;
+    const ORIGIN: Origin = Origin::Waypost;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Lets a new endpoint have its share little by little: its score rises to 1 over a window. Endpoints that were there \
          when the picker began to look count as old, and so all of them do after its restart.";

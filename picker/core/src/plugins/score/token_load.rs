@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::ask::Ask;
 use crate::fact::{RequestLoad, Slot};
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::Scorer;
 use crate::view::Candidates;
 
@@ -43,6 +43,8 @@ pub struct TokenLoadScorer {
 
 impl Plugin for TokenLoadScorer {
     const TYPE: &'static str = "token-load-scorer";
+    const TASK: Task = Task::Load;
+    const ORIGIN: Origin = Origin::LlmD;
     const SUMMARY: &'static str = "Prefers servers that have fewer tokens to compute, those of this picker's requests under way there and those that \
          the new request would add: 1 for none, 0 from a threshold on.";
     const FORMULA: &'static str =

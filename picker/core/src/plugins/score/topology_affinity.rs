@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::ask::Ask;
-use crate::plugin::{BuildCx, BuildError, Plugin, Role, Roles, Stability};
+use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::plugins::topology::{Level, Topology};
 use crate::role::Scorer;
 use crate::view::Candidates;
@@ -29,6 +29,8 @@ pub struct TopologyAffinityScorer(Topology);
 
 impl Plugin for TopologyAffinityScorer {
     const TYPE: &'static str = "topology-affinity-scorer";
+    const TASK: Task = Task::Labels;
+    const ORIGIN: Origin = Origin::LlmD;
     const STABILITY: Stability = Stability::Alpha;
     const SUMMARY: &'static str = "Prefers endpoints on the host, in the rack, zone or region of the endpoint that an earlier profile chose for the \
          same request, such as prefill servers near the decode server.";
