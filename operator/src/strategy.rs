@@ -36,6 +36,7 @@ mod validate;
 mod wanted_objects;
 mod workload;
 mod write_error;
+mod written_statuses;
 
 pub use execute::Executor;
 pub use memory::Memory;

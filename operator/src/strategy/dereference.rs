@@ -14,6 +14,7 @@ use crate::names;
 
 /// Reads the caches, and what this process remembers of its own writes.
 pub(super) fn dereference(strategy: Arc<RoutingStrategy>, cache: &Cache, memory: &Memory) -> Snapshot {
+    let strategy = memory.statuses.newest(strategy);
     let namespace = strategy.metadata.namespace.clone().unwrap_or_default();
     let name = strategy.metadata.name.clone().unwrap_or_default();
     let owned = cache.owned.iter().flat_map(|(kind, index)| {

@@ -10,6 +10,7 @@ use super::inspections::Inspections;
 use super::reach::{Probes, Reach};
 use super::record::Record;
 use super::upgrade_queue::UpgradeQueue;
+use super::written_statuses::WrittenStatuses;
 use crate::kinds::Kind;
 
 /// A routing in the history.
@@ -68,6 +69,8 @@ pub struct Memory {
     pub reach: Reach,
     /// The order in which Deployments are rolled to a new release.
     pub(super) upgrades: UpgradeQueue,
+    /// The statuses that the cache may not have yet.
+    pub(super) statuses: WrittenStatuses,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -175,6 +178,7 @@ impl Memory {
         lock(&self.made).clear();
         lock(&self.refusals).clear();
         lock(&self.looked).clear();
+        self.statuses.clear();
         self.reach.begin();
     }
 
@@ -191,6 +195,7 @@ impl Memory {
         lock(&self.looked).retain(|uid, _| is_there(uid));
         self.reach.prune(&is_there);
         self.upgrades.prune(&is_there);
+        self.statuses.prune(&is_there);
     }
 }
 

@@ -26,7 +26,9 @@ pub(super) async fn write(
         }
     }
     if patch.as_object().is_some_and(|fields| !fields.is_empty()) {
-        executor.writer.status(&snapshot.strategy, &patch).await?;
+        if let Some(written) = executor.writer.status(&snapshot.strategy, &patch).await? {
+            executor.memory.statuses.note(&written);
+        }
         events::tell(executor, snapshot, &report.events).await;
     }
     Ok(())

@@ -9,11 +9,13 @@ use serde_json::json;
 
 use super::testing::Server;
 use super::*;
+use crate::cache::Cache;
 use crate::kinds::Kind;
 use crate::strategy::binding::BindingState;
+use crate::strategy::dereference::dereference;
 use crate::strategy::memory::Memory;
 use crate::strategy::outcome::Outcome;
-use crate::strategy::plan::{Action, plan, plan_deletion};
+use crate::strategy::plan::{Action, Report, plan, plan_deletion};
 use crate::strategy::pod_warning::PodWarning;
 use crate::strategy::reach::Attempt;
 use crate::strategy::silent_state::SilentState;
@@ -309,4 +311,22 @@ fn a_step_is_ready_when_all_that_it_waits_for_is_there() {
     assert_eq!(ready(&[Wait::NameFree(2)]), Readiness::Never);
     // What can't come any more is not waited for.
     assert_eq!(ready(&[Wait::AllBefore(3), Wait::Success(2)]), Readiness::Never);
+}
+
+/// A reconcile that follows at once must neither write the same again nor tell it again.
+#[tokio::test]
+async fn a_status_that_was_written_is_known_before_the_cache_has_it() {
+    let (mut world, server) = (snapshot(), Server::default());
+    Arc::make_mut(&mut world.strategy).metadata.resource_version = Some("5".to_owned());
+    let mut written = (*world.strategy).clone();
+    written.metadata.resource_version = Some("6".to_owned());
+    written.status =
+        Some(crds::RoutingStrategyStatus { revision: Some("r".to_owned()), ..Default::default() });
+    server.holds(&format!("{STRATEGY}/status"), &written);
+    let executor = server.executor();
+    let patch = serde_json::Map::from_iter([("revision".to_owned(), json!("r"))]);
+    let report = Report { patch, unseen: Vec::new(), events: Vec::new() };
+    super::report::write(&executor, &world, &report).await.unwrap();
+    let next = dereference(world.strategy, &Cache::default(), &executor.memory);
+    assert_eq!(next.strategy.status, written.status);
 }

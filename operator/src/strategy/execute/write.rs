@@ -306,13 +306,19 @@ impl Writer {
     ///
     /// # Errors
     /// As [`Writer::apply`].
-    pub async fn status(&self, strategy: &RoutingStrategy, status: &Value) -> Result<(), WriteError> {
+    pub async fn status(
+        &self,
+        strategy: &RoutingStrategy,
+        status: &Value,
+    ) -> Result<Option<RoutingStrategy>, WriteError> {
         let (api, name) = self.strategy_api(strategy);
         let patch = json!({"metadata": {"uid": strategy.metadata.uid}, "status": status});
         let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
         let patch = Patch::Merge(&patch);
         let request = api.patch_status(&name, &params, &patch);
-        self.write(of_namespace(&strategy.metadata), "patch", "RoutingStrategy", request).await.map(drop)
+        let written =
+            self.write(of_namespace(&strategy.metadata), "patch", "RoutingStrategy", request).await?;
+        Ok(written.object.ok())
     }
 
     fn strategy_api(&self, strategy: &RoutingStrategy) -> (Api<PartialObject<RoutingStrategy>>, String) {

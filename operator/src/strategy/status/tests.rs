@@ -141,6 +141,22 @@ fn a_wrong_routing_leaves_the_last_good_one() {
     assert_eq!(said(&status, "Accepted"), is("False", "InvalidRouting", message));
     assert_eq!(said(&status, "Stalled"), is("True", "InvalidRouting", message));
     assert_eq!(said(&status, "Ready").0, "False");
+    // Nobody must believe that requests are routed when they are not.
+    snapshot.owned = vec![deployment(2, 0)];
+    let status = compute(&snapshot, &valid, &outcome, at(0));
+    let message = message.replace("still serves", "stays, and no picker is ready");
+    assert_eq!(said(&status, "Accepted"), is("False", "InvalidRouting", &message));
+}
+
+#[test]
+fn a_routing_that_is_too_large_is_told_by_its_size() {
+    let (mut snapshot, outcome) = well();
+    Arc::make_mut(&mut snapshot.strategy).spec.withhold("too long: 500204 bytes, more than 262144");
+    let compiled = CompiledRoutings::default();
+    let valid = validate(&snapshot, &defaults(), |routing| compiled.compile(routing));
+    let status = compute(&snapshot, &valid, &outcome, at(0));
+    let message = "spec.routing: too long: 500204 bytes, more than 262144";
+    assert_eq!(said(&status, "Accepted"), is("False", "InvalidRouting", message));
 }
 
 /// Whoever waits for an edit to be programmed must not be told that it is when it was refused.

@@ -27,7 +27,7 @@ pub(super) fn of(
     let none = no_pools(snapshot, valid);
     let deepest: Vec<_> = judged.iter().filter_map(|pool| Some((pool.name(), pool.deepest()?))).collect();
     Verdicts {
-        accepted: accepted(snapshot, valid),
+        accepted: accepted(snapshot, valid, outcome),
         pools: none.clone().or_else(|| summary(&deepest, judged.len())),
         pools_bound: none.unwrap_or_else(|| pools_bound(judged)),
         has_endpoints: has_endpoints(snapshot, valid),
@@ -41,15 +41,18 @@ pub(super) fn of(
     }
 }
 
-fn accepted(snapshot: &Snapshot, valid: &Valid) -> Verdict {
+fn accepted(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome) -> Verdict {
     match (&valid.routing, &valid.picker) {
         (Err(errors), _) => {
             let unknown = errors.0.iter().all(|e| e.kind == ErrorKind::UnknownPlugin);
             let reason = if unknown { "UnknownPlugin" } else { "InvalidRouting" };
             let findings: Vec<_> = errors.0.iter().map(|e| (in_spec(&e.path), e.message.clone())).collect();
             // First, since it is what one wants to know, and short.
-            let lead =
-                snapshot.revision().map(|last| format!("revision {last} still serves; ")).unwrap_or_default();
+            let lead = match (snapshot.revision(), ready_pickers(snapshot, valid, outcome)) {
+                (None, _) => String::new(),
+                (Some(last), (0, _)) => format!("revision {last} stays, and no picker is ready; "),
+                (Some(last), _) => format!("revision {last} still serves; "),
+            };
             Verdict::bad(reason, join(&lead, &findings))
         }
         (Ok(_), Err(error)) => Verdict::bad("InvalidPicker", error.to_string()),
@@ -254,8 +257,14 @@ fn with_notes(mut available: Verdict, snapshot: &Snapshot, outcome: &Outcome) ->
     }
 }
 
-/// Ready pickers of the wanted ones.
+/// Ready pickers of the wanted ones, as a column shows them.
 pub(super) fn pickers(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome) -> String {
+    let (ready, wanted) = ready_pickers(snapshot, valid, outcome);
+    format!("{ready}/{wanted}")
+}
+
+/// How many pickers are ready, and how many are wanted.
+fn ready_pickers(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome) -> (i64, i64) {
     let (mut ready, mut wanted) = (0, 0);
     for workload in &valid.workloads {
         if let Some(live) = outcome.deployment(snapshot, &workload.name) {
@@ -264,7 +273,7 @@ pub(super) fn pickers(snapshot: &Snapshot, valid: &Valid, outcome: &Outcome) -> 
             wanted += rollout.wanted;
         }
     }
-    format!("{ready}/{wanted}")
+    (ready, wanted)
 }
 
 /// `programmed` for the generation that the status is about: what pickers serve is not what it asks for when it is not

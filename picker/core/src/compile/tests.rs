@@ -169,6 +169,7 @@ schedulingProfiles:
 #[case::number(json!(5), "must be a mapping, is 5")]
 #[case::null(json!(null), "must be a mapping, is null")]
 #[case::list(json!([]), "must be a mapping, is a list")]
+#[case::why_it_was_not_read(json!("too long: 7 bytes, more than 6"), "too long: 7 bytes, more than 6")]
 fn a_routing_is_a_mapping(#[case] routing: Value, #[case] message: &str) {
     assert_eq!(errors(&routing, Scope::Resource), [error("", ErrorKind::Invalid, message)]);
 }

@@ -59,6 +59,12 @@ pub(crate) fn read(
     warnings: &mut Vec<ConfigError>,
 ) -> Body {
     let mut body = Body::default();
+    // The API server lets no text through in the place of a resource's routing. Where there is one, whoever read the
+    // resource put it there: it says why the routing was not read.
+    if let (Scope::Resource, Value::String(why)) = (scope, value) {
+        errors.push(ConfigError::new("", ErrorKind::Invalid, why.as_str()));
+        return body;
+    }
     let Some(mut fields) = Fields::open("", value, errors) else { return body };
     body.routing.plugins = fields.list("plugins", errors, plugin);
     body.routing.scheduling_profiles = fields.list("schedulingProfiles", errors, profile);
