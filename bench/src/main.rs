@@ -20,6 +20,7 @@ mod pace;
 mod pages;
 mod path;
 mod peers;
+mod plugins;
 mod ports;
 mod process;
 mod processors;
@@ -43,6 +44,7 @@ use exchanges::Exchanges;
 use idle::Idle;
 use index::Index;
 use path::Path;
+use plugins::Plugins;
 use start::Starts;
 use streams::Streams;
 use swap::Swap;
@@ -74,6 +76,8 @@ enum What {
     Start(Starts),
     /// Memory of a full prefix index, whether it grows, and lookups beside a writer
     Index(Index),
+    /// What each filter, scorer and picker takes of a decision, and a strategy of many of them
+    Plugins(Plugins),
 }
 
 impl Bench {
@@ -92,6 +96,7 @@ impl Bench {
             What::Idle(idle) => idle.run(progress).await,
             What::Start(starts) => starts.run(progress).await,
             What::Index(index) => index.run(progress).await,
+            What::Plugins(plugins) => plugins.run(progress).await,
         }
     }
 }

@@ -41,7 +41,8 @@ static TABLE: LazyLock<Arc<Table>> = LazyLock::new(|| {
     ]});
     let compiled = compile(&routing, Scope::Resource, &StateStore::default());
     let strategy = compiled.unwrap_or_else(|errors| panic!("{errors}")).strategy;
-    Arc::new(Table::new(strategy.scrape.expect("columns are read")))
+    let plan = strategy.scrape.expect("columns are read");
+    Arc::new(Table::new(plan.sources[0].clone()))
 });
 
 const ENGINES: [&str; 7] = ["", "vllm", "sglang", "trtllm-serve", "triton-tensorrt-llm", "triton", "own"];

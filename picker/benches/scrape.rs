@@ -3,10 +3,11 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use picker::scrape::models;
 use picker::scrape::scan;
 use picker::scrape::table::Table;
 use picker_core::column::Column;
-use picker_core::scrape::ScrapePlan;
+use picker_core::scrape::SourcePlan;
 
 /// As the picker has it.
 #[global_allocator]
@@ -52,9 +53,23 @@ fn page() -> String {
 #[divan::bench]
 fn vllm_40_kb(bencher: divan::Bencher<'_, '_>) {
     let page = page();
-    let plan = ScrapePlan::of(&[Column::CACHE_CONFIG, Column::LORA]);
-    let table = Arc::new(Table::new(Arc::new(plan)));
+    let plan = SourcePlan::of(&[Column::CACHE_CONFIG, Column::LORA]);
+    let table = Arc::new(Table::new(plan));
     let signals = scan(&table, page.as_bytes(), &[]);
     assert_eq!((signals.waiting, signals.num_blocks), (Some(3.0), Some(27_514)));
     bencher.bench(|| scan(&table, divan::black_box(page.as_bytes()), &[]));
+}
+
+/// As many models as are kept, as vLLM lists adapters.
+#[divan::bench]
+fn models_1024(bencher: divan::Bencher<'_, '_>) {
+    let model = |n: usize| {
+        format!(
+            r#"{{"id":"adapter-{n}","object":"model","created":1746639571,"owned_by":"vllm","root":"/loras/{n}","parent":"base","max_model_len":null,"permission":[{{"id":"modelperm-{n}","object":"model_permission","group":null}}]}}"#
+        )
+    };
+    let list = (0..1024).map(model).collect::<Vec<_>>().join(",");
+    let text = format!(r#"{{"object":"list","data":[{list}]}}"#);
+    assert_eq!(models::parse(text.as_bytes()).map(|models| models.iter().count()), Ok(1024));
+    bencher.bench(|| models::parse(divan::black_box(text.as_bytes())));
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::extract::State;
-use axum::http::StatusCode;
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::{Router, middleware};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -13,6 +14,8 @@ use tokio::sync::watch;
 pub mod auth;
 mod decisions;
 mod endpoints;
+mod explain;
+mod lane;
 mod page;
 pub mod server;
 #[cfg(test)]
@@ -20,12 +23,16 @@ mod tests;
 mod timestamp;
 mod write_deadline;
 
+use decisions::Filter;
+use explain::Tries;
+use lane::Lane;
 use page::Page;
 use timestamp::timestamp;
 
 use crate::decisions::Decisions;
 use crate::metrics::{self, Metrics};
 use crate::ready::{self, Readiness};
+use crate::rehearsal::Rehearsals;
 use crate::source::Serving;
 use crate::view::SharedView;
 use crate::watch::endpoint_set::Target;
@@ -48,6 +55,10 @@ pub struct Admin {
     pub targets: watch::Receiver<Arc<[Target]>>,
     /// The decisions that are kept.
     pub decisions: Decisions,
+    /// Tries requests.
+    pub rehearsals: Rehearsals,
+    /// Name of the pool, if there is one.
+    pub pool: Option<String>,
 }
 
 impl Admin {
@@ -60,14 +71,18 @@ impl Admin {
             let page = Page::new(content_type, move || make(&admin));
             get(move || async move { page.get().await })
         };
+        let all = self.clone();
+        let all =
+            Page::new(JSON, move || Some(decisions::page(all.pool.as_deref(), &all.decisions).to_string()));
+        let pages = (all, Lane::default());
+        let decisions = move |State(admin): State<Self>, filter| decisions_page(admin, pages.clone(), filter);
+        let tries = Tries::new(self.rehearsals.clone());
         let guarded = Router::new()
             .route("/metrics", page(metrics::CONTENT_TYPE, |admin| admin.metrics.text().ok()))
             .route("/debug/strategy", page(JSON, |admin| Some(strategy_page(admin).to_string())))
             .route("/debug/endpoints", page(JSON, |admin| Some(endpoints_page(admin).to_string())))
-            .route(
-                "/debug/decisions",
-                page(JSON, |admin| Some(decisions::page(&admin.decisions).to_string())),
-            );
+            .route("/debug/decisions", get(decisions))
+            .route("/debug/explain", post(move |asked| tries.clone().answer(asked)));
         let guarded = match auth {
             Some(auth) => guarded.layer(middleware::from_fn_with_state(auth, auth::guard)),
             None => guarded,
@@ -90,6 +105,32 @@ async fn ready_page(State(admin): State<Admin>, open: bool) -> Response {
                 "not ready; the log says why\n".to_owned()
             };
             (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+        }
+    }
+}
+
+/// The decisions that are kept, or those that `filter` asks for.
+async fn decisions_page(
+    admin: Admin,
+    (all, lane): (Page, Lane),
+    filter: Result<Query<Filter>, QueryRejection>,
+) -> Response {
+    let Ok(Query(Filter { request_id, pool })) = filter else {
+        let message = "takes request-id and pool, each once, and nothing else\n";
+        return (StatusCode::BAD_REQUEST, message).into_response();
+    };
+    if pool.is_some() && pool != admin.pool {
+        return (StatusCode::NOT_FOUND, "this picker has no such pool\n").into_response();
+    }
+    match request_id {
+        None => all.get().await,
+        Some(id) => {
+            let make =
+                move || decisions::of_request(admin.pool.as_deref(), &admin.decisions, &id).to_string();
+            match lane.make(make).await {
+                Some(text) => ([(header::CONTENT_TYPE, JSON)], text).into_response(),
+                None => (StatusCode::SERVICE_UNAVAILABLE, "too many ask; try again later\n").into_response(),
+            }
         }
     }
 }

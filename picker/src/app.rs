@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use picker_core::Hot;
+use picker_core::http::HttpClient;
 use picker_serve::Server;
 use picker_serve::memory::Meter;
 use rustls::server::danger::ClientCertVerifier;
@@ -34,9 +35,11 @@ use crate::decisions::Decisions;
 use crate::drain::Signals;
 use crate::exchange::BodyBudget;
 use crate::extproc::Service;
+use crate::http_client::Client;
 use crate::metrics::Metrics;
 use crate::pool::{Limits, Pool};
 use crate::ready::Readiness;
+use crate::rehearsal::Rehearsals;
 use crate::source::{self, Installer};
 use crate::tls;
 use crate::watch::Wanted;
@@ -73,12 +76,24 @@ pub async fn serve(args: ServeArgs, threads: Threads) -> Result<()> {
     let pages = threads.pages.spawn(listen(args.metrics_port)).await??;
 
     let view = view::empty();
-    let metrics = Arc::new(Metrics::of_pool(args.pool_name.as_deref(), view.clone()));
     let hot = Arc::new(Hot::default());
+    let metrics = Metrics::of_pool(args.pool_name.as_deref(), view.clone()).with_tables(hot.clone());
+    let metrics = Arc::new(metrics);
     let installer = Arc::new(Installer::new(hot.clone(), metrics.strategy.clone()));
     let readiness = Readiness::default();
     let closing = CancellationToken::new();
     let mut tasks = Tasks::new();
+
+    let limits = Limits {
+        max_body: args.max_request_body,
+        refuse_longer: args.refuse_longer_bodies,
+        body_timeout: args.body_timeout,
+        subset_filter: !args.disable_endpoint_subset_filter,
+        endpoint_scores: args.emit_endpoint_scores,
+        budget: BodyBudget::new(args.max_held_bytes),
+    };
+    let limits = Arc::new(limits);
+    let http: Arc<dyn HttpClient> = Arc::new(Client::new(limits.clone()));
 
     // The pages come first: they say what a start that takes long waits for.
     let client = cluster::client(&args).await?;
@@ -88,7 +103,7 @@ pub async fn serve(args: ServeArgs, threads: Threads) -> Result<()> {
     };
     // They know no endpoints before the tasks that follow them are there.
     let targets = watch::Sender::default();
-    let decisions = Decisions::default();
+    let (decisions, priorities) = (Decisions::default(), SharedPriorities::default());
     let admin = Admin {
         metrics: metrics.clone(),
         readiness: readiness.clone(),
@@ -96,6 +111,13 @@ pub async fn serve(args: ServeArgs, threads: Threads) -> Result<()> {
         view: view.clone(),
         targets: targets.subscribe(),
         decisions: decisions.clone(),
+        rehearsals: Rehearsals {
+            hot: hot.clone(),
+            view: view.clone(),
+            priorities: priorities.clone(),
+            http: http.clone(),
+        },
+        pool: args.pool_name.clone(),
     };
     let router = admin.router(auth);
     let pages = async move {
@@ -121,7 +143,6 @@ pub async fn serve(args: ServeArgs, threads: Threads) -> Result<()> {
     let shared =
         Shared { view: &view, wanted: wanted.clone(), targets, activity: &activity, replicas: count };
     let progress = endpoints::start(&args, &installer, hot.clone(), &metrics, shared, &mut tasks);
-    let priorities = SharedPriorities::default();
     cluster::follow_objectives(&args, client.as_ref(), &metrics, priorities.clone(), &mut tasks);
     cluster::find_endpoints(&args, client, &installer, &metrics, wanted, &mut tasks)?;
     let upkeep = upkeep::run(installer.serving(), hot.clone(), view.clone());
@@ -135,20 +156,13 @@ pub async fn serve(args: ServeArgs, threads: Threads) -> Result<()> {
         std::future::pending().await
     });
 
-    let limits = Limits {
-        max_body: args.max_request_body,
-        refuse_longer: args.refuse_longer_bodies,
-        body_timeout: args.body_timeout,
-        subset_filter: !args.disable_endpoint_subset_filter,
-        budget: BodyBudget::new(args.max_held_bytes),
-    };
-    let limits = Arc::new(limits);
     let pool = Pool {
         hot,
         view,
         activity,
         priorities,
         decisions,
+        http,
         traffic: metrics.traffic.clone(),
         limits: limits.clone(),
     };

@@ -11,12 +11,14 @@ use picker_core::scrape::{ServerShare, Tls};
 use picker_serve::StreamTasks;
 use smallvec::SmallVec;
 
+mod explain;
 mod foreign;
 pub mod normalise;
 #[cfg(test)]
 mod tests;
 mod value;
 
+pub use explain::{ExplainArgs, Form};
 pub use foreign::consequence;
 
 use crate::source::kube::StrategyRef;
@@ -37,7 +39,7 @@ pub struct Cli {
 }
 
 /// What the program does besides serving.
-#[derive(Clone, Debug, PartialEq, Subcommand)]
+#[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
     /// Compile EndpointPickerConfigs and RoutingStrategies from files, and tell every error with its field.
     ///
@@ -58,6 +60,12 @@ pub enum Command {
         #[arg(short, long, default_value = "text")]
         output: Output,
     },
+    /// Ask a live picker why a request went where it did, or where one would go.
+    ///
+    /// With a request id: decisions about that request that the picker kept. With a body, headers or a path: the decision
+    /// that it would make now. That one is only tried: nothing is sent, booked or learnt. Ends with 0 when a decision is
+    /// shown, with 1 when none of that id is kept, and with 2 when the picker can't be asked.
+    Explain(ExplainArgs),
 }
 
 /// Form of a list.
@@ -150,6 +158,10 @@ pub struct ServeArgs {
     #[arg(long, value_name = "BOOL", help_heading = "Endpoints", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::boolean)]
     pub disable_endpoint_subset_filter: bool,
 
+    /// Whether gateways are told the total of each endpoint that was scored for the destination, in the metadata envoy.lb under
+    /// the key x-gateway-destination-endpoint-scores, where the strategy does not say (explain.endpointScores)
+    #[arg(long, value_name = "BOOL", help_heading = "Serving", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::boolean)]
+    pub emit_endpoint_scores: bool,
     /// Port of ext_proc, TLS and plaintext
     #[arg(long, value_name = "PORT", help_heading = "Serving", default_value_t = 9002)]
     pub grpc_port: u16,

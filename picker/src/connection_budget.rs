@@ -70,8 +70,14 @@ mod tests {
     #[test]
     fn connections_have_something_of_their_own_and_give_back_what_they_borrow() {
         let (body_timeout, budget) = (Duration::ZERO, BodyBudget::new(160));
-        let limits =
-            Arc::new(Limits { max_body: 1, refuse_longer: false, body_timeout, subset_filter: true, budget });
+        let limits = Arc::new(Limits {
+            max_body: 1,
+            refuse_longer: false,
+            body_timeout,
+            subset_filter: true,
+            endpoint_scores: false,
+            budget,
+        });
         let connections = ConnectionBudget::new(limits.clone(), 160);
         assert_eq!((connections.left(), limits.budget.left()), (150, 140));
         assert_eq!([connections.take(8), connections.take(20), connections.take(130)], [true, true, false]);

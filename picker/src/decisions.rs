@@ -5,18 +5,22 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
+use picker_core::View;
 use picker_core::endpoint::Endpoint;
-use picker_core::flight::Flight;
-use picker_core::prepare::Prepared;
 use picker_core::request::Request;
 use picker_core::trace::{Explain, Step};
-use picker_core::view::Address;
-use picker_core::{Cx, Refusal, Strategy, View};
 
+mod brief;
+mod page;
+mod places;
 #[cfg(test)]
 mod tests;
+
+pub use brief::brief;
+pub use page::page;
+pub use places::Places;
 
 /// Bytes that all kept decisions of a pool may take, about. The oldest go first.
 const MAX_BYTES: usize = 1 << 20;
@@ -33,7 +37,11 @@ struct Ring {
     /// The newest last.
     kept: VecDeque<Arc<Kept>>,
     bytes: usize,
+    /// The endpoints of the newest one's view, with their names.
+    newest: Option<(Endpoints, Arc<Places>)>,
 }
+
+type Endpoints = Arc<[Arc<Endpoint>]>;
 
 /// A decision that is kept.
 #[derive(Debug)]
@@ -49,82 +57,77 @@ pub struct Kept {
     /// The revision of the strategy that made it.
     pub revision: Arc<str>,
     /// Position of the endpoint that the request goes to, or the reason why it goes nowhere.
-    pub outcome: Result<usize, &'static str>,
+    pub outcome: Result<u32, &'static str>,
+    /// The candidates before all steps, as positions.
+    pub candidates: Vec<u32>,
     /// The steps, with endpoints as positions.
     pub steps: Vec<Step>,
-    /// All endpoints, as they were.
-    pub endpoints: Arc<[Arc<Endpoint>]>,
+    /// The time that each step took.
+    pub step_took: Vec<Duration>,
+    /// The endpoints, as they were.
+    pub places: Arc<Places>,
 }
 
 impl Kept {
-    /// Its bytes in memory, about. The endpoints are those of the view, which most of what is kept shares.
-    fn bytes(&self) -> usize {
-        let list = |step: &Step| match step {
-            Step::Scored { scores, plugin, .. } => plugin.len() + size_of_val(&**scores),
-            Step::Screened { plugin, left: positions }
-            | Step::Filtered { plugin, left: positions }
-            | Step::Picked { plugin, picked: positions } => plugin.len() + size_of_val(&**positions),
-            Step::Avoided { endpoints, .. } => size_of_val(&**endpoints),
-            Step::Profile(name) => name.len(),
-        };
-        let steps: usize = self.steps.iter().map(list).sum();
-        size_of::<Self>()
-            + 2 * MAX_NAME
-            + self.steps.len() * size_of::<Step>()
-            + steps
-            + 8 * self.endpoints.len()
-    }
-}
-
-impl Decisions {
-    /// Routes a request as [`Strategy::route_traced`] does, and keeps the decision.
-    ///
-    /// # Errors
-    /// The refusal of the strategy.
-    // Out of line: the way of all other requests is not to grow by it.
-    #[cold]
-    #[inline(never)]
-    pub fn route(
-        &self,
-        strategy: &Strategy,
+    /// What `explain` says of a decision about `request`.
+    pub fn of(
         request: &Request,
-        view: &View,
-        subset: Option<&[Address]>,
-        prepared: Prepared,
-        cx: &mut Cx,
-    ) -> Result<Flight, Refusal> {
-        let (began, mut trace) = (Instant::now(), Explain::default());
-        let routed = strategy.route_traced(request, view, subset, prepared, cx, &mut trace);
-        let took = began.elapsed();
-        let outcome = match &routed {
-            Ok(flight) => {
-                let key = flight.endpoint().key;
-                Ok(view.endpoints.iter().position(|endpoint| endpoint.key == key).unwrap_or_default())
-            }
-            Err(refusal) => Err(refusal.kind.row().name),
-        };
-        self.keep(Kept {
+        revision: Arc<str>,
+        outcome: Result<u32, &'static str>,
+        took: Duration,
+        explain: Explain,
+        places: Arc<Places>,
+    ) -> Self {
+        Self {
             at: SystemTime::now(),
             took,
             request_id: request.headers.text("x-request-id").map(shortened),
             model: request.model().map(shortened),
-            revision: strategy.revision.clone(),
+            revision,
             outcome,
-            steps: trace.0,
-            endpoints: view.endpoints.clone(),
-        });
-        routed
+            candidates: explain.candidates,
+            steps: explain.steps,
+            step_took: explain.took,
+            places,
+        }
     }
 
-    fn keep(&self, decision: Kept) {
-        let bytes = decision.bytes();
+    /// Whether it is about a request with the `x-request-id` `id`, as far as that is kept.
+    pub fn is_of(&self, id: &str) -> bool {
+        self.request_id.as_deref() == Some(shortened(id).as_str())
+    }
+
+    /// Its bytes in memory, about, without those of its places, which others share.
+    fn bytes(&self) -> usize {
+        let steps: usize = self.steps.iter().map(|step| size_of::<Step>() + step.bytes()).sum();
+        size_of::<Self>()
+            + 2 * MAX_NAME
+            + steps
+            + self.step_took.len() * size_of::<Duration>()
+            + 4 * self.candidates.len()
+    }
+}
+
+impl Decisions {
+    /// Keeps the decision that `make` makes of the names of the endpoints of `view`.
+    pub fn keep(&self, view: &View, make: impl FnOnce(Arc<Places>) -> Kept) {
         let mut ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        ring.bytes += bytes;
+        let known = ring.newest.as_ref().filter(|(endpoints, _)| Arc::ptr_eq(endpoints, &view.endpoints));
+        let places = match known {
+            Some((_, places)) => places.clone(),
+            None => {
+                let places = Arc::new(Places::of(view));
+                ring.bytes += places.bytes();
+                ring.newest = Some((view.endpoints.clone(), places.clone()));
+                places
+            }
+        };
+        let decision = make(places);
+        ring.bytes += decision.bytes();
         ring.kept.push_back(Arc::new(decision));
         // One that is too large by itself stays until the next: what is asked for is shown.
         while ring.bytes > MAX_BYTES && ring.kept.len() > 1 {
-            let oldest = ring.kept.pop_front().map_or(0, |oldest| oldest.bytes());
-            ring.bytes -= oldest;
+            ring.drop_oldest();
         }
     }
 
@@ -132,6 +135,17 @@ impl Decisions {
     pub fn kept(&self) -> Vec<Arc<Kept>> {
         let ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         ring.kept.iter().rev().cloned().collect()
+    }
+}
+
+impl Ring {
+    fn drop_oldest(&mut self) {
+        let Some(oldest) = self.kept.pop_front() else { return };
+        self.bytes -= oldest.bytes();
+        // Decisions of one view stand side by side.
+        if self.kept.front().is_none_or(|next| !Arc::ptr_eq(&next.places, &oldest.places)) {
+            self.bytes -= oldest.places.bytes();
+        }
     }
 }
 

@@ -24,6 +24,7 @@ mod awaited;
 mod body_budget;
 mod body_buffer;
 pub mod decode;
+mod explained;
 mod request_body;
 mod response;
 mod untrusted;
@@ -33,6 +34,7 @@ mod verdict;
 pub use account::Account;
 pub use awaited::is_awaited;
 pub use body_budget::{BodyBudget, BodyShare};
+pub use explained::{EXPLAIN_HEADER, EXPLAIN_NAMESPACE};
 pub use request_body::{Cut, RequestBody};
 pub use response::Response;
 pub use untrusted::{SERVED, SUBSET, untrusted};
@@ -104,9 +106,12 @@ impl<'a> Exchange<'a> {
         Box::pin(async move {
             let asked = Instant::now();
             let (request, subset) = self.read(incoming)?;
-            // One view for both: what is found out about an endpoint is known by its position.
+            let before = self.pool.view.load_full();
+            let http = &*self.pool.http;
+            let prepared = strategy.prepare(&request, &before, asked, http, tokio::time::sleep).await;
+            self.account.prepared(&prepared);
+            // Endpoints may have gone while it waited.
             let view = self.pool.view.load_full();
-            let prepared = strategy.prepare(&request, &view, asked, tokio::time::sleep).await;
             self.route(&strategy, request, subset, &view, prepared, asked)
         })
     }
@@ -127,7 +132,7 @@ impl<'a> Exchange<'a> {
         })?;
         self.pool.activity.request();
         let priority = self.pool.priorities.load().of(&headers);
-        let request = Request { headers, body, content, priority };
+        let request = Request { headers, body, content, priority, partial };
         Ok((request, subset.filter(|_| self.pool.limits.subset_filter)))
     }
 
@@ -143,8 +148,8 @@ impl<'a> Exchange<'a> {
     ) -> Result<(Response, Headers), Refusal> {
         let began = Instant::now();
         let mut cx = Cx::live();
-        let routed = if strategy.explained > 0.0 && cx.unit() < strategy.explained {
-            self.pool.decisions.route(strategy, &request, view, subset, prepared, &mut cx)
+        let routed = if strategy.explain.any(self.pool.limits.endpoint_scores) {
+            explained::route(self.pool, strategy, &request, view, subset, prepared, &mut cx)
         } else {
             strategy.route_traced(&request, view, subset, prepared, &mut cx, &mut NoTrace)
         };

@@ -19,8 +19,10 @@ pub mod connection_budget;
 pub mod decisions;
 pub mod drain;
 pub mod exchange;
+pub mod explain;
 pub mod extproc;
 pub mod health;
+pub mod http_client;
 #[cfg(target_os = "linux")]
 pub mod huge_pages;
 pub mod logging;
@@ -29,6 +31,7 @@ pub mod open_files;
 pub mod pool;
 pub mod ready;
 pub mod regular_file;
+pub mod rehearsal;
 pub mod scrape;
 pub mod source;
 pub mod status;

@@ -7,8 +7,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::Parser;
 use picker::args::normalise::normalise;
-use picker::args::{Cli, Command, ServeArgs, consequence};
-use picker::{app, catalogue, check, logging, open_files, termination};
+use picker::args::{Cli, Command, ExplainArgs, ServeArgs, consequence};
+use picker::{app, catalogue, check, explain, logging, open_files, termination};
 use tokio::runtime::Builder;
 
 #[global_allocator]
@@ -34,8 +34,21 @@ fn main() -> ExitCode {
         Some(Command::Plugins { types, output }) => {
             ExitCode::from(catalogue::run(&types, output, &mut std::io::stdout().lock()))
         }
+        Some(Command::Explain(args)) => explain(&args),
         None => serve(cli.serve, &normalised.ignored),
     }
+}
+
+fn explain(args: &ExplainArgs) -> ExitCode {
+    let runtime = match Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("{error}");
+            return ExitCode::from(explain::UNASKED);
+        }
+    };
+    let (mut out, mut err) = (std::io::stdout().lock(), std::io::stderr().lock());
+    ExitCode::from(runtime.block_on(explain::run(args, &mut out, &mut err)))
 }
 
 fn serve(args: ServeArgs, ignored: &[String]) -> ExitCode {

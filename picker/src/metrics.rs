@@ -5,7 +5,9 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::Arc;
 
+use picker_core::Hot;
 use prometheus_client::encoding::{EncodeLabelSet, text};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -18,6 +20,7 @@ mod requests;
 mod scraping;
 mod statuses;
 mod strategy;
+mod tables;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -66,6 +69,15 @@ pub struct Traffic {
     pub waiting: Waiting,
     /// Requests that were decided without the whole of a body that would have been read.
     pub cut_bodies: Family<CutBody, Counter>,
+    /// What was found out about requests before they were decided, and what was not.
+    pub preparations: Family<Preparation, Counter>,
+}
+
+/// The label of what became of finding something out about a request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Preparation {
+    /// `found`, or the reason why it was not.
+    pub outcome: &'static str,
 }
 
 /// The label of why a body was not read to its end.
@@ -98,6 +110,7 @@ impl Metrics {
             sheds: Counter::default(),
             waiting: Waiting::default(),
             cut_bodies: Family::default(),
+            preparations: Family::default(),
         };
         let scraping = Scraping::default();
         let strategy = StrategyMetrics::default();
@@ -127,9 +140,22 @@ impl Metrics {
             "Requests decided without the whole of a body that would have been read, by reason",
             traffic.cut_bodies.clone(),
         );
+        picker.register(
+            "preparations",
+            "What was to be found out about requests before they were decided, by outcome",
+            traffic.preparations.clone(),
+        );
         scraping.register(picker);
         picker.register_collector(Box::new(endpoints::Endpoints::new(view)));
         Self { traffic, scraping, strategy, registry }
+    }
+
+    /// The same, with the memory of the tables that the plugins of the strategy in `hot` keep.
+    #[must_use]
+    pub fn with_tables(mut self, hot: Arc<Hot>) -> Self {
+        let picker = self.registry.sub_registry_with_prefix("waypost_picker");
+        picker.register_collector(Box::new(tables::Tables::new(hot)));
+        self
     }
 
     /// All metrics as OpenMetrics text.

@@ -1,10 +1,12 @@
 //! The state that all exchanges of one InferencePool share: its strategy, endpoints, priorities and metrics, and the
 //! limits that all pools of the process share.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
 use picker_core::Hot;
+use picker_core::http::HttpClient;
 
 use crate::activity::Activity;
 use crate::decisions::Decisions;
@@ -17,7 +19,6 @@ use crate::watch::objectives::SharedPriorities;
 mod tests;
 
 /// What the exchanges of one pool share.
-#[derive(Debug)]
 pub struct Pool {
     /// The strategy that serves.
     pub hot: Arc<Hot>,
@@ -29,10 +30,18 @@ pub struct Pool {
     pub priorities: SharedPriorities,
     /// The decisions that are kept.
     pub decisions: Decisions,
+    /// What sends the requests of preparers.
+    pub http: Arc<dyn HttpClient>,
     /// Where exchanges are counted.
     pub traffic: Traffic,
     /// The limits of the process, which all its pools share.
     pub limits: Arc<Limits>,
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pool").field("hot", &self.hot).finish_non_exhaustive()
+    }
 }
 
 /// Limits of a process.
@@ -48,6 +57,8 @@ pub struct Limits {
     pub body_timeout: Duration,
     /// Whether only endpoints are chosen that the gateway's subset hint names, where it has one.
     pub subset_filter: bool,
+    /// Whether gateways are told the totals of endpoints where the strategy does not say.
+    pub endpoint_scores: bool,
     /// The memory that all requests may take together while they wait for their bodies. One whose headers find no room
     /// is decided without its body; one whose body finds none is refused with 503, unless the gateway has the body.
     pub budget: BodyBudget,

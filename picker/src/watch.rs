@@ -15,9 +15,6 @@ pub mod pool;
 pub mod publish;
 pub mod readout;
 
-use std::sync::Arc;
+mod wanted;
 
-use picker_core::endpoint::EndpointSpec;
-
-/// The endpoints that there should be, as pool and pods or a file say; `None` while it isn't known yet.
-pub type Wanted = Option<Arc<[EndpointSpec]>>;
+pub use wanted::{PageHosts, PoolPage, Wanted, WantedEndpoint};

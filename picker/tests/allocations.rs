@@ -110,6 +110,7 @@ fn pool() -> Arc<Pool> {
         refuse_longer: false,
         body_timeout: Duration::from_secs(30),
         subset_filter: true,
+        endpoint_scores: false,
         budget: BodyBudget::new(16 << 20),
     };
     let traffic = Metrics::new(shared.clone()).traffic;
@@ -119,6 +120,7 @@ fn pool() -> Arc<Pool> {
         traffic,
         view: shared,
         decisions: Default::default(),
+        http: Arc::new(picker_core::http::NoClient),
         activity: Default::default(),
         priorities,
         limits,

@@ -121,7 +121,7 @@ fn decide(zone: &str) -> Result<(String, Vec<Step>), Box<dyn Error>> {
         .strategy
         .route_traced(&request, &view, None, Prepared::default(), &mut cx, &mut explain)
         .map_err(|refusal| refusal.message().to_owned())?;
-    Ok((flight.endpoint().pod.clone(), explain.0))
+    Ok((flight.endpoint().pod.clone(), explain.steps))
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -137,21 +137,32 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 #[cfg(test)]
 mod tests {
+    use picker_core::inputs::Input;
+    use picker_core::trace::Edited;
+
     use super::*;
 
-    fn scored(plugin: &str, weight: f32, scores: [f32; 2]) -> Step {
-        let scores = scores.into_iter().enumerate().collect();
-        Step::Scored { plugin: plugin.to_owned(), weight, scores }
+    fn scored(plugin: &str, weight: f32, scores: [f32; 2], inputs: Vec<Input>) -> Step {
+        let scores = (0..).zip(scores).collect();
+        Step::Scored { plugin: plugin.into(), weight, scores, inputs }
     }
 
     #[test]
     fn the_zone_counts_twice_as_much_as_the_queue() {
         for (zone, zones, chosen) in [("a", [1.0, 0.0], 0), ("b", [0.0, 1.0], 1), ("c", [0.0, 0.0], 0)] {
+            let waiting = Input { name: "waiting".into(), values: [0.0, 3.0].into() };
+            let totals = vec![(0, 2.0 * zones[0] + 1.0), (1, 2.0 * zones[1])];
             let steps = vec![
-                Step::Profile("default".to_owned()),
-                scored("zone-scorer", 2.0, zones),
-                scored("queue-scorer", 1.0, [1.0, 0.0]),
-                Step::Picked { plugin: "max-score-picker".to_owned(), picked: vec![chosen] },
+                Step::Profile("default".into()),
+                scored("zone-scorer", 2.0, zones, vec![]),
+                scored("queue-scorer", 1.0, [1.0, 0.0], vec![waiting]),
+                Step::Picked {
+                    plugin: "max-score-picker".into(),
+                    picked: vec![chosen],
+                    totals,
+                    ties: vec![],
+                },
+                Step::Launched { primary: 0, edits: Edited::default() },
             ];
             assert_eq!(decide(zone).unwrap(), (format!("pod-{chosen}"), steps), "{zone}");
         }

@@ -52,6 +52,13 @@ pub struct Scored<'a> {
     pub totals: &'a [f32],
 }
 
+impl<'a> Scored<'a> {
+    /// Each candidate with its total.
+    pub fn each(self) -> impl Iterator<Item = (u32, f32)> + 'a {
+        self.candidates.iter().map(|i| i as u32).zip(self.totals.iter().copied())
+    }
+}
+
 /// An endpoint that does a part of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part {

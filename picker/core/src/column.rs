@@ -19,6 +19,8 @@ impl Column {
     pub const CACHE_CONFIG: Self = Self(3);
     /// Asks for LoRA adapters, which have no numbers here either.
     pub const LORA: Self = Self(4);
+    /// Asks for the models that servers list, which are [`View::models`](crate::view::View::models).
+    pub const MODELS: Self = Self(5);
 
     /// Its index.
     pub fn index(self) -> usize {
@@ -27,7 +29,7 @@ impl Column {
 }
 
 /// Names of the columns that every picker knows, in the order of their indexes.
-const KNOWN: [&str; 5] = ["waiting", "running", "kv-usage", "cache-config", "lora"];
+const KNOWN: [&str; 6] = ["waiting", "running", "kv-usage", "cache-config", "lora", "models"];
 
 /// The names of a pool's columns. None is ever taken out.
 #[derive(Clone, Debug)]
@@ -68,8 +70,8 @@ mod tests {
         let mut columns = Columns::default();
         assert_eq!(columns.intern("running"), Some(Column::RUNNING));
         let own = columns.intern("own").unwrap();
-        assert_eq!((own.index(), columns.intern("own"), columns.name(own)), (5, Some(own), Some("own")));
+        assert_eq!((own.index(), columns.intern("own"), columns.name(own)), (6, Some(own), Some("own")));
         let made = (0..300).filter_map(|n| columns.intern(&n.to_string())).count();
-        assert_eq!((made, columns.intern("more"), columns.intern("own")), (250, None, Some(own)));
+        assert_eq!((made, columns.intern("more"), columns.intern("own")), (249, None, Some(own)));
     }
 }

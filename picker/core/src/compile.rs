@@ -15,6 +15,7 @@ mod order;
 mod profiles;
 mod retired;
 mod scrape;
+mod sources;
 #[cfg(test)]
 mod tests;
 

@@ -20,13 +20,13 @@ mod without_effect;
 
 pub use document::{API_VERSIONS, Document, MAX_ROUTING, Unread, revision};
 pub use error::{ConfigError, ErrorKind, Errors, Warning};
-pub use explain::ExplainSpec;
+pub use explain::{ExplainSpec, Explained};
 pub use health::HealthSpec;
 pub use read::Scope;
 
 pub(crate) use document::length;
 pub(crate) use order::{MAX_TOLD, told};
-pub(crate) use read::{Body, DataLayer, read};
+pub(crate) use read::{Body, DataLayer, SourceSpec, read};
 pub(crate) use without_effect::Mention;
 
 /// How requests are routed: plugins, and the profiles that put them to use.
@@ -44,7 +44,7 @@ pub struct Routing {
     /// requests for a while. It works for every strategy, without this section too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthSpec>,
-    /// Which decisions a picker keeps, for those who ask why a request went where it did.
+    /// Which decisions a picker explains, for those who ask why a request went where it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explain: Option<ExplainSpec>,
 }

@@ -12,4 +12,7 @@ pub struct FileDiscovery {
     /// Whether changes of the file take effect while the picker runs.
     #[serde(default)]
     pub watch_file: bool,
+    /// Whether addresses may be the names of hosts.
+    #[serde(skip)]
+    pub host_names: bool,
 }

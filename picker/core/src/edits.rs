@@ -52,6 +52,8 @@ pub enum MetadataValue {
     Text(Bytes),
     /// A number.
     Number(f64),
+    /// Numbers by name.
+    Numbers(Vec<(Bytes, f64)>),
 }
 
 /// Numbers are never NaN ([`Edits::number`]).
@@ -124,6 +126,17 @@ impl Edits {
         if value.is_finite() {
             self.metadatum(namespace.into(), key.into(), MetadataValue::Number(value));
         }
+    }
+
+    /// Tells the gateway numbers by name; those that are not finite are left out.
+    pub fn numbers(
+        &mut self,
+        namespace: impl Into<Cow<'static, str>>,
+        key: impl Into<Cow<'static, str>>,
+        values: impl IntoIterator<Item = (Bytes, f64)>,
+    ) {
+        let values = values.into_iter().filter(|(_, value)| value.is_finite()).collect();
+        self.metadatum(namespace.into(), key.into(), MetadataValue::Numbers(values));
     }
 
     fn metadatum(&mut self, namespace: Cow<'static, str>, key: Cow<'static, str>, value: MetadataValue) {

@@ -14,6 +14,10 @@ use crate::health::{Health, PoolHealth};
 #[cfg(test)]
 mod tests;
 
+/// The most endpoints of a pool of which tables by slot keep anything. Of those in later slots plugins know nothing that has
+/// to be kept.
+pub const MAX_SLOTS: usize = 1 << 16;
+
 /// Labels of a pod.
 pub type Labels = BTreeMap<String, String>;
 

@@ -8,16 +8,24 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use crate::inputs::Inputs;
+
+mod encoder_cache_match;
 mod fairness_id;
 mod prefix_match;
+mod prompt_tokens;
 mod request_load;
+mod session_id;
 #[cfg(test)]
 mod tests;
 mod topology_labels;
 
+pub use encoder_cache_match::EncoderCacheMatch;
 pub use fairness_id::FairnessId;
 pub use prefix_match::PrefixMatch;
+pub use prompt_tokens::{MediaItem, PromptTokens};
 pub use request_load::RequestLoad;
+pub use session_id::SessionId;
 pub use topology_labels::TopologyLabels;
 
 /// A kind of fact. One value of it is kept for each producer that provides it.
@@ -30,6 +38,11 @@ pub trait Fact: Any + Default + Send {
 
     /// Forgets the last request, and keeps the memory.
     fn clear(&mut self);
+
+    /// What it says of endpoints, in numbers, for who asks about a decision. Nothing of the request's text.
+    fn inputs(&self, inputs: &mut Inputs<'_>) {
+        let _ = inputs;
+    }
 }
 
 /// The place of one fact in the [`Facts`] of a strategy.
@@ -84,6 +97,7 @@ impl fmt::Debug for Finding {
 /// A fact without its type.
 trait AnyFact: Send {
     fn clear(&mut self);
+    fn inputs(&self, inputs: &mut Inputs<'_>);
     fn any(&self) -> &dyn Any;
     fn any_mut(&mut self) -> &mut dyn Any;
 }
@@ -91,6 +105,10 @@ trait AnyFact: Send {
 impl<F: Fact> AnyFact for F {
     fn clear(&mut self) {
         Fact::clear(self);
+    }
+
+    fn inputs(&self, inputs: &mut Inputs<'_>) {
+        Fact::inputs(self, inputs);
     }
 
     fn any(&self) -> &dyn Any {
@@ -146,6 +164,13 @@ impl Facts {
         match cell.and_then(|cell| cell.any().downcast_ref()) {
             Some(fact) => fact,
             None => absent(F::NAME),
+        }
+    }
+
+    /// What the fact at the position `slot` says, in numbers.
+    pub(crate) fn inputs(&self, slot: u16, inputs: &mut Inputs<'_>) {
+        if let Some(Some(cell)) = self.cells.get(usize::from(slot)) {
+            cell.inputs(inputs);
         }
     }
 

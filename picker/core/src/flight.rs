@@ -108,6 +108,18 @@ impl Flight {
         &self.edits
     }
 
+    /// Edits of the request, to add to while the gateway has not been told.
+    pub fn edits_mut(&mut self) -> &mut Edits {
+        &mut self.edits
+    }
+
+    /// Lets `watch` watch the response, too.
+    pub fn watch(&mut self, watch: Box<dyn ResponseWatch>) {
+        let (first_byte, status, served) = (None, None, None);
+        let none = || Box::new(Watched { watches: Vec::new(), first_byte, status, served });
+        self.watched.get_or_insert_with(none).watches.push(watch);
+    }
+
     /// The head of the response has come. Edits of it come back.
     pub fn head(&mut self, head: &ResponseHead<'_>) -> Edits {
         if self.targets.len() > 1

@@ -12,7 +12,7 @@ use crate::compile::compile_with;
 use crate::config::{Errors, Scope, Warning, revision};
 use crate::plugin::Registry;
 use crate::plugins;
-use crate::store::StateStore;
+use crate::store::{StateStore, Table};
 use crate::strategy::Strategy;
 
 #[cfg(test)]
@@ -78,6 +78,11 @@ impl Hot {
     /// Revision of the strategy that serves.
     pub fn revision(&self) -> Option<Arc<str>> {
         self.current.load().as_ref().map(|s| s.revision.clone())
+    }
+
+    /// How much memory the states of its plugins take.
+    pub fn tables(&self) -> Vec<Table> {
+        self.store.tables()
     }
 
     /// Offers a routing. It serves when this returns [`Outcome::Swapped`].

@@ -9,7 +9,8 @@ use std::time::Instant;
 
 use arc_swap::ArcSwap;
 
-use crate::endpoint::Endpoint;
+use crate::endpoint::{Endpoint, MAX_SLOTS};
+use crate::store::State;
 use crate::view::{Candidates, View};
 
 pub mod chain;
@@ -69,7 +70,7 @@ impl Directory {
     /// endpoints that are not in `view`, unless it is behind.
     fn tidied(&self, view: &View, endpoint: &Endpoint, capacity: u32, memory: &Arc<Memory>) -> Self {
         let mut by_slot = self.by_slot.to_vec();
-        by_slot.resize(by_slot.len().max(view.slots), None);
+        by_slot.resize(by_slot.len().max(view.slots.min(MAX_SLOTS)), None);
         if view.built_at >= self.tidied {
             let mut living = vec![None; by_slot.len()];
             for e in view.endpoints.iter().filter(|e| self.get(e.slot, e.key).is_some()) {
@@ -99,6 +100,18 @@ impl Directory {
             tidied: self.tidied.max(view.built_at),
             by_slot: by_slot.into(),
         }
+    }
+}
+
+impl State for PrefixIndex {
+    fn bytes(&self) -> usize {
+        let directory = self.directory.load();
+        directory.bytes + size_of_val(&*directory.by_slot)
+    }
+
+    /// The tables of all indexes together come to no more than this one could alone.
+    fn max_bytes(&self) -> usize {
+        self.memory.max() + MAX_SLOTS * size_of::<Option<Entry>>()
     }
 }
 
@@ -150,6 +163,9 @@ impl PrefixIndex {
             return;
         }
         let endpoint = &view.endpoints[chosen];
+        if endpoint.slot as usize >= MAX_SLOTS {
+            return;
+        }
         let mut directory = self.directory.load();
         let table = directory.get(endpoint.slot, endpoint.key);
         if table.is_none_or(|table| grows(table, view, &self.memory)) || directory.untidy(view) {

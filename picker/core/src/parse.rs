@@ -25,6 +25,7 @@ mod bad_body;
 pub mod coding;
 mod format;
 mod ignored;
+pub mod media;
 mod open;
 mod readable;
 mod scan;
@@ -81,7 +82,7 @@ impl Request {
     /// See [`parse`].
     pub fn new(headers: Headers, body: Bytes) -> Result<Self, BadBody> {
         let content = parse(&headers, &body)?;
-        Ok(Self { headers, body, content, priority: 0 })
+        Ok(Self { headers, body, content, priority: 0, partial: false })
     }
 }
 
@@ -133,10 +134,10 @@ fn read(body: &[u8], format: &Format, found: &Found) -> Result<Content, BadBody>
         },
         stream: get(Field::Stream).is_some_and(|value| value.kind == Kind::True),
         max_tokens: format.limits.iter().find_map(|field| count(body, get(*field)?)),
-        multimodal: format.prompt.iter().any(|field| {
-            // The parameters of a tool may be called anything.
-            *field != Field::Tools && get(*field).is_some_and(|value| value.media)
-        }),
+        // The parameters of a tool may be called anything.
+        media: (format.prompt.iter().filter(|field| **field != Field::Tools))
+            .filter_map(|field| get(*field).filter(|value| value.media).map(|value| value.inner.clone()))
+            .collect(),
     })
 }
 

@@ -23,18 +23,22 @@ pub mod decide;
 pub mod discover;
 pub mod filter;
 mod in_flight;
+mod label_selector;
 mod no_parameters;
 pub mod observe;
 mod pd_groups;
 mod per_labels;
 pub mod pick;
 pub mod pre_request;
+pub mod prepare;
 pub mod produce;
 pub mod profile;
 mod rule;
 mod scale;
 pub mod score;
+pub mod screen;
 mod session;
+mod tokens;
 mod topology;
 
 #[cfg(test)]
@@ -48,9 +52,11 @@ pub fn builtin() -> &'static Registry {
         let rooms = [
             filter::REGISTRATIONS,
             score::REGISTRATIONS,
+            screen::REGISTRATIONS,
             pick::REGISTRATIONS,
             profile::REGISTRATIONS,
             decide::REGISTRATIONS,
+            prepare::REGISTRATIONS,
             produce::REGISTRATIONS,
             admit::REGISTRATIONS,
             pre_request::REGISTRATIONS,

@@ -5,10 +5,13 @@ use std::pin::Pin;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
+use smallvec::SmallVec;
+
 use crate::ask::Ask;
 use crate::fact::{Facts, Finding};
+use crate::http::HttpClient;
 use crate::request::Request;
-use crate::role::Preparation;
+use crate::role::{Outside, Preparation, Preparer};
 use crate::strategy::Strategy;
 use crate::view::View;
 
@@ -19,8 +22,18 @@ mod tests;
 #[derive(Debug, Default)]
 pub struct Prepared {
     pub(crate) findings: Vec<Finding>,
-    /// Preparers whose work was not done by its deadline.
-    pub late: u32,
+    /// For each preparer that found out nothing, the reason in a word; [`LATE`] where its deadline came first.
+    pub failed: SmallVec<[&'static str; 1]>,
+}
+
+/// The reason of what was not done by its deadline.
+pub const LATE: &str = "late";
+
+impl Prepared {
+    /// How many preparers found something out.
+    pub fn found(&self) -> usize {
+        self.findings.len()
+    }
 }
 
 impl Strategy {
@@ -30,39 +43,83 @@ impl Strategy {
     }
 
     /// Lets all preparers work at the same time, each until its deadline. `sleep` makes the clock that these are
-    /// measured by.
+    /// measured by and that their work may wait for, and `http` sends what they ask of others.
     pub async fn prepare<S>(
         &self,
         request: &Request,
         view: &View,
         now: Instant,
+        http: &dyn HttpClient,
         sleep: impl Fn(Duration) -> S,
     ) -> Prepared
     where
-        S: Future<Output = ()> + Send,
+        S: Future<Output = ()> + Send + 'static,
+    {
+        self.prepare_by(|_| true, request, view, now, http, sleep).await
+    }
+
+    /// The same for a request that is only [tried](Strategy::rehearse): without preparers for which others would notice it.
+    pub async fn prepare_tried<S>(
+        &self,
+        request: &Request,
+        view: &View,
+        now: Instant,
+        http: &dyn HttpClient,
+        sleep: impl Fn(Duration) -> S,
+    ) -> Prepared
+    where
+        S: Future<Output = ()> + Send + 'static,
+    {
+        self.prepare_by(|preparer| !preparer.is_joint(), request, view, now, http, sleep).await
+    }
+
+    async fn prepare_by<S>(
+        &self,
+        wanted: impl Fn(&dyn Preparer) -> bool,
+        request: &Request,
+        view: &View,
+        now: Instant,
+        http: &dyn HttpClient,
+        sleep: impl Fn(Duration) -> S,
+    ) -> Prepared
+    where
+        S: Future<Output = ()> + Send + 'static,
     {
         let mut prepared = Prepared::default();
-        let mut working: Vec<Working<S>> = {
+        let mut working: Vec<Working<'_, S>> = {
             let mut facts = Facts::default();
             facts.fit(&self.layout);
             let ask = Ask { request, view, facts: &facts, done: &[], now };
-            let start = |preparer: &dyn crate::role::Preparer| {
-                let work = preparer.prepare(&ask)?;
-                Some(Working { work, deadline: Box::pin(sleep(preparer.deadline())) })
+            let outside = Outside { http, timer: &|time| Box::pin(sleep(time)) };
+            let start = |preparer: &dyn Preparer| {
+                preparer.prepare(&ask, &outside).map(|work| (work, preparer.deadline(&ask)))
             };
-            self.preparers.iter().filter_map(|preparer| start(&*preparer.role)).collect()
+            let working = |(preparer, (work, time)): (_, (_, Duration))| Working {
+                preparer,
+                work,
+                deadline: Box::pin(sleep(time)),
+                late_at: now + time,
+            };
+            let preparers = self.preparers.iter().map(|preparer| &*preparer.role);
+            let preparers = preparers.filter(|preparer| wanted(*preparer));
+            preparers.filter_map(|preparer| Some((preparer, start(preparer)?))).map(working).collect()
         };
         poll_fn(|cx| {
-            working.retain_mut(|Working { work, deadline }| match work.as_mut().poll(cx) {
-                Poll::Ready(finding) => {
-                    prepared.findings.extend(finding);
+            working.retain_mut(|working| match working.work.as_mut().poll(cx) {
+                Poll::Ready(Ok(finding)) => {
+                    prepared.findings.push(finding);
                     false
                 }
-                Poll::Pending => {
-                    let late = deadline.as_mut().poll(cx).is_ready();
-                    prepared.late += u32::from(late);
-                    !late
+                Poll::Ready(Err(reason)) => {
+                    prepared.failed.push(reason);
+                    false
                 }
+                Poll::Pending if working.deadline.as_mut().poll(cx).is_ready() => {
+                    prepared.failed.push(LATE);
+                    working.preparer.late(working.late_at);
+                    false
+                }
+                Poll::Pending => true,
             });
             if working.is_empty() { Poll::Ready(()) } else { Poll::Pending }
         })
@@ -72,7 +129,9 @@ impl Strategy {
 }
 
 /// The work of one preparer.
-struct Working<S> {
+struct Working<'a, S> {
+    preparer: &'a dyn Preparer,
     work: Preparation,
     deadline: Pin<Box<S>>,
+    late_at: Instant,
 }

@@ -19,11 +19,17 @@ pub mod header {
     /// # Errors
     /// When no header can have that name (RFC 9110, section 5.6.2): what is wrong with it.
     pub fn name(name: &str) -> Result<String, String> {
-        let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-        if name.is_empty() || !name.bytes().all(token) {
-            return Err(format!("{name:?} is no name of a header"));
+        if is_token(name) {
+            Ok(name.to_ascii_lowercase())
+        } else {
+            Err(format!("{name:?} is no name of a header"))
         }
-        Ok(name.to_ascii_lowercase())
+    }
+
+    /// Whether `text` is a token (RFC 9110, section 5.6.2), as names of headers and cookies are.
+    pub fn is_token(text: &str) -> bool {
+        let of_tokens = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+        !text.is_empty() && text.bytes().all(of_tokens)
     }
 }
 
@@ -69,6 +75,8 @@ pub struct Request {
     /// How important it is, higher before lower: that of the InferenceObjective which it names, else 0. What is below
     /// 0 may be turned away under load.
     pub priority: i32,
+    /// Whether a part of the body was not read: it is its beginning, and may be broken off anywhere.
+    pub partial: bool,
 }
 
 /// What was read from a body, as positions in it. All absent when the body is of no known form.
@@ -85,8 +93,9 @@ pub struct Content {
     pub stream: bool,
     /// The client's limit of output tokens.
     pub max_tokens: Option<u64>,
-    /// Whether messages or input have a part that is an image, audio or video.
-    pub multimodal: bool,
+    /// Where the messages or the input lie that have a part which is an image, audio or video
+    /// ([`parse::media`](crate::parse::media)); empty without any.
+    pub media: SmallVec<[Range<usize>; 1]>,
 }
 
 /// Text in a body.
@@ -107,6 +116,11 @@ impl Request {
     /// Salt that keeps prefix caches apart.
     pub fn cache_salt(&self) -> Option<&str> {
         self.text(self.content.cache_salt.as_ref()?)
+    }
+
+    /// Whether the prompt has a part that is an image, audio or video.
+    pub fn is_multimodal(&self) -> bool {
+        !self.content.media.is_empty()
     }
 
     /// The parts of the prompt, in order.

@@ -11,5 +11,7 @@
 mod exchange;
 mod schedule;
 
-pub use exchange::{Admitter, Observer, PreRequest, Preparation, Preparer, ResponseWatch, Upkeep};
+pub use exchange::{
+    Admitter, Observer, Outside, PreRequest, Preparation, Preparer, ResponseWatch, Sleep, Timer, Upkeep,
+};
 pub use schedule::{BoundHandler, Decider, Filter, Next, Picker, Producer, ProfileHandler, Scorer, Screener};

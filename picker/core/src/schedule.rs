@@ -19,10 +19,11 @@ use crate::trace::{NoTrace, Trace};
 use crate::view::{Address, Candidates, View};
 
 mod avoid;
+mod rehearse;
 #[cfg(test)]
 mod tests;
 
-use avoid::Avoid;
+use avoid::{Avoid, Trials};
 
 /// Buffers that one decision uses, and the next one on this thread again. A decision never awaits.
 #[derive(Default)]
@@ -104,15 +105,16 @@ impl Strategy {
     ) -> Result<Flight, Refusal> {
         let subject = Subject { request, view, now: cx.now() };
         let mut scratch = SCRATCH.take().unwrap_or_default();
-        let decided = self.decide(subject, subset, prepared, cx, trace, &mut scratch);
+        let decided = self.decide(subject, subset, prepared, cx, trace, &mut scratch, Trials::Begun);
         let Scratch { facts, avoid, .. } = &mut *scratch;
-        let flight = decided.and_then(|decision| self.launch(subject, &decision, facts, avoid));
+        let flight = decided.and_then(|decision| self.launch(subject, &decision, facts, avoid, trace));
         scratch.facts.forget();
         scratch.avoid.give_back();
         SCRATCH.set(Some(scratch));
         flight
     }
 
+    #[allow(clippy::too_many_arguments, reason = "the parts of a decision")]
     fn decide<T: Trace>(
         &self,
         subject: Subject<'_>,
@@ -121,34 +123,38 @@ impl Strategy {
         cx: &mut Cx,
         trace: &mut T,
         scratch: &mut Scratch,
+        trials: Trials,
     ) -> Result<Decision, Refusal> {
         scratch.allowed.reset(&subject.view.endpoints, subset);
         if scratch.allowed.is_empty() {
             return Err(RefusalKind::NoEndpoints.into());
         }
+        trace.candidates(&scratch.allowed);
         scratch.ready_facts(&self.layout);
         if !prepared.findings.is_empty() {
             scratch.facts.learn(prepared.findings);
         }
         for screener in &self.screeners {
             screener.role.screen(&subject.ask(&scratch.facts, &[]), cx, &mut scratch.allowed);
-            trace.screened(&screener.name, &scratch.allowed);
+            trace.screened(&subject.ask(&scratch.facts, &[]), screener, &scratch.allowed);
         }
         if scratch.allowed.is_empty() {
             return Err(RefusalKind::NoEndpoints.into());
         }
         scratch.avoid.clear();
         if subject.view.health.any() && self.health.enabled {
-            scratch.avoid.look(subject.view, &scratch.allowed, &self.health, subject.now, cx);
+            scratch.avoid.look(subject.view, &scratch.allowed, &self.health, subject.now, cx, trials);
         }
         let allowed = &scratch.allowed;
         for producing in &self.producers {
             scratch.facts.produce(&producing.slots, |facts, own| {
                 producing.producer.role.produce(&subject.ask(facts, &[]), allowed, own);
             });
+            trace.produced(&producing.producer.name);
         }
         for admitter in &self.admitters {
             admitter.role.admit(&subject.ask(&scratch.facts, &[]), allowed, cx)?;
+            trace.admitted(&admitter.name);
         }
         let mut results: SmallVec<[ProfileResult; 1]> = SmallVec::new();
         loop {
@@ -167,12 +173,13 @@ impl Strategy {
         }
     }
 
-    fn launch(
+    fn launch<T: Trace>(
         &self,
         subject: Subject<'_>,
         decision: &Decision,
         facts: &Facts,
         avoid: &mut Avoid,
+        trace: &mut T,
     ) -> Result<Flight, Refusal> {
         let Some(destination) = decision.destination() else {
             return Err(RefusalKind::AllFiltered.into());
@@ -188,6 +195,7 @@ impl Strategy {
         for plugin in &self.pre_requests {
             plugin.role.pre_request(&ask, decision, &mut launch);
         }
+        trace.launched(&ask, decision, &launch.edits);
         let mut watches = Vec::new();
         if !self.observers.is_empty() {
             watches.extend(self.observers.iter().filter_map(|o| o.role.watch(&ask, decision)));
@@ -228,6 +236,7 @@ impl Profile {
             !avoid.is_empty() && self.leave_healthy(&ask, health, cx, trace, allowed, avoid, candidates);
         if !healthy {
             candidates.copy_from(allowed);
+            trace.candidates(candidates);
             self.filter(&ask, cx, trace, candidates);
             if candidates.is_empty() {
                 return None;
@@ -240,10 +249,11 @@ impl Profile {
             scores.fill(0.0);
             scorer.role.score(&ask, candidates, scores);
             add(weight, scores, totals);
-            trace.scored(&scorer.name, weight, candidates, scores);
+            trace.scored(&ask, scorer, weight, candidates, scores);
         }
-        let picked = self.picker.role.pick(&ask, cx, Scored { candidates, totals });
-        trace.picked(&self.picker.name, &picked);
+        let scored = Scored { candidates, totals };
+        let picked = self.picker.role.pick(&ask, cx, scored);
+        trace.picked(&self.picker, scored, &picked);
         Some(picked)
     }
 
@@ -252,7 +262,7 @@ impl Profile {
     fn filter<T: Trace>(&self, ask: &Ask<'_>, cx: &mut Cx, trace: &mut T, candidates: &mut Candidates) {
         for filter in &self.filters {
             filter.role.filter(ask, cx, candidates);
-            trace.filtered(&filter.name, candidates);
+            trace.filtered(ask, filter, candidates);
             if candidates.is_empty() {
                 return;
             }
@@ -290,6 +300,7 @@ impl Profile {
         trace.avoided(avoid.out(), true);
         candidates.copy_from(allowed);
         avoid.remove_from(candidates);
+        trace.candidates(candidates);
         if !candidates.is_empty() {
             self.filter(ask, cx, trace, candidates);
         }

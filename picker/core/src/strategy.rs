@@ -3,11 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::ask::Ask;
 use crate::column::Column;
-use crate::config::Warning;
+use crate::config::{Explained, Warning};
 use crate::discovery::FileDiscovery;
 use crate::fact::Layout;
 use crate::health::Settings;
+use crate::inputs::Inputs;
 use crate::needs::Needs;
 use crate::role::{
     Admitter, BoundHandler, Filter, Observer, Picker, PreRequest, Preparer, Producer, Scorer, Screener,
@@ -34,8 +36,8 @@ pub struct Strategy {
     pub warnings: Box<[Warning]>,
     /// When endpoints that fail are left alone.
     pub health: Settings,
-    /// The share of its decisions that is kept for those who ask about them, 0 to 1.
-    pub explained: f64,
+    /// Which of its decisions are explained, and to whom.
+    pub explain: Explained,
     pub(crate) layout: Layout,
     pub(crate) handler: Arc<dyn BoundHandler>,
     pub(crate) profiles: Box<[Profile]>,
@@ -63,11 +65,33 @@ pub struct Named<T: ?Sized> {
     pub name: Arc<str>,
     /// The role.
     pub role: Arc<T>,
+    /// What the instance reads, for who asks about a decision.
+    pub reads: Arc<Reads>,
+}
+
+/// What a plugin instance reads, as it asked for when it was made.
+#[derive(Debug, Default)]
+pub struct Reads {
+    /// Columns of the view that have numbers, with their names.
+    pub(crate) columns: Box<[(Arc<str>, Column)]>,
+    /// Slots of facts.
+    pub(crate) facts: Box<[u16]>,
+}
+
+impl Reads {
+    /// Adds the numbers that it read for a decision to `inputs`.
+    pub(crate) fn tell(&self, ask: &Ask<'_>, inputs: &mut Inputs<'_>) {
+        for (name, column) in &self.columns {
+            let numbers = ask.view.column(*column);
+            inputs.number(name.clone(), |i| numbers[i]);
+        }
+        self.facts.iter().for_each(|slot| ask.facts.inputs(*slot, inputs));
+    }
 }
 
 impl<T: ?Sized> Clone for Named<T> {
     fn clone(&self) -> Self {
-        Self { name: self.name.clone(), role: self.role.clone() }
+        Self { name: self.name.clone(), role: self.role.clone(), reads: self.reads.clone() }
     }
 }
 
@@ -79,7 +103,7 @@ pub(crate) struct Producing {
 
 /// A scheduling profile.
 pub(crate) struct Profile {
-    pub name: String,
+    pub name: Arc<str>,
     pub filters: Box<[Named<dyn Filter>]>,
     pub scorers: Box<[(f32, Named<dyn Scorer>)]>,
     pub picker: Named<dyn Picker>,
@@ -88,7 +112,7 @@ pub(crate) struct Profile {
 impl Strategy {
     /// Names of the scheduling profiles.
     pub fn profiles(&self) -> impl Iterator<Item = &str> {
-        self.profiles.iter().map(|p| p.name.as_str())
+        self.profiles.iter().map(|p| &*p.name)
     }
 
     /// Work at intervals, by name of the plugin.
@@ -105,5 +129,5 @@ impl fmt::Debug for Strategy {
 
 #[cfg(test)]
 pub(crate) fn named<T: ?Sized>(name: &str, role: Arc<T>) -> Named<T> {
-    Named { name: name.into(), role }
+    Named { name: name.into(), role, reads: Arc::default() }
 }

@@ -19,7 +19,7 @@ mod tests;
 
 pub use address::Address;
 pub use candidates::Candidates;
-pub use signals::{LoraState, Reading, Signals};
+pub use signals::{LoraState, Model, Models, Reading, Signals};
 
 /// The largest number of tokens per KV-cache block that is believed. Most engines have 16 to 256; with models
 /// that are only partly transformers vLLM comes to several thousand.
@@ -48,6 +48,8 @@ pub struct View {
     pub cache_tokens: Box<[u64]>,
     /// LoRA adapters, where known and fresh.
     pub lora: Box<[Option<Arc<LoraState>>]>,
+    /// The models that servers list, where known and fresh.
+    pub models: Box<[Option<Arc<Models>>]>,
     /// One more than the highest slot in use.
     pub slots: usize,
     /// Equal for views whose endpoints have the same labels in the same order.
@@ -71,6 +73,7 @@ impl View {
             num_blocks: Box::default(),
             cache_tokens: Box::default(),
             lora: Box::default(),
+            models: Box::default(),
             slots: 0,
             labels_hash: hash_of_labels(&[]),
             health: Arc::default(),
@@ -99,6 +102,7 @@ impl View {
             num_blocks: rows.iter().map(|(_, r)| r.signals.num_blocks.unwrap_or(0)).collect(),
             cache_tokens,
             lora: rows.iter().map(|(_, r)| r.signals.lora.clone().filter(|_| fresh(r))).collect(),
+            models: rows.iter().map(|(_, r)| r.signals.models.clone().filter(|_| fresh(r))).collect(),
             slots: rows.iter().map(|(e, _)| e.slot as usize + 1).max().unwrap_or(0),
             places: rows.iter().map(|(e, _)| (e.slot, e.key)).collect(),
             labels_hash: hash_of_labels(&rows),

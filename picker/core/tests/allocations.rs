@@ -31,6 +31,7 @@ fn view(count: u8) -> View {
             num_blocks: Some(10_000),
             cache_tokens: None,
             lora: None,
+            models: None,
             others: Vec::new(),
         };
         (Arc::new(endpoint), Reading { signals, at: Some(now) })

@@ -1,39 +1,39 @@
 //! The page `/debug/decisions`: the last decisions that were kept.
 
-use picker_core::trace::Step;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::timestamp::timestamp;
-use crate::decisions::{Decisions, Kept};
+use crate::decisions::{self, Decisions, Kept};
 
-/// The page, the newest decision first.
-pub(super) fn page(decisions: &Decisions) -> Value {
-    let all: Vec<_> = decisions.kept().iter().map(|kept| decision(kept)).collect();
-    json!({"decisions": all})
+/// The most decisions of one request id that are shown: clients choose these.
+const MOST_OF_ONE_ID: usize = 16;
+
+/// What a reader asks for.
+#[derive(Debug, Default, Deserialize, PartialEq)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub(super) struct Filter {
+    /// Only decisions about requests with this `x-request-id`.
+    pub request_id: Option<String>,
+    /// Only decisions of this pool.
+    pub pool: Option<String>,
 }
 
-fn decision(kept: &Kept) -> Value {
-    let name = |i: &usize| kept.endpoints.get(*i).map(|endpoint| endpoint.name.as_str());
-    let names = |positions: &[usize]| -> Value { positions.iter().map(name).collect() };
-    let step = |step: &Step| match step {
-        Step::Screened { plugin, left } => json!({"screener": plugin, "left": names(left)}),
-        Step::Profile(profile) => json!({"profile": profile}),
-        Step::Avoided { endpoints, applied } => json!({"failing": names(endpoints), "leftOut": applied}),
-        Step::Filtered { plugin, left } => json!({"filter": plugin, "left": names(left)}),
-        Step::Scored { plugin, weight, scores } => {
-            let score = |(i, score): &(usize, f32)| json!({"endpoint": name(i), "score": score});
-            json!({"scorer": plugin, "weight": weight, "scores": scores.iter().map(score).collect::<Vec<_>>()})
-        }
-        Step::Picked { plugin, picked } => json!({"picker": plugin, "picked": names(picked)}),
-    };
-    json!({
-        "at": timestamp(kept.at),
-        "tookMicroseconds": kept.took.as_nanos() as f64 / 1000.0,
-        "requestId": kept.request_id,
-        "model": kept.model,
-        "revision": *kept.revision,
-        "endpoint": kept.outcome.as_ref().ok().and_then(name),
-        "refused": kept.outcome.err(),
-        "steps": kept.steps.iter().map(step).collect::<Vec<_>>(),
-    })
+/// The page, the newest decision first.
+pub(super) fn page(pool: Option<&str>, decisions: &Decisions) -> Value {
+    let all: Vec<_> = decisions.kept().iter().map(|kept| decision(kept)).collect();
+    json!({"pool": pool, "decisions": all})
+}
+
+/// The same of one request id.
+pub(super) fn of_request(pool: Option<&str>, decisions: &Decisions, id: &str) -> Value {
+    let kept = decisions.kept();
+    let same = kept.iter().filter(|kept| kept.is_of(id)).take(MOST_OF_ONE_ID);
+    let all: Vec<_> = same.map(|kept| decision(kept)).collect();
+    json!({"pool": pool, "decisions": all})
+}
+
+/// A decision.
+pub(super) fn decision(kept: &Kept) -> Value {
+    decisions::page(kept, timestamp(kept.at).as_deref())
 }

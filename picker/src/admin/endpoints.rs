@@ -4,7 +4,8 @@ use std::time::{Instant, SystemTime};
 
 use picker_core::column::Column;
 use picker_core::health::Phase;
-use picker_core::scrape::{Figure as Wanted, ScrapePlan};
+use picker_core::scrape::{ScrapePlan, SourceId};
+use picker_core::view::Model;
 use picker_core::{Endpoint, View};
 use serde_json::{Map, Value, json};
 
@@ -64,18 +65,24 @@ pub(super) fn page(view: &View, targets: &[Target], serving: &Serving) -> Value 
             ("lora", Figure::Lora, lora.is_none()),
         ];
         let target = targets.iter().find(|target| target.endpoint.key == endpoint.key);
-        let why = |figure: Figure| match (plan, target) {
-            (Some(plan), Some(target)) if reads(plan, figure.column()) => {
-                explain(target.readout.why_unknown(figure))
-            }
-            (Some(plan), None) if reads(plan, figure.column()) => json!({"reason": "not scraped yet"}),
-            _ => json!({"reason": "no plugin reads it", "since": serving.since.and_then(timestamp)}),
+        let why = |figure: Figure| match (source(plan, figure.column()), target) {
+            (Some(source), Some(target)) => explain(target.readout.why_unknown(source, figure)),
+            (Some(_), None) => json!({"reason": "not scraped yet"}),
+            (None, _) => json!({"reason": "no plugin reads it", "since": serving.since.and_then(timestamp)}),
         };
         let mut unknown: Map<_, _> = figures
             .into_iter()
             .filter(|(_, _, unknown)| *unknown)
             .map(|(name, figure, _)| (name.to_owned(), why(figure)))
             .collect();
+        if source(plan, Column::MODELS).is_some() {
+            let models = view.models[i].as_deref();
+            if models.is_none() {
+                unknown.insert("models".to_owned(), why(Figure::Models));
+            }
+            let model = |model: &Model| json!({"id": model.id, "parent": model.parent});
+            page["models"] = models.map(|models| models.iter().map(model).collect::<Vec<_>>()).into();
+        }
         if !attributes.is_empty() {
             let values: Map<_, _> =
                 attributes.iter().map(|(name, column)| (name.clone(), number(*column))).collect();
@@ -91,10 +98,9 @@ pub(super) fn page(view: &View, targets: &[Target], serving: &Serving) -> Value 
     json!({"endpoints": endpoints.collect::<Vec<_>>()})
 }
 
-/// Whether anything is read for `column`.
-fn reads(plan: &ScrapePlan, column: Column) -> bool {
-    let engines = plan.extractors.iter().flat_map(|extractor| &extractor.engines);
-    engines.flat_map(|engine| &engine.series).any(|(_, figure): &(_, Wanted)| figure.column() == column)
+/// The source of which `column` is read, if it is.
+fn source(plan: Option<&ScrapePlan>, column: Column) -> Option<SourceId> {
+    plan?.by_id().find(|(_, source)| source.tells(column)).map(|(id, _)| id)
 }
 
 fn explain(Unknown { reason, since }: Unknown) -> Value {

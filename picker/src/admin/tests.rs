@@ -8,7 +8,28 @@ use crate::fake_api::{self, Answer, Asked};
 use crate::metrics::StrategyMetrics;
 use crate::source::{Installer, Offer};
 use crate::view;
+use crate::watch::objectives::SharedPriorities;
 use picker_core::config::Scope;
+use picker_core::http::NoClient;
+
+/// Tries requests with a strategy that reads no bodies, and no endpoints.
+fn rehearsals() -> Rehearsals {
+    let priorities = SharedPriorities::default();
+    Rehearsals { hot: Arc::default(), view: view::empty(), priorities, http: Arc::new(NoClient) }
+}
+
+fn admin() -> Admin {
+    Admin {
+        metrics: Arc::new(Metrics::new(view::empty())),
+        readiness: Readiness::default(),
+        serving: Installer::new(Arc::default(), StrategyMetrics::default()).serving(),
+        view: view::empty(),
+        targets: watch::channel(Arc::default()).1,
+        decisions: Decisions::default(),
+        rehearsals: rehearsals(),
+        pool: Some("chat".to_owned()),
+    }
+}
 
 async fn get(router: &Router, path: &str) -> (u16, String) {
     get_as(router, path, None).await
@@ -36,6 +57,8 @@ async fn the_pages() {
         view: view::empty(),
         targets: watch::channel(Arc::default()).1,
         decisions: Decisions::default(),
+        rehearsals: rehearsals(),
+        pool: Some("chat".to_owned()),
     };
     let (client, _) = fake_api::client(|_| Answer::Error(503));
     let guarded = admin.clone().router(Some(Arc::new(auth::Auth::new(client))));
@@ -50,7 +73,10 @@ async fn the_pages() {
     assert_eq!(status, 200);
     assert!(metrics.ends_with("# EOF\n"));
     assert_eq!(get(&router, "/debug/endpoints").await, (200, "{\"endpoints\":[]}".to_owned()));
-    assert_eq!(get(&router, "/debug/decisions").await, (200, "{\"decisions\":[]}".to_owned()));
+    assert_eq!(
+        get(&router, "/debug/decisions").await,
+        (200, "{\"pool\":\"chat\",\"decisions\":[]}".to_owned())
+    );
 
     let routing = json!({"plugins": [{"type": "random-picker"}]});
     installer.offer(Offer { routing: &routing, scope: Scope::File, generation: Some(2) });
@@ -70,18 +96,11 @@ async fn the_pages() {
 
 fn guarded(answer: impl Fn(&Asked) -> Answer + Clone + Send + Sync + 'static) -> (Router, fake_api::Log) {
     let (client, log) = fake_api::client(answer);
-    let admin = Admin {
-        metrics: Arc::new(Metrics::new(view::empty())),
-        readiness: Readiness::default(),
-        serving: Installer::new(Arc::default(), StrategyMetrics::default()).serving(),
-        view: view::empty(),
-        targets: watch::channel(Arc::default()).1,
-        decisions: Decisions::default(),
-    };
-    (admin.router(Some(Arc::new(auth::Auth::new(client)))), log)
+    (admin().router(Some(Arc::new(auth::Auth::new(client)))), log)
 }
 
-const GUARDED: [&str; 4] = ["/metrics", "/debug/strategy", "/debug/endpoints", "/debug/decisions"];
+const GUARDED: [&str; 5] =
+    ["/metrics", "/debug/strategy", "/debug/endpoints", "/debug/decisions", "/debug/explain"];
 const WHO: &str = "POST /apis/authentication.k8s.io/v1/tokenreviews?";
 const MAY: &str = "POST /apis/authorization.k8s.io/v1/subjectaccessreviews?";
 
@@ -160,4 +179,133 @@ async fn when_the_api_server_fails_nobody_sees_a_guarded_page() {
         let failed = (503, "the API server can't say who may see this\n".to_owned());
         assert_eq!(get_as(&router, path, Some("Bearer prometheus")).await, failed, "{path}");
     }
+}
+
+async fn post(router: &Router, body: impl Into<Body>) -> (u16, String) {
+    let request = Request::post("/debug/explain").body(body.into()).unwrap();
+    let response = router.clone().oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(body.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn a_request_is_tried() {
+    let admin = admin();
+    let router = admin.clone().router(None);
+    let body = r#"{"headers": [["x-request-id", "id-1"]], "body": "a secret"}"#;
+    let none = "no strategy serves yet; /debug/strategy says why\n";
+    assert_eq!(post(&router, body).await, (503, none.to_owned()));
+    let routing = json!({"plugins": [{"type": "random-picker"}], "explain": {"samplePercent": 100}});
+    admin.rehearsals.hot.offer(&routing, Scope::File);
+    let (status, page) = post(&router, body).await;
+    let page: Value = serde_json::from_str(&page).unwrap();
+    assert_eq!((status, &page["requestId"], &page["refused"]), (200, &json!("id-1"), &json!("no-endpoints")));
+    // It is not among what was kept, nor counted.
+    assert!(admin.decisions.kept().is_empty());
+    let (_, metrics) = get(&router, "/metrics").await;
+    assert!(!metrics.contains("no-endpoints"), "{metrics}");
+    let (status, text) = post(&router, r#"{"body": "a secret", "bodies": 1}"#).await;
+    assert_eq!(
+        (status, text.contains("secret"), text.starts_with("must be a JSON object")),
+        (400, false, true)
+    );
+    let long = format!(r#"{{"body": "{}"}}"#, "x".repeat(1 << 20));
+    let (status, text) = post(&router, long).await;
+    assert_eq!(
+        (status, text.as_str()),
+        (413, "has more than 1048576 bytes, with headers and body as JSON\n")
+    );
+    assert_eq!(get(&router, "/debug/explain").await.0, 405);
+}
+
+/// Bodies that don't come keep others waiting no longer than a few seconds, and no more of them than a few take memory.
+#[tokio::test(start_paused = true)]
+async fn who_sends_a_request_slowly_is_cut_off() {
+    let router = admin().router(None);
+    let slow = || {
+        post(&router, Body::from_stream(futures::stream::pending::<Result<bytes::Bytes, std::io::Error>>()))
+    };
+    let (first, second) = (slow(), slow());
+    let third = async {
+        tokio::task::yield_now().await;
+        post(&router, "{}").await
+    };
+    let answers = tokio::join!(first, second, third);
+    assert_eq!((answers.0.0, answers.1.0, answers.2.0), (408, 408, 503));
+    assert_eq!(post(&router, "{").await.0, 400);
+}
+
+#[tokio::test]
+async fn decisions_are_shown_by_request_and_pool() {
+    let admin = admin();
+    let router = admin.clone().router(None);
+    for n in 0..40 {
+        let id = if n % 2 == 0 { "a b&c" } else { "other" };
+        let headers = vec![("x-request-id".into(), bytes::Bytes::from(id))];
+        let request = picker_core::Request {
+            headers: picker_core::request::Headers(headers),
+            ..picker_core::Request::default()
+        };
+        let (outcome, took) = (Err("no-endpoints"), std::time::Duration::from_micros(n));
+        let made = |places| {
+            crate::decisions::Kept::of(&request, "r".into(), outcome, took, Default::default(), places)
+        };
+        admin.decisions.keep(&picker_core::View::empty(), made);
+    }
+    let page = |path: &'static str| {
+        let router = &router;
+        async move {
+            let (status, text) = get(router, path).await;
+            let page: Value = serde_json::from_str(&text).unwrap_or_default();
+            let took = page["decisions"].as_array().cloned().unwrap_or_default();
+            let took: Vec<_> =
+                took.iter().map(|one| one["tookMicroseconds"].as_f64().unwrap() as u64).collect();
+            (status, took)
+        }
+    };
+    assert_eq!(page("/debug/decisions").await, (200, (0..40).rev().collect()));
+    let newest: Vec<u64> = (8..40).rev().filter(|n| n % 2 == 0).collect();
+    assert_eq!(page("/debug/decisions?request-id=a%20b%26c&pool=chat").await, (200, newest));
+    assert_eq!(page("/debug/decisions?request-id=a").await, (200, vec![]));
+    assert_eq!(page("/debug/decisions?pool=chat").await.1.len(), 40);
+    assert_eq!(page("/debug/decisions?pool=other").await.0, 404);
+    assert_eq!(page("/debug/decisions?id=a").await.0, 400);
+}
+
+/// The subcommand against the pages, over a connection.
+#[tokio::test]
+async fn a_live_picker_is_asked() {
+    use clap::Parser;
+    let admin = admin();
+    let routing = json!({"plugins": [{"type": "random-picker"}]});
+    admin.rehearsals.hot.offer(&routing, Scope::File);
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    let served = tokio::spawn(server::run(listener, admin.router(None)));
+    let explain = |line: Vec<&'static str>| {
+        let line: Vec<String> = line.into_iter().map(str::to_owned).collect();
+        let address = address.clone();
+        async move {
+            let words = ["picker", "explain", "--address", &address].map(str::to_owned);
+            let cli = crate::args::Cli::try_parse_from(words.into_iter().chain(line)).unwrap();
+            let Some(crate::args::Command::Explain(args)) = cli.command else { panic!() };
+            let (mut out, mut err) = (Vec::new(), Vec::new());
+            let code = crate::explain::run(&args, &mut out, &mut err).await;
+            (code, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
+        }
+    };
+    let (code, out, err) = explain(vec!["--header", "x-request-id: id-1", "-o", "json"]).await;
+    let page: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, err.as_str(), &page[0]["requestId"]), (0, "", &json!("id-1")));
+    let (code, out, _) = explain(vec!["--path", "/v1/completions"]).await;
+    assert_eq!((code, out.contains("refused    no-endpoints")), (0, true), "{out}");
+    let (code, out, err) = explain(vec!["id-1"]).await;
+    assert_eq!((code, out.as_str(), err.starts_with("the picker kept no decision")), (1, "", true));
+    let (code, _, err) = explain(vec!["--path", "v1"]).await;
+    assert_eq!((code, err.as_str()), (2, "the picker answers 400 Bad Request: path: must begin with /\n"));
+    served.abort();
+    let _ = served.await;
+    let (code, _, err) = explain(vec!["id-1"]).await;
+    assert_eq!((code, err.contains("kubectl port-forward")), (2, true), "{err}");
 }

@@ -108,7 +108,7 @@ pub(super) fn start(
         loop {
             let plan = serving.borrow_and_update().scrape.clone();
             jobs.install(plan.as_ref());
-            let doubt = plan.as_ref().and_then(|plan| plan.source.doubt_after);
+            let doubt = plan.as_ref().and_then(|plan| plan.sources.iter().find_map(|s| s.source.doubt_after));
             doubt_after.send_replace(doubt.unwrap_or(DOUBT_AFTER));
             scrape.send_if_modified(|old| std::mem::replace(old, plan.is_some()) != plan.is_some());
             let changed = tokio::select! {

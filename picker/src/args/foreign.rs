@@ -15,7 +15,6 @@ use Takes::{Bool, Value};
 const FLAGS: &[(&str, Takes)] = &[
     // llm-d router 0.10 and GIE 1.x: parts that this picker doesn't have, or does without a switch.
     ("allow-experimental-plugins", Bool),
-    ("emit-endpoint-scores", Bool),
     ("enable-cert-reload", Bool),
     ("enable-grpc-stream-metrics", Bool),
     ("enable-pprof", Bool),

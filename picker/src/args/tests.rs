@@ -29,6 +29,7 @@ fn defaults() -> ServeArgs {
         endpoint_selector: None,
         endpoint_target_ports: Vec::new(),
         disable_endpoint_subset_filter: false,
+        emit_endpoint_scores: false,
         grpc_port: 9002,
         grpc_health_port: 9003,
         metrics_port: 9090,
@@ -301,6 +302,14 @@ fn ports_of_pods(#[case] given: &[&str], #[case] expected: Result<&[u16], &str>)
 #[case("VersionTLS13", TlsVersion::V13)]
 fn the_oldest_tls(#[case] text: &str, #[case] tls_min_version: TlsVersion) {
     assert_eq!(serve(&["--tls-min-version", text]), ServeArgs { tls_min_version, ..defaults() });
+}
+
+#[rstest]
+#[case(&["--emit-endpoint-scores"], true)]
+#[case(&["-emitEndpointScores", "false"], false)]
+fn gateways_are_told_totals(#[case] line: &[&str], #[case] emit_endpoint_scores: bool) {
+    assert_eq!(cli(line).unwrap().1, Vec::<String>::new());
+    assert_eq!(serve(line), ServeArgs { emit_endpoint_scores, ..defaults() });
 }
 
 #[test]

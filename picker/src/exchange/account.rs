@@ -2,10 +2,14 @@
 
 use std::time::Instant;
 
+use picker_core::prepare::Prepared;
 use picker_core::{Refusal, RefusalKind};
 
 use super::request_body::Cut;
-use crate::metrics::{CutBody, Model, Reason, Traffic};
+use crate::metrics::{CutBody, Model, Preparation, Reason, Traffic};
+
+/// The outcome of what a preparer found out.
+const FOUND: &str = "found";
 
 /// An exchange that is open. If it ends before its request was counted, the client has gone.
 #[derive(Debug)]
@@ -48,6 +52,15 @@ impl<'a> Account<'a> {
     /// The request is decided without the whole of its body.
     pub fn cut(&self, why: Cut) {
         self.traffic.cut_bodies.get_or_create(&CutBody { reason: why.name() }).inc();
+    }
+
+    /// Preparers have found this out about the request.
+    pub fn prepared(&self, prepared: &Prepared) {
+        let count = |outcome| {
+            self.traffic.preparations.get_or_create(&Preparation { outcome }).inc();
+        };
+        (0..prepared.found()).for_each(|_| count(FOUND));
+        prepared.failed.iter().for_each(|reason| count(reason));
     }
 
     /// A request for `model` is refused.

@@ -3,6 +3,8 @@
 use picker_core::Hot;
 use picker_core::request::Headers;
 
+use super::explained::EXPLAIN_HEADER;
+
 /// Header, and key of metadata, under which a gateway names the endpoints that may be chosen.
 pub const SUBSET: &str = "x-gateway-destination-endpoint-subset";
 
@@ -14,16 +16,16 @@ pub const SERVED: &str = "x-gateway-destination-endpoint-served";
 /// the table of plugins ([`Hot::writes`]). The destination itself is in neither: it is overwritten, and taken out of
 /// headers that go ahead of the decision.
 fn is_foreign(name: &str) -> bool {
-    // llm-d's sidecar, now and formerly: the prefill server, the encode servers, the rank, the peer whose KV cache is read.
+    // llm-d's sidecar, now and formerly: the prefill server, the encode servers, the rank.
     matches!(name, "x-prefiller-host-port" | "x-prefiller-url" | "x-encoder-hosts-ports")
-        || matches!(name, "x-data-parallel-host-port" | "x-kv-cache-source-host-port")
+        || name == "x-data-parallel-host-port"
         // vLLM, SGLang and Dynamo: the data-parallel rank.
         || matches!(name, "x-data-parallel-rank" | "x-dp-rank" | "x-prefill-dp-rank")
         // Dynamo's frontends: the workers, and the tokens of the prompt.
         || matches!(name, "x-worker-instance-id" | "x-prefill-instance-id")
         // SGLang's router: the worker.
         || name == "x-smg-target-worker"
-        || matches!(name, SUBSET | SERVED)
+        || matches!(name, SUBSET | SERVED | EXPLAIN_HEADER)
         || PREFIXES.iter().any(|prefix| name.starts_with(prefix))
 }
 

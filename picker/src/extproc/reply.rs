@@ -15,14 +15,12 @@ use picker_proto::{
     HeaderValueOption, HeadersResponse, ProcessingResponse, StreamedBodyResponse, TrailersResponse,
 };
 
-use crate::exchange::untrusted;
+use crate::exchange::{EXPLAIN_NAMESPACE, untrusted};
 
 /// Header, and key of the metadata, that name the endpoint.
 pub(super) const DESTINATION: &str = "x-gateway-destination-endpoint";
 /// Metadata namespace that gateways read.
 pub(super) const NAMESPACE: &str = "envoy.lb";
-/// Metadata namespace of what Waypost tells about a decision: `revision`, of the strategy that made it.
-pub(super) const EXPLAIN: &str = "waypost.dev";
 
 /// Where a request goes, in the two forms that gateways read, which never differ; with what plugins change of it.
 pub(super) struct Route {
@@ -39,7 +37,7 @@ impl Route {
         let revision = Bytes::copy_from_slice(flight.revision().as_bytes());
         let mut metadata = metadata([
             (NAMESPACE, within([(DESTINATION, value(destination.clone()))])),
-            (EXPLAIN, within([("revision", value(revision))])),
+            (EXPLAIN_NAMESPACE, within([("revision", value(revision))])),
         ]);
         add_metadata(&mut metadata, edits);
         let mut mutation = HeaderMutation {
@@ -113,6 +111,7 @@ fn add_metadata(metadata: &mut Fields, edits: &Edits) {
         let value = match value {
             MetadataValue::Text(text) => FieldKind::StringValue(text.clone()),
             MetadataValue::Number(number) => FieldKind::NumberValue(*number),
+            MetadataValue::Numbers(numbers) => FieldKind::StructValue(struct_of(numbers)),
         };
         let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
         let field = Field { key: bytes(key), value: Some(FieldValue { kind: Some(value) }) };
@@ -127,6 +126,11 @@ fn add_metadata(metadata: &mut Fields, edits: &Edits) {
             }
         }
     }
+}
+
+fn struct_of(numbers: &[(Bytes, f64)]) -> Fields {
+    let value = |number: f64| Some(FieldValue { kind: Some(FieldKind::NumberValue(number)) });
+    Fields { fields: numbers.iter().map(|(key, n)| Field { key: key.clone(), value: value(*n) }).collect() }
 }
 
 /// An answer with the metadata of `edits`. By value, so that no second copy is kept while it is sent.

@@ -40,7 +40,15 @@ pub(super) struct Body<'a> {
     pub shown: Shown,
 }
 
-impl Body<'_> {
+impl<'a> Body<'a> {
+    /// Takes a place in the budget for `headers` bytes of a request of which no body was read; whether there is one.
+    pub(super) fn hold(&mut self, headers: usize, pool: &'a Pool) -> bool {
+        let mut share = pool.limits.budget.share();
+        let taken = share.take_head(headers);
+        self.held = Some(share);
+        taken
+    }
+
     /// Nothing of a body that would have been read.
     fn unread(cut: Cut) -> Self {
         Self { partial: true, cut: Some(cut), ..Self::default() }

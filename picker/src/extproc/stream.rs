@@ -94,6 +94,10 @@ where
         }
         _ => None,
     };
+    // What waits has its place in the budget, and what there is no room for waits for nothing.
+    let prepares = strategy.prepares()
+        && body.cut != Some(Cut::NoRoom)
+        && (body.held.is_some() || body.hold(head.size(), &pool));
     let incoming = Incoming {
         headers: std::mem::take(&mut head.headers),
         body: decoded.as_ref().map_or(&body.bytes, |decoded| &decoded.text).clone(),
@@ -104,8 +108,7 @@ where
     if let Some(cut) = body.cut {
         exchange.account.cut(cut);
     }
-    // What there is no room for waits for nothing.
-    let decided = if strategy.prepares() && body.cut != Some(Cut::NoRoom) {
+    let decided = if prepares {
         exchange.decide_prepared(strategy, incoming).await
     } else {
         exchange.decide(strategy, incoming)

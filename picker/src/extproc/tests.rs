@@ -1,14 +1,17 @@
 //! Exchanges over a real connection, with the test in the place of Envoy.
 
+mod catalogue;
 mod chunking;
 mod client;
 mod counts;
 mod edits;
+mod explained;
 mod forms;
 mod frames;
 mod health;
 mod many;
 mod modes;
+mod preparing;
 mod refusals;
 mod swaps;
 mod usage;
@@ -22,6 +25,7 @@ use std::time::{Duration, Instant};
 use picker_core::config::Scope;
 use picker_core::endpoint::{EndpointId, EndpointSpec, Labels, Slots};
 use picker_core::hot::Outcome;
+use picker_core::http::NoClient;
 use picker_core::view::{LoraState, Reading, Signals};
 use picker_core::{Hot, View};
 use serde_json::{Value, json};
@@ -88,6 +92,7 @@ impl Fixture {
             refuse_longer: false,
             body_timeout: BODY_TIMEOUT,
             subset_filter: true,
+            endpoint_scores: false,
             budget: BodyBudget::new(MAX_HELD),
         };
         let traffic = metrics.traffic.clone();
@@ -97,6 +102,7 @@ impl Fixture {
             view: shared,
             activity: Default::default(),
             decisions: Default::default(),
+            http: Arc::new(NoClient),
             priorities,
             traffic,
             limits,

@@ -16,10 +16,12 @@ pub struct Watch {
     pub watch: &'static str,
 }
 
-/// The label of why a scrape failed.
+/// The labels of a scrape that failed: of what, and why.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Failure {
-    /// `connect`, `tls`, `timeout`, `status`, `too-large` or `broken`.
+    /// The plugin type of the source.
+    pub source: &'static str,
+    /// `connect`, `tls`, `timeout`, `status`, `redirect`, `encoding`, `broken`, `format`, `no-address` or `too-large`.
     pub reason: &'static str,
 }
 

@@ -277,3 +277,20 @@ fn the_revision_that_serves_and_whether_the_last_one_was_good() {
     metrics.strategy.unchanged();
     assert_eq!(lines(&metrics, &["waypost_strategy_valid"]), "waypost_strategy_valid 1");
 }
+
+#[test]
+fn the_memory_of_what_plugins_remember_is_told() {
+    let hot = Arc::new(Hot::default());
+    let metrics = Metrics::new(view::empty()).with_tables(hot.clone());
+    let plugins = [
+        serde_json::json!({"type": "session-prefix", "name": "talks", "parameters": {"maxSessions": 256}}),
+        serde_json::json!({"type": "slow-start"}),
+    ];
+    hot.offer(&serde_json::json!({"plugins": plugins}), picker_core::config::Scope::File);
+    insta::assert_snapshot!(lines(&metrics, &["waypost_picker_plugin_table"]), @r#"
+        waypost_picker_plugin_table_bytes{type="session-prefix",plugin="talks"} 24
+        waypost_picker_plugin_table_bytes{type="slow-start",plugin="slow-start"} 0
+        waypost_picker_plugin_table_max_bytes{type="session-prefix",plugin="talks"} 4120
+        waypost_picker_plugin_table_max_bytes{type="slow-start",plugin="slow-start"} 1572864
+    "#);
+}

@@ -22,6 +22,7 @@ fn pools(budget: usize) -> (Vec<Pool>, Vec<Metrics>) {
         refuse_longer: false,
         body_timeout: Duration::from_secs(30),
         subset_filter: true,
+        endpoint_scores: false,
         budget: BodyBudget::new(budget),
     });
     let pool = |n: usize| {
@@ -46,6 +47,7 @@ fn pools(budget: usize) -> (Vec<Pool>, Vec<Metrics>) {
                 view,
                 activity: Default::default(),
                 decisions: Default::default(),
+                http: Arc::new(picker_core::http::NoClient),
                 priorities: SharedPriorities::default(),
                 traffic,
                 limits: limits.clone(),

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
@@ -23,12 +24,9 @@ use super::head_cap::{Allowance, Capped};
 use super::narrow::Narrow;
 use super::outcome::{Failure, Page};
 use super::place::{Place, Wire};
+use super::reader::PageReader;
 use super::redirect;
-use super::scan::Scanner;
 use super::table::Hint;
-
-/// The most of a page that is read, in bytes: five times what a server with all its histograms writes.
-const BODY_CAP: usize = 4 << 20;
 
 /// The most of a redirect's text that is read to keep the connection, in bytes.
 const REDIRECT_CAP: usize = 16 << 10;
@@ -36,8 +34,9 @@ const REDIRECT_CAP: usize = 16 << 10;
 /// The most bytes that are read before the head of an answer is there, informational ones among them.
 const HEAD_CAP: usize = 64 << 10;
 
-/// The most bytes of an answer on the wire, where each piece of its text may come as a chunk of its own.
-const WIRE_CAP: usize = 4 * BODY_CAP;
+/// How many times as many bytes of an answer as of its text may be on the wire, where each piece of it may come as a chunk of
+/// its own.
+const WIRE: usize = 4;
 
 /// The number of scrapes after which the other paths of a server are tried, whose page is there and says nothing.
 const PROBE: u32 = 20;
@@ -51,6 +50,8 @@ type Driver = http1::Connection<TokioIo<Capped<Stream>>, Empty<Bytes>>;
 pub struct Connection {
     address: SocketAddr,
     host: HeaderValue,
+    /// The name that the server's certificate has to be for; `None` is its address.
+    name: Option<Arc<str>>,
     place: Place,
     /// The one of its paths that was last found to say something.
     path: usize,
@@ -82,18 +83,30 @@ impl Connection {
         let moved = vec![None; place.paths.len()];
         let narrow = place.paths.iter().map(|_| Narrow::default()).collect();
         let allowance = Allowance::default();
-        Self { address, host, place, path: 0, moved, narrow, silent: 0, open: None, allowance }
+        Self { address, host, name: None, place, path: 0, moved, narrow, silent: 0, open: None, allowance }
     }
 
-    /// Reads the metrics, with `scanner`. Where they are not, or say nothing, the other paths are tried, and
+    /// The same to a server that is called `name`.
+    #[must_use]
+    pub fn called(mut self, name: Option<Arc<str>>) -> Self {
+        if let Some(name) = name {
+            if let Ok(host) = HeaderValue::from_str(&format!("{name}:{}", self.address.port())) {
+                self.host = host;
+            }
+            self.name = Some(name);
+        }
+        self
+    }
+
+    /// Reads the metrics, with `reader`. Where they are not, or say nothing, the other paths are tried, and
     /// the one that says something is read from then on. After an error, or when dropped half way, the
-    /// connection is closed and the scanner has read a part of a text.
+    /// connection is closed and the reader has read a part of a text.
     ///
     /// # Errors
     /// When there was no answer with status 200, or it was not complete.
-    pub async fn scrape(&mut self, scanner: &mut Scanner, hint: &Hint) -> Result<Page, Failure> {
+    pub async fn scrape(&mut self, reader: &mut impl PageReader, hint: &Hint) -> Result<Page, Failure> {
         let nothing = Signals::default();
-        let known = self.page(self.path, scanner, hint).await;
+        let known = self.page(self.path, reader, hint).await;
         let elsewhere = match &known {
             Ok(Page { signals, .. }) if *signals == nothing => {
                 self.silent = self.silent.wrapping_add(1);
@@ -105,8 +118,8 @@ impl Connection {
         if elsewhere {
             let (first, count) = (self.path, self.place.paths.len());
             for path in (1..count).map(|step| (first + step) % count) {
-                scanner.reset();
-                let other = self.page(path, scanner, hint).await;
+                reader.reset();
+                let other = self.page(path, reader, hint).await;
                 if let Ok(page) = other
                     && page.signals != nothing
                 {
@@ -131,41 +144,48 @@ impl Connection {
     }
 
     /// Reads the page of the path at this position.
-    async fn page(&mut self, path: usize, scanner: &mut Scanner, hint: &Hint) -> Result<Page, Failure> {
+    async fn page(
+        &mut self,
+        path: usize,
+        reader: &mut impl PageReader,
+        hint: &Hint,
+    ) -> Result<Page, Failure> {
         if let Some(narrow) = self.narrow[path].page().cloned() {
-            match self.ask(&narrow.path, scanner).await {
+            match self.ask(&narrow.path, reader).await {
                 Ok(Answer::Page { length, cut: false }) => {
-                    let signals = scanner.finish(hint);
+                    let signals = reader.signals(hint)?;
                     if narrow.is_told(length, &signals) {
                         return Ok(Page { signals, cut: false });
                     }
                 }
-                Ok(_) | Err(Failure::Status(_) | Failure::Encoded(_)) => scanner.reset(),
+                Ok(_) | Err(Failure::Status(_) | Failure::Encoded(_)) => reader.reset(),
                 Err(failure) => return Err(failure),
             }
             self.narrow[path].failed();
         }
-        let (length, cut) = self.get(path, scanner).await?;
+        let (length, cut) = self.get(path, reader).await?;
         if cut {
-            scanner.cut();
+            reader.cut();
         }
-        let signals = scanner.finish(hint);
+        let signals = reader.signals(hint)?;
         let at = self.moved[path].as_ref().unwrap_or(&self.place.paths[path]);
-        self.narrow[path].whole(at, length, &signals, scanner.names());
+        if self.place.may_be_narrow() {
+            self.narrow[path].whole(at, length, &signals, reader.metrics());
+        }
         Ok(Page { signals, cut })
     }
 
-    /// Fetches the whole page of the path at this position and feeds its text to `scanner`; its length and whether it was
+    /// Fetches the whole page of the path at this position and feeds its text to `reader`; its length and whether it was
     /// cut. One redirect is followed, and remembered.
-    async fn get(&mut self, path: usize, scanner: &mut Scanner) -> Result<(usize, bool), Failure> {
+    async fn get(&mut self, path: usize, reader: &mut impl PageReader) -> Result<(usize, bool), Failure> {
         if let Some(moved) = self.moved[path].take() {
-            match self.ask(&moved, scanner).await {
+            match self.ask(&moved, reader).await {
                 Ok(Answer::Page { length, cut }) => {
                     self.moved[path] = Some(moved);
                     return Ok((length, cut));
                 }
                 // It is no longer there.
-                Ok(Answer::Moved(..)) | Err(Failure::Status(_)) => scanner.reset(),
+                Ok(Answer::Moved(..)) | Err(Failure::Status(_)) => reader.reset(),
                 Err(failure) => {
                     self.moved[path] = Some(moved);
                     return Err(failure);
@@ -173,7 +193,7 @@ impl Connection {
             }
         }
         let first = self.place.paths[path].clone();
-        let (status, location) = match self.ask(&first, scanner).await? {
+        let (status, location) = match self.ask(&first, reader).await? {
             Answer::Page { length, cut } => return Ok((length, cut)),
             Answer::Moved(status, location) => (status, location),
         };
@@ -181,7 +201,7 @@ impl Connection {
         let host = self.host.to_str().unwrap_or_default();
         let there = location.to_str().ok().and_then(|to| redirect::same_server(to, scheme, host, &first));
         let Some(there) = there else { return Err(not_followed(status, &location)) };
-        match self.ask(&there, scanner).await? {
+        match self.ask(&there, reader).await? {
             Answer::Page { length, cut } => {
                 self.moved[path] = Some(there);
                 Ok((length, cut))
@@ -192,12 +212,12 @@ impl Connection {
 
     /// Asks for `path`, on the connection that is open, or on a new one if there is none or the server has closed it: that is
     /// no failure of the server, as long as nothing of an answer has come.
-    async fn ask(&mut self, path: &PathAndQuery, scanner: &mut Scanner) -> Result<Answer, Failure> {
+    async fn ask(&mut self, path: &PathAndQuery, reader: &mut impl PageReader) -> Result<Answer, Failure> {
         if let Some((sender, mut driver)) = self.open.take() {
             let closed =
                 std::future::poll_fn(|cx| Poll::Ready(Pin::new(&mut driver).poll(cx).is_ready())).await;
             if !closed {
-                match self.exchange(sender, driver, path, scanner).await {
+                match self.exchange(sender, driver, path, reader).await {
                     Err(Failure::NoAnswer(_)) => {}
                     other => return other,
                 }
@@ -205,7 +225,7 @@ impl Connection {
         }
         let io = Capped::new(self.connect().await?, self.allowance.clone());
         let (sender, driver) = http1::handshake(TokioIo::new(io)).await.map_err(Failure::NoAnswer)?;
-        self.exchange(sender, driver, path, scanner).await
+        self.exchange(sender, driver, path, reader).await
     }
 
     async fn connect(&self) -> Result<Stream, Failure> {
@@ -216,7 +236,11 @@ impl Connection {
         stream.set_nodelay(true).map_err(Failure::Connect)?;
         let Wire::Tls(config) = &self.place.wire else { return Ok(Either::Left(stream)) };
         let connector = TlsConnector::from(config.clone());
-        let name = ServerName::IpAddress(self.address.ip().into());
+        let name = match &self.name {
+            Some(name) => ServerName::try_from(name.to_string())
+                .map_err(|error| Failure::Tls(std::io::Error::other(error)))?,
+            None => ServerName::IpAddress(self.address.ip().into()),
+        };
         Ok(Either::Right(connector.connect(name, stream).await.map_err(Failure::Tls)?))
     }
 
@@ -226,13 +250,15 @@ impl Connection {
         mut sender: Sender,
         driver: Driver,
         path: &PathAndQuery,
-        scanner: &mut Scanner,
+        reader: &mut impl PageReader,
     ) -> Result<Answer, Failure> {
         self.allowance.set(HEAD_CAP);
         let mut driver = Some(driver);
         let (answer, whole) = {
             // One task for both sides of the exchange: no wake-up from one to the other.
-            let mut fetch = std::pin::pin!(fetch(&mut sender, self.request(path), scanner, &self.allowance));
+            let request = self.request(path);
+            let cap = self.place.cap();
+            let mut fetch = std::pin::pin!(fetch(&mut sender, request, reader, &self.allowance, cap));
             loop {
                 let Some(running) = &mut driver else { break fetch.await? };
                 tokio::select! {
@@ -254,23 +280,24 @@ impl Connection {
         *request.uri_mut() = path.clone().into();
         let headers = request.headers_mut();
         headers.insert(HOST, self.host.clone());
-        headers.insert(ACCEPT, HeaderValue::from_static("text/plain;version=0.0.4"));
+        headers.insert(ACCEPT, self.place.accept());
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         headers.insert(USER_AGENT, HeaderValue::from_static("waypost-picker"));
         request
     }
 }
 
-/// The answer to `request`, whose text goes to `scanner`, and whether all of it was read.
+/// The answer to `request`, whose text goes to `reader`, and whether all of it was read.
 async fn fetch(
     sender: &mut Sender,
     request: Request<Empty<Bytes>>,
-    scanner: &mut Scanner,
+    reader: &mut impl PageReader,
     allowance: &Allowance,
+    cap: usize,
 ) -> Result<(Answer, bool), Failure> {
     sender.ready().await.map_err(Failure::NoAnswer)?;
     let response = sender.send_request(request).await.map_err(Failure::NoAnswer)?;
-    allowance.set(WIRE_CAP);
+    allowance.set(WIRE * cap);
     let (head, body) = response.into_parts();
     if redirect::is_redirect(head.status)
         && let Some(location) = head.headers.get(LOCATION)
@@ -285,9 +312,9 @@ async fn fetch(
         return Err(Failure::Encoded(encoding));
     }
     let mut length = 0;
-    let whole = read(body, BODY_CAP, |text| {
+    let whole = read(body, cap, |text| {
         length += text.len();
-        scanner.feed(text);
+        reader.feed(text);
     });
     let whole = whole.await?;
     Ok((Answer::Page { length, cut: !whole }, whole))

@@ -12,10 +12,12 @@ use smallvec::SmallVec;
 use super::table::Table;
 use figures::Figures;
 use lora::History;
+pub use pod::Pod;
 pub(super) use sample::Sample;
 
 mod figures;
 mod lora;
+mod pod;
 mod sample;
 mod series;
 
@@ -27,16 +29,24 @@ pub(super) struct Found {
     histories: Vec<History>,
     /// The engines that the last page was taken for, by position.
     taken: SmallVec<[usize; 1]>,
+    /// The pod that pages are read for.
+    pod: Pod,
 }
 
 impl Found {
-    /// Nothing of the engines of `table`.
-    pub fn new(table: &Table) -> Self {
+    /// Nothing of the engines of `table`, of pages that are read for `pod`.
+    pub fn new(table: &Table, pod: Pod) -> Self {
         let engines = table.engines().iter().map(Vec::len).sum();
-        let mut found = Self { figures: Vec::new(), histories: Vec::new(), taken: SmallVec::new() };
+        let mut found = Self { figures: Vec::new(), histories: Vec::new(), taken: SmallVec::new(), pod };
         found.figures.resize_with(engines, Figures::default);
         found.histories.resize_with(engines, History::default);
         found
+    }
+
+    /// The same for the engines of another table.
+    #[must_use]
+    pub fn renewed(self, table: &Table) -> Self {
+        Self::new(table, self.pod)
     }
 
     /// Forgets a page that broke off.
@@ -53,7 +63,7 @@ impl Found {
         figure: &Figure,
         sample: &Sample<'_>,
     ) {
-        self.figures[engine].add(figure, sample, meanings, &self.histories[engine]);
+        self.figures[engine].add(figure, sample, meanings, &self.histories[engine], &self.pod);
     }
 
     /// The signals, and forgets them. Of each extractor the hinted engine counts if it said anything, else the first
@@ -78,7 +88,7 @@ impl Found {
             own.fill_with(Figures::default);
             if let Some((n, found)) = found {
                 self.taken.push(first + n);
-                join(&mut all, found);
+                all.join(found);
             }
             first += engines.len();
         }
@@ -89,17 +99,4 @@ impl Found {
     pub fn taken(&self) -> &[usize] {
         &self.taken
     }
-}
-
-/// Fills the gaps of `all` by `more`.
-fn join(all: &mut Signals, more: Signals) {
-    let Signals { waiting, running, kv_usage, block_size, num_blocks, cache_tokens, lora, others } = more;
-    all.waiting = all.waiting.or(waiting);
-    all.running = all.running.or(running);
-    all.kv_usage = all.kv_usage.or(kv_usage);
-    all.block_size = all.block_size.or(block_size);
-    all.num_blocks = all.num_blocks.or(num_blocks);
-    all.cache_tokens = all.cache_tokens.or(cache_tokens);
-    all.lora = all.lora.take().or(lora);
-    all.others.extend(others);
 }

@@ -79,7 +79,7 @@ impl NarrowPage {
     }
 }
 
-/// Which figures a page tells. Adapters are not among them: they come and go.
+/// Which figures a page tells. Adapters are not among them: they come and go. Nor are models: they are on no page of metrics.
 #[derive(Clone, Copy, Debug)]
 struct Told {
     known: [bool; 6],
@@ -88,7 +88,7 @@ struct Told {
 
 impl Told {
     fn of(signals: &Signals) -> Self {
-        let Signals { waiting, running, kv_usage, block_size, num_blocks, cache_tokens, lora: _, others } =
+        let Signals { waiting, running, kv_usage, block_size, num_blocks, cache_tokens, others, .. } =
             signals;
         let known = [
             waiting.is_some(),

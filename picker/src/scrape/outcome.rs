@@ -5,6 +5,8 @@ use std::io;
 use http::StatusCode;
 use picker_core::view::Signals;
 
+use super::models::Unreadable;
+
 /// What a page of metrics said.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Page {
@@ -41,6 +43,12 @@ pub enum Failure {
     /// It took longer than its deadline.
     #[error("took longer than the deadline")]
     Timeout,
+    /// The page is not what it should be.
+    #[error("{0}")]
+    Unreadable(#[from] Unreadable),
+    /// Nobody knows where the page is.
+    #[error("the address of its page is not known")]
+    NoAddress,
 }
 
 impl Failure {
@@ -60,6 +68,9 @@ impl Failure {
             Self::Redirect(..) => "redirect",
             Self::Encoded(_) => "encoding",
             Self::Timeout => "timeout",
+            Self::Unreadable(Unreadable::NoList) => "format",
+            Self::Unreadable(Unreadable::TooMany) => "too-large",
+            Self::NoAddress => "no-address",
         }
     }
 
@@ -77,6 +88,8 @@ impl Failure {
             Self::Redirect(status, to) => format!("http {} to {to}, which is not followed", status.as_u16()),
             Self::Encoded(encoding) => format!("page is encoded as {encoding}, which was not asked for"),
             Self::Timeout => "no answer in time".to_owned(),
+            Self::Unreadable(unreadable) => unreadable.to_string(),
+            Self::NoAddress => "the address of its page is not known".to_owned(),
         }
     }
 }

@@ -1,20 +1,20 @@
-//! The tasks that scrape the endpoints, one for each, as long as the strategy needs their metrics.
+//! The tasks that scrape the endpoints, one for each of each source, as long as the strategy needs what they tell.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use picker_core::Endpoint;
+use picker_core::scrape::SourceId;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::connection::Connection;
-use super::job::Job;
+use super::job::{Job, SourceJob};
 use super::outcome::{Failure, Page};
 use super::pace::{Limits, Pace};
-use super::scan::Scanner;
+use super::reader::{PageReader, Reader};
 use super::table::Hint;
 use crate::metrics::Scraping;
 use crate::watch::endpoint_set::Target;
@@ -39,8 +39,16 @@ const TOO_LARGE: &str = "too-large";
 /// The least time between two lines about one endpoint: there are servers that fail every other time.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// The key of a task, which is of no use any more when it changes: endpoint, address and engines.
-type Key = (u64, SocketAddr, Hint);
+/// The key of a task, which is of no use any more when it changes.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Key {
+    endpoint: u64,
+    source: SourceId,
+    /// Where the page is, and what its host is called.
+    at: (SocketAddr, Option<Arc<str>>),
+    /// Engines.
+    hint: Hint,
+}
 
 /// The scraping of all endpoints, as their tasks share it.
 #[derive(Clone, Debug)]
@@ -70,20 +78,10 @@ impl Poll {
             let mut kept = HashMap::new();
             if let Some(job) = job {
                 let now = targets.borrow_and_update().clone();
-                let key = |Target { endpoint, .. }: &Target| -> Key {
-                    (endpoint.key, endpoint.address, job.table.hint(&endpoint.labels))
-                };
-                let new = now.iter().filter(|target| !tasks.contains_key(&key(target))).count();
-                let round = round(new, job.limits.interval);
-                kept.reserve(now.len());
-                for target in now.iter() {
-                    let key = key(target);
-                    let task = tasks.remove(&key).unwrap_or_else(|| {
-                        let second = spread(target.endpoint.key, round);
-                        let follow = self.clone().follow(target.clone(), job.clone(), key.2.clone(), second);
-                        AbortOnDropHandle::new(tokio::spawn(follow))
-                    });
-                    kept.insert(key, task);
+                let at = Instant::now().into_std();
+                now.iter().for_each(|target| target.readout.follow(job.sources.iter().map(|s| s.id), at));
+                for source in &job.sources {
+                    self.start(source, &now, &mut tasks, &mut kept);
                 }
             }
             // Whose endpoint is gone ends here.
@@ -98,16 +96,63 @@ impl Poll {
         }
     }
 
+    /// Moves the tasks that scrape `targets` as `source` says from `tasks` to `kept`, and begins those that are not there.
+    fn start(
+        &self,
+        source: &Arc<SourceJob>,
+        targets: &[Target],
+        tasks: &mut HashMap<Key, AbortOnDropHandle<()>>,
+        kept: &mut HashMap<Key, AbortOnDropHandle<()>>,
+    ) {
+        let key = |target: &Target| {
+            let (Target { endpoint, pages, .. }, place) = (target, &source.place);
+            let at = (place.address(endpoint.address, pages)?, place.name(pages));
+            let hint = source.table.hint(&endpoint.labels);
+            Some(Key { endpoint: endpoint.key, source: source.id, at, hint })
+        };
+        let keys: Vec<Option<Key>> = targets.iter().map(key).collect();
+        let new = keys.iter().flatten().filter(|key| !tasks.contains_key(key)).count();
+        let round = round(new, source.limits.interval);
+        for (target, key) in targets.iter().zip(keys) {
+            let Some(key) = key else {
+                let now = Instant::now();
+                self.note(
+                    target,
+                    source.id,
+                    Err(Failure::NoAddress),
+                    (now, now),
+                    Duration::ZERO,
+                    &mut Told::default(),
+                );
+                continue;
+            };
+            let task = tasks.remove(&key).unwrap_or_else(|| {
+                let second = spread(target.endpoint.key, round);
+                let connection = Connection::new(key.at.0, source.place.clone()).called(key.at.1.clone());
+                let follow =
+                    self.clone().follow(target.clone(), source.clone(), connection, key.hint.clone(), second);
+                AbortOnDropHandle::new(tokio::spawn(follow))
+            });
+            kept.insert(key, task);
+        }
+    }
+
     /// Scrapes `target`, the second time `second` after the first. Another job takes effect at the next scrape.
-    async fn follow(mut self, target: Target, mut job: Arc<Job>, hint: Hint, second: Duration) {
-        let mut connection = Connection::new(target.endpoint.address, job.place.clone());
-        let mut scanner = Scanner::new(job.table.clone());
+    async fn follow(
+        mut self,
+        target: Target,
+        mut job: Arc<SourceJob>,
+        mut connection: Connection,
+        hint: Hint,
+        second: Duration,
+    ) {
+        let mut reader = Reader::new(&job.table, &target.endpoint);
         let (mut pace, mut second) = (Pace::default(), Some(second));
         let (mut backoff, mut told) = (Duration::ZERO, Told::default());
         loop {
             let started = Instant::now();
             let narrow = connection.is_narrow();
-            let outcome = timeout(self.deadline, connection.scrape(&mut scanner, &hint)).await;
+            let outcome = timeout(self.deadline, connection.scrape(&mut reader, &hint)).await;
             let outcome = outcome.unwrap_or(Err(Failure::Timeout));
             let ended = Instant::now();
             if connection.is_narrow() != narrow {
@@ -117,7 +162,7 @@ impl Poll {
                 pace.took(ended - started);
                 backoff = Duration::ZERO;
             } else {
-                scanner.reset();
+                reader.reset();
                 let longest = LONGEST_PAUSE.max(job.limits.interval);
                 backoff = (backoff.max(job.limits.interval / 2) * 2).min(longest);
             }
@@ -131,56 +176,62 @@ impl Poll {
             };
             // Until the next one may be over.
             let good_for = next.saturating_duration_since(ended) + self.deadline;
-            note_health(&target.endpoint, &job, outcome.as_ref().err());
-            self.note(&target, outcome, (started, ended), good_for, &mut told);
+            note_health(&target, &job, outcome.as_ref().err());
+            self.note(&target, job.id, outcome, (started, ended), good_for, &mut told);
             self.rest(started, next, &job, &pace, backoff, target.endpoint.key).await;
-            let new = self.jobs.borrow().clone().filter(|new| !Arc::ptr_eq(new, &job));
-            if let Some(new) = new {
+            let new = self.jobs.borrow().as_ref().and_then(|new| new.of(job.id).cloned());
+            if let Some(new) = new.filter(|new| !Arc::ptr_eq(new, &job)) {
                 if new.place != job.place {
-                    connection = Connection::new(target.endpoint.address, new.place.clone());
+                    let place = &new.place;
+                    // Where it is not known any more, or somewhere else, another task takes over.
+                    let Some(at) = place.address(target.endpoint.address, &target.pages) else { return };
+                    connection = Connection::new(at, place.clone()).called(place.name(&target.pages));
                     pace.forget();
                 }
                 connection.want_others();
-                scanner.want(new.table.clone());
+                reader.want(&new.table);
                 job = new;
             }
         }
     }
 
     /// How often `job` lets this one of the replicas scrape.
-    fn limits(&mut self, job: &Job) -> Limits {
+    fn limits(&mut self, job: &SourceJob) -> Limits {
         job.limits.of_one_of(*self.replicas.borrow_and_update())
     }
 
-    /// Notes the outcome of a scrape of `target`, of which began and end are given: the one place that learns of all.
+    /// Notes the outcome of a scrape of `target` for `source`, of which began and end are given: the one place that learns of all.
     fn note(
         &self,
         target: &Target,
+        id: SourceId,
         outcome: Result<Page, Failure>,
         (started, ended): (Instant, Instant),
         good_for: Duration,
         told: &mut Told,
     ) {
-        let failed = |reason| self.scraping.errors.get_or_create(&crate::metrics::Failure { reason }).inc();
+        let source = id.kind.source_type();
+        let failed =
+            |reason| self.scraping.errors.get_or_create(&crate::metrics::Failure { source, reason }).inc();
         let endpoint = target.endpoint.name.as_str();
         match outcome {
             Ok(page) => {
                 self.scraping.duration.observe(ended - started);
                 if told.is_news(false, ended) {
-                    tracing::info!(endpoint, "metrics are read again");
+                    tracing::info!(endpoint, source, "pages are read again");
                 }
                 if page.cut {
                     failed(TOO_LARGE);
                 }
-                target.readout.record(Ok(page), ended.into_std(), good_for);
+                target.readout.record(id, Ok(page), ended.into_std(), good_for);
             }
             Err(failure) => {
                 failed(failure.name());
                 if told.is_news(true, ended) {
                     let address = target.endpoint.destination.as_str();
-                    tracing::info!(endpoint, address, %failure, "metrics can't be read");
+                    tracing::info!(endpoint, address, source, %failure, "pages can't be read");
                 }
-                target.readout.record(Err(&failure), ended.into_std(), good_for);
+                target.readout.record(id, Err(&failure), ended.into_std(), good_for);
             }
         }
         self.scraped.notify_one();
@@ -192,7 +243,7 @@ impl Poll {
         &mut self,
         started: Instant,
         mut next: Instant,
-        job: &Job,
+        job: &SourceJob,
         pace: &Pace,
         backoff: Duration,
         key: u64,
@@ -202,7 +253,9 @@ impl Poll {
                 () = sleep_until(next) => return,
                 // Without a sender, whoever runs this ends soon.
                 Ok(()) = self.jobs.changed() => {
-                    let interval = self.jobs.borrow_and_update().as_ref().map(|job| job.limits.interval);
+                    let new = self.jobs.borrow_and_update();
+                    let new = new.as_ref().and_then(|new| new.of(job.id));
+                    let interval = new.map(|new| new.limits.interval);
                     if let Some(interval) = interval.filter(|interval| *interval < job.limits.interval) {
                         next = next.min(Instant::now() + spread(key, interval));
                     }
@@ -220,11 +273,11 @@ impl Poll {
     }
 }
 
-/// Notes for the health of `endpoint` that a scrape of it went well, or its `failure`. A server of metrics of its own says
+/// Notes for the health of `target` that a scrape of it went well, or its `failure`. A server of pages of its own says
 /// nothing of the one that serves requests.
-fn note_health(endpoint: &Endpoint, job: &Job, failure: Option<&Failure>) {
-    let settings = &job.table.plan().health;
-    if !settings.enabled || !job.place.is_served_at(endpoint.address) {
+fn note_health(target: &Target, job: &SourceJob, failure: Option<&Failure>) {
+    let (settings, endpoint) = (&job.health, &target.endpoint);
+    if !settings.enabled || !job.place.is_served_at(endpoint.address, &target.pages) {
         return;
     }
     match failure {

@@ -12,11 +12,12 @@ use std::time::Duration;
 use futures::StreamExt;
 use picker_core::Hot;
 use picker_core::health::{Phase, Settings};
+use picker_core::scrape::SourceKind;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::job::Job;
+use super::job::{Job, SourceJob};
 use super::outcome::Failure;
 use crate::watch::endpoint_set::Target;
 
@@ -24,6 +25,9 @@ use crate::watch::endpoint_set::Target;
 const AGAIN: Duration = Duration::from_millis(500);
 /// How long a connection may take.
 const DEADLINE: Duration = Duration::from_secs(1);
+/// The longest time from one page of others than metrics to the next by which an endpoint counts as scraped: a list of models
+/// that is read seldom would tell late that it listens again.
+const OFTEN: Duration = Duration::from_secs(1);
 /// Connections at a time.
 const AT_ONCE: usize = 32;
 
@@ -76,7 +80,11 @@ impl Reach {
 
 /// Whether scrapes of `target` as `job` says tell if somebody listens there.
 fn is_scraped(job: Option<&Job>, target: &Target) -> bool {
-    job.is_some_and(|job| job.place.is_served_at(target.endpoint.address))
+    let of = |source: &Arc<SourceJob>| {
+        let often = source.id.kind == SourceKind::Metrics || source.limits.interval <= OFTEN;
+        often && source.place.is_served_at(target.endpoint.address, &target.pages)
+    };
+    job.is_some_and(|job| job.sources.iter().any(of))
 }
 
 /// Makes a connection to `target`, and notes what came of it.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use memchr::{memchr, memchr3};
 use picker_core::view::Signals;
 
-use super::engine::{Found, Sample};
+use super::engine::{Found, Pod, Sample};
 use super::labels::{self, Labels};
 use super::table::Table;
 
@@ -46,13 +46,19 @@ pub struct Scanner {
 impl Scanner {
     /// A scanner for what `table` wants.
     pub fn new(table: Arc<Table>) -> Self {
-        let found = Found::new(&table);
+        Self::of_pod(table, Pod::default())
+    }
+
+    /// The same for pages that are read for `pod`: of series that name one, its own alone count.
+    pub fn of_pod(table: Arc<Table>, pod: Pod) -> Self {
+        let found = Found::new(&table, pod);
         Self { table, found, partial: Vec::new(), skipping: false }
     }
 
     /// Forgets a text that broke off, and scans the next one for what `table` wants.
     pub fn want(&mut self, table: Arc<Table>) {
-        self.found = Found::new(&table);
+        let none = Found::new(&table, Pod::default());
+        self.found = std::mem::replace(&mut self.found, none).renewed(&table);
         self.table = table;
         self.reset();
     }

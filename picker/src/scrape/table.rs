@@ -1,10 +1,10 @@
-//! The table of the series that a strategy wants, by name, made from its [`ScrapePlan`] when it is installed.
+//! The table of the series that a strategy wants of a source, by name, made from its [`SourcePlan`] when it is installed.
 
 use std::sync::Arc;
 
 use picker_core::endpoint::Labels;
 use picker_core::scrape::meaning::{Meaning, meanings};
-use picker_core::scrape::{EnginePlan, ExtractorPlan, Figure, ScrapePlan};
+use picker_core::scrape::{EnginePlan, ExtractorPlan, Figure, SourcePlan};
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
@@ -14,7 +14,7 @@ pub type Hint = SmallVec<[Option<Arc<str>>; 1]>;
 /// The wanted series of pages of metrics.
 #[derive(Debug)]
 pub struct Table {
-    plan: Arc<ScrapePlan>,
+    plan: SourcePlan,
     /// The bytes with which wanted names begin.
     begins: [bool; 256],
     /// Which values [`shape`] has for them.
@@ -49,14 +49,14 @@ impl Want {
 
 impl Table {
     /// The series of `plan`.
-    pub fn new(plan: Arc<ScrapePlan>) -> Self {
+    pub fn new(plan: SourcePlan) -> Self {
         let mut table = Self {
             begins: [false; 256],
             shapes: [false; SHAPES],
             wanted: FxHashMap::default(),
             engines: Vec::new(),
             meanings: Vec::new(),
-            plan: plan.clone(),
+            plan: SourcePlan::default(),
         };
         let mut engine = 0;
         for ExtractorPlan { engines, .. } in &plan.extractors {
@@ -76,11 +76,12 @@ impl Table {
                 engine += 1;
             }
         }
+        table.plan = plan;
         table
     }
 
     /// The plan that it was made of.
-    pub fn plan(&self) -> &Arc<ScrapePlan> {
+    pub fn plan(&self) -> &SourcePlan {
         &self.plan
     }
 

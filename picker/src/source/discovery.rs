@@ -4,142 +4,144 @@
 //! endpoints:
 //! - {name: a, namespace: default, address: 10.0.0.7, port: "8000", labels: {role: decode}}
 //! ```
+//!
+//! Those of other clusters (`multicluster-file-discovery`) may be told by the names of their hosts.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::future::pending;
 use std::sync::Arc;
 
 use picker_core::discovery::FileDiscovery;
-use picker_core::endpoint::{EndpointId, EndpointSpec, Labels};
-use serde::Deserialize;
-use serde_json::Value;
 use tokio::sync::watch;
+use tokio::time::sleep;
 
 use super::Serving;
 use super::file::WatchedFile;
-use crate::watch::Wanted;
+use crate::watch::{Wanted, WantedEndpoint};
+use listed::{Listed, ListedEndpoint, parse};
+use names::{AGAIN, LookUp, MOST, Names, of_system};
 
+mod listed;
+mod names;
 #[cfg(test)]
 mod tests;
 
-#[derive(Deserialize)]
-struct File {
-    endpoints: Vec<Value>,
-}
-
-#[derive(Deserialize)]
-struct Entry {
-    name: String,
-    #[serde(default = "default_namespace")]
-    namespace: String,
-    address: IpAddr,
-    port: Port,
-    #[serde(default)]
-    labels: Labels,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Port {
-    Number(u16),
-    Text(String),
-}
-
-fn default_namespace() -> String {
-    "default".to_owned()
-}
-
-/// The endpoints of a file, and the faults of those of its entries that are left out.
-#[derive(Debug, Default, PartialEq)]
-pub struct Discovered {
-    /// The endpoints.
-    pub endpoints: Vec<EndpointSpec>,
-    /// One message for each bad entry, naming it.
-    pub skipped: Vec<String>,
-}
-
-/// Reads the text of a file, YAML or JSON.
-///
-/// # Errors
-/// When it has no list of endpoints at all. A bad entry is no error.
-pub fn parse(text: &str) -> Result<Discovered, String> {
-    // The path is in the routing, so it may lead to any file: nothing of its text comes into the log.
-    let options = serde_saphyr::options! { with_snippet: false };
-    let file: File = serde_saphyr::from_str_with_options(text, options)
-        .map_err(|e| format!("no list `endpoints`: {e}"))?;
-    let mut discovered = Discovered::default();
-    let mut seen = BTreeSet::new();
-    for (i, value) in file.endpoints.iter().enumerate() {
-        let spec = entry(value).and_then(|spec| {
-            if seen.insert(spec.id.clone()) { Ok(spec) } else { Err("is there twice".to_owned()) }
-        });
-        match spec {
-            Ok(spec) => discovered.endpoints.push(spec),
-            Err(why) => {
-                let name = value["name"].as_str().unwrap_or("without a name");
-                discovered.skipped.push(format!("endpoints[{i}] ({name}): {why}"));
-            }
-        }
-    }
-    Ok(discovered)
-}
-
-fn entry(value: &Value) -> Result<EndpointSpec, String> {
-    let Entry { name, namespace, address, port, labels } =
-        serde_path_to_error::deserialize(value).map_err(|e| e.to_string())?;
-    let port = match port {
-        Port::Number(port) => port,
-        Port::Text(text) => text.trim().parse().map_err(|_| format!("port: {text:?} is no port"))?,
-    };
-    if name.is_empty() || port == 0 {
-        return Err("name must not be empty, and port must be 1 to 65535".to_owned());
-    }
-    Ok(EndpointSpec {
-        id: EndpointId { pod_uid: format!("{namespace}/{name}").into(), port, rank: 0 },
-        pod: name,
-        namespace,
-        address: SocketAddr::new(address, port),
-        labels,
-    })
-}
-
 /// Keeps `wanted` at what the file of the serving strategy says. Ends when a sender or receiver is gone.
-pub async fn run(mut serving: watch::Receiver<Serving>, wanted: watch::Sender<Wanted>) {
-    let mut current: Option<(FileDiscovery, WatchedFile)> = None;
+pub async fn run(serving: watch::Receiver<Serving>, wanted: watch::Sender<Wanted>) {
+    run_with(serving, wanted, of_system()).await;
+}
+
+/// The same with another way to look names up.
+async fn run_with(mut serving: watch::Receiver<Serving>, wanted: watch::Sender<Wanted>, look_up: LookUp) {
+    let mut current: Option<Followed> = None;
     loop {
         let discovery = serving.borrow_and_update().discovery.clone();
         if let Some(discovery) = discovery
-            && current.as_ref().is_none_or(|(old, _)| *old != discovery)
+            && current.as_ref().is_none_or(|followed| followed.discovery != discovery)
         {
-            let file = WatchedFile::new(&discovery.path);
-            current = Some((discovery, file));
+            current = Some(Followed::new(discovery, look_up.clone()));
         }
+        let follow = async {
+            match &mut current {
+                Some(followed) => followed.follow(&wanted).await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
             changed = serving.changed() => if changed.is_err() { return },
             () = wanted.closed() => return,
-            () = follow(&mut current, &wanted) => {}
+            () = follow => {}
         }
     }
 }
 
-/// Reads the file, and, if it is watched, every change of it. Never returns.
-async fn follow(current: &mut Option<(FileDiscovery, WatchedFile)>, wanted: &watch::Sender<Wanted>) {
-    let Some((discovery, file)) = current else { return std::future::pending().await };
-    loop {
-        let read = file.next().await.map_err(|e| e.to_string()).and_then(|text| parse(&text));
-        let usable = read.is_ok();
-        match read {
-            Ok(Discovered { endpoints, skipped }) => {
-                for why in skipped {
-                    tracing::warn!(file = discovery.path, why, "an endpoint is left out");
-                }
-                wanted.send_replace(Some(Arc::from(endpoints)));
+/// A file that is followed. What it does may be given up at any time, and begun again.
+struct Followed {
+    discovery: FileDiscovery,
+    file: WatchedFile,
+    /// What it says, once it can be read.
+    listed: Option<Vec<ListedEndpoint>>,
+    names: Names,
+    /// Whether the names in it are still to be looked up.
+    due: bool,
+    /// The hosts whose endpoints are left out, as the log has it.
+    left_out: BTreeSet<Arc<str>>,
+}
+
+impl Followed {
+    fn new(discovery: FileDiscovery, look_up: LookUp) -> Self {
+        let file = WatchedFile::new(&discovery.path);
+        Self {
+            discovery,
+            file,
+            listed: None,
+            names: Names::new(look_up),
+            due: false,
+            left_out: BTreeSet::new(),
+        }
+    }
+
+    /// Reads the file, and, if it is watched, every change of it, and looks names up again. Never returns.
+    async fn follow(&mut self, wanted: &watch::Sender<Wanted>) {
+        loop {
+            if self.due {
+                let listed = self.listed.as_deref().unwrap_or_default();
+                self.names.follow(listed.iter().flat_map(ListedEndpoint::names)).await;
+                self.due = false;
+                self.tell(wanted);
             }
-            Err(error) => tracing::error!(file = discovery.path, error, "the endpoints can't be read"),
+            // A file that could not be read yet is looked at until it can.
+            let is_read = self.listed.is_none() || self.discovery.watch_file;
+            let again = !self.names.is_empty();
+            let read = tokio::select! {
+                read = self.file.next(), if is_read => read,
+                () = sleep(AGAIN), if again => {
+                    self.due = true;
+                    continue;
+                }
+                else => pending().await,
+            };
+            match read.map_err(|e| e.to_string()).and_then(|text| parse(&text, self.discovery.host_names)) {
+                Ok(Listed { endpoints, skipped }) => {
+                    for why in skipped {
+                        tracing::warn!(file = self.discovery.path, why, "an endpoint is left out");
+                    }
+                    self.listed = Some(endpoints);
+                    self.due = true;
+                }
+                Err(error) => {
+                    tracing::error!(file = self.discovery.path, error, "the endpoints can't be read");
+                }
+            }
         }
-        // A file that could not be read yet is looked at until it can.
-        if usable && !discovery.watch_file {
-            return std::future::pending().await;
+    }
+
+    /// Tells the endpoints of which there is an address.
+    fn tell(&mut self, wanted: &watch::Sender<Wanted>) {
+        let address = |name: &str| self.names.get(name);
+        let (mut endpoints, mut left_out): (Vec<WantedEndpoint>, _) = (Vec::new(), BTreeSet::new());
+        for listed in self.listed.iter().flatten() {
+            match listed.wanted(address) {
+                Ok(endpoint) => endpoints.push(endpoint),
+                Err(host) => {
+                    if !self.left_out.contains(&host) {
+                        tracing::warn!(
+                            file = self.discovery.path,
+                            host = &*host,
+                            most = MOST,
+                            "an endpoint is left out: its host has no address, or comes after the most names that are looked up"
+                        );
+                    }
+                    left_out.insert(host);
+                }
+            }
         }
+        self.left_out = left_out;
+        let endpoints: Arc<[WantedEndpoint]> = endpoints.into();
+        wanted.send_if_modified(|old| {
+            let changed = old.as_ref() != Some(&endpoints);
+            *old = Some(endpoints);
+            changed
+        });
     }
 }

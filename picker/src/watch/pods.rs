@@ -16,9 +16,9 @@ use picker_core::endpoint::{EndpointId, EndpointSpec, Labels};
 use serde::Deserialize;
 use tokio::sync::watch;
 
-use super::Wanted;
 use super::events::Events;
 use super::pool::{Members, PoolState};
+use super::wanted::{PageHosts, Wanted, WantedEndpoint};
 use crate::metrics::Metrics;
 
 #[cfg(test)]
@@ -33,6 +33,8 @@ pub type SeenPod = ObjectParts<PodNetwork, Option<PodStatus>>;
 pub struct PodStatus {
     #[serde(rename = "podIP")]
     pod_ip: Option<String>,
+    #[serde(rename = "hostIP")]
+    host_ip: Option<String>,
     phase: Option<String>,
     conditions: Option<Vec<Condition>>,
 }
@@ -51,6 +53,8 @@ pub struct ReadyPod {
     name: String,
     namespace: String,
     address: IpAddr,
+    /// Address of its node.
+    node: Option<IpAddr>,
     labels: Labels,
     /// The ports that its annotation allows; `None` allows all.
     active: Option<BTreeSet<u16>>,
@@ -81,6 +85,7 @@ impl ReadyPod {
             name: pod.name_any(),
             namespace: pod.namespace().unwrap_or_default(),
             address: status.pod_ip.as_deref()?.parse().ok()?,
+            node: status.host_ip.as_deref().and_then(|ip| ip.parse().ok()),
             labels: pod.labels().clone(),
             active: active_ports(pod.annotations()),
             host: host_pod(pod),
@@ -92,19 +97,25 @@ impl ReadyPod {
         &'a self,
         ports: &'a [u16],
         own: Option<&'a OwnPorts>,
-    ) -> impl Iterator<Item = EndpointSpec> + 'a {
+    ) -> impl Iterator<Item = WantedEndpoint> + 'a {
         let active = move |port: &u16| {
             self.active.as_ref().is_none_or(|active| active.contains(port))
                 && own.is_none_or(|own| own.ports.contains(port))
         };
         // The rank is the place among the pool's ports, so it stays when others are made inactive.
-        ports.iter().enumerate().filter(move |(_, port)| active(port)).map(|(rank, &port)| EndpointSpec {
+        let spec = |rank: usize, port| EndpointSpec {
             id: EndpointId { pod_uid: self.uid.clone(), port, rank: rank as u8 },
             pod: self.name.clone(),
             namespace: self.namespace.clone(),
             address: SocketAddr::new(self.address, port),
             labels: self.labels.clone(),
-        })
+        };
+        let pages = PageHosts { node: self.node, ..PageHosts::default() };
+        ports
+            .iter()
+            .enumerate()
+            .filter(move |(_, port)| active(port))
+            .map(move |(rank, &port)| WantedEndpoint { spec: spec(rank, port), pages: pages.clone() })
     }
 }
 
@@ -189,7 +200,7 @@ impl Pods {
     }
 
     /// The endpoints of all of them at `ports`.
-    pub fn endpoints(&self, ports: &[u16]) -> Arc<[EndpointSpec]> {
+    pub fn endpoints(&self, ports: &[u16]) -> Arc<[WantedEndpoint]> {
         let hosts = self.known.hosts(ports);
         let of = |pod: &ReadyPod| {
             let own = pod.host.as_ref().map(|host| hosts.own_ports(host));
@@ -291,7 +302,7 @@ fn tell(wanted: &watch::Sender<Wanted>, pods: &Pods, ports: &[u16], told: &mut V
     *told = unclear;
 }
 
-fn offer(wanted: &watch::Sender<Wanted>, endpoints: Arc<[EndpointSpec]>) {
+fn offer(wanted: &watch::Sender<Wanted>, endpoints: Arc<[WantedEndpoint]>) {
     wanted.send_if_modified(|old| {
         let changed = old.as_ref() != Some(&endpoints);
         if changed {

@@ -7,9 +7,9 @@ use picker_core::View;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::Wanted;
 use super::doubt::Doubts;
 use super::endpoint_set::{EndpointSet, Target};
+use super::wanted::Wanted;
 use crate::metrics::Scraping;
 use crate::view::SharedView;
 
@@ -92,7 +92,7 @@ impl Publisher {
                     }
                     let wanted = self.wanted.borrow_and_update().clone();
                     let Some(wanted) = wanted else { continue };
-                    let changed = endpoints.apply(&wanted);
+                    let changed = endpoints.apply(wanted.iter().cloned());
                     if changed {
                         self.targets.send_replace(endpoints.targets().cloned().collect());
                         tracing::info!(endpoints = endpoints.targets().len(), "the endpoints changed");
@@ -135,17 +135,13 @@ impl Publisher {
     ) {
         let now = now.into_std();
         let stale_after = self.settings.stale_after;
-        let reading = |target: &Target| (target.endpoint.clone(), target.readout.reading_for(stale_after));
-        let mut rows: Vec<_> = endpoints.targets().map(reading).collect();
-        let fresh = |at: std::time::Instant| now.saturating_duration_since(at) <= stale_after;
         let (mut known, mut oldest) = (0, Duration::ZERO);
-        for (target, (_, reading)) in endpoints.targets().zip(&rows) {
-            if reading.at.is_some_and(fresh)
-                && let Some(at) = target.readout.reading_at()
-            {
-                known += 1;
-                oldest = oldest.max(now.saturating_duration_since(at));
-            }
+        let mut rows = Vec::with_capacity(endpoints.targets().len());
+        for target in endpoints.targets() {
+            let (reading, age) = target.readout.reading_for(stale_after, now);
+            known += usize::from(age.is_some());
+            oldest = oldest.max(age.unwrap_or_default());
+            rows.push((target.endpoint.clone(), reading));
         }
         let after = *self.doubt_after.borrow();
         for (target, (endpoint, reading)) in endpoints.targets().zip(&mut rows) {

@@ -2,7 +2,8 @@
 
 #![allow(dead_code)]
 
-use std::net::{IpAddr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{IpAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
@@ -32,26 +33,32 @@ impl Picker {
     /// Starts it with a scorer, which reads bodies or metrics, a model server at `endpoint`, and so many KiB of memory
     /// for requests.
     pub async fn start(scorer: &str, endpoint: (IpAddr, u16), budget: u64, flags: &[&str]) -> Self {
+        let (address, port) = endpoint;
+        let endpoints = format!("endpoints: [{{name: a, address: {address}, port: {port}}}]");
+        let budget = format!("--max-held-bytes={}", budget << 10);
+        let flags: Vec<_> = [budget.as_str()].into_iter().chain(flags.iter().copied()).collect();
+        Self::serving(&format!("- {{type: {scorer}}}\n"), &endpoints, &flags).await
+    }
+
+    /// Starts it with the plugins in `routing`, further sections after them, and the file `endpoints`.
+    pub async fn serving(routing: &str, endpoints: &str, flags: &[&str]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = format!(
             "apiVersion: llm-d.ai/v1alpha1
 kind: EndpointPickerConfig
+dataLayer: {{discovery: {{pluginRef: file-discovery}}}}
 plugins:
 - {{type: file-discovery, parameters: {{path: endpoints.yaml}}}}
-- {{type: {scorer}}}
-dataLayer: {{discovery: {{pluginRef: file-discovery}}}}
-"
+{routing}"
         );
         std::fs::write(dir.path().join("config.yaml"), config).unwrap();
-        let (address, port) = endpoint;
-        let endpoints = format!("endpoints: [{{name: a, address: {address}, port: {port}}}]");
         std::fs::write(dir.path().join("endpoints.yaml"), endpoints).unwrap();
         let ports = [(); 3].map(|()| TcpListener::bind("0.0.0.0:0").unwrap());
         let [grpc, health, pages] = ports.map(|listener| listener.local_addr().unwrap().port());
         let child = Command::new(env!("CARGO_BIN_EXE_picker"))
             .current_dir(dir.path())
             .envs(of_the_image())
-            .args(["--config-file=config.yaml", &format!("--max-held-bytes={}", budget << 10)])
+            .arg("--config-file=config.yaml")
             .args([format!("--grpc-port={grpc}"), format!("--grpc-health-port={health}")])
             .arg(format!("--metrics-port={pages}"))
             .args(flags)
@@ -69,6 +76,28 @@ dataLayer: {{discovery: {{pluginRef: file-discovery}}}}
     pub async fn connect(&self) -> Result<ExternalProcessorClient<Channel>, Error> {
         let endpoint = Endpoint::from_shared(format!("http://127.0.0.1:{}", self.grpc)).unwrap();
         Ok(ExternalProcessorClient::new(endpoint.connect().await?))
+    }
+
+    /// Body of a page; empty when there is none yet.
+    pub fn page(&self, path: &str) -> String {
+        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.pages)) else { return String::new() };
+        let mut answer = String::new();
+        let _ = write!(stream, "GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+        let _ = stream.read_to_string(&mut answer);
+        answer.split_once("\r\n\r\n").map(|(_, body)| body.to_owned()).unwrap_or_default()
+    }
+
+    /// Waits until a page is as `wanted`, and returns it.
+    pub async fn until(&self, path: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let page = self.page(path);
+            if wanted(&page) {
+                return page;
+            }
+            assert!(Instant::now() < deadline, "{path} never came to it; it says {page:?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Where its files are.

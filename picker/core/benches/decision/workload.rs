@@ -134,6 +134,7 @@ pub fn view(count: u16) -> View {
             num_blocks: Some(4 * BLOCKS),
             cache_tokens: None,
             lora: None,
+            models: None,
             others: Vec::new(),
         };
         (Arc::new(endpoint), Reading { signals, at: Some(now) })

@@ -29,12 +29,12 @@ impl Compiler<'_> {
         let profiles = self.profiles(&body.routing, instances);
         let handler = self.handler(specs, instances, &profiles);
         let discovery = body.data_layer.discovery.as_ref().and_then(|name| self.discovery(name, instances));
-        let metrics = self.metrics(&body.data_layer, instances);
+        let sources = self.sources(&body.data_layer, instances);
         instances.spread_use();
         let producers = self.producers(instances)?;
         let (columns, needs) = columns_and_needs(instances);
         let health = body.health;
-        let scrape = self.scrape(metrics, &columns, instances).map(|plan| ScrapePlan { health, ..plan });
+        let scrape = self.scrape(&sources, &columns, instances).map(|plan| ScrapePlan { health, ..plan });
         Some(Strategy {
             revision,
             needs,
@@ -44,7 +44,7 @@ impl Compiler<'_> {
             files: files(instances),
             warnings: Box::default(),
             health,
-            explained: body.explained,
+            explain: body.explained,
             layout,
             handler: handler?,
             profiles: profiles.into(),
@@ -102,7 +102,7 @@ impl Compiler<'_> {
             Some(i) => (format!("plugins[{i}].type"), instances.take_part(i)?.roles.profile_handler.clone()?),
             None => ("schedulingProfiles".to_owned(), plugins::profile::default()),
         };
-        let names: Vec<_> = profiles.iter().map(|p| p.name.as_str()).collect();
+        let names: Vec<_> = profiles.iter().map(|p| &*p.name).collect();
         match handler.bind(&names) {
             Ok(bound) => Some(bound),
             Err(message) => {
@@ -119,7 +119,9 @@ impl Compiler<'_> {
                 return instances.take_part(position)?.roles.discovery.clone();
             }
             Found::Made(..) => {
-                let message = format!("{name:?} finds no endpoints; name a plugin of type file-discovery");
+                let message = format!(
+                    "{name:?} finds no endpoints; name a plugin of type file-discovery or multicluster-file-discovery"
+                );
                 self.fail(path, ErrorKind::Invalid, message);
             }
             Found::Broken => {}

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use super::context::Compiler;
 use super::later::{Told, is_later, later};
 use super::retired::{self, Retired, retired};
+use crate::column::{Column, Columns};
 use crate::config::{ConfigError, ErrorKind, Mention, PluginSpec, Routing};
 use crate::plugin::{Asked, BuildCx, Building, MadeWith, Registration, Role, Roles, parameter_path};
-use crate::strategy::Named;
+use crate::strategy::{Named, Reads};
 
 /// All instances: those of the configuration by their position in it, then the default producers.
 pub(super) struct Instances {
@@ -26,6 +27,8 @@ pub(super) struct Instance {
     pub name: String,
     pub roles: Roles,
     pub asked: Asked,
+    /// What it reads, with names.
+    pub reads: Arc<Reads>,
     /// Whether it has a part in the strategy.
     pub used: bool,
 }
@@ -33,7 +36,7 @@ pub(super) struct Instance {
 impl Instance {
     /// The instance in one of its roles.
     pub fn named<T: ?Sized>(&self, role: Arc<T>) -> Named<T> {
-        Named { name: self.name.as_str().into(), role }
+        Named { name: self.name.as_str().into(), role, reads: self.reads.clone() }
     }
 }
 
@@ -321,11 +324,23 @@ impl Compiler<'_> {
             self.warn(parameter_path(path, field), message);
         }
         match built {
-            Ok(roles) => Some(Instance { name: spec.name().to_owned(), roles, asked, used: false }),
+            Ok(roles) => {
+                let reads = Arc::new(reads(&asked, &building.staging.columns));
+                Some(Instance { name: spec.name().to_owned(), roles, asked, reads, used: false })
+            }
             Err(errors) => {
                 self.errors.extend(errors);
                 None
             }
         }
     }
+}
+
+/// What an instance reads that asked for `asked`.
+fn reads(asked: &Asked, names: &Columns) -> Reads {
+    // These two have no numbers.
+    let has_numbers = |column: &&Column| !matches!(**column, Column::CACHE_CONFIG | Column::LORA);
+    let columns = asked.columns.iter().filter(has_numbers);
+    let named = columns.filter_map(|column| Some((names.name(*column)?.into(), *column)));
+    Reads { columns: named.collect(), facts: asked.reads.iter().copied().collect() }
 }

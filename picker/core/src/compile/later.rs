@@ -19,13 +19,8 @@ const BODIES: &str =
 const PRECISE: &str = "this release does not read the cache events of model servers; write prefix-cache-scorer, which keeps \
                        account of the prefixes itself";
 const PREDICTIONS: &str = "this release predicts no latencies";
-const CLUSTERS: &str = "this release routes within one cluster; take it out";
 const EVENTS: &str = "plugins of this release learn of endpoints without it";
-const MODELS: &str = "no plugin of this release asks which models a server lists";
-const TOKENS: &str = "prompts are counted by their bytes, four to a token, as its estimate does";
-const MULTIMODAL: &str = "this release does not tell images, sounds and videos in prompts apart; take it out, or write prefix-cache-scorer";
 
-const TOKEN_PARAMETERS: &[&str] = &["modelName", "estimate", "vllm", "udsTokenizerConfig"];
 const PRECISE_PARAMETERS: &[&str] =
     &["tokenProcessorConfig", "indexerConfig", "kvEventsConfig", "speculativeIndexing", "speculativeTTL"];
 const PREDICTOR_PARAMETERS: &[&str] = &[
@@ -41,25 +36,6 @@ const PREDICTOR_PARAMETERS: &[&str] = &[
     "inFlightLoadProducerName",
     "encoderCacheMatchInfoProducerName",
 ];
-const PREFIX_SCORER_PARAMETERS: &[&str] =
-    &["prefixMatchInfoProducerName", "matchLengthWeight", "matchLengthScaleTokens"];
-const PREFIX_PARAMETERS: &[&str] = &[
-    "autoTune",
-    "blockSizeTokens",
-    "blockSize",
-    "maxPrefixBlocksToMatch",
-    "maxPrefixTokensToMatch",
-    "lruCapacityPerServer",
-];
-const BURST_PARAMETERS: &[&str] = &[
-    "windowDurationMs",
-    "maxPerReplica",
-    "blockSizeTokens",
-    "maxPrefixTokensToMatch",
-    "minColocateBlocks",
-    "maxBatchSize",
-    "balanceBy",
-];
 const PROGRAM_PARAMETERS: &[&str] = &[
     "strategy",
     "evictionTtlSeconds",
@@ -68,18 +44,6 @@ const PROGRAM_PARAMETERS: &[&str] = &[
     "lasWeightHeadWait",
     "lasHalfLifeSeconds",
 ];
-const SOURCE_PARAMETERS: &[&str] = &[
-    "scheme",
-    "path",
-    "port",
-    "useNodeAddress",
-    "insecureSkipVerify",
-    "caCertPath",
-    "clientCertPath",
-    "clientKeyPath",
-    "interval",
-];
-
 /// One that the routing does without: a warning.
 const fn aside(kind: &'static str, parameters: &'static [&'static str], meanwhile: &'static str) -> Later {
     Later { kind, parameters, meanwhile, decides: false }
@@ -123,56 +87,8 @@ const TYPES: &[Later] = &[
         &["epsilonExploreNeg", "latencyPredictionInfoProducerName"],
         "this release predicts no latencies, and without predictions it keeps every endpoint",
     ),
-    decides("multicluster-approx-prefix-cache-producer", PREFIX_PARAMETERS, CLUSTERS),
-    decides("multicluster-file-discovery", &["path", "watchFile"], CLUSTERS),
-    decides("multicluster-kv-cache-utilization-scorer", &[], CLUSTERS),
-    decides("multicluster-metrics-data-source", SOURCE_PARAMETERS, CLUSTERS),
-    decides("multicluster-metrics-extractor", &["kvCacheUtilizationMetric", "queueSizeMetric"], CLUSTERS),
-    decides("multicluster-prefix-cache-scorer", PREFIX_SCORER_PARAMETERS, CLUSTERS),
-    decides("multicluster-queue-scorer", &[], CLUSTERS),
-    decides(
-        "multicluster-session-affinity-filter",
-        &["strategy", "encodedEndpointHeaderConfig", "sessionIdConfig", "profileName"],
-        CLUSTERS,
-    ),
     aside("endpoint-notification-source", &[], EVENTS),
     aside("k8s-notification-source", &["group", "version", "kind"], EVENTS),
-    aside("models-data-extractor", &[], MODELS),
-    aside("models-data-source", SOURCE_PARAMETERS, MODELS),
-    aside(
-        "dcgm-data-source",
-        SOURCE_PARAMETERS,
-        "this release reads no metrics of accelerators; name those of the model server under customMetrics",
-    ),
-    aside(
-        "dcgm-extractor",
-        &[],
-        "this release reads no metrics of accelerators; name those of the model server under customMetrics",
-    ),
-    aside("token-producer", TOKEN_PARAMETERS, TOKENS),
-    aside("tokenizer", TOKEN_PARAMETERS, TOKENS),
-    decides(
-        "session-id-producer",
-        &["headerName", "cookieName"],
-        "session-affinity-scorer and session-affinity-filter read the header themselves; name it under sessionIdConfig.sources",
-    ),
-    decides("mm-embeddings-cache-producer", &["cacheSizeInMBPerServer"], MULTIMODAL),
-    decides("mm-embeddings-cache-scorer", &["producerName"], MULTIMODAL),
-    decides(
-        "burst-prefix-cache-producer",
-        BURST_PARAMETERS,
-        "this release decides about each request at once; write approx-prefix-cache-producer",
-    ),
-    aside(
-        "p2p-source-producer",
-        &["prefixMatchInfoProducerName", "minCachedTokenDelta", "prefillProfileName"],
-        "this release names no peer to fetch cached blocks from, and the server computes them",
-    ),
-    decides(
-        "disaggregatedset-rollout-screener",
-        &["scope", "headerSelectors", "revisionGating"],
-        "this release does not keep the revisions of a DisaggregatedSet apart; write label-selector-filter in each profile",
-    ),
 ];
 
 /// What is to be said of a plugin of a type that is known and not built.

@@ -1,5 +1,7 @@
 //! Scheduling profiles: their filters, scorers and picker, in order, with weights.
 
+use std::sync::Arc;
+
 use super::context::Compiler;
 use super::instances::{Found, Instances};
 use crate::config::{ErrorKind, PluginRef, PluginSpec, ProfileSpec, Routing};
@@ -83,7 +85,7 @@ impl Compiler<'_> {
             }
         }
         let picker = picker.or_else(|| first_picker(declared, instances)).unwrap_or_else(default_picker);
-        Profile { name: spec.name.clone(), filters: filters.into(), scorers: scorers.into(), picker }
+        Profile { name: spec.name.as_str().into(), filters: filters.into(), scorers: scorers.into(), picker }
     }
 
     /// Scores are summed in `f32`, so a weight must be a finite one.
@@ -136,7 +138,7 @@ fn first_picker(declared: &[PluginSpec], instances: &mut Instances) -> Option<Na
 
 /// The picker of a strategy that declares none.
 fn default_picker() -> Named<dyn Picker> {
-    Named { name: plugins::pick::DEFAULT.into(), role: plugins::pick::default() }
+    Named { name: plugins::pick::DEFAULT.into(), role: plugins::pick::default(), reads: Arc::default() }
 }
 
 #[cfg(test)]

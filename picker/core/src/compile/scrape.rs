@@ -1,150 +1,80 @@
-//! What is scraped for a strategy: the wiring of a source and extractors, and of their series those that are read.
+//! What is scraped for a strategy: of each source the series that plugins read, and of whom they come.
 
 use super::context::Compiler;
 use super::instances::{Found, Instances};
+use super::sources::{Extractor, Source};
 use crate::column::Column;
-use crate::config::{ConfigError, DataLayer, ErrorKind};
-use crate::plugin::{AttributeRead, Roles, parameter_path};
-use crate::scrape::{CORE_EXTRACTOR, MetricsExtractor, MetricsSource, ScrapePlan, builtin};
-
-/// A source of metrics, and what is taken from it.
-pub(super) struct Metrics {
-    source: MetricsSource,
-    extractors: Vec<Extractor>,
-}
-
-/// An extractor by its names.
-struct Extractor {
-    name: String,
-    extractor: MetricsExtractor,
-}
-
-impl Extractor {
-    /// Whether `producer` means it: by its name, by its type, or, when it is empty, any.
-    fn is_meant_by(&self, producer: &str) -> bool {
-        producer.is_empty() || producer == self.name || producer == CORE_EXTRACTOR
-    }
-
-    fn sets(&self, attribute: &str) -> bool {
-        builtin::attribute(attribute).is_some() || self.extractor.sets(attribute)
-    }
-}
+use crate::config::{ConfigError, ErrorKind};
+use crate::plugin::{AttributeRead, parameter_path};
+use crate::scrape::{MetricsExtractor, ScrapePlan, SourceKind, SourcePlan, attributes};
 
 impl Compiler<'_> {
-    /// The source and the extractors that `layer` lists; where it lists none those that are declared, or the default
-    /// ones, unless it wants no defaults. `None` when there is no source.
-    pub(super) fn metrics(&mut self, layer: &DataLayer, instances: &mut Instances) -> Option<Metrics> {
-        let inject = layer.inject_defaults.unwrap_or(true);
-        let mut source = None;
-        let mut extractors = Vec::new();
-        for (i, spec) in layer.sources.iter().enumerate() {
-            let path = format!("dataLayer.sources[{i}]");
-            let is_source = |roles: &Roles| roles.data_source.is_some();
-            let reference = (format!("{path}.pluginRef"), spec.plugin_ref.as_str());
-            if let Some(position) = self.wired(&reference, "data source", is_source, instances) {
-                if source.is_some() {
-                    let message = format!("a second source of metrics, {:?}; there is one", reference.1);
-                    self.fail(reference.0, ErrorKind::Duplicate, message);
-                }
-                source = source.or(Some(position));
-            }
-            for (e, name) in spec.extractors.iter().enumerate() {
-                let reference = (format!("{path}.extractors[{e}].pluginRef"), name.as_str());
-                let is_extractor = |roles: &Roles| roles.extractor.is_some();
-                if let Some(position) = self.wired(&reference, "extractor", is_extractor, instances) {
-                    extractors.push(position);
-                }
-            }
-        }
-        if inject {
-            let declared = |plays: fn(&Roles) -> bool| {
-                instances.all().filter(move |(_, i)| plays(&i.roles)).map(|(position, _)| position)
-            };
-            let sources: Vec<_> = declared(|roles| roles.data_source.is_some()).collect();
-            if let (None, [_, second, ..]) = (source, &*sources) {
-                let message = "a second source of metrics; list the one to use under dataLayer.sources";
-                self.fail(format!("{}.type", instances.path(*second)), ErrorKind::Duplicate, message);
-            }
-            source = source.or(sources.first().copied());
-            if extractors.is_empty() {
-                extractors.extend(declared(|roles| roles.extractor.is_some()));
-            }
-        }
-        let taken = source.and_then(|position| instances.take_part(position)?.roles.data_source.clone());
-        let source = taken.or_else(|| inject.then(MetricsSource::default))?;
-        let mut taken = Vec::with_capacity(extractors.len());
-        for position in extractors {
-            let Some(instance) = instances.take_part(position) else { continue };
-            let Some(extractor) = instance.roles.extractor.clone() else { continue };
-            taken.push(Extractor { name: instance.name.clone(), extractor });
-        }
-        if taken.is_empty() && inject {
-            let extractor = MetricsExtractor::default();
-            taken.push(Extractor { name: CORE_EXTRACTOR.to_owned(), extractor });
-        }
-        Some(Metrics { source, extractors: taken })
-    }
-
-    /// Position of the plugin that `reference` (its path and the name) means, if it plays the role `what`.
-    fn wired(
-        &mut self,
-        (path, name): &(String, &str),
-        what: &str,
-        plays: impl Fn(&Roles) -> bool,
-        instances: &Instances,
-    ) -> Option<usize> {
-        match instances.find(name) {
-            Found::Made(position, roles) if plays(roles) => return Some(position),
-            Found::Made(..) => {
-                self.fail(path, ErrorKind::Invalid, format!("{name:?} is no {what}; name a plugin that is"));
-            }
-            Found::Broken => {}
-            Found::Nothing => self.dangling(path, name, instances.names()),
-        }
-        None
-    }
-
-    /// What of `metrics` is scraped for instances that read `columns`; `None` when it is nothing. Attributes that
-    /// nothing sets are told.
+    /// What of `sources` is scraped for instances that read `columns`; `None` when it is nothing. What nothing sets is
+    /// told.
     pub(super) fn scrape(
         &mut self,
-        metrics: Option<Metrics>,
+        sources: &[Source],
         columns: &[Column],
         instances: &Instances,
     ) -> Option<ScrapePlan> {
-        let extractors = metrics.as_ref().map_or(&[][..], |metrics| &metrics.extractors);
+        let extractors: Vec<&Extractor> = sources.iter().flat_map(|source| &source.extractors).collect();
         for (position, instance) in instances.all() {
             for read in &instance.asked.attributes {
-                self.is_set(read, &instances.path(position), extractors, instances);
+                self.is_set(read, &instances.path(position), &extractors, instances);
             }
         }
+        self.models_are_told(sources, instances);
         if columns.is_empty() {
             return None;
         }
-        let Some(metrics) = metrics.filter(|metrics| !metrics.extractors.is_empty()) else {
+        let core = |e: &&Extractor| e.extractor.kind == SourceKind::Metrics;
+        if !extractors.iter().any(core)
+            && columns.iter().any(|column| MetricsExtractor::CORE.contains(column))
+        {
             self.warn(
                 "dataLayer.injectDefaults",
                 "is false, and no source with an extractor is listed: what plugins read of model servers' metrics \
                  stays unknown",
             );
-            return None;
-        };
+        }
         let read = || instances.used().flat_map(|(_, instance)| &instance.asked.attributes);
-        let plan = |i: usize| {
-            let setter = |read: &&AttributeRead| setter(&metrics.extractors, read) == Some(i);
-            let mut attributes: Vec<_> =
-                read().filter(setter).map(|read| (read.attribute.as_str(), read.column)).collect();
-            attributes.sort_unstable();
-            attributes.dedup();
-            metrics.extractors[i].extractor.plan(columns, &attributes)
+        let mut all = (0..).zip(&extractors);
+        let mut plan = |source: &Source| {
+            let (mut wanted, mut plans) = (false, Vec::with_capacity(source.extractors.len()));
+            for (i, Extractor { extractor, .. }) in all.by_ref().take(source.extractors.len()) {
+                let set = read().filter(|read| setter(&extractors, read) == Some(i));
+                let mut attributes: Vec<_> = set.map(|read| (read.attribute.as_str(), read.column)).collect();
+                attributes.sort_unstable();
+                attributes.dedup();
+                wanted |= extractor.is_wanted(columns, &attributes);
+                plans.push(extractor.plan(columns, &attributes));
+            }
+            wanted.then(|| SourcePlan { source: source.source.clone(), extractors: plans })
         };
-        let extractors = (0..metrics.extractors.len()).map(plan).collect();
-        let own = read().filter(|read| builtin::attribute(&read.attribute).is_none());
+        let sources: Vec<_> = sources.iter().filter_map(&mut plan).collect();
+        if sources.is_empty() {
+            return None;
+        }
+        let own = read().filter(|read| attributes::core(&read.attribute).is_none());
         let name = |read: &AttributeRead| format!("{}/{}", read.producer, read.attribute);
         let mut attributes: Vec<_> = own.map(|read| (name(read), read.column)).collect();
         attributes.sort_unstable();
         attributes.dedup();
-        Some(ScrapePlan { source: metrics.source, extractors, attributes, ..ScrapePlan::default() })
+        Some(ScrapePlan { sources, attributes, ..ScrapePlan::default() })
+    }
+
+    /// Tells who reads the models of servers where nothing tells them.
+    fn models_are_told(&mut self, sources: &[Source], instances: &Instances) {
+        if sources.iter().any(|source| source.source.kind == SourceKind::Models) {
+            return;
+        }
+        let kind = SourceKind::Models.source_type();
+        for (position, _) in instances.all().filter(|(_, i)| i.asked.columns.contains(&Column::MODELS)) {
+            let message = format!(
+                "reads the models that servers list, which nothing asks for; add a plugin of type {kind}"
+            );
+            self.fail(instances.path(position), ErrorKind::UnknownRef, message);
+        }
     }
 
     /// Tells an attribute that nothing sets.
@@ -152,19 +82,33 @@ impl Compiler<'_> {
         &mut self,
         read: &AttributeRead,
         plugin: &str,
-        extractors: &[Extractor],
+        extractors: &[&Extractor],
         instances: &Instances,
     ) {
         if setter(extractors, read).is_some() {
             return;
         }
         let AttributeRead { field, attribute, producer, .. } = read;
-        if extractors.iter().any(|e| e.is_meant_by(producer)) {
-            let known = builtin::ATTRIBUTES.iter().map(|(name, _)| *name);
-            let meant = extractors.iter().filter(|e| e.is_meant_by(producer));
-            let names: Vec<_> = known.chain(meant.flat_map(|e| e.extractor.attributes())).collect();
+        let other = extractors.iter().find(|e| e.extractor.sets(attribute));
+        if let Some(Extractor { name, .. }) = other {
+            let message = format!("{attribute:?} is set by {name:?}; write producer: {name}");
+            self.fail(parameter_path(plugin, field), ErrorKind::UnknownRef, message);
+            return;
+        }
+        let kinds = SourceKind::ALL.into_iter().filter(|kind| *kind != SourceKind::Metrics);
+        let mut setting = kinds.filter(|kind| MetricsExtractor::of(*kind).sets(attribute));
+        if let Some(kind) = setting.next() {
             let message =
-                format!("no attribute is called {attribute:?}; add it to the customMetrics of an engine");
+                format!("nothing sets {attribute:?}; add a plugin of type {}", kind.extractor_type());
+            self.fail(parameter_path(plugin, field), ErrorKind::UnknownRef, message);
+            return;
+        }
+        let meant = || extractors.iter().filter(|e| e.is_meant_by(producer));
+        if meant().next().is_some() {
+            let names: Vec<_> = meant().flat_map(|e| e.extractor.attributes()).collect();
+            let has_engines = meant().any(|e| e.extractor.kind == SourceKind::Metrics);
+            let add = if has_engines { "; add it to the customMetrics of an engine" } else { "" };
+            let message = format!("no attribute is called {attribute:?}{add}");
             let (path, known) = (parameter_path(plugin, field), ("there are", &*names));
             self.errors.push(ConfigError::unknown(path, ErrorKind::UnknownRef, message, attribute, known));
             return;
@@ -190,8 +134,8 @@ impl Compiler<'_> {
 }
 
 /// Position of the extractor that sets what is read: the one of that name, else the first that is meant.
-fn setter(extractors: &[Extractor], read: &AttributeRead) -> Option<usize> {
-    let sets = |e: &Extractor| e.sets(&read.attribute);
+fn setter(extractors: &[&Extractor], read: &AttributeRead) -> Option<usize> {
+    let sets = |e: &Extractor| e.extractor.sets(&read.attribute);
     let by_name = extractors.iter().position(|e| e.name == read.producer && sets(e));
     by_name.or_else(|| extractors.iter().position(|e| e.is_meant_by(&read.producer) && sets(e)))
 }

@@ -383,7 +383,7 @@ fn a_file_may_name_a_source_of_endpoints() {
     let strategy = compiled(&routing(json!({"pluginRef": "local"})));
     assert_eq!(
         strategy.discovery,
-        Some(FileDiscovery { path: "/endpoints.yaml".to_owned(), watch_file: true })
+        Some(FileDiscovery { path: "/endpoints.yaml".to_owned(), watch_file: true, host_names: false })
     );
     assert_eq!(weights(&strategy), [[1.0]]);
     let field = "plugins[0].parameters.path".to_owned();
@@ -403,7 +403,7 @@ fn a_file_may_name_a_source_of_endpoints() {
             error(
                 path,
                 ErrorKind::Invalid,
-                "\"queue-scorer\" finds no endpoints; name a plugin of type file-discovery",
+                "\"queue-scorer\" finds no endpoints; name a plugin of type file-discovery or multicluster-file-discovery",
             ),
         ),
         (json!({}), error(path, ErrorKind::Missing, "is required")),

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::explain::ExplainSpec;
+use super::explain::{ExplainSpec, Explained};
 use super::fields::{Fields, wrong_type};
 use super::health::HealthSpec;
 use super::without_effect::{self, Mention};
@@ -24,8 +24,8 @@ pub(crate) struct Body {
     pub routing: Routing,
     pub data_layer: DataLayer,
     pub health: Settings,
-    /// The share of decisions that is kept, 0 to 1.
-    pub explained: f64,
+    /// Which decisions are explained, and to whom.
+    pub explained: Explained,
     /// Plugins that sections without effect name.
     pub mentions: Vec<Mention>,
 }
@@ -75,7 +75,7 @@ pub(crate) fn read(
     }
     if let Some(section) = fields.take("explain").filter(|section| !section.is_null()) {
         let spec = explain(section, errors);
-        body.explained = spec.share(errors);
+        body.explained = spec.explained(errors);
         body.routing.explain = Some(spec);
     }
     if scope == Scope::File {
@@ -114,7 +114,12 @@ fn health(value: &Value, errors: &mut Vec<ConfigError>) -> HealthSpec {
 
 fn explain(value: &Value, errors: &mut Vec<ConfigError>) -> ExplainSpec {
     let Some(mut fields) = Fields::open("explain", value, errors) else { return ExplainSpec::default() };
-    let spec = ExplainSpec { sample_percent: fields.number("samplePercent", errors) };
+    let spec = ExplainSpec {
+        sample_percent: fields.number("samplePercent", errors),
+        metadata: fields.flag("metadata", errors),
+        response_header: fields.flag("responseHeader", errors),
+        endpoint_scores: fields.flag("endpointScores", errors),
+    };
     fields.close(errors);
     spec
 }

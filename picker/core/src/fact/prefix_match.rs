@@ -1,6 +1,7 @@
 //! How much of a prompt each endpoint has in its prefix cache.
 
 use super::Fact;
+use crate::inputs::Inputs;
 
 /// How much of a prompt each endpoint is believed to have in its prefix cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,5 +45,11 @@ impl Fact for PrefixMatch {
         self.hashes.clear();
         self.matched.clear();
         self.block_tokens = 0;
+    }
+
+    fn inputs(&self, inputs: &mut Inputs<'_>) {
+        inputs.number("matchedBlocks", |i| self.blocks(i) as f32);
+        inputs.common("promptBlocks", self.hashes.len() as f32);
+        inputs.common("blockTokens", self.block_tokens as f32);
     }
 }

@@ -1,6 +1,7 @@
 //! Tokens that a request costs each endpoint.
 
 use super::Fact;
+use crate::inputs::Inputs;
 
 /// Tokens that a request costs each endpoint: those of its prompt that the endpoint has to compute, and those of its
 /// answer where they count.
@@ -35,5 +36,9 @@ impl Fact for RequestLoad {
         self.prompt = 0;
         self.output = 0;
         self.uncached.clear();
+    }
+
+    fn inputs(&self, inputs: &mut Inputs<'_>) {
+        inputs.number("requestTokens", |i| self.tokens(i) as f32);
     }
 }

@@ -14,6 +14,8 @@ use crate::index::PrefixIndex;
 use crate::request::{Headers, Request};
 use crate::view::{Reading, View};
 
+mod stateful;
+
 const PRODUCER: &str = "approx-prefix-cache-producer";
 
 /// A routing with two prefix indexes, `near` of `capacity` and `far`, and a `weight` for near's scorer.

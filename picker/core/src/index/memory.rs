@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::store::State;
+
 /// The most memory that the tables of all indexes take: a quarter of what a picker's pod has by default. When
 /// they come near it, new ones get smaller.
 pub const MAX_BYTES: usize = 256 << 20;
@@ -27,6 +29,11 @@ impl Memory {
     /// So many bytes.
     pub fn new(max: usize) -> Self {
         Self { max, taken: AtomicUsize::new(0), indexes: AtomicUsize::new(0) }
+    }
+
+    /// How many bytes there are.
+    pub(super) fn max(&self) -> usize {
+        self.max
     }
 
     /// How many bytes are taken.
@@ -62,6 +69,17 @@ impl Memory {
             Some(taken + bytes)
         });
         Grant { memory: self.clone(), bytes }
+    }
+}
+
+/// It counts the memory of others.
+impl State for Memory {
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
+    }
+
+    fn max_bytes(&self) -> usize {
+        size_of::<Self>()
     }
 }
 

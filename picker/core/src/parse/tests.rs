@@ -126,7 +126,7 @@ fn a_limit_is_a_whole_number(#[case] number: &str, #[case] limit: Option<u64>) {
 #[case::key(CHAT, r#"{"messages":[{"image":"type"}]}"#, false)]
 #[case::twice(CHAT, r#"{"messages":[{"type":"image"}],"messages":[{"type":"text"}]}"#, false)]
 fn content_parts_with_media_are_seen(#[case] path: &str, #[case] body: &str, #[case] multimodal: bool) {
-    assert_eq!(request(path, body).unwrap().content.multimodal, multimodal);
+    assert_eq!(request(path, body).unwrap().is_multimodal(), multimodal);
 }
 
 /// What plugins see of a request of which only the beginning is there.
@@ -134,7 +134,7 @@ fn see_beginning(path: &str, body: &str) -> Seen {
     let headers = headers(path, "application/json");
     let content = parse_beginning(&headers, body.as_bytes());
     let body = Bytes::copy_from_slice(body.as_bytes());
-    seen(&Request { headers, body, content, priority: 0 })
+    seen(&Request { headers, body, content, ..Request::default() })
 }
 
 #[rstest]
@@ -168,7 +168,7 @@ fn a_beginning_may_end_within_a_character_or_the_text_of_a_prompt() {
     let whole = "{\"model\":\"m\",\"prompt\":\"caf\u{e9}".as_bytes();
     let cut = &whole[..whole.len() - 1];
     let content = parse_beginning(&headers, cut);
-    let request = Request { headers, body: Bytes::copy_from_slice(cut), content, priority: 0 };
+    let request = Request { headers, body: Bytes::copy_from_slice(cut), content, ..Request::default() };
     assert_eq!((request.model(), request.prompt().collect::<Vec<_>>()), (Some("m"), vec![&b"caf"[..]]));
 }
 
@@ -303,7 +303,7 @@ fn wide_encodings_are_never_refused() {
     let mut compressed = headers("/v1/completions", "application/json");
     compressed.0.push((Bytes::from_static(b"content-encoding"), Bytes::from_static(b"gzip")));
     let (content, body) = (parse_text(&compressed, text), Bytes::from_static(text));
-    let request = Request { headers: compressed, body, content, priority: 0 };
+    let request = Request { headers: compressed, body, content, ..Request::default() };
     assert_eq!(seen(&request), (Some("m".into()), None, strings(&["p"]), false, None));
     assert_eq!(parse_text(&headers(CHAT, "application/json"), b"[1]"), Content::default());
 }

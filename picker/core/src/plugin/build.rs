@@ -11,7 +11,7 @@ use super::error::{BuildError, parameter_path};
 use crate::column::{Column, MAX_COLUMNS};
 use crate::fact::{Fact, Layout, Slot};
 use crate::role::Decider;
-use crate::scrape::{CORE_EXTRACTOR, builtin};
+use crate::scrape::{CORE_EXTRACTOR, attributes};
 use crate::store::{Shape, Staging, State};
 
 /// The deciders of a configuration by name; `None` for a plugin that is none. They are made before all others.
@@ -250,7 +250,20 @@ impl<'a> BuildCx<'a> {
         Ok(slot)
     }
 
-    /// The same for a fact that the instance can do without: where no `producer` is named, and nobody else makes the
+    /// As [`BuildCx::reads`]. Where the configuration has no such producer, the default one is made with `parameters`.
+    pub(crate) fn reads_made_with<F: Fact>(
+        &mut self,
+        field: &str,
+        producer: Option<&str>,
+        parameters: Map<String, Value>,
+    ) -> Result<Slot<F>, BuildError> {
+        let slot = self.reads::<F>(field, producer)?;
+        let fitting = &mut self.building.fittings[usize::from(slot.index())];
+        fitting.made_with.get_or_insert_with(|| MadeWith { path: self.path.to_owned(), parameters });
+        Ok(slot)
+    }
+
+    /// As [`BuildCx::reads`], for a fact that the instance can do without: where no `producer` is named, and nobody else makes the
     /// fact's default producer necessary, the fact keeps its default value.
     ///
     /// # Errors
@@ -359,7 +372,7 @@ impl<'a> BuildCx<'a> {
             return Err(BuildError::invalid(field, message));
         }
         let producer = producer.unwrap_or(CORE_EXTRACTOR);
-        let column = match builtin::attribute(attribute) {
+        let column = match attributes::core(attribute) {
             Some(known) => {
                 self.reads_column(known);
                 known

@@ -19,13 +19,15 @@ pub enum Task {
     OwnRules,
     /// To run profiles and to choose by the total of the scores.
     Choice,
+    /// To route between clusters.
+    Clusters,
     /// To find endpoints, to read their metrics, and to tell the gateway of responses.
     Data,
 }
 
 impl Task {
     /// All tasks, in the order of the documentation.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Load,
         Self::PrefixCache,
         Self::Sessions,
@@ -34,6 +36,7 @@ impl Task {
         Self::Disaggregation,
         Self::OwnRules,
         Self::Choice,
+        Self::Clusters,
         Self::Data,
     ];
 
@@ -48,6 +51,7 @@ impl Task {
             Self::Disaggregation => "Disaggregate encode, prefill and decode",
             Self::OwnRules => "Write rules of your own",
             Self::Choice => "Run profiles and pick",
+            Self::Clusters => "Route between clusters",
             Self::Data => "Find endpoints, read metrics, report",
         }
     }

@@ -2,4 +2,5 @@
 
 room! {
     file::FileDiscoveryPlugin,
+    multicluster_file::MulticlusterFileDiscovery,
 }

@@ -10,6 +10,7 @@ room! {
     endpoint_attribute::EndpointAttributeFilter,
     header_based_testing::HeaderBasedTestingFilter,
     label_selector::LabelSelectorFilter,
+    multicluster_session_affinity::MulticlusterSessionAffinityFilter,
     pd_group::PdGroupFilter,
     prefill::PrefillFilter,
     prefix_cache_affinity::PrefixCacheAffinityFilter,

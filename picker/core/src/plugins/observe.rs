@@ -2,6 +2,7 @@
 
 room! {
     request_attribute_reporter::RequestAttributeReporter,
+    served_verifier::DestinationEndpointServedVerifier,
 }
 
 pub(in crate::plugins) mod expression;

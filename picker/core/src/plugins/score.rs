@@ -12,6 +12,10 @@ room! {
     latency_ewma::LatencyEwmaScorer,
     load_aware::LoadAwareScorer,
     lora_affinity::LoraAffinityScorer,
+    mm_embeddings_cache::MmEmbeddingsCacheScorer,
+    multicluster_kv_cache_utilization::MulticlusterKvCacheUtilizationScorer,
+    multicluster_prefix_cache::MulticlusterPrefixCacheScorer,
+    multicluster_queue::MulticlusterQueueScorer,
     no_hit_lru::NoHitLruScorer,
     pd_bucket::PdBucketScorer,
     pd_kvcache_aware::PdKvcacheAwareScorer,
@@ -25,6 +29,7 @@ room! {
     topology_affinity::TopologyAffinityScorer,
 }
 
+mod cluster_signal;
 mod signal;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ use crate::booking::Launch;
 use crate::edits::Edits;
 use crate::endpoint::Endpoint;
 use crate::fact::{Fact, Slot};
+use crate::inputs::Inputs;
 use crate::outcome::ResponseHead;
 use crate::plugin::{BuildCx, BuildError, Roles};
 use crate::role::{Observer, PreRequest, ResponseWatch, Upkeep};
@@ -19,13 +20,15 @@ use crate::store::Shape;
 use crate::view::{Candidates, View};
 
 mod params;
+mod source;
 pub(super) mod table;
 mod token;
 
 #[cfg(test)]
 mod tests;
 
-use params::{Known, Source};
+use params::Known;
+use source::Source;
 use table::{SWEEPS, Sessions};
 
 pub use params::Params;
@@ -124,6 +127,15 @@ impl SessionAffinity {
         }
     }
 
+    /// Where the session is, for who asks about a decision.
+    pub(super) fn inputs(&self, ask: &Ask<'_>, inputs: &mut Inputs<'_>) {
+        if let How::Table(table) = &self.how {
+            let bound = ask.facts.get(table.seen).bound.get();
+            let is_bound = |i: usize| bound != 0 && table::short(ask.view.places[i].1) == bound;
+            inputs.number("sessionBound", |i| f32::from(u8::from(is_bound(i))));
+        }
+    }
+
     /// What the profile picked whose endpoint a session stays at.
     fn picked<'a>(&self, decision: &'a Decision) -> Option<&'a Picked> {
         match self.profile {
@@ -146,17 +158,6 @@ impl Table {
         // In one of several profiles is enough.
         seen.stays.set(seen.stays.get() || pinned.is_some());
         pinned
-    }
-}
-
-impl Source {
-    /// The id, if it has one that is not empty.
-    fn id<'a>(&'a self, ask: &Ask<'a>) -> Option<&'a [u8]> {
-        let id = match self {
-            Self::Header(name) => ask.request.headers.get(name)?.trim_ascii(),
-            Self::Agent(slot) => ask.facts.get(*slot).agent.as_deref()?,
-        };
-        (!id.is_empty()).then_some(id)
     }
 }
 

@@ -17,6 +17,8 @@ use crate::store::StateStore;
 use crate::testing::{Instance, build, lora, request, view};
 use crate::view::{Candidates, Signals, View};
 
+mod published;
+
 /// The parameters of `kind` in its sample.
 fn sample(kind: &str) -> Value {
     let registration = builtin().find(kind).unwrap();
@@ -54,7 +56,7 @@ fn properties(path: &str, schema: &Value, found: &mut Vec<(String, Value)>) {
 fn names_are_unique_and_in_kebab_case() {
     let mut names: Vec<_> = builtin().all().iter().flat_map(|r| r.aliases).copied().collect();
     names.extend(builtin().types());
-    let kebab = |name: &&str| name.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+    let kebab = |name: &&str| name.chars().all(|c| matches!(c, 'a'..='z' | '0'..='9' | '-'));
     assert!(names.iter().all(kebab), "{names:?}");
     assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len(), "{names:?}");
     assert!(builtin().find("queue-scorer").is_some_and(|r| r.kind == "queue-scorer"));

@@ -8,9 +8,10 @@ use crate::config::Scope;
 use crate::cx::Cx;
 use crate::fact::{Fact, Slot};
 use crate::hot::Hot;
+use crate::http::NoClient;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Registration, Registry, Role, Roles, Task};
 use crate::plugins::{NoParameters, builtin};
-use crate::role::{Preparer, Scorer};
+use crate::role::{Outside, Preparer, Scorer};
 use crate::testing::{request, strategy_with, unknown};
 use crate::trace::NoTrace;
 use crate::view::Candidates;
@@ -50,7 +51,7 @@ impl Plugin for HomeLookup {
 }
 
 impl Preparer for HomeLookup {
-    fn prepare(&self, ask: &Ask<'_>) -> Option<Preparation> {
+    fn prepare(&self, ask: &Ask<'_>, _: &Outside<'_>) -> Option<Preparation> {
         let (slot, model) = (self.0, ask.request.model()?.to_owned());
         if model == "nothing" {
             return None;
@@ -61,11 +62,11 @@ impl Preparer for HomeLookup {
                 PENDING.fetch_add(1, Ordering::Relaxed);
                 return Poll::Pending;
             }
-            Poll::Ready(model.parse().ok().map(|home| slot.found(Home(Some(home)))))
+            Poll::Ready(model.parse().map(|home| slot.found(Home(Some(home)))).map_err(|_| "no-number"))
         })))
     }
 
-    fn deadline(&self) -> Duration {
+    fn deadline(&self, _: &Ask<'_>) -> Duration {
         Duration::from_millis(5)
     }
 }
@@ -100,18 +101,19 @@ fn registry() -> Registry {
     builtin().clone().with(Registration::of::<HomeLookup>()).with(Registration::of::<HomeScorer>())
 }
 
-/// Prepares a request for `model`, whose clock stands still until `ticks` polls were made, and routes it; the number
-/// of preparers that were late, and whether it went to endpoint 3 of 4, comes back.
-fn prepared(model: &str, ticks: usize) -> (u32, bool) {
+/// Prepares a request for `model`, whose clock stands still until `ticks` polls were made, and routes it; the reasons
+/// of what was not found out, and whether it went to endpoint 3 of 4, comes back.
+fn prepared(model: &str, ticks: usize) -> (Vec<&'static str>, bool) {
     let strategy = strategy_with(&registry(), "plugins: [{type: home-scorer}]");
     assert!(strategy.prepares());
     let (view, request, now) = (unknown(4), request(model, "prompt"), Instant::now());
-    let polls = AtomicUsize::new(0);
+    let polls = Arc::new(AtomicUsize::new(0));
     let sleep = |duration| {
         assert_eq!(duration, Duration::from_millis(5));
-        poll_fn(|_| if polls.load(Ordering::Relaxed) >= ticks { Poll::Ready(()) } else { Poll::Pending })
+        let polls = polls.clone();
+        poll_fn(move |_| if polls.load(Ordering::Relaxed) >= ticks { Poll::Ready(()) } else { Poll::Pending })
     };
-    let mut preparing = Box::pin(strategy.prepare(&request, &view, now, sleep));
+    let mut preparing = Box::pin(strategy.prepare(&request, &view, now, &NoClient, sleep));
     let mut cx = Context::from_waker(Waker::noop());
     let prepared = loop {
         match preparing.as_mut().poll(&mut cx) {
@@ -119,20 +121,21 @@ fn prepared(model: &str, ticks: usize) -> (u32, bool) {
             Poll::Pending => polls.fetch_add(1, Ordering::Relaxed),
         };
     };
-    let late = prepared.late;
+    let failed = prepared.failed.to_vec();
     let flight = strategy.route_traced(&request, &view, None, prepared, &mut Cx::new(now, 2), &mut NoTrace);
-    (late, flight.unwrap().endpoint().pod == "pod-3")
+    (failed, flight.unwrap().endpoint().pod == "pod-3")
 }
 
 #[test]
 fn what_a_preparer_finds_in_time_is_read_by_the_decision() {
-    assert_eq!(prepared("3", 100), (0, true));
+    assert_eq!(prepared("3", 100), (vec![], true));
 }
 
 #[test]
 fn a_request_goes_on_without_what_is_late() {
-    assert_eq!(prepared("never", 3).0, 1);
-    assert_eq!(prepared("3", 0).0, 1);
+    assert_eq!(prepared("never", 3).0, [LATE]);
+    assert_eq!(prepared("3", 0).0, [LATE]);
+    assert_eq!(prepared("three", 100).0, ["no-number"]);
 }
 
 #[test]
@@ -140,9 +143,11 @@ fn nothing_to_find_out_is_not_waited_for() {
     let before = PENDING.load(Ordering::Relaxed);
     let strategy = strategy_with(&registry(), "plugins: [{type: home-scorer}]");
     let (view, request) = (unknown(1), request("nothing", ""));
-    let preparing = strategy.prepare(&request, &view, Instant::now(), |_| std::future::pending());
+    let preparing = strategy.prepare(&request, &view, Instant::now(), &NoClient, |_| std::future::pending());
     let ready = Box::pin(preparing).as_mut().poll(&mut Context::from_waker(Waker::noop()));
-    assert!(matches!(ready, Poll::Ready(Prepared { late: 0, findings }) if findings.is_empty()));
+    assert!(
+        matches!(ready, Poll::Ready(Prepared { findings, failed }) if findings.is_empty() && failed.is_empty())
+    );
     assert_eq!(PENDING.load(Ordering::Relaxed), before);
 }
 

@@ -8,22 +8,51 @@ use crate::booking::Launch;
 use crate::cx::Cx;
 use crate::edits::Edits;
 use crate::fact::Finding;
+use crate::http::HttpClient;
 use crate::outcome::{Outcome, ResponseHead};
 use crate::refusal::Refusal;
 use crate::view::{Candidates, View};
 
 /// Finds out something that takes waiting: from a tokenizer, an index, another service. The only role that may wait.
 pub trait Preparer: Send + Sync {
-    /// What to wait for, or `None` where there is nothing to find out, which costs nothing. `ask.facts` are empty.
-    fn prepare(&self, ask: &Ask<'_>) -> Option<Preparation>;
+    /// What to wait for, or `None` where there is nothing to find out, which costs nothing. `ask.facts` are empty. What it asks
+    /// of others, and waits for, it has from `outside`. What it finds out must not name endpoints by their positions in `ask.view`: a decision that
+    /// waited is about a newer view.
+    fn prepare(&self, ask: &Ask<'_>, outside: &Outside<'_>) -> Option<Preparation>;
 
-    /// How long is waited for it. A request goes on without what comes later.
-    fn deadline(&self) -> Duration;
+    /// How long is waited for what it finds out about this request. The request goes on without what comes later.
+    fn deadline(&self, ask: &Ask<'_>) -> Duration;
+
+    /// Whether what it finds out about one request depends on the others that are there.
+    fn is_joint(&self) -> bool {
+        false
+    }
+
+    /// Something was not found out by its deadline, `now`, and is not waited for any more.
+    fn late(&self, now: Instant) {
+        let _ = now;
+    }
 }
 
-/// Work of a [`Preparer`] under way. It owns what it needs of the request. What takes the processor longer than about
-/// 100 µs belongs on a thread of its own: all exchanges of a connection share one task.
-pub type Preparation = Pin<Box<dyn Future<Output = Option<Finding>> + Send>>;
+/// Work of a [`Preparer`] under way: what it finds out, or in a word why it finds out nothing. It owns what it needs of the
+/// request. What takes the processor longer than about 100 µs belongs on a thread of its own: all exchanges of a connection
+/// share one task.
+pub type Preparation = Pin<Box<dyn Future<Output = Result<Finding, &'static str>> + Send>>;
+
+/// Whatever a preparer needs that is not in the request or the view.
+#[derive(Clone, Copy)]
+pub struct Outside<'a> {
+    /// Sends requests to others.
+    pub http: &'a dyn HttpClient,
+    /// Tells time.
+    pub timer: &'a Timer<'a>,
+}
+
+/// Is ready after some time.
+pub type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Makes what is ready after some time, by the clock of whoever lets preparers work.
+pub type Timer<'a> = dyn Fn(Duration) -> Sleep + 'a;
 
 /// Turns requests away before an endpoint is chosen.
 pub trait Admitter: Send + Sync {
@@ -38,6 +67,11 @@ pub trait Admitter: Send + Sync {
 pub trait PreRequest: Send + Sync {
     /// The request goes where `decision` says.
     fn pre_request(&self, ask: &Ask<'_>, decision: &Decision, launch: &mut Launch<'_>);
+
+    /// The edits that [`PreRequest::pre_request`] would make, for a decision that is only tried: it learns and books nothing.
+    fn rehearse(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
+        let _ = (ask, decision, edits);
+    }
 }
 
 /// Watches responses.

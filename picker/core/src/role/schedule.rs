@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::ask::{Ask, Picked, Scored};
 use crate::cx::Cx;
 use crate::fact::Own;
+use crate::inputs::Inputs;
 use crate::refusal::Refusal;
 use crate::view::Candidates;
 
@@ -12,6 +13,12 @@ use crate::view::Candidates;
 pub trait Screener: Send + Sync {
     /// Removes from `keep` what must not serve the request.
     fn screen(&self, ask: &Ask<'_>, cx: &mut Cx, keep: &mut Candidates);
+
+    /// Why it removed the endpoint at position `endpoint` of the view, where that can be told: as [`Filter::why`].
+    fn why(&self, ask: &Ask<'_>, endpoint: usize) -> Option<String> {
+        let _ = (ask, endpoint);
+        None
+    }
 }
 
 /// Finds out something about a request, for the roles after it to read.
@@ -30,6 +37,18 @@ pub trait Filter: Send + Sync {
     fn is_by_labels(&self) -> bool {
         false
     }
+
+    /// Why it removed the endpoint at position `endpoint` of the view, where that can be told, for who asks about a
+    /// decision; called only then. It quotes nothing that a client wrote.
+    fn why(&self, ask: &Ask<'_>, endpoint: usize) -> Option<String> {
+        let _ = (ask, endpoint);
+        None
+    }
+
+    /// What it judged by besides the columns and facts that it asked for when it was made; called as [`Filter::why`].
+    fn inputs(&self, ask: &Ask<'_>, inputs: &mut Inputs<'_>) {
+        let _ = (ask, inputs);
+    }
 }
 
 /// Judges every candidate at once.
@@ -37,6 +56,12 @@ pub trait Scorer: Send + Sync {
     /// Writes a score for each of `candidates` into the same position of `out`: 0 worst, 1 best. `out` has their
     /// length and is filled with 0. What lies outside 0 to 1 is clamped, and NaN counts as 0.
     fn score(&self, ask: &Ask<'_>, candidates: &Candidates, out: &mut [f32]);
+
+    /// What it judged by besides the columns and facts that it asked for when it was made, for who asks about a decision;
+    /// called only then, after [`Scorer::score`].
+    fn inputs(&self, ask: &Ask<'_>, inputs: &mut Inputs<'_>) {
+        let _ = (ask, inputs);
+    }
 }
 
 /// Chooses among the scored candidates.

@@ -15,8 +15,17 @@ pub(super) struct Avoid {
     failing: Vec<bool>,
     /// Those of them that get no request now.
     out: Vec<u32>,
-    /// The one that may get this request, as a trial.
-    trial: Option<(u32, Trial)>,
+    /// The one that may get this request, as a trial. Where trials are not begun, without one.
+    trial: Option<(u32, Option<Trial>)>,
+}
+
+/// Whether an endpoint that is due for a trial is tried by this decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trials {
+    /// It is, and no other request tries it meanwhile.
+    Begun,
+    /// The decision is made as if.
+    None,
 }
 
 impl Avoid {
@@ -44,6 +53,7 @@ impl Avoid {
         settings: &Settings,
         now: Instant,
         cx: &mut Cx,
+        trials: Trials,
     ) {
         let mut due = SmallVec::<[u32; 8]>::new();
         for i in allowed.iter() {
@@ -63,11 +73,13 @@ impl Avoid {
         }
         if !due.is_empty() {
             let tried = due.swap_remove(cx.below(due.len()));
-            let trial = Trial::begin(view.endpoints[tried as usize].health(), now, settings);
-            match trial {
-                Some(trial) => self.trial = Some((tried, trial)),
-                // Another request was first.
-                None => self.out.push(tried),
+            match trials {
+                Trials::None => self.trial = Some((tried, None)),
+                Trials::Begun => match Trial::begin(view.endpoints[tried as usize].health(), now, settings) {
+                    Some(trial) => self.trial = Some((tried, Some(trial))),
+                    // Another request was first.
+                    None => self.out.push(tried),
+                },
             }
             self.out.extend(due);
         }
@@ -92,7 +104,7 @@ impl Avoid {
     #[inline]
     pub fn trial_of(&mut self, mut picked: impl Iterator<Item = usize>) -> Option<Trial> {
         let (position, trial) = self.trial.take()?;
-        picked.any(|i| i == position as usize).then_some(trial)
+        if picked.any(|i| i == position as usize) { trial } else { None }
     }
 
     /// Gives the trial back, if there is one left.

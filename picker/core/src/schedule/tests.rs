@@ -10,6 +10,7 @@ use crate::booking::Until;
 use crate::edits::Edits;
 use crate::endpoint::Load;
 use crate::fact::{Fact, Own, Slot};
+use crate::inputs::{Input, Inputs};
 use crate::needs::Needs;
 use crate::outcome::{Ending, Outcome, ResponseHead, Usage};
 use crate::plugins::{pick, profile};
@@ -18,7 +19,7 @@ use crate::role::{
 };
 use crate::strategy::{Producing, named};
 use crate::testing::unknown;
-use crate::trace::{Explain, Step};
+use crate::trace::{Edited, Explain, Removed, Step};
 
 mod health;
 mod roles;
@@ -138,7 +139,7 @@ impl BoundHandler for Sequence {
 fn profile_of(filters: Vec<Arc<dyn Filter>>, scorers: Vec<(f32, Fixed)>, picker: Arc<dyn Picker>) -> Profile {
     let scorer = |(weight, scorer)| (weight, named("scorer", Arc::new(scorer) as Arc<dyn Scorer>));
     Profile {
-        name: "p".to_owned(),
+        name: "p".into(),
         filters: filters.into_iter().map(|filter| named("filter", filter)).collect(),
         scorers: scorers.into_iter().map(scorer).collect(),
         picker: named("picker", picker),
@@ -154,7 +155,7 @@ fn strategy(profiles: Vec<Profile>) -> Strategy {
         discovery: None,
         files: Box::default(),
         warnings: Box::default(),
-        explained: 0.0,
+        explain: Default::default(),
         health: Settings::default(),
         layout: Layout::default(),
         handler: profile::default().bind(&["p"]).unwrap(),
@@ -286,7 +287,8 @@ fn a_decision_lists_what_every_profile_picked() {
     let (request, view, now) = (Request::default(), unknown(2), Instant::now());
     let subject = Subject { request: &request, view: &view, now };
     let (mut cx, mut scratch) = (Cx::new(now, 1), Scratch::default());
-    let decision = strategy.decide(subject, None, Prepared::default(), &mut cx, &mut NoTrace, &mut scratch);
+    let (prepared, trace) = (Prepared::default(), &mut NoTrace);
+    let decision = strategy.decide(subject, None, prepared, &mut cx, trace, &mut scratch, Trials::Begun);
     let result =
         |profile, picked: Option<&[u32]>| ProfileResult { profile, picked: picked.map(Picked::from) };
     let decision = decision.unwrap();

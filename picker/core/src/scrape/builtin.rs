@@ -3,9 +3,10 @@
 //! Names: Gateway API Inference Extension, proposal 003 (model server protocol); Triton core: its metrics page; vLLM's pull
 //! requests 51615 and 53902 (capacity of KV offloading); SGLang's `SchedulerMetricsCollector`.
 
-use crate::column::Column;
-
-use super::{Engine, Figure, MetricsExtractor, Selector};
+use super::attributes::{GPU_UTILIZATION, POOL_KV_USAGE, POOL_QUEUE};
+use super::extractor::{Engine, Figure, MetricsExtractor};
+use super::selector::Selector;
+use super::source::SourceKind;
 
 /// The label by which pods name their engine.
 pub const ENGINE_LABEL: &str = "llm-d.ai/engine-type";
@@ -27,22 +28,47 @@ pub const MATCH_LABEL: &str = "prefix_match_unit";
 /// number of blocks times their size.
 pub const TOKENS_LABEL: &str = "kv_cache_size_tokens";
 
-/// Attributes of endpoints that every extractor sets, and their columns.
-pub const ATTRIBUTES: [(&str, Column); 3] = [
-    ("WaitingQueueSize", Column::WAITING),
-    ("RunningRequestsSize", Column::RUNNING),
-    ("KVCacheUsagePercent", Column::KV_USAGE),
-];
-
-/// The column of an attribute that every extractor sets.
-pub fn attribute(name: &str) -> Option<Column> {
-    ATTRIBUTES.iter().find(|(known, _)| *known == name).map(|(_, column)| *column)
-}
-
 impl Default for MetricsExtractor {
     /// All engines that are known, in the order of preference.
     fn default() -> Self {
-        Self { labels: labels(ENGINE_LABEL), engines: engines() }
+        Self { kind: SourceKind::Metrics, labels: labels(ENGINE_LABEL), engines: engines() }
+    }
+}
+
+/// The metric of llm-d's endpoint picker that tells [`POOL_QUEUE`].
+pub const POOL_QUEUE_METRIC: &str = "llm_d_epp_average_queue_size";
+
+/// The metric of llm-d's endpoint picker that tells [`POOL_KV_USAGE`].
+pub const POOL_KV_USAGE_METRIC: &str = "llm_d_epp_average_kv_cache_utilization";
+
+impl MetricsExtractor {
+    /// The extractor of `kind` where a configuration has none.
+    pub fn of(kind: SourceKind) -> Self {
+        match kind {
+            SourceKind::Metrics => Self::default(),
+            SourceKind::Dcgm => {
+                let utilization = Selector::of("DCGM_FI_DEV_GPU_UTIL", &[]);
+                Self::single(kind, vec![(GPU_UTILIZATION, utilization)])
+            }
+            SourceKind::Models => Self { kind, labels: Vec::new(), engines: Vec::new() },
+            SourceKind::Multicluster => {
+                let [queue, kv_usage] =
+                    [POOL_QUEUE_METRIC, POOL_KV_USAGE_METRIC].map(|name| Selector::of(name, &[]));
+                Self::multicluster(queue, kv_usage)
+            }
+        }
+    }
+
+    /// The extractor of other clusters' pools, which tell their figures by these series.
+    pub fn multicluster(queue: Selector, kv_usage: Selector) -> Self {
+        Self::single(SourceKind::Multicluster, vec![(POOL_QUEUE, queue), (POOL_KV_USAGE, kv_usage)])
+    }
+
+    /// One that sets attributes alone.
+    fn single(kind: SourceKind, attributes: Vec<(&str, Selector)>) -> Self {
+        let custom = attributes.into_iter().map(|(name, selector)| (name.to_owned(), selector)).collect();
+        let engine = Engine { name: kind.source_type().to_owned(), known: Vec::new(), custom };
+        Self { kind, labels: Vec::new(), engines: vec![engine] }
     }
 }
 

@@ -1,4 +1,5 @@
 use super::*;
+use crate::column::Column;
 
 fn names(plan: &ExtractorPlan, engine: &str) -> Vec<String> {
     let engine = plan.engines.iter().find(|e| e.name == engine).unwrap();
@@ -44,9 +45,13 @@ fn only_attributes_that_are_read_are_in_a_plan_once_for_each_column() {
     let custom = [("depth", "my_depth"), ("other", "my_other")];
     let custom = custom.map(|(name, metric)| (name.to_owned(), Selector::of(metric, &[])));
     let engine = Engine { name: "mine".to_owned(), known: Vec::new(), custom: custom.into() };
-    let extractor = MetricsExtractor { labels: vec!["l".to_owned()], engines: vec![engine] };
+    let extractor =
+        MetricsExtractor { kind: SourceKind::Metrics, labels: vec!["l".to_owned()], engines: vec![engine] };
     assert!(extractor.sets("depth") && !extractor.sets("my_depth"));
-    assert_eq!(extractor.attributes(), ["depth", "other"]);
+    assert_eq!(
+        extractor.attributes(),
+        ["WaitingQueueSize", "RunningRequestsSize", "KVCacheUsagePercent", "depth", "other"]
+    );
     let series = [a, any].map(|column| (Selector::of("my_depth", &[]), Figure::Number(column)));
     let engine = EnginePlan { name: "mine".to_owned(), series: series.into() };
     assert_eq!(

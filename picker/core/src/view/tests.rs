@@ -21,6 +21,7 @@ fn columns_follow_the_order_of_ids_and_unknown_or_stale_numbers_are_nan() {
         num_blocks: Some(1000),
         cache_tokens: None,
         lora: Some(Arc::default()),
+        models: Some(Arc::default()),
         others: vec![(own, 7.0)],
     };
     let mut row = |n, at| (Arc::new(slots.admit(spec(n))), Reading { signals: signals.clone(), at });

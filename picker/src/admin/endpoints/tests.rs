@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use picker_core::endpoint::{EndpointId, EndpointSpec};
+use picker_core::scrape::SourceId;
 use picker_core::view::Signals;
 
 use super::*;
@@ -19,13 +20,15 @@ fn shown(outcomes: Vec<Option<Result<Page, Failure>>>) -> Vec<Value> {
         labels: Default::default(),
     };
     let mut endpoints = EndpointSet::default();
-    endpoints.apply(&(0..outcomes.len()).map(spec).collect::<Vec<_>>());
+    endpoints.apply((0..outcomes.len()).map(spec));
     let targets: Vec<Target> = endpoints.targets().cloned().collect();
     let now = Instant::now();
     for (target, outcome) in targets.iter().zip(outcomes) {
         match outcome {
-            Some(Ok(page)) => target.readout.record(Ok(page), now, Duration::ZERO),
-            Some(Err(failure)) => target.readout.record(Err(&failure), now, Duration::ZERO),
+            Some(Ok(page)) => target.readout.record(SourceId::default(), Ok(page), now, Duration::ZERO),
+            Some(Err(failure)) => {
+                target.readout.record(SourceId::default(), Err(&failure), now, Duration::ZERO)
+            }
             None => {}
         }
     }

@@ -21,6 +21,7 @@ fn limits(budget: usize) -> Limits {
         refuse_longer: false,
         body_timeout: std::time::Duration::from_secs(1),
         subset_filter: true,
+        endpoint_scores: false,
         budget: BodyBudget::new(budget),
     }
 }

@@ -3,16 +3,17 @@ use std::sync::{Arc, Mutex};
 use axum::Router;
 use axum::routing::get;
 use picker_core::column::Column;
-use picker_core::scrape::{MetricsSource, ScrapePlan, Tls};
+use picker_core::scrape::{MetricsSource, SourcePlan, Tls};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
+use crate::scrape::scan::Scanner;
 use crate::scrape::table::Table;
 
 /// A scanner for what every strategy scrapes.
 fn scanner() -> Scanner {
-    Scanner::new(Arc::new(Table::new(Arc::new(ScrapePlan::of(&[])))))
+    Scanner::new(Arc::new(Table::new(SourcePlan::of(&[]))))
 }
 
 /// A server that answers each connection's requests with these bytes in turn, and closes it after them.
@@ -195,9 +196,9 @@ async fn of_a_page_that_is_too_long_what_comes_first_counts() {
     // The last line that is read is cut within its number.
     let start = "vllm:num_requests_waiting 1\n";
     let cut = "vllm:num_requests_running 12";
-    let filler = "#".repeat(BODY_CAP - start.len() - cut.len() - 1);
+    let filler = "#".repeat((4 << 20) - start.len() - cut.len() - 1);
     let exact = format!("{start}{filler}\n{cut}");
-    assert_eq!(exact.len(), BODY_CAP);
+    assert_eq!(exact.len(), (4 << 20));
     let answers = [exact.clone() + "3\n", exact].map(|page| vec![plain(&page)]);
     let next = async || {
         Connection::new(address, Place::default()).scrape(&mut scanner(), &Hint::new()).await.unwrap()
@@ -346,8 +347,8 @@ async fn asked_of(narrow: &[String]) -> (Vec<String>, Vec<Signals>) {
         }
     };
     let scrapes = async {
-        let plan = ScrapePlan::of(&[Column::CACHE_CONFIG]);
-        let mut scanner = Scanner::new(Arc::new(Table::new(Arc::new(plan))));
+        let plan = SourcePlan::of(&[Column::CACHE_CONFIG]);
+        let mut scanner = Scanner::new(Arc::new(Table::new(plan)));
         let mut connection = Connection::new(address, Place::default());
         let mut pages = Vec::new();
         for _ in 0..4 {
@@ -390,7 +391,7 @@ async fn of_a_long_page_only_what_is_wanted_is_asked_for_where_that_tells_as_muc
 /// A server of one connection by TLS, of a certificate of its own that also certifies whoever may ask. Its files, in PEM:
 /// certificate and key.
 async fn secure(dir: &std::path::Path) -> (SocketAddr, tokio_util::task::AbortOnDropHandle<()>) {
-    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1", "pool.example"].map(str::to_owned)).unwrap();
     std::fs::write(dir.join("tls.crt"), made.cert.pem()).unwrap();
     std::fs::write(dir.join("tls.key"), made.signing_key.serialize_pem()).unwrap();
     let mut roots = rustls::RootCertStore::empty();
@@ -438,8 +439,17 @@ async fn pages_may_be_fetched_by_tls() {
     assert_eq!(scrape(address, place(&unchecked)).await.unwrap(), waiting(1.0));
     let checked = Tls { verify: true, ca: Some(file("tls.crt")), client: None };
     assert_eq!(scrape(address, place(&checked)).await.unwrap(), waiting(1.0));
+    let checked_again = checked.clone();
     let shown = Tls { client: Some((file("tls.crt"), file("tls.key"))), ..checked };
     assert_eq!(scrape(address, place(&shown)).await.unwrap(), waiting(2.0));
+    // By the name that its certificate is for, wherever that is.
+    let called = async |name: &str| {
+        let mut connection = Connection::new(address, place(&checked_again)).called(Some(name.into()));
+        connection.scrape(&mut scanner(), &Hint::new()).await.map(|page| page.signals)
+    };
+    assert_eq!(called("pool.example").await.unwrap(), waiting(1.0));
+    assert_eq!(called("other.example").await.unwrap_err().name(), "tls");
+    assert_eq!(called("no name").await.unwrap_err().name(), "tls");
     // Of another authority.
     let other = tempfile::tempdir().unwrap();
     let _other = secure(other.path()).await;

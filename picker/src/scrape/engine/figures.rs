@@ -7,6 +7,7 @@ use picker_core::scrape::meaning::Meaning;
 use picker_core::view::Signals;
 
 use super::lora;
+use super::pod::Pod;
 use super::sample::Sample;
 use super::series::{Place, Series};
 
@@ -37,13 +38,15 @@ struct Number {
 }
 
 impl Figures {
-    /// Adds what a `sample` tells, in whose page labels have these `meanings`, and which comes after those of `history`.
+    /// Adds what a `sample` tells, in whose page, which is read for `pod`, labels have these `meanings`, and which comes after
+    /// those of `history`.
     pub fn add(
         &mut self,
         figure: &Figure,
         sample: &Sample<'_>,
         meanings: &[(&[u8], Meaning)],
         history: &lora::History,
+        pod: &Pod,
     ) {
         let Sample { labels, value, timestamp } = sample;
         // What is known counts something.
@@ -86,6 +89,11 @@ impl Figures {
             }
             Figure::Lora => self.lora.add(labels, *value, history),
             Figure::Number(column) => self.add_number(*column, (place().leads(), *timestamp), *value),
+            // What an exporter has in place of a number that it does not know is far above.
+            Figure::MostOfPod(column) if *value <= 100.0 && pod.has(labels) => {
+                self.add_most(*column, value / 100.0);
+            }
+            Figure::MostOfPod(_) => {}
         }
     }
 
@@ -95,6 +103,13 @@ impl Figures {
             Some(known) if known.order < order => *known = new,
             Some(_) => {}
             None => self.numbers.push(new),
+        }
+    }
+
+    fn add_most(&mut self, column: Column, value: f64) {
+        match self.numbers.iter_mut().find(|known| known.column == column) {
+            Some(known) => known.value = known.value.max(value),
+            None => self.numbers.push(Number { column, order: (true, 0), value }),
         }
     }
 
@@ -112,6 +127,7 @@ impl Figures {
             num_blocks,
             cache_tokens,
             lora: self.lora.state(idle, history),
+            models: None,
             others: self.numbers.into_iter().map(|number| (number.column, finite(number.value))).collect(),
         }
     }

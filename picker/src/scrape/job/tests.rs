@@ -1,7 +1,10 @@
 use picker_core::column::Column;
-use picker_core::scrape::{MetricsSource, ServerShare};
+use picker_core::scrape::{MetricsSource, ServerShare, SourcePlan};
+
+use std::net::{IpAddr, SocketAddr};
 
 use super::*;
+use crate::watch::{PageHosts, PoolPage};
 
 fn defaults() -> Defaults {
     let limits =
@@ -10,7 +13,12 @@ fn defaults() -> Defaults {
 }
 
 fn plan(source: MetricsSource) -> Arc<ScrapePlan> {
-    Arc::new(ScrapePlan { source, ..ScrapePlan::of(&[]) })
+    Arc::new(SourcePlan::at(source, &[]).into())
+}
+
+/// The only source of the job.
+fn current(jobs: &Jobs) -> Arc<SourceJob> {
+    jobs.subscribe().borrow().as_ref().unwrap().sources[0].clone()
 }
 
 #[test]
@@ -33,7 +41,7 @@ fn intervals_are_multiples_of_the_picker_s_own() {
     let of = |interval| {
         let mut jobs = Jobs::new(defaults());
         jobs.install(Some(&plan(MetricsSource { interval, ..MetricsSource::default() })));
-        let job = jobs.subscribe().borrow().clone().unwrap();
+        let job = current(&jobs);
         (job.limits.interval, job.place.clone())
     };
     let cases = [None, Some(1), Some(60), Some(74), Some(80), Some(1010)].map(|n| of(n.map(millis)).0);
@@ -46,7 +54,7 @@ fn what_a_strategy_says_of_the_pace_goes_before_the_flags() {
     let of = |source| {
         let mut jobs = Jobs::new(defaults());
         jobs.install(Some(&plan(source)));
-        let job = jobs.subscribe().borrow().clone().unwrap();
+        let job = current(&jobs);
         job.limits
     };
     let own = defaults().limits;
@@ -80,7 +88,7 @@ fn the_picker_s_tls_is_for_strategies_that_say_nothing_of_it() {
     }
     let mut jobs = Jobs::new(defaults()).with_tls(Some(of_picker));
     jobs.install(Some(&plan(silent)));
-    let place = jobs.subscribe().borrow().as_ref().unwrap().place.clone();
+    let place = current(&jobs).place.clone();
     assert!(place != Place::default() && place != Place::default().with(&plain, Wire::Broken), "{place:?}");
 }
 
@@ -97,7 +105,7 @@ async fn certificates_are_read_again_when_they_change() {
     let plan = plan(MetricsSource { tls, ..MetricsSource::default() });
     let mut jobs = Jobs::new(defaults());
     let follow = jobs.subscribe();
-    let place = || follow.borrow().as_ref().unwrap().place.clone();
+    let place = || follow.borrow().as_ref().unwrap().sources[0].place.clone();
     let after_a_while = async |jobs: &mut Jobs| {
         let looked = tokio::time::timeout(CERTIFICATES * 3 / 2, jobs.look_after_certificates()).await;
         assert!(looked.is_err());
@@ -105,7 +113,7 @@ async fn certificates_are_read_again_when_they_change() {
 
     // Not there yet.
     jobs.install(Some(&plan));
-    let missing = Place::default().with(&plan.source, Wire::Broken);
+    let missing = Place::default().with(&plan.sources[0].source, Wire::Broken);
     assert_eq!(place(), missing);
     after_a_while(&mut jobs).await;
     assert_eq!(place(), missing);
@@ -126,4 +134,62 @@ async fn certificates_are_read_again_when_they_change() {
     std::fs::write(dir.path().join("ca"), "no PEM").unwrap();
     after_a_while(&mut jobs).await;
     assert_eq!(place(), second);
+}
+
+/// A plan of two sources of which one changes is another job for that one alone.
+#[test]
+fn sources_that_stay_equal_go_on_as_they_do() {
+    let of = |kinds: &[SourceKind], port: Option<u16>| {
+        let source = |kind: &SourceKind| {
+            let port = port.filter(|_| *kind == SourceKind::Dcgm);
+            SourcePlan { source: MetricsSource { port, ..MetricsSource::of(*kind) }, ..SourcePlan::default() }
+        };
+        Arc::new(ScrapePlan { sources: kinds.iter().map(source).collect(), ..ScrapePlan::default() })
+    };
+    let both = [SourceKind::Metrics, SourceKind::Dcgm];
+    let mut jobs = Jobs::new(defaults());
+    let sources = |jobs: &Jobs| jobs.subscribe().borrow().as_ref().unwrap().sources.clone();
+    jobs.install(Some(&of(&both, Some(1))));
+    let first = sources(&jobs);
+    jobs.install(Some(&of(&both, Some(2))));
+    let second = sources(&jobs);
+    let same = |a: &[Arc<SourceJob>], b: &[Arc<SourceJob>]| {
+        a.iter().zip(b).map(|(a, b)| Arc::ptr_eq(a, b)).collect::<Vec<_>>()
+    };
+    assert_eq!(same(&first, &second), [true, false]);
+    jobs.install(Some(&of(&both[1..], Some(2))));
+    assert_eq!(same(&second[1..], &sources(&jobs)), [true]);
+}
+
+/// The flags of the picker are about model servers: their port is not that of accelerators, nor their path that of models.
+#[test]
+fn flags_about_metrics_are_not_about_other_pages() {
+    let place = Place::new(Some("/own".parse().unwrap()), Some(9000));
+    let (own, node): (SocketAddr, IpAddr) = ("10.0.0.1:8000".parse().unwrap(), [10, 0, 1, 1].into());
+    let pages = PageHosts {
+        node: Some(node),
+        pool: PoolPage::At("10.0.2.2:9090".parse().unwrap()),
+        name: Some("pool.example".into()),
+    };
+    let at = |source: &MetricsSource, pages: &PageHosts| {
+        let place = place.with(source, Wire::Plain);
+        let address = place.address(own, pages).map(|at| at.to_string());
+        (address, place.paths[0].as_str().to_owned(), place.name(pages), place.is_served_at(own, pages))
+    };
+    let of = |kind| at(&MetricsSource::of(kind), &pages);
+    let told = |address: &str, path: &str, name: Option<&str>, own| {
+        (Some(address.to_owned()), path.to_owned(), name.map(Arc::from), own)
+    };
+    assert_eq!(of(SourceKind::Metrics), told("10.0.0.1:9000", "/own", None, false));
+    assert_eq!(of(SourceKind::Models), told("10.0.0.1:8000", "/v1/models", None, true));
+    assert_eq!(of(SourceKind::Dcgm), told("10.0.0.1:9400", "/metrics", None, false));
+    assert_eq!(of(SourceKind::Multicluster), told("10.0.2.2:9090", "/metrics", Some("pool.example"), false));
+    let of_node = MetricsSource { at_node: true, ..MetricsSource::of(SourceKind::Dcgm) };
+    assert_eq!(at(&of_node, &pages), told("10.0.1.1:9400", "/metrics", None, false));
+    let unknown = PageHosts::default();
+    assert_eq!(at(&of_node, &unknown), (None, "/metrics".to_owned(), None, false));
+    let pool = MetricsSource::of(SourceKind::Multicluster);
+    let lost = PageHosts { pool: PoolPage::Unknown, ..PageHosts::default() };
+    assert_eq!(at(&pool, &lost).0, None);
+    assert_eq!(at(&pool, &unknown), told("10.0.0.1:8000", "/metrics", None, true));
 }

@@ -1,7 +1,7 @@
 use picker_core::config::Scope;
 use picker_core::endpoint::{EndpointId, EndpointSpec};
 use picker_core::hot::Outcome;
-use picker_core::scrape::{MetricsSource, ScrapePlan, ServerShare};
+use picker_core::scrape::{MetricsSource, ScrapePlan, ServerShare, SourcePlan};
 use picker_core::view::Signals;
 use picker_core::{Cx, Hot, Request, Strategy, View};
 use rstest::rstest;
@@ -15,6 +15,7 @@ use super::*;
 use crate::scrape::job::{Defaults, Jobs};
 use crate::scrape::pace::Limits;
 use crate::scrape::place::Place;
+use crate::watch::PageHosts;
 use crate::watch::endpoint_set::EndpointSet;
 
 fn targets(address: SocketAddr) -> Arc<[Target]> {
@@ -26,7 +27,7 @@ fn targets(address: SocketAddr) -> Arc<[Target]> {
         labels: Default::default(),
     };
     let mut endpoint_set = EndpointSet::default();
-    endpoint_set.apply(&[spec]);
+    endpoint_set.apply([spec]);
     endpoint_set.targets().cloned().collect()
 }
 
@@ -139,7 +140,8 @@ async fn a_pool_at_rest_is_scraped_seldom_until_it_wakes_and_what_was_read_count
     let rested = timeout(Duration::from_millis(300), stage.scraped.notified()).await;
     assert!(rested.is_err());
     let at = readout.reading().at.unwrap();
-    assert!(readout.reading_for(Duration::from_secs(2)).at.unwrap() > at + Duration::from_secs(3500));
+    let (reading, _) = readout.reading_for(Duration::from_secs(2), at);
+    assert!(reading.at.unwrap() > at + Duration::from_secs(3500));
 
     stage.resting.send_replace(false);
     for _ in 0..3 {
@@ -169,7 +171,7 @@ async fn costly() -> (Stage, Arc<[Target]>, AbortOnDropHandle<()>) {
     let server = AbortOnDropHandle::new(tokio::spawn(slow(listener, Duration::from_millis(30))));
     let mut stage = stage();
     let source = MetricsSource { server_share: ServerShare::new(0.02), ..MetricsSource::default() };
-    stage.jobs.install(Some(&Arc::new(ScrapePlan { source, ..ScrapePlan::of(&[]) })));
+    stage.jobs.install(Some(&Arc::new(SourcePlan::at(source, &[]).into())));
     (stage, targets, server)
 }
 
@@ -220,7 +222,7 @@ async fn an_endpoint_that_cannot_be_scraped_was_attempted_and_is_unknown() {
     stage.scraped.notified().await;
     assert!(targets[0].readout.attempted());
     assert_eq!(targets[0].readout.reading().at, None);
-    let refused = crate::metrics::Failure { reason: "connect" };
+    let refused = crate::metrics::Failure { source: "metrics-data-source", reason: "connect" };
     assert!(stage.scraping.errors.get_or_create(&refused).get() >= 1);
 }
 
@@ -274,7 +276,7 @@ async fn a_metric_that_an_edit_asks_for_is_read_at_the_next_scrape_on_the_same_c
         });
         servers.push(tokio::spawn(count_up_with(listener, format!("own_depth{{tier=\"gold\"}} {depth}\n"))));
     }
-    endpoint_set.apply(&specs);
+    endpoint_set.apply(specs);
     let targets: Arc<[Target]> = endpoint_set.targets().cloned().collect();
     let mut stage = stage();
     stage.targets.send_replace(targets.clone());
@@ -326,5 +328,209 @@ async fn a_metric_that_an_edit_asks_for_is_read_at_the_next_scrape_on_the_same_c
     stage.jobs.install(None);
     for server in servers {
         assert!(server.await.unwrap() >= 2);
+    }
+}
+
+/// What a server has at a path; `None` is no answer at all.
+type Pages = Box<dyn Fn(&str) -> Option<String> + Send>;
+
+/// A server that answers each request for a path with what `page` says, for any number of connections.
+fn serve(
+    listener: TcpListener,
+    page: impl Fn(&str) -> Option<String> + Clone + Send + 'static,
+) -> AbortOnDropHandle<()> {
+    let one = |mut stream: tokio::net::TcpStream, page: Pages| async move {
+        loop {
+            let mut request = Vec::new();
+            while !request.ends_with(b"\r\n\r\n") {
+                let Ok(byte) = stream.read_u8().await else { return };
+                request.push(byte);
+            }
+            let request = String::from_utf8(request).unwrap();
+            let path = request.split(' ').nth(1).unwrap_or_default();
+            // Without a page there is no answer at all.
+            let Some(text) = page(path) else { std::future::pending().await };
+            let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{text}", text.len());
+            if stream.write_all(answer.as_bytes()).await.is_err() {
+                return;
+            }
+        }
+    };
+    AbortOnDropHandle::new(tokio::spawn(async move {
+        let mut connections = tokio::task::JoinSet::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            connections.spawn(one(stream, Box::new(page.clone())));
+        }
+    }))
+}
+
+async fn listen(ip: [u8; 4]) -> TcpListener {
+    TcpListener::bind((std::net::Ipv4Addr::from(ip), 0)).await.unwrap()
+}
+
+/// A strategy that reads the load, the accelerators on this port and the models of servers; `more` are parameters of the
+/// source of accelerators.
+fn of_three_sources(dcgm: u16, more: &serde_json::Value) -> Strategy {
+    let mut dcgm = json!({"port": dcgm, "interval": "1ms"});
+    dcgm.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let routing = json!({"plugins": [
+        {"type": "dcgm-data-source", "parameters": dcgm}, {"type": "dcgm-extractor"},
+        {"type": "models-data-source", "parameters": {"interval": "1ms"}},
+        {"type": "queue-scorer"},
+        {"type": "cel-filter", "parameters": {
+            "expression": "endpoint.attributes['GPUUtilization'] < 0.9 && request.model in endpoint.models", "onError": "Keep",
+        }},
+    ]});
+    let store = picker_core::store::StateStore::default();
+    picker_core::compile::compile(&routing, Scope::Resource, &store)
+        .unwrap_or_else(|e| panic!("{e}"))
+        .strategy
+}
+
+const LOAD: &str = "vllm:num_requests_waiting 3\n";
+const MODELS: &str = r#"{"data": [{"id": "base"}, {"id": "lora", "parent": "base"}]}"#;
+/// Two accelerators of our pod, one of another, one of a pod of the same name elsewhere, and one that is not known.
+const GPUS: &str = "\
+DCGM_FI_DEV_GPU_UTIL{gpu=\"0\",namespace=\"default\",pod=\"a\"} 40
+DCGM_FI_DEV_GPU_UTIL{gpu=\"1\",namespace=\"default\",pod=\"a\"} 55
+DCGM_FI_DEV_GPU_UTIL{gpu=\"2\",namespace=\"default\",pod=\"b\"} 99
+DCGM_FI_DEV_GPU_UTIL{gpu=\"3\",namespace=\"other\",pod=\"a\"} 98
+DCGM_FI_DEV_GPU_UTIL{gpu=\"4\",namespace=\"\",pod=\"\"} 20
+DCGM_FI_DEV_GPU_UTIL{gpu=\"5\"} 9223372036854775794
+";
+
+fn failures(stage: &Stage, source: &'static str, reason: &'static str) -> u64 {
+    stage.scraping.errors.get_or_create(&crate::metrics::Failure { source, reason }).get()
+}
+
+async fn until(stage: &Stage, reached: impl Fn() -> bool) {
+    while !reached() {
+        stage.scraped.notified().await;
+    }
+}
+
+#[tokio::test]
+async fn what_several_sources_tell_of_an_endpoint_comes_together() {
+    let (server, exporter) = (listen([127, 0, 0, 1]).await, listen([127, 0, 0, 1]).await);
+    let dcgm = exporter.local_addr().unwrap().port();
+    let targets = targets(server.local_addr().unwrap());
+    let _server = serve(server, |path| Some(if path == "/v1/models" { MODELS } else { LOAD }.to_owned()));
+    let _exporter = serve(exporter, |_| Some(GPUS.to_owned()));
+    let mut stage = stage();
+    let strategy = of_three_sources(dcgm, &json!({}));
+    stage.jobs.install(strategy.scrape.as_ref());
+    stage.targets.send_replace(targets.clone());
+    let readout = &targets[0].readout;
+    until(&stage, || readout.attempted()).await;
+    let Signals { waiting, others, models, .. } = readout.reading().signals;
+    assert_eq!(
+        (waiting, others.iter().map(|(_, value)| *value).collect::<Vec<_>>()),
+        (Some(3.0), vec![0.55])
+    );
+    let models: Vec<_> = models.iter().flat_map(|models| models.iter()).map(|model| &*model.id).collect();
+    assert_eq!(models, ["base", "lora"]);
+    // Without the others, what they said is forgotten, and the load is read on.
+    stage.jobs.install(Some(&Arc::new(ScrapePlan::of(&[]))));
+    until(&stage, || readout.reading().signals.others.is_empty()).await;
+    let signals = readout.reading().signals;
+    assert_eq!((signals.waiting, signals.models), (Some(3.0), None));
+}
+
+/// Whatever becomes of one source, the others tell what they know, and it is counted for it alone.
+#[rstest]
+#[case::hangs(None, "timeout", None, "timeout")]
+#[case::says_nothing_of_it(Some("up 1\n"), "", Some("{}"), "format")]
+#[case::is_another(Some("<html>"), "", Some("<html>"), "format")]
+#[tokio::test(start_paused = true)]
+async fn a_source_that_fails_takes_nothing_from_the_others(
+    #[case] gpus: Option<&'static str>,
+    #[case] of_gpus: &'static str,
+    #[case] models: Option<&'static str>,
+    #[case] of_models: &'static str,
+) {
+    let (server, exporter) = (listen([127, 0, 0, 1]).await, listen([127, 0, 0, 1]).await);
+    let dcgm = exporter.local_addr().unwrap().port();
+    let targets = targets(server.local_addr().unwrap());
+    let page = move |path: &str| if path == "/v1/models" { models } else { Some(LOAD) }.map(str::to_owned);
+    let _server = serve(server, page);
+    let _exporter = serve(exporter, move |_| gpus.map(str::to_owned));
+    let mut stage = stage();
+    stage.jobs.install(of_three_sources(dcgm, &json!({})).scrape.as_ref());
+    stage.targets.send_replace(targets.clone());
+    let readout = &targets[0].readout;
+    until(&stage, || readout.attempted() && readout.reading().signals.waiting.is_some()).await;
+    let reading = readout.reading();
+    assert_eq!(reading.signals, Signals { waiting: Some(3.0), ..Signals::default() });
+    assert_eq!(failures(&stage, "dcgm-data-source", of_gpus) > 0, !of_gpus.is_empty());
+    assert!(failures(&stage, "models-data-source", of_models) > 0);
+    assert_eq!(failures(&stage, "metrics-data-source", "timeout"), 0);
+}
+
+/// Pages without an end are read up to their caps, and a list that is too long is none.
+#[tokio::test]
+async fn huge_pages_are_read_in_part() {
+    let (server, exporter) = (listen([127, 0, 0, 1]).await, listen([127, 0, 0, 1]).await);
+    let dcgm = exporter.local_addr().unwrap().port();
+    let targets = targets(server.local_addr().unwrap());
+    let long = format!("{{\"data\": [{}]}}", " ".repeat(2 << 20));
+    let _server =
+        serve(server, move |path| Some(if path == "/v1/models" { long.clone() } else { LOAD.to_owned() }));
+    let gpus = format!("{GPUS}{}", "#\n".repeat(3 << 20));
+    let _exporter = serve(exporter, move |_| Some(gpus.clone()));
+    let mut stage = stage();
+    stage.jobs.install(of_three_sources(dcgm, &json!({})).scrape.as_ref());
+    stage.targets.send_replace(targets.clone());
+    let readout = &targets[0].readout;
+    until(&stage, || readout.attempted()).await;
+    let Signals { waiting, others, models, .. } = readout.reading().signals;
+    assert_eq!((waiting, others[0].1, models), (Some(3.0), 0.55, None));
+    for source in ["dcgm-data-source", "models-data-source"] {
+        assert!(failures(&stage, source, "too-large") > 0, "{source}");
+    }
+}
+
+/// Of a DaemonSet, the exporter is asked at the address of the node; where that is not known, nobody is asked.
+#[tokio::test]
+async fn an_exporter_may_be_at_the_node_of_a_pod() {
+    let (server, exporter) = (listen([127, 0, 0, 1]).await, listen([127, 0, 0, 2]).await);
+    let dcgm = exporter.local_addr().unwrap();
+    let plain = targets(server.local_addr().unwrap());
+    let _server = serve(server, |path| Some(if path == "/v1/models" { MODELS } else { LOAD }.to_owned()));
+    let _exporter = serve(exporter, |_| Some(GPUS.to_owned()));
+    let mut stage = stage();
+    stage.jobs.install(of_three_sources(dcgm.port(), &json!({"useNodeAddress": true})).scrape.as_ref());
+    stage.targets.send_replace(plain.clone());
+    until(&stage, || plain[0].readout.attempted()).await;
+    let reading = plain[0].readout.reading().signals;
+    assert_eq!((reading.waiting, reading.others), (Some(3.0), vec![]));
+    assert!(failures(&stage, "dcgm-data-source", "no-address") > 0);
+    // The node comes to be known.
+    let pages = PageHosts { node: Some(dcgm.ip()), ..PageHosts::default() };
+    let known: Arc<[Target]> = Arc::from([Target { pages, ..plain[0].clone() }]);
+    stage.targets.send_replace(known.clone());
+    until(&stage, || !known[0].readout.reading().signals.others.is_empty()).await;
+    assert_eq!(known[0].readout.reading().signals.others[0].1, 0.55);
+}
+
+/// While nothing is scraped but the load, there is one task for each endpoint, as ever.
+#[tokio::test]
+async fn tasks_are_as_many_as_sources_of_endpoints() {
+    let server = listen([127, 0, 0, 1]).await;
+    let address = server.local_addr().unwrap();
+    let targets = targets(address);
+    let _server = serve(server, |_| Some(LOAD.to_owned()));
+    let mut stage = stage();
+    stage.targets.send_replace(targets.clone());
+    until(&stage, || targets[0].readout.attempted()).await;
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let one = tasks();
+    stage.jobs.install(of_three_sources(1, &json!({})).scrape.as_ref());
+    until(&stage, || targets[0].readout.attempted() && failures(&stage, "dcgm-data-source", "connect") > 0)
+        .await;
+    // One for accelerators, one for models, and that of the server for the connection of the second.
+    assert_eq!(tasks(), one + 3);
+    stage.jobs.install(Some(&Arc::new(ScrapePlan::of(&[]))));
+    while tasks() > one {
+        tokio::task::yield_now().await;
     }
 }

@@ -1,11 +1,15 @@
 use picker_core::config::Scope;
 use picker_core::endpoint::{EndpointId, EndpointSpec};
 use picker_core::health::Verdict;
+use picker_core::scrape::{MetricsSource, SourcePlan};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::*;
+use crate::scrape::job::{Defaults, Jobs};
+use crate::scrape::pace::Limits;
+use crate::scrape::place::Place;
 use crate::watch::endpoint_set::EndpointSet;
 
 /// Longer than anything here takes on a machine that is not stuck.
@@ -20,7 +24,7 @@ fn targets(addresses: &[SocketAddr]) -> Arc<[Target]> {
         labels: Default::default(),
     });
     let mut set = EndpointSet::default();
-    set.apply(&specs.collect::<Vec<_>>());
+    set.apply(specs);
     set.targets().cloned().collect()
 }
 
@@ -88,4 +92,23 @@ async fn nobody_is_asked_for_a_strategy_that_ejects_nobody() {
     drop(sent);
     reach.run().await;
     assert!(futures::FutureExt::now_or_never(open.accept()).is_none());
+}
+
+/// What is read of it seldom, or elsewhere, tells too late whether it listens.
+#[test]
+fn an_endpoint_is_scraped_where_its_own_port_is_asked_often() {
+    let limits = Limits { interval: Duration::from_millis(50), rest: Duration::from_secs(2), share: None };
+    let defaults = Defaults { place: Place::default(), limits, stale_after: Duration::from_secs(2) };
+    let mut jobs = Jobs::new(defaults);
+    let target = targets(&["10.0.0.1:8000".parse().unwrap()])[0].clone();
+    let mut scraped = |source: MetricsSource| {
+        jobs.install(Some(&Arc::new(SourcePlan { source, ..SourcePlan::default() }.into())));
+        is_scraped(jobs.subscribe().borrow().as_deref(), &target)
+    };
+    let seldom = MetricsSource { interval: Some(Duration::from_secs(9)), ..MetricsSource::default() };
+    let often = MetricsSource { interval: Some(OFTEN), ..MetricsSource::of(SourceKind::Models) };
+    let elsewhere = MetricsSource { port: Some(9), ..MetricsSource::default() };
+    let of = SourceKind::ALL.map(MetricsSource::of);
+    assert_eq!(of.map(&mut scraped), [true, false, false, true]);
+    assert_eq!([seldom, often, elsewhere].map(scraped), [true, true, false]);
 }

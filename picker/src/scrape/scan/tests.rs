@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use picker_core::column::Column;
-use picker_core::scrape::ScrapePlan;
+use picker_core::scrape::SourcePlan;
 use picker_core::view::{LoraState, Signals};
 
 use super::*;
@@ -12,10 +12,11 @@ mod cache;
 mod labels;
 mod plan;
 mod property;
+mod sources;
 
 /// A table of all that is known of all engines.
 fn everything() -> Arc<Table> {
-    Arc::new(Table::new(Arc::new(ScrapePlan::of(&[Column::CACHE_CONFIG, Column::LORA]))))
+    Arc::new(Table::new(SourcePlan::of(&[Column::CACHE_CONFIG, Column::LORA])))
 }
 
 /// What a pod's label names.
@@ -57,6 +58,7 @@ fn vllm() -> Signals {
         num_blocks: Some(27514),
         cache_tokens: None,
         lora: lora(4, &["sql", "chat"], &["code"]),
+        models: None,
         others: Vec::new(),
     }
 }
@@ -152,6 +154,7 @@ sglang:gen_throughput{model_name="qwen"} 812.4
         num_blocks: Some(4096),
         cache_tokens: None,
         lora: None,
+        models: None,
         others: Vec::new(),
     };
     assert_eq!(of(text), expected);
@@ -169,6 +172,7 @@ fn trtllm_serve() {
         num_blocks: Some(1200),
         cache_tokens: None,
         lora: None,
+        models: None,
         others: Vec::new(),
     };
     assert_eq!(of(text), expected);
@@ -196,6 +200,7 @@ fn triton_with_tensorrt_llm_is_preferred_to_triton_unless_the_pod_says_otherwise
         num_blocks: Some(6239),
         cache_tokens: None,
         lora: None,
+        models: None,
         others: Vec::new(),
     };
     assert_eq!(of(TRITON), tensorrt);
@@ -226,6 +231,7 @@ vllm:cache_config_info{block_size="16",engine="1",num_gpu_blocks="200"} 1
         num_blocks: Some(300),
         cache_tokens: None,
         lora: None,
+        models: None,
         others: Vec::new(),
     };
     assert_eq!(of(text), expected);

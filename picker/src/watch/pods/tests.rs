@@ -48,7 +48,9 @@ fn spec(name: &str, uid: &str, address: &str, rank: u8) -> EndpointSpec {
 }
 
 fn endpoints(pod: &SeenPod, ports: &[u16]) -> Vec<EndpointSpec> {
-    ReadyPod::read(pod).map(|pod| pod.endpoints(ports, None).collect()).unwrap_or_default()
+    ReadyPod::read(pod)
+        .map(|pod| pod.endpoints(ports, None).map(|wanted| wanted.spec).collect())
+        .unwrap_or_default()
 }
 
 #[test]
@@ -104,7 +106,10 @@ fn on_host(name: &str, ip: &str, ports: &[u16], ready: bool) -> SeenPod {
 }
 
 fn owners(pods: &Pods) -> Vec<String> {
-    pods.endpoints(&[8000, 8001]).iter().map(|spec| format!("{} {}", spec.pod, spec.address)).collect()
+    pods.endpoints(&[8000, 8001])
+        .iter()
+        .map(|wanted| format!("{} {}", wanted.spec.pod, wanted.spec.address))
+        .collect()
 }
 
 #[test]
@@ -119,7 +124,7 @@ fn a_port_of_a_node_is_that_of_the_pod_that_declares_it() {
     assert!(pods.apply(watcher::Event::Apply(on_host("prefill", "10.0.0.7", &[8001], true))));
     assert_eq!(owners(&pods), ["decode 10.0.0.7:8000", "prefill 10.0.0.7:8001"]);
     // Its rank is its place among the pool's ports, as of any endpoint.
-    assert_eq!(pods.endpoints(&[8000, 8001])[1].id.rank, 1);
+    assert_eq!(pods.endpoints(&[8000, 8001])[1].spec.id.rank, 1);
     pods.apply(watcher::Event::Apply(on_host("elsewhere", "10.0.0.8", &[8000], true)));
     assert_eq!(owners(&pods).len(), 4);
     assert_eq!(pods.unclear(&[8000, 8001]), Vec::<String>::new());
@@ -180,7 +185,10 @@ fn pods_of_a_node_that_declare_nothing_are_told() {
 }
 
 fn names(pods: &Pods) -> Vec<String> {
-    pods.endpoints(&[8000]).iter().map(|spec| format!("{}/{}", spec.pod, spec.id.pod_uid)).collect()
+    pods.endpoints(&[8000])
+        .iter()
+        .map(|wanted| format!("{}/{}", wanted.spec.pod, wanted.spec.id.pod_uid))
+        .collect()
 }
 
 #[test]
@@ -240,7 +248,7 @@ fn listed(pods: &[&serde_json::Value]) -> Answer {
 }
 
 fn addresses(wanted: &Wanted) -> Vec<String> {
-    wanted.iter().flat_map(|specs| specs.iter()).map(|spec| spec.address.to_string()).collect()
+    wanted.iter().flat_map(|specs| specs.iter()).map(|wanted| wanted.spec.address.to_string()).collect()
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,4 +1,5 @@
 use picker_core::endpoint::{EndpointId, EndpointSpec};
+use picker_core::scrape::SourceId;
 use picker_core::view::Signals;
 use tokio::time::advance;
 
@@ -66,7 +67,7 @@ async fn endpoints_are_published_at_once() {
     let (mut stage, _task) = stage();
     settle().await;
     assert_eq!(*stage.progress.borrow_and_update(), Progress::default());
-    stage.wanted.send_replace(Some([spec("a"), spec("b")].into()));
+    stage.wanted.send_replace(Some([spec("a"), spec("b")].map(Into::into).into()));
     settle().await;
     let names: Vec<_> = stage.view.load().endpoints.iter().map(|e| e.name.clone()).collect();
     assert_eq!(names, ["a-rank-0", "b-rank-0"]);
@@ -84,7 +85,7 @@ async fn an_empty_list_is_a_list() {
 #[tokio::test(start_paused = true)]
 async fn readings_are_published_soon_and_go_stale() {
     let (mut stage, _task) = stage();
-    stage.wanted.send_replace(Some([spec("a")].into()));
+    stage.wanted.send_replace(Some([spec("a")].map(Into::into).into()));
     settle().await;
     let target = stage.targets.borrow_and_update()[0].clone();
     let waiting = |stage: &Stage| stage.view.load().column(picker_core::column::Column::WAITING)[0];
@@ -92,7 +93,7 @@ async fn readings_are_published_soon_and_go_stale() {
 
     let signals = Signals { waiting: Some(4.0), ..Signals::default() };
     let page = crate::scrape::outcome::Page { signals, cut: false };
-    target.readout.record(Ok(page), Instant::now().into_std(), Duration::ZERO);
+    target.readout.record(SourceId::default(), Ok(page), Instant::now().into_std(), Duration::ZERO);
     stage.scraped.notify_one();
     settle().await;
     advance(Duration::from_millis(10)).await;
@@ -115,7 +116,7 @@ async fn readings_are_published_soon_and_go_stale() {
 async fn without_scraping_nothing_is_done_at_rest() {
     let (stage, _task) = stage();
     stage.scrape.send_replace(false);
-    stage.wanted.send_replace(Some([spec("a")].into()));
+    stage.wanted.send_replace(Some([spec("a")].map(Into::into).into()));
     settle().await;
     let before = stage.view.load_full();
     advance(Duration::from_secs(60)).await;
@@ -127,14 +128,14 @@ async fn without_scraping_nothing_is_done_at_rest() {
 async fn views_of_the_same_endpoints_share_their_list() {
     let (stage, _task) = stage();
     let endpoints = |stage: &Stage| stage.view.load().endpoints.clone();
-    stage.wanted.send_replace(Some([spec("a")].into()));
+    stage.wanted.send_replace(Some([spec("a")].map(Into::into).into()));
     settle().await;
     let (first, built) = (endpoints(&stage), stage.view.load().built_at);
     advance(Duration::from_millis(60)).await;
     settle().await;
     assert_ne!(stage.view.load().built_at, built);
     assert!(Arc::ptr_eq(&endpoints(&stage), &first));
-    stage.wanted.send_replace(Some([spec("a"), spec("b")].into()));
+    stage.wanted.send_replace(Some([spec("a"), spec("b")].map(Into::into).into()));
     settle().await;
     assert_eq!((endpoints(&stage).len(), first.len()), (2, 1));
 }

@@ -4,7 +4,9 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
-use crate::scrape::{CORE_EXTRACTOR, Engine, Figure, MetricsExtractor, Selector, builtin};
+use crate::scrape::{
+    CORE_EXTRACTOR, Engine, Figure, MetricsExtractor, Selector, SourceKind, attributes, builtin,
+};
 
 /// Parameters of `core-metrics-extractor`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -129,7 +131,10 @@ plugins:
         };
         engines[..=first].rotate_right(1);
         let labels = builtin::labels(or(&params.engine_label_key, builtin::ENGINE_LABEL));
-        Ok(Roles { extractor: Some(MetricsExtractor { labels, engines }), ..Roles::default() })
+        Ok(Roles {
+            extractor: Some(MetricsExtractor { kind: SourceKind::Metrics, labels, engines }),
+            ..Roles::default()
+        })
     }
 }
 
@@ -161,7 +166,7 @@ impl EngineConfig {
             let field = |name: &str| format!("{path}.customMetrics[{i}].{name}");
             let wrong = match attribute_key.as_str() {
                 "" => Some("must not be empty".to_owned()),
-                key if builtin::attribute(key).is_some() => {
+                key if attributes::core(key).is_some() => {
                     Some(format!("{key:?} is an attribute that every engine sets; give it another name"))
                 }
                 key if engine.custom.iter().any(|(earlier, _)| earlier == key) => {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::duration;
+use super::page::{self, Page, Scheme};
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
-use crate::scrape::{MetricsSource, ServerShare, Tls};
+use crate::scrape::{MetricsSource, ServerShare};
 
 /// Parameters of `metrics-data-source`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Default)]
@@ -53,53 +53,15 @@ pub struct Params {
     doubt_after: String,
 }
 
-/// How pages are fetched.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-enum Scheme {
-    /// In the clear.
-    Http,
-    /// By TLS.
-    Https,
-}
-
 impl Params {
-    fn tls(&self) -> Result<Tls, BuildError> {
-        let client = match (self.client_cert_path.as_str(), self.client_key_path.as_str()) {
-            ("", "") => None,
-            ("", _) => return Err(BuildError::invalid("clientCertPath", "is required beside clientKeyPath")),
-            (_, "") => return Err(BuildError::invalid("clientKeyPath", "is required beside clientCertPath")),
-            (certificate, key) => Some((certificate.to_owned(), key.to_owned())),
-        };
-        let ca = Some(self.ca_cert_path.clone()).filter(|path| !path.is_empty());
-        Ok(Tls { verify: !self.insecure_skip_verify.unwrap_or(true), ca, client })
-    }
-
-    /// The period; `None` is the picker's.
-    fn period(&self) -> Result<Option<Duration>, BuildError> {
-        let period = duration_of("interval", &self.interval)?;
-        if period.is_some_and(|period| period.is_zero() || period > LONGEST_INTERVAL) {
-            return Err(BuildError::invalid("interval", "must be longer than 0 and at most 1h"));
-        }
-        Ok(period)
-    }
-
     /// The period at rest; `None` is the picker's.
     fn rest(&self) -> Result<Option<Duration>, BuildError> {
-        let rest = duration_of("restInterval", &self.rest_interval)?;
-        if rest.is_some_and(|rest| rest > LONGEST_INTERVAL) {
-            return Err(BuildError::invalid("restInterval", "must be at most 1h"));
-        }
-        Ok(rest)
+        page::duration("restInterval", &self.rest_interval)
     }
 
     /// The time after which figures are doubted; `None` is the picker's.
     fn doubt(&self) -> Result<Option<Duration>, BuildError> {
-        let doubt = duration_of("doubtAfter", &self.doubt_after)?;
-        if doubt.is_some_and(|doubt| doubt > LONGEST_INTERVAL) {
-            return Err(BuildError::invalid("doubtAfter", "must be at most 1h"));
-        }
-        Ok(doubt)
+        page::duration("doubtAfter", &self.doubt_after)
     }
 
     /// What pages may cost; `None` is the picker's.
@@ -111,16 +73,6 @@ impl Params {
             .ok_or_else(|| BuildError::invalid("maxServerShare", "must be 0, or between 0.000001 and 1"))
     }
 }
-
-fn duration_of(field: &str, text: &str) -> Result<Option<Duration>, BuildError> {
-    if text.is_empty() {
-        return Ok(None);
-    }
-    duration::parse(text).map(Some).map_err(|e| BuildError::invalid(field, e))
-}
-
-/// Beyond it, what is read is of no use.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(3600);
 
 /// Names the pages. The picker fetches them.
 #[derive(Debug)]
@@ -141,49 +93,19 @@ plugins:
     type Params = Params;
 
     fn build(params: Params, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
-        if params.port == Some(0) {
-            return Err(BuildError::invalid("port", "must be between 1 and 65535"));
-        }
-        let path = params.path.clone().filter(|path| !path.is_empty());
-        let legal =
-            |path: &str| path.starts_with('/') && path.bytes().all(|b| b.is_ascii_graphic() && b != b'#');
-        if path.as_deref().is_some_and(|path| !legal(path)) {
-            return Err(BuildError::invalid("path", "must be a path, and begin with /"));
-        }
-        let tls = params.tls()?;
-        let files = [
-            ("caCertPath", tls.ca.as_deref()),
-            ("clientCertPath", tls.client.as_ref().map(|(certificate, _)| certificate.as_str())),
-            ("clientKeyPath", tls.client.as_ref().map(|(_, key)| key.as_str())),
-        ];
-        for (field, file) in files.into_iter().filter_map(|(field, file)| Some((field, file?))) {
-            match params.scheme {
-                Some(Scheme::Https) => cx.file(field, file),
-                _ => cx.warn(field, "has no effect without scheme: https"),
-            }
-        }
-        let https = params.scheme == Some(Scheme::Https);
-        if https && params.insecure_skip_verify.is_none() {
-            let message = "is true by default: certificates of servers are not checked; write false to check them, or true";
-            cx.warn("insecureSkipVerify", message);
-        }
-        if https && tls.ca.is_some() && !tls.verify {
-            cx.warn("caCertPath", "has no effect without insecureSkipVerify: false");
-        }
-        let (interval, rest_interval) = (params.period()?, params.rest()?);
-        let (server_share, doubt_after) = (params.server_share()?, params.doubt()?);
-        let tls = (params.scheme == Some(Scheme::Https)).then_some(tls);
-        let plain = params.scheme == Some(Scheme::Http);
-        let source = MetricsSource {
-            path,
+        let (rest_interval, doubt_after) = (params.rest()?, params.doubt()?);
+        let server_share = params.server_share()?;
+        let page = Page {
+            scheme: params.scheme,
+            path: params.path,
             port: params.port,
-            tls,
-            plain,
-            interval,
-            rest_interval,
-            server_share,
-            doubt_after,
+            insecure_skip_verify: params.insecure_skip_verify,
+            ca_cert_path: params.ca_cert_path,
+            client_cert_path: params.client_cert_path,
+            client_key_path: params.client_key_path,
+            interval: params.interval,
         };
+        let source = MetricsSource { rest_interval, server_share, doubt_after, ..page.source(cx)? };
         Ok(Roles { data_source: Some(source), ..Roles::default() })
     }
 }

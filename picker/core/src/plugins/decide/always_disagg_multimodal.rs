@@ -43,7 +43,7 @@ schedulingProfiles:
 
 impl Decider for AlwaysDisaggMultimodalDecider {
     fn decide(&self, ask: &Ask<'_>) -> bool {
-        ask.request.content.multimodal
+        ask.request.is_multimodal()
     }
 }
 
@@ -56,8 +56,9 @@ mod tests {
     #[test]
     fn says_yes_to_media_and_no_to_text() {
         let instance = Instance::new(AlwaysDisaggMultimodalDecider::TYPE, serde_json::json!({})).unwrap();
-        let decides = |multimodal| {
-            let content = Content { multimodal, ..Content::default() };
+        let decides = |multimodal: bool| {
+            let media = multimodal.then_some(0..0).into_iter().collect();
+            let content = Content { media, ..Content::default() };
             let (request, view) = (Request { content, ..Request::default() }, unknown(1));
             instance.roles.decider.as_ref().unwrap().decide(&instance.ask(&request, &view, &[]))
         };

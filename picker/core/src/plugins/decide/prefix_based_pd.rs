@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::ask::Ask;
-use crate::fact::{PrefixMatch, Slot};
+use crate::fact::{PrefixMatch, PromptTokens, Slot};
 use crate::needs::Needs;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::request::Request;
@@ -34,6 +34,7 @@ pub struct Params {
 #[derive(Debug)]
 pub struct PrefixBasedPdDecider {
     found: Slot<PrefixMatch>,
+    tokens: Slot<PromptTokens>,
     non_cached: u64,
     prompt: u64,
 }
@@ -79,7 +80,8 @@ schedulingProfiles:
         }
         let name = params.prefix_match_info_producer_name.as_deref();
         let found = cx.reads("prefixMatchInfoProducerName", name)?;
-        let decider = Self { found, non_cached, prompt };
+        let tokens = cx.reads_if_provided("", None)?;
+        let decider = Self { found, tokens, non_cached, prompt };
         Ok(Roles { decider: Some(Arc::new(decider)), needs: Needs::BODY, ..Roles::default() })
     }
 }
@@ -90,14 +92,15 @@ impl Decider for PrefixBasedPdDecider {
         let decode = ask.done.first().and_then(|result| result.first());
         let Some(decode) = decode.filter(|_| self.non_cached > 0) else { return false };
         let found = ask.facts.get(self.found);
-        let tokens = tokens(found, ask.request);
+        let tokens = tokens(found, ask.facts.get(self.tokens), ask.request);
         tokens >= self.prompt && tokens.saturating_sub(found.cached_tokens(decode)) >= self.non_cached
     }
 }
 
-/// Tokens of the whole prompt: as many as its length lets expect, and at least those of the blocks that were compared, of
-/// which the last one may have a single token. Of a long prompt only the beginning is compared.
-fn tokens(found: &PrefixMatch, request: &Request) -> u64 {
+/// Tokens of the whole prompt: as many as were counted or its length lets expect, and, of an estimate, at least those of the
+/// blocks that were compared, of which the last one may have a single token. Of a long prompt only the beginning is compared.
+fn tokens(found: &PrefixMatch, tokens: &PromptTokens, request: &Request) -> u64 {
     let least = found.tokens().saturating_sub(u64::from(found.block_tokens.saturating_sub(1)));
-    request.estimated_prompt_tokens().max(least)
+    let count = tokens.count(request);
+    if tokens.exact { count } else { count.max(least) }
 }

@@ -76,4 +76,12 @@ impl Filter for ByLabelFilter {
     fn is_by_labels(&self) -> bool {
         true
     }
+
+    fn why(&self, ask: &Ask<'_>, endpoint: usize) -> Option<String> {
+        let label = &self.params.label;
+        Some(match ask.view.endpoints[endpoint].labels.get(label) {
+            Some(value) => format!("label {label} is {value}"),
+            None => format!("has no label {label}"),
+        })
+    }
 }

@@ -22,11 +22,13 @@ mod tests;
 pub struct Params {
     /// What must be true of an endpoint, as an expression in CEL (<https://cel.dev>) over `request.model`,
     /// `request.headers["…"]` (names in lower case), `endpoint.name`, `endpoint.labels["…"]`, `endpoint.waiting`,
-    /// `endpoint.running`, `endpoint.kvUsage` (0 to 1) and `endpoint.inFlight`. Numbers are of type double, so write 2.0 beside
-    /// them, not 2. What is unknown is absent, and an error where it is read: `has(endpoint.waiting)` and
-    /// `"x-tier" in request.headers` tell whether it is there. Up to 1024 bytes, nested up to 16 deep, without loops. Each
-    /// endpoint costs some tenths of a microsecond, by measurement, unless the expression reads labels alone: those are compared
-    /// when they change.
+    /// `endpoint.running`, `endpoint.kvUsage` (0 to 1), `endpoint.inFlight`, `endpoint.attributes["…"]` (of any extractor) and
+    /// `endpoint.models`, a list that only `in` reads: `request.model in endpoint.models`. Numbers are of type double, so write
+    /// 2.0 beside them, not 2. What is unknown is absent, and an error where it is read: `has(endpoint.waiting)` and
+    /// `"x-tier" in request.headers` tell whether it is there. Up to 1024 bytes, nested up to 16 deep, without loops. By
+    /// measurement, each endpoint costs some hundredths of a microsecond, and nothing where the expression reads labels alone, which
+    /// are compared when they change; some tenths where it has functions other than `startsWith`, `endsWith` and `contains`, whole
+    /// numbers that are computed with, models or attributes, or names of labels and headers that are no literal.
     expression: String,
     /// What becomes of an endpoint for which the expression has no value, for example because its queue is unknown: it stays (`Keep`,
     /// the default), or goes (`Remove`).
@@ -91,5 +93,9 @@ impl Filter for CelFilter {
 
     fn is_by_labels(&self) -> bool {
         self.rule.by_labels
+    }
+
+    fn why(&self, _: &Ask<'_>, _: usize) -> Option<String> {
+        Some("the expression does not hold for it".to_owned())
     }
 }

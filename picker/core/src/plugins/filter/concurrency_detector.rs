@@ -10,7 +10,9 @@ use crate::ask::Ask;
 use crate::cx::Cx;
 use crate::endpoint::Endpoint;
 use crate::fact::RequestLoad;
+use crate::inputs::Inputs;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
+use crate::plugins::in_flight;
 use crate::role::Filter;
 use crate::view::Candidates;
 
@@ -122,5 +124,26 @@ impl ConcurrencyDetector {
 impl Filter for ConcurrencyDetector {
     fn filter(&self, ask: &Ask<'_>, _: &mut Cx, keep: &mut Candidates) {
         keep.retain(|i| self.has_room(&ask.view.endpoints[i]));
+    }
+
+    /// The counters may have changed since.
+    fn why(&self, ask: &Ask<'_>, endpoint: usize) -> Option<String> {
+        let live = ask.view.endpoints[endpoint].live();
+        Some(match (self.requests, self.tokens) {
+            (Some(most), _) if f64::from(live.in_flight()) >= most => {
+                format!("inFlight is {} ≥ {most}", live.in_flight())
+            }
+            (_, Some(most)) => format!("inFlightTokens is {}, of {most}", live.tokens()),
+            _ => "was at its limit".to_owned(),
+        })
+    }
+
+    fn inputs(&self, ask: &Ask<'_>, inputs: &mut Inputs<'_>) {
+        if self.requests.is_some() {
+            in_flight::requests(ask, inputs);
+        }
+        if self.tokens.is_some() {
+            in_flight::tokens(ask, inputs);
+        }
     }
 }

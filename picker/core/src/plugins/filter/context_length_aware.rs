@@ -129,6 +129,12 @@ impl Filter for ContextLengthAware {
         let ranges = self.ranges.of(ask.view, |labels| Range::of(labels.get(&self.label)));
         keep.retain(|i| ranges[i].takes(tokens));
     }
+
+    fn why(&self, ask: &Ask<'_>, endpoint: usize) -> Option<String> {
+        let tokens = ask.facts.get(self.request).prompt;
+        let range = ask.view.endpoints[endpoint].labels.get(&self.label)?;
+        Some(format!("the prompt has {tokens} tokens, and label {} is {range}", self.label))
+    }
 }
 
 impl Scorer for ContextLengthAware {

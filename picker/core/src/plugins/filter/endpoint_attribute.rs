@@ -17,7 +17,7 @@ use crate::view::Candidates;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
     /// The attribute: `WaitingQueueSize`, `RunningRequestsSize`, `KVCacheUsagePercent` (0 to 1), or an `attributeKey` of
-    /// the `customMetrics` of a `core-metrics-extractor`.
+    /// the `customMetrics` of a `core-metrics-extractor`, or what another extractor sets, as `GPUUtilization`.
     attribute: String,
     /// Name of the extractor that sets it; `""` is any. Default: `core-metrics-extractor`.
     #[serde(default)]
@@ -87,6 +87,19 @@ enum Operator {
     Equal,
     /// ≠
     NotEqual,
+}
+
+impl Operator {
+    fn sign(self) -> &'static str {
+        match self {
+            Self::LessThan => "<",
+            Self::LessThanOrEqual => "≤",
+            Self::GreaterThan => ">",
+            Self::GreaterThanOrEqual => "≥",
+            Self::Equal => "=",
+            Self::NotEqual => "≠",
+        }
+    }
 }
 
 impl Threshold {
@@ -160,6 +173,16 @@ impl Filter for EndpointAttributeFilter {
             return;
         }
         keep.retain(stays);
+    }
+
+    fn why(&self, ask: &Ask<'_>, endpoint: usize) -> Option<String> {
+        let value = ask.view.column(self.column)[endpoint];
+        let Threshold { operator, value: other } = self.threshold;
+        Some(if value.is_nan() {
+            "the attribute is unknown".to_owned()
+        } else {
+            format!("the attribute is {value}, not {} {other}", operator.sign())
+        })
     }
 }
 

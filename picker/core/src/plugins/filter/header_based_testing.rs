@@ -89,4 +89,8 @@ impl Filter for HeaderBasedTestingFilter {
         keep.retain(|i| place(i).is_some());
         keep.sort_by_cached_key(place);
     }
+
+    fn why(&self, _: &Ask<'_>, _: usize) -> Option<String> {
+        Some(format!("the header {} does not name it", header::TEST_ENDPOINT_SELECTION))
+    }
 }

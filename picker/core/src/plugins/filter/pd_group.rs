@@ -100,4 +100,8 @@ impl Filter for PdGroupFilter {
     fn is_by_labels(&self) -> bool {
         true
     }
+
+    fn why(&self, _: &Ask<'_>, _: usize) -> Option<String> {
+        Some("takes no requests of a group".to_owned())
+    }
 }

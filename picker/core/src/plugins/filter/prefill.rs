@@ -54,4 +54,8 @@ impl Filter for PrefillFilter {
     fn is_by_labels(&self) -> bool {
         true
     }
+
+    fn why(&self, ask: &Ask<'_>, endpoint: usize) -> Option<String> {
+        Some(RoleFilter::why(&ask.view.endpoints[endpoint].labels))
+    }
 }

@@ -8,8 +8,10 @@ use serde::Deserialize;
 use crate::ask::Ask;
 use crate::cx::Cx;
 use crate::fact::{PrefixMatch, RequestLoad, Slot};
+use crate::inputs::Inputs;
 use crate::needs::Needs;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
+use crate::plugins::in_flight;
 use crate::role::Filter;
 use crate::view::Candidates;
 
@@ -196,5 +198,13 @@ impl Filter for PrefixCacheAffinityFilter {
         if self.penalty.is_none_or(|penalty| !penalty.is_exceeded(with, without)) {
             keep.retain(|i| self.has_prompt(found, i));
         }
+    }
+
+    fn why(&self, _: &Ask<'_>, _: usize) -> Option<String> {
+        Some(format!("has less of the prompt than {} of it", self.threshold))
+    }
+
+    fn inputs(&self, ask: &Ask<'_>, inputs: &mut Inputs<'_>) {
+        in_flight::tokens(ask, inputs);
     }
 }

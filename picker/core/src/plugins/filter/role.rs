@@ -29,6 +29,13 @@ impl RoleFilter {
         self.by_labels.retain(view, candidates, |labels| self.keeps(labels));
     }
 
+    /// Why a pod with `labels` does not serve the stage.
+    pub fn why(labels: &Labels) -> String {
+        labels
+            .get(LABEL)
+            .map_or_else(|| format!("has no label {LABEL}"), |role| format!("label {LABEL} is {role}"))
+    }
+
     fn keeps(&self, labels: &Labels) -> bool {
         labels.get(LABEL).map_or(self.unlabelled, |role| self.roles.contains(&role.as_str()))
     }

@@ -48,4 +48,8 @@ impl Filter for SessionAffinityFilter {
             keep.retain(|i| pinned.contains(&i));
         }
     }
+
+    fn why(&self, _: &Ask<'_>, _: usize) -> Option<String> {
+        Some("the session is at another endpoint".to_owned())
+    }
 }

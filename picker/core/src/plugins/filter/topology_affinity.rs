@@ -99,4 +99,8 @@ impl Filter for TopologyAffinityFilter {
             }
         });
     }
+
+    fn why(&self, _: &Ask<'_>, _: usize) -> Option<String> {
+        Some("is farther away than others".to_owned())
+    }
 }

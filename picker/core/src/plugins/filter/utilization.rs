@@ -9,6 +9,7 @@ use smallvec::SmallVec;
 use crate::ask::Ask;
 use crate::column::Column;
 use crate::cx::Cx;
+use crate::inputs::Inputs;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::plugins::in_flight;
 use crate::role::Filter;
@@ -125,11 +126,16 @@ plugins:
 }
 
 impl Limit {
-    fn is_kept(self, view: &View, i: usize) -> bool {
-        let value = match self.column {
+    #[inline]
+    fn value(self, view: &View, i: usize) -> f64 {
+        match self.column {
             Some(column) => f64::from(view.column(column)[i]),
             None => f64::from(view.endpoints[i].live().in_flight()),
-        };
+        }
+    }
+
+    fn is_kept(self, view: &View, i: usize) -> bool {
+        let value = self.value(view, i);
         // What is unknown is NaN.
         value.is_nan() || value <= self.most
     }
@@ -142,5 +148,22 @@ impl Filter for UtilizationFilter {
             return;
         }
         keep.retain(stays);
+    }
+
+    fn why(&self, ask: &Ask<'_>, endpoint: usize) -> Option<String> {
+        let limit = self.limits.iter().find(|limit| !limit.is_kept(ask.view, endpoint))?;
+        let what = match limit.column {
+            Some(Column::WAITING) => "waiting",
+            Some(Column::RUNNING) => "running",
+            Some(_) => "kv-usage",
+            None => "inFlight",
+        };
+        Some(format!("{what} is {} > {}", limit.value(ask.view, endpoint), limit.most))
+    }
+
+    fn inputs(&self, ask: &Ask<'_>, inputs: &mut Inputs<'_>) {
+        if self.limits.iter().any(|limit| limit.column.is_none()) {
+            in_flight::requests(ask, inputs);
+        }
     }
 }

@@ -112,4 +112,18 @@ impl Filter for UtilizationDetector {
             keep.retain(stays);
         }
     }
+
+    fn why(&self, ask: &Ask<'_>, endpoint: usize) -> Option<String> {
+        let numbers = [
+            ("waiting", ask.view.column(Column::WAITING)[endpoint], self.waiting),
+            ("kv-usage", ask.view.column(Column::KV_USAGE)[endpoint], self.kv_usage),
+        ];
+        let (name, value, limit) =
+            numbers.into_iter().find(|(_, value, limit)| value.is_nan() || value >= limit)?;
+        Some(if value.is_nan() {
+            format!("{name} is unknown")
+        } else {
+            format!("{name} is {value} ≥ {limit}")
+        })
+    }
 }

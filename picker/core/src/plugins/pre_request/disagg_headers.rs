@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use crate::ask::{Ask, Decision};
 use crate::booking::Launch;
+use crate::edits::Edits;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::plugins::profile::disagg_headers::{ENCODERS, PREFILLER, encoders, prefiller};
 use crate::role::PreRequest;
@@ -79,7 +80,11 @@ schedulingProfiles:
 impl PreRequest for DisaggHeadersHandler {
     /// What the profile handler has written already is written again, as the same.
     fn pre_request(&self, ask: &Ask<'_>, decision: &Decision, launch: &mut Launch<'_>) {
-        prefiller(self.prefill, ask, decision, launch);
-        encoders(self.encode, ask, decision, launch);
+        self.rehearse(ask, decision, &mut launch.edits);
+    }
+
+    fn rehearse(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
+        prefiller(self.prefill, ask, decision, edits);
+        encoders(self.encode, ask, decision, edits);
     }
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use crate::ask::{Ask, Decision};
 use crate::booking::{Launch, Until};
+use crate::edits::Edits;
 use crate::endpoint::Load;
 use crate::fact::Slot;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
@@ -71,9 +72,8 @@ plugins:
 }
 
 impl PdHeaderHandler {
-    /// The pods of `group` with the fewest requests in flight.
-    fn least_busy(&self, view: &View, group: &Group) -> Pair {
-        let turn = self.turn.fetch_add(1, Ordering::Relaxed);
+    /// The pods of `group` with the fewest requests in flight; of equal ones it is the turn of one.
+    fn least_busy(view: &View, group: &Group, turn: usize) -> Pair {
         let [prefill, decode] = [&group.prefill, &group.decode].map(|pods| {
             let (before, from) = pods.split_at(turn % pods.len().max(1));
             cheapest(view, from.iter().chain(before), |_| 0.0).0
@@ -82,21 +82,42 @@ impl PdHeaderHandler {
     }
 }
 
+impl PdHeaderHandler {
+    /// The pair that does the request, where that is not the destination itself; `turn` tells whose turn it is where no scorer
+    /// found one.
+    fn pair(&self, ask: &Ask<'_>, decision: &Decision, turn: impl FnOnce() -> usize) -> Option<Pair> {
+        let destination = decision.destination()?[0] as usize;
+        let groups = ask.facts.get(self.groups);
+        let group = groups.of(destination)?;
+        let pair = groups.noted(destination).unwrap_or_else(|| Self::least_busy(ask.view, group, turn()));
+        (pair.prefill != destination).then(|| {
+            groups.note(destination, pair);
+            pair
+        })
+    }
+}
+
+/// Names the pods of `pair` to the leader.
+fn tell(ask: &Ask<'_>, Pair { prefill, decode }: Pair, edits: &mut Edits) {
+    for (header, pod) in [(PREFILL, prefill), (DECODE, decode)] {
+        let address = &ask.view.endpoints[pod].destination;
+        edits.set_header(header, Bytes::copy_from_slice(address.as_bytes()));
+    }
+}
+
 impl PreRequest for PdHeaderHandler {
     fn pre_request(&self, ask: &Ask<'_>, decision: &Decision, launch: &mut Launch<'_>) {
-        let Some(destination) = decision.destination().map(|picked| picked[0] as usize) else { return };
-        let groups = ask.facts.get(self.groups);
-        let Some(group) = groups.of(destination) else { return };
-        let pair = groups.noted(destination).unwrap_or_else(|| self.least_busy(ask.view, group));
-        let Pair { prefill, decode } = pair;
-        if prefill == destination {
-            return;
-        }
-        groups.note(destination, pair);
-        for (header, pod, until) in [(PREFILL, prefill, Until::FirstByte), (DECODE, decode, Until::End)] {
-            let address = &ask.view.endpoints[pod].destination;
-            launch.edits.set_header(header, Bytes::copy_from_slice(address.as_bytes()));
-            launch.book(pod, Load { requests: 1, tokens: 0 }, until);
+        let turn = || self.turn.fetch_add(1, Ordering::Relaxed);
+        let Some(pair) = self.pair(ask, decision, turn) else { return };
+        tell(ask, pair, &mut launch.edits);
+        launch.book(pair.prefill, Load { requests: 1, tokens: 0 }, Until::FirstByte);
+        launch.book(pair.decode, Load { requests: 1, tokens: 0 }, Until::End);
+    }
+
+    fn rehearse(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
+        let turn = || self.turn.load(Ordering::Relaxed);
+        if let Some(pair) = self.pair(ask, decision, turn) {
+            tell(ask, pair, edits);
         }
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::ask::{Ask, Decision};
 use crate::booking::Launch;
 use crate::column::Column;
-use crate::fact::{Own, PrefixMatch, Slot};
+use crate::fact::{Own, PrefixMatch, PromptTokens, Slot};
 use crate::index::{MAX_CAPACITY, Memory, PrefixIndex, chain};
 use crate::needs::Needs;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
@@ -36,7 +36,8 @@ pub struct Params {
     /// `kv_cache_size_tokens` before what its blocks hold. A tier below the accelerator (KV offloading) counts
     /// where a server tells its size, as SGLang does; see `offloadTokensPerServer` for others.
     auto_tune: bool,
-    /// Tokens per block, in which prompts are compared. A token is estimated as 4 bytes of the request.
+    /// Tokens per block, in which prompts are compared. A token is estimated as 4 bytes of the request, unless a
+    /// token-producer says better.
     /// Values below 64 count as 64, and so does its absence; values above 65536 as 65536.
     block_size_tokens: Option<u32>,
     /// The former way to give the block size, in bytes. Used when `blockSizeTokens` is absent.
@@ -90,6 +91,7 @@ impl Params {
 #[derive(Debug)]
 pub struct ApproxPrefixCacheProducer {
     found: Slot<PrefixMatch>,
+    tokens: Slot<PromptTokens>,
     groups: Slot<PdGroups>,
     auto_tune: bool,
     block_tokens: u32,
@@ -130,6 +132,7 @@ plugins:
         let memory = cx.shared_state(Memory::default);
         let producer = Self {
             found: cx.provides(),
+            tokens: cx.reads_if_provided("", None)?,
             groups: cx.reads_if_provided("", None)?,
             auto_tune,
             block_tokens,
@@ -190,7 +193,12 @@ impl Producer for ApproxPrefixCacheProducer {
         found.block_tokens = self.block_tokens(view);
         let seed = chain::seed(request.model().unwrap_or_default(), request.cache_salt());
         let bytes = (found.block_tokens * BYTES_PER_TOKEN) as usize;
-        chain::extend(seed, request.prompt(), bytes, self.max_blocks(found.block_tokens), &mut found.hashes);
+        let (most, tokens) = (self.max_blocks(found.block_tokens), &ask.facts.get(self.tokens).bytes);
+        if tokens.is_empty() {
+            chain::extend(seed, request.prompt(), bytes, most, &mut found.hashes);
+        } else {
+            chain::extend(seed, std::iter::once(&tokens[..]), bytes, most, &mut found.hashes);
+        }
         self.index.matches(&found.hashes, view, candidates, &mut found.matched);
     }
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::ask::{Ask, Decision, Part};
 use crate::booking::{Launch, Until};
 use crate::endpoint::Load;
-use crate::fact::{Own, PrefixMatch, RequestLoad, Slot};
+use crate::fact::{Own, PrefixMatch, PromptTokens, RequestLoad, Slot};
 use crate::needs::Needs;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::{PreRequest, Producer};
@@ -58,6 +58,7 @@ impl Default for Params {
 pub struct InflightLoadProducer {
     load: Slot<RequestLoad>,
     prefix: Slot<PrefixMatch>,
+    tokens: Slot<PromptTokens>,
     output: Option<OutputEstimate>,
 }
 
@@ -110,6 +111,7 @@ plugins:
         let producer = Arc::new(Self {
             load: cx.provides(),
             prefix: cx.reads_if_provided("prefixMatchInfoProducerName", prefix.as_deref())?,
+            tokens: cx.reads_if_provided("", None)?,
             output: params.add_estimated_output_tokens.then_some(OutputEstimate { ratio, most }),
         });
         Ok(Roles {
@@ -122,13 +124,14 @@ plugins:
 }
 
 impl Producer for InflightLoadProducer {
-    /// A prompt has as many tokens as its blocks in the prefix match, whole blocks of them, or more by its length, when
-    /// only its beginning is compared.
+    /// A prompt of which the tokens are not known has as many as its blocks in the prefix match, whole blocks of them, or
+    /// more by its length, when only its beginning is compared.
     fn produce(&self, ask: &Ask<'_>, _: &Candidates, own: &mut Own) {
         let (found, load) = (ask.facts.get(self.prefix), own.get_mut(self.load));
-        let (estimated, limit) = (ask.request.estimated_prompt_tokens(), ask.request.content.max_tokens);
-        load.output = self.output.map_or(0, |estimate| estimate.tokens(estimated, limit));
-        let prompt = estimated.max(found.tokens());
+        let tokens = ask.facts.get(self.tokens);
+        let (counted, limit) = (tokens.count(ask.request), ask.request.content.max_tokens);
+        load.output = self.output.map_or(0, |estimate| estimate.tokens(counted, limit));
+        let prompt = if tokens.exact { counted } else { counted.max(found.tokens()) };
         load.prompt = prompt;
         let block_tokens = u64::from(found.block_tokens);
         let uncached = |&matched: &u32| prompt.saturating_sub(u64::from(matched) * block_tokens);

@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use crate::ask::{Ask, Decision};
 use crate::booking::Launch;
+use crate::edits::Edits;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::{BoundHandler, Next, PreRequest, ProfileHandler};
 
@@ -89,15 +90,19 @@ impl BoundHandler for DataParallelProfileHandler {
 
 impl PreRequest for DataParallelProfileHandler {
     fn pre_request(&self, ask: &Ask<'_>, decision: &Decision, launch: &mut Launch<'_>) {
-        by_primary_port(self.primary_port, ask, decision, launch);
+        self.rehearse(ask, decision, &mut launch.edits);
+    }
+
+    fn rehearse(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
+        by_primary_port(self.primary_port, ask, decision, edits);
     }
 }
 
 /// Sends the request to `port` of the pods that were picked, and names the endpoint of the first in a header.
-pub(super) fn by_primary_port(port: u16, ask: &Ask<'_>, decision: &Decision, launch: &mut Launch<'_>) {
+pub(super) fn by_primary_port(port: u16, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
     let Some(picked) = decision.destination() else { return };
     let endpoint = |i: u32| &ask.view.endpoints[i as usize];
-    launch.edits.set_header(RANK, Bytes::copy_from_slice(endpoint(picked[0]).destination.as_bytes()));
+    edits.set_header(RANK, Bytes::copy_from_slice(endpoint(picked[0]).destination.as_bytes()));
     let mut addresses = String::new();
     for &i in picked {
         if !addresses.is_empty() {
@@ -106,5 +111,5 @@ pub(super) fn by_primary_port(port: u16, ask: &Ask<'_>, decision: &Decision, lau
         // Writing into a text does not fail.
         let _ = write!(addresses, "{}", SocketAddr::new(endpoint(i).address.ip(), port));
     }
-    launch.edits.set_destination(addresses);
+    edits.set_destination(addresses);
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::ask::{Ask, Decision};
 use crate::booking::{Launch, Until};
+use crate::edits::Edits;
 use crate::endpoint::Load;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::refusal::{Refusal, RefusalKind};
@@ -131,13 +132,18 @@ impl DisaggProfileHandler {
 impl PreRequest for DisaggProfileHandler {
     /// The headers of the stages that ran. Those of clients were taken out of the request.
     fn pre_request(&self, ask: &Ask<'_>, decision: &Decision, launch: &mut Launch<'_>) {
-        prefiller(self.prefill, ask, decision, launch);
-        if let Some(picked) = encoders(self.encode, ask, decision, launch) {
+        prefiller(self.prefill, ask, decision, &mut launch.edits);
+        if let Some(picked) = encoders(self.encode, ask, decision, &mut launch.edits) {
             let decode = decision.destination().map(|picked| picked[0]);
             // The first one is booked already, as that of every profile.
             for &i in picked[1..].iter().filter(|i| Some(**i) != decode) {
                 launch.book(i as usize, Load { requests: 1, tokens: 0 }, Until::FirstByte);
             }
         }
+    }
+
+    fn rehearse(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
+        prefiller(self.prefill, ask, decision, edits);
+        encoders(self.encode, ask, decision, edits);
     }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::ask::{Ask, Decision, Picked};
-use crate::booking::Launch;
+use crate::edits::Edits;
 
 /// Address of the prefill server, for the sidecar of the decode server.
 pub(in crate::plugins) const PREFILLER: &str = "x-prefiller-host-port";
@@ -21,14 +21,14 @@ pub(in crate::plugins) fn prefiller(
     stage: Option<usize>,
     ask: &Ask<'_>,
     decision: &Decision,
-    launch: &mut Launch<'_>,
+    edits: &mut Edits,
 ) {
     let decode = decision.destination().map(|picked| picked[0]);
     if let Some(first) =
         picked(stage, decision).map(|picked| picked[0]).filter(|first| Some(*first) != decode)
     {
         let address = ask.view.endpoints[first as usize].destination.as_str();
-        launch.edits.set_header(PREFILLER, Bytes::copy_from_slice(address.as_bytes()));
+        edits.set_header(PREFILLER, Bytes::copy_from_slice(address.as_bytes()));
     }
 }
 
@@ -37,7 +37,7 @@ pub(in crate::plugins) fn encoders<'d>(
     stage: Option<usize>,
     ask: &Ask<'_>,
     decision: &'d Decision,
-    launch: &mut Launch<'_>,
+    edits: &mut Edits,
 ) -> Option<&'d Picked> {
     let picked = picked(stage, decision)?;
     let mut addresses = String::new();
@@ -47,6 +47,6 @@ pub(in crate::plugins) fn encoders<'d>(
         }
         addresses.push_str(ask.view.endpoints[i as usize].destination.as_str());
     }
-    launch.edits.set_header(ENCODERS, addresses);
+    edits.set_header(ENCODERS, addresses);
     Some(picked)
 }

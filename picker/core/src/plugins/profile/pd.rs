@@ -10,6 +10,7 @@ use super::disagg::DisaggProfileHandler;
 use super::disagg_headers::PREFILLER;
 use crate::ask::{Ask, Decision};
 use crate::booking::Launch;
+use crate::edits::Edits;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::PreRequest;
 
@@ -101,7 +102,14 @@ impl PreRequest for PdProfileHandler {
     fn pre_request(&self, ask: &Ask<'_>, decision: &Decision, launch: &mut Launch<'_>) {
         self.stages.pre_request(ask, decision, launch);
         if self.primary_port > 0 {
-            by_primary_port(self.primary_port, ask, decision, launch);
+            by_primary_port(self.primary_port, ask, decision, &mut launch.edits);
+        }
+    }
+
+    fn rehearse(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
+        self.stages.rehearse(ask, decision, edits);
+        if self.primary_port > 0 {
+            by_primary_port(self.primary_port, ask, decision, edits);
         }
     }
 }

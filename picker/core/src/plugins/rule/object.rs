@@ -6,8 +6,10 @@ use cel::common::types::{CelDouble, CelString, MAP_TYPE, Type};
 use cel::common::value::{CowVal, Val};
 use cel::context::VariableResolver;
 
+use crate::column::Column;
 use crate::endpoint::Labels;
 use crate::request::{Headers, Request};
+use crate::view::Models;
 
 /// The variables.
 pub(super) struct Scope<'a> {
@@ -39,14 +41,39 @@ impl Default for Numbers {
     }
 }
 
+/// Attributes of an endpoint. A value that is not finite is unknown.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Attributes<'a> {
+    /// The names, each with its column.
+    pub names: &'a [(Box<str>, Column)],
+    /// The values, in the same order.
+    pub values: &'a [f64],
+}
+
+impl Attributes<'_> {
+    fn get(&self, name: &str) -> Option<f64> {
+        let place = self.names.iter().position(|(known, _)| **known == *name)?;
+        self.values.get(place).copied()
+    }
+}
+
 /// Something with fields.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Object<'a> {
     Nothing,
     Request(&'a Request),
     Headers(&'a Headers),
-    Endpoint { name: &'a str, labels: &'a Labels, numbers: Numbers },
+    Endpoint {
+        name: &'a str,
+        labels: &'a Labels,
+        numbers: Numbers,
+        models: Option<&'a Models>,
+        attributes: Attributes<'a>,
+    },
     Labels(&'a Labels),
+    /// A list, which can be asked what is in it.
+    Models(&'a Models),
+    Attributes(Attributes<'a>),
 }
 
 impl Object<'_> {
@@ -66,6 +93,11 @@ impl Object<'_> {
             (Self::Endpoint { numbers, .. }, "running") => number(numbers.columns[1]),
             (Self::Endpoint { numbers, .. }, "kvUsage") => number(numbers.columns[2]),
             (Self::Endpoint { numbers, .. }, "inFlight") => number(numbers.in_flight),
+            (Self::Endpoint { models, .. }, "models") => Some(CowVal::owned(Object::Models(models?))),
+            (Self::Endpoint { attributes, .. }, "attributes") => {
+                Some(CowVal::owned(Object::Attributes(attributes)))
+            }
+            (Self::Attributes(attributes), name) => number(attributes.get(name)?),
             (Self::Labels(labels), name) => labels.get(name).map(|value| text(value)),
             _ => None,
         }
@@ -134,6 +166,10 @@ impl Indexer for Object<'_> {
 
 impl Container for Object<'_> {
     fn contains(&self, key: &dyn Val) -> Result<bool, ExecutionError> {
-        Ok(self.field(name(key)?).is_some())
+        let name = name(key)?;
+        Ok(match self {
+            Self::Models(models) => models.has(name),
+            _ => self.field(name).is_some(),
+        })
     }
 }

@@ -6,6 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::ask::Ask;
+use crate::inputs::Inputs;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::plugins::in_flight;
 use crate::role::Scorer;
@@ -85,6 +86,10 @@ impl Scorer for ActiveRequestScorer {
             *place =
                 if count <= self.idle as f32 { 1.0 } else { (most - count) / most * self.max_busy_score };
         }
+    }
+
+    fn inputs(&self, ask: &Ask<'_>, inputs: &mut Inputs<'_>) {
+        in_flight::requests(ask, inputs);
     }
 }
 

@@ -16,7 +16,9 @@ use smallvec::SmallVec;
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::ask::Ask;
+use crate::inputs::Inputs;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
+use crate::plugins::in_flight;
 use crate::request::header;
 use crate::role::Scorer;
 use crate::view::Candidates;
@@ -109,5 +111,9 @@ impl Scorer for ConsistentHashScorer {
         for (rank, &(_, _, n)) in order.iter().enumerate() {
             out[n as usize] = 1.0 - rank as f32 / worst;
         }
+    }
+
+    fn inputs(&self, ask: &Ask<'_>, inputs: &mut Inputs<'_>) {
+        in_flight::requests(ask, inputs);
     }
 }

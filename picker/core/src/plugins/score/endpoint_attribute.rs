@@ -16,7 +16,7 @@ use crate::view::Candidates;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Params {
     /// The attribute: `WaitingQueueSize`, `RunningRequestsSize`, `KVCacheUsagePercent` (0 to 1), or an `attributeKey` of
-    /// the `customMetrics` of a `core-metrics-extractor`.
+    /// the `customMetrics` of a `core-metrics-extractor`, or what another extractor sets, as `GPUUtilization`.
     attribute_key: String,
     /// Name of the extractor that sets it; `""` is any. Default: `core-metrics-extractor`.
     #[serde(default)]

@@ -8,8 +8,10 @@ use serde::Deserialize;
 use crate::ask::Ask;
 use crate::column::Column;
 use crate::fact::{PrefixMatch, Slot};
+use crate::inputs::Inputs;
 use crate::needs::Needs;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
+use crate::plugins::in_flight;
 use crate::plugins::scale::{Scale, weight};
 use crate::role::Scorer;
 use crate::view::Candidates;
@@ -127,5 +129,9 @@ impl Scorer for KvcacheAwareScorer {
                 + self.in_flight * flights.cost(in_flight(i));
             *place = (cost / weights) as f32;
         }
+    }
+
+    fn inputs(&self, ask: &Ask<'_>, inputs: &mut Inputs<'_>) {
+        in_flight::requests(ask, inputs);
     }
 }

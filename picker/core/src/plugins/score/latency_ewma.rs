@@ -14,6 +14,7 @@ use smallvec::SmallVec;
 use crate::ask::{Ask, Decision};
 use crate::edits::Edits;
 use crate::endpoint::Endpoint;
+use crate::inputs::Inputs;
 use crate::outcome::{Ending, Outcome, ResponseHead};
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::role::{Observer, ResponseWatch, Scorer};
@@ -151,6 +152,12 @@ impl Scorer for LatencyEwmaScorer {
         for (place, latency) in out.iter_mut().zip(&latencies) {
             *place = if latency.ttft.is_nan() { mean } else { score(latency) } as f32;
         }
+    }
+
+    fn inputs(&self, ask: &Ask<'_>, inputs: &mut Inputs<'_>) {
+        let known = self.latencies.read(ask.now, self.half_life);
+        inputs.number("ttftSeconds", |i| known.of(ask.view.places[i]).ttft as f32);
+        inputs.number("tpotSeconds", |i| known.of(ask.view.places[i]).tpot as f32);
     }
 }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::ask::Ask;
 use crate::column::Column;
+use crate::inputs::Inputs;
 use crate::needs::Needs;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::plugins::NoParameters;
@@ -59,6 +60,15 @@ impl Scorer for LoraAffinityScorer {
                 }
             }
         }
+    }
+
+    fn inputs(&self, ask: &Ask<'_>, inputs: &mut Inputs<'_>) {
+        let of = |i: usize, count: fn(&LoraState) -> usize| {
+            ask.view.lora[i].as_ref().map_or(f32::NAN, |state| count(state) as f32)
+        };
+        inputs.number("adaptersRunning", |i| of(i, |state| state.running.len()));
+        inputs.number("adaptersWaiting", |i| of(i, |state| state.waiting.len()));
+        inputs.number("adaptersMost", |i| of(i, |state| state.max as usize));
     }
 }
 

@@ -10,6 +10,7 @@ use smallvec::SmallVec;
 use crate::ask::{Ask, Decision};
 use crate::booking::Launch;
 use crate::fact::{Fact, PrefixMatch, Slot};
+use crate::inputs::Inputs;
 use crate::needs::Needs;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
 use crate::role::{PreRequest, Scorer};
@@ -149,6 +150,11 @@ impl Scorer for NoHitLruScorer {
         for (rank, &(_, n)) in order.iter().enumerate() {
             out[n as usize] = 1.0 - rank as f32 / worst;
         }
+    }
+
+    fn inputs(&self, ask: &Ask<'_>, inputs: &mut Inputs<'_>) {
+        let uses = self.uses.read();
+        inputs.number("lastColdRequest", |i| uses.last(ask.view.places[i]) as f32);
     }
 }
 

@@ -7,7 +7,8 @@ use serde::Deserialize;
 
 use crate::ask::{Ask, Decision};
 use crate::booking::Launch;
-use crate::fact::Slot;
+use crate::fact::{PromptTokens, Slot};
+use crate::inputs::Inputs;
 use crate::needs::Needs;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::plugins::pd_groups::{Pair, PdGroups, cheapest};
@@ -60,6 +61,7 @@ impl Default for Params {
 #[derive(Debug)]
 pub struct PdBucketScorer {
     groups: Slot<PdGroups>,
+    tokens: Slot<PromptTokens>,
     alpha: f64,
     beta: f64,
     /// Tokens of a long prompt.
@@ -98,6 +100,7 @@ plugins:
         let shape = format!("decay={decay} long={long}");
         let scorer = Arc::new(Self {
             groups: cx.reads("pdGroupProducerName", params.pd_group_producer_name.as_deref())?,
+            tokens: cx.reads_if_provided("", None)?,
             alpha: weight(&[("alpha", Some(params.alpha))], 0.0)?,
             beta: weight(&[("beta", Some(params.beta))], 0.0)?,
             long,
@@ -136,6 +139,16 @@ impl Scorer for PdBucketScorer {
             *place = if place.is_finite() { 1.0 - scale.cost(*place) as f32 } else { 0.0 };
         }
     }
+
+    /// Of the prefill pod that was found for each.
+    fn inputs(&self, ask: &Ask<'_>, inputs: &mut Inputs<'_>) {
+        let (groups, sums) = (ask.facts.get(self.groups), self.loads.at(ask.now));
+        let load = |i: usize, n: usize| {
+            groups.noted(i).map_or(f32::NAN, |pair| sums.of(ask.view.places[pair.prefill])[n] as f32)
+        };
+        inputs.number("prefillShortTokens", |i| load(i, 0));
+        inputs.number("prefillLongTokens", |i| load(i, 1));
+    }
 }
 
 impl PreRequest for PdBucketScorer {
@@ -144,7 +157,7 @@ impl PreRequest for PdBucketScorer {
         let destination = decision.destination().map(|picked| picked[0] as usize);
         let pair = destination.and_then(|i| ask.facts.get(self.groups).noted(i));
         if let Some(Pair { prefill, .. }) = pair {
-            let tokens = ask.request.estimated_prompt_tokens().max(1);
+            let tokens = ask.facts.get(self.tokens).count(ask.request).max(1);
             self.loads.add(ask.view, prefill, ask.now, tokens, tokens >= self.long);
         }
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::ask::Ask;
+use crate::inputs::Inputs;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::plugins::session::{Params, SessionAffinity};
 use crate::role::Scorer;
@@ -50,5 +51,9 @@ impl Scorer for SessionAffinityScorer {
                 *place = if pinned.contains(&i) { 1.0 } else { 0.0 };
             }
         }
+    }
+
+    fn inputs(&self, ask: &Ask<'_>, inputs: &mut Inputs<'_>) {
+        self.0.inputs(ask, inputs);
     }
 }

@@ -13,6 +13,7 @@ use serde::Deserialize;
 use crate::ask::{Ask, Decision};
 use crate::booking::Launch;
 use crate::fact::{Fact, Slot};
+use crate::inputs::Inputs;
 use crate::needs::Needs;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::plugins::session::table::{CAPACITY, LEAST, MAX_TTL, SWEEPS, Sessions, short};
@@ -163,6 +164,12 @@ impl Scorer for SessionPrefix {
                 *place = if short(ask.view.places[i].1) == bound { 1.0 } else { 0.0 };
             }
         }
+    }
+
+    fn inputs(&self, ask: &Ask<'_>, inputs: &mut Inputs<'_>) {
+        let bound = ask.facts.get(self.seen).bound.get();
+        let is_bound = |i: usize| bound != 0 && short(ask.view.places[i].1) == bound;
+        inputs.number("sessionBound", |i| f32::from(u8::from(is_bound(i))));
     }
 }
 

@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::ask::Ask;
+use crate::inputs::Inputs;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::role::{Scorer, Upkeep};
 use crate::store::Shape;
@@ -104,6 +105,13 @@ impl Scorer for SlowStart {
                 (self.minimum + (1.0 - self.minimum) * age.as_secs_f64() / self.window.as_secs_f64()) as f32
             };
         }
+    }
+
+    fn inputs(&self, ask: &Ask<'_>, inputs: &mut Inputs<'_>) {
+        let seen = self.seen.now();
+        // Of one that was always there no age is known.
+        let age = |i: usize| Some(seen.age(ask.view.places[i], ask.now)).filter(|age| *age < Duration::MAX);
+        inputs.number("ageSeconds", |i| age(i).map_or(f32::NAN, |age| age.as_secs_f32()));
     }
 }
 

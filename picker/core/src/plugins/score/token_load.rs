@@ -7,7 +7,9 @@ use serde::Deserialize;
 
 use crate::ask::Ask;
 use crate::fact::{RequestLoad, Slot};
+use crate::inputs::Inputs;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
+use crate::plugins::in_flight;
 use crate::role::Scorer;
 use crate::view::Candidates;
 
@@ -79,5 +81,9 @@ impl Scorer for TokenLoadScorer {
             let tokens = ask.view.endpoints[i].live().tokens().saturating_add(request.tokens(i));
             *place = (1.0 - tokens.min(self.threshold) as f64 / threshold) as f32;
         }
+    }
+
+    fn inputs(&self, ask: &Ask<'_>, inputs: &mut Inputs<'_>) {
+        in_flight::tokens(ask, inputs);
     }
 }

@@ -5,10 +5,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::source::{ID_HEADER, Source, SourceConfig, default_sources, header_name};
 use super::table::MAX_TTL;
-use crate::fact::{FairnessId, Slot};
 use crate::plugin::{BuildCx, BuildError};
-use crate::request::header;
 
 /// Parameters of `session-affinity-filter` and `session-affinity-scorer`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -74,8 +73,6 @@ struct IdConfig {
     eviction_sweep_seconds: f64,
 }
 
-/// The header with the id of a session when nothing else is said.
-const ID_HEADER: &str = "x-session-id";
 const DEFAULT_TTL: f64 = 300.0;
 const DEFAULT_SWEEP: f64 = 10.0;
 
@@ -84,23 +81,6 @@ impl Default for IdConfig {
         let (eviction_ttl_seconds, eviction_sweep_seconds) = (DEFAULT_TTL, DEFAULT_SWEEP);
         Self { sources: default_sources(), eviction_ttl_seconds, eviction_sweep_seconds }
     }
-}
-
-fn default_sources() -> Vec<SourceConfig> {
-    vec![SourceConfig { header: Some(ID_HEADER.to_owned()), attribute: None, producer: None }]
-}
-
-/// Where the id of a session comes from: `header` or `attribute`.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
-struct SourceConfig {
-    /// The name of a request header.
-    header: Option<String>,
-    /// What another plugin found out: `agent-identity`, the session of the agent that sends the request.
-    attribute: Option<String>,
-    /// Name of the plugin that finds out the attribute. Without it, the one called `agent-identity`, or else the only one of
-    /// that type, which is made with default parameters if there is none.
-    producer: Option<String>,
 }
 
 /// How sessions are known, as checked.
@@ -122,17 +102,6 @@ pub(super) enum Known {
     },
 }
 
-/// Where an id comes from.
-#[derive(Debug)]
-pub(super) enum Source {
-    /// The header of this name, in lower case.
-    Header(String),
-    /// The agent's session.
-    Agent(Slot<FairnessId>),
-}
-
-/// The only attribute there is.
-const AGENT: &str = "agent-identity";
 const SOURCES: &str = "sessionIdConfig.sources";
 
 impl Params {
@@ -181,49 +150,6 @@ impl IdConfig {
         let sweep = seconds(sweep, cx.or_default(sweep, self.eviction_sweep_seconds, DEFAULT_SWEEP), day)?;
         Ok(Known::Id { sources: sources.into(), shape, ttl, sweep })
     }
-}
-
-impl SourceConfig {
-    fn checked(&self, path: &str, shape: &mut String, cx: &mut BuildCx<'_>) -> Result<Source, BuildError> {
-        // An empty text is as good as none.
-        let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
-        match (given(&self.header), given(&self.attribute)) {
-            (Some(_), None) if given(&self.producer).is_some() => {
-                let message = "belongs to an attribute; leave it out for a header";
-                Err(BuildError::invalid(&format!("{path}.producer"), message))
-            }
-            (Some(header), None) => {
-                let header = header_name(&format!("{path}.header"), &header)?;
-                shape.push_str(&format!("header={header} "));
-                Ok(Source::Header(header))
-            }
-            (None, Some(attribute)) if attribute == AGENT => {
-                let producer = self.producer.as_deref().filter(|name| !name.is_empty());
-                let field = format!("{path}.producer");
-                if producer.is_none()
-                    && let Some(names) = cx.ambiguous::<FairnessId>()
-                {
-                    let message = format!(
-                        "is required: there are several plugins of type {AGENT}: {}",
-                        names.join(", ")
-                    );
-                    return Err(BuildError::invalid(&field, message));
-                }
-                let slot = cx.reads(&field, producer)?;
-                shape.push_str(&format!("attribute={attribute} producer={} ", producer.unwrap_or(AGENT)));
-                Ok(Source::Agent(slot))
-            }
-            (None, Some(attribute)) => {
-                let message = format!("there is no attribute {attribute:?}; known: {AGENT}");
-                Err(BuildError::unknown_ref(&format!("{path}.attribute"), message))
-            }
-            _ => Err(BuildError::invalid(path, "must have either header or attribute")),
-        }
-    }
-}
-
-fn header_name(field: &str, name: &str) -> Result<String, BuildError> {
-    header::name(name).map_err(|message| BuildError::invalid(field, message))
 }
 
 fn seconds(field: &str, seconds: f64, most: Duration) -> Result<Duration, BuildError> {

@@ -11,6 +11,8 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::store::State;
+
 #[cfg(test)]
 mod tests;
 
@@ -58,6 +60,9 @@ struct Entry {
 
 type Set = [Entry; WAYS];
 type Segment = Box<[Set]>;
+
+/// Bytes of a segment.
+const SEGMENT: usize = SETS_PER_SEGMENT * size_of::<Set>();
 
 /// Bindings of sessions to endpoints. Bindings that were not used for the time to live (`ttl`, up to [`MAX_TTL`]) are no
 /// more.
@@ -190,6 +195,17 @@ impl Sessions {
     pub(super) fn len(&self) -> usize {
         let entries = self.segments.iter().filter_map(OnceLock::get).flatten().flatten();
         entries.filter(|entry| entry.session.load(Ordering::Acquire) > BUSY).count()
+    }
+}
+
+impl State for Sessions {
+    fn bytes(&self) -> usize {
+        let made = self.segments.iter().filter(|segment| segment.get().is_some()).count();
+        size_of_val(&*self.segments) + made * SEGMENT
+    }
+
+    fn max_bytes(&self) -> usize {
+        size_of_val(&*self.segments) + self.segments.len() * SEGMENT
     }
 }
 

@@ -1,5 +1,6 @@
 use std::net::SocketAddr;
 
+use bytes::Bytes;
 use rstest::rstest;
 use serde_json::{Value, json};
 
@@ -267,6 +268,56 @@ fn sources_are_asked_in_their_order() {
 }
 
 #[test]
+fn a_session_id_is_that_of_its_producer() {
+    let source = |producer: &str| json!({"attribute": "SessionIDDataKey", "producer": producer});
+    let routed = |plugins: &[Value], source: Value, headers: &[(&str, &str)]| {
+        let parameters = json!({"strategy": "session_id", "sessionIdConfig": {"sources": [source]}});
+        let filter = json!({"type": FILTER, "parameters": parameters});
+        let plugins = [plugins, std::slice::from_ref(&filter)].concat();
+        let strategy = strategy(&json!({"plugins": plugins}).to_string());
+        assert_eq!(strategy.producers.len(), 1);
+        let (view, request, now) = (unknown(16), with_headers(headers.iter().copied()), Instant::now());
+        let mut pods: Vec<_> = (0..50)
+            .map(|seed| {
+                let flight = strategy.route(&request, &view, None, &mut Cx::new(now, seed)).unwrap();
+                flight.endpoint().pod.clone()
+            })
+            .collect();
+        pods.dedup();
+        pods.len() == 1
+    };
+    let named = |name: &str, parameters: Value| json!({"type": "session-id-producer", "name": name, "parameters": parameters});
+    let by_cookie = [named("mine", json!({"cookieName": "chat"}))];
+    assert!(routed(&by_cookie, source("mine"), &[("cookie", "a=b; chat=s")]));
+    // Without a name it is the only one.
+    assert!(routed(&by_cookie, json!({"attribute": "SessionIDDataKey"}), &[("cookie", "chat=s")]));
+    assert!(!routed(&by_cookie, source("mine"), &[("x-session-id", "s")]));
+    // And without any it is one that reads the header that the filter itself reads by default.
+    assert!(routed(&[], source(""), &[("x-session-id", "s")]));
+    assert!(routed(&[], source("session-id-producer"), &[("x-session-id", "s")]));
+    assert!(!routed(&[], source(""), &[("cookie", "chat=s")]));
+}
+
+#[test]
+fn a_million_session_ids_take_no_more_than_a_table() {
+    let routing = "plugins: [{type: session-affinity-filter, parameters: {strategy: session_id, sessionIdConfig: {sources: \
+                   [{attribute: SessionIDDataKey}]}}}]";
+    let (strategy, view, now) = (strategy(routing), unknown(2), Instant::now());
+    let mut cx = Cx::new(now, 1);
+    // Parts of one text, of which only the table keeps anything.
+    let ids: Bytes = (0..1_000_000_u32).flat_map(u32::to_le_bytes).collect();
+    let mut request = session("s");
+    let taken = allocation_counter::measure(|| {
+        for n in 0..1_000_000 {
+            request.headers.0[0].1 = ids.slice(4 * n..4 * n + 4);
+            drop(strategy.route(&request, &view, None, &mut cx).unwrap());
+        }
+    });
+    assert!((1 << 20..=17 << 20).contains(&taken.bytes_current), "{taken:?}");
+    assert!(taken.bytes_max <= 17 << 20, "{taken:?}");
+}
+
+#[test]
 fn sessions_survive_a_change_that_does_not_touch_them() {
     let store = StateStore::default();
     let view = unknown(2);
@@ -313,7 +364,7 @@ fn sessions_survive_a_change_that_does_not_touch_them() {
 )]
 #[case(
     json!({"sessionIdConfig": {"sources": [{"attribute": "colour"}]}}),
-    "sessionIdConfig.sources[0].attribute: there is no attribute \"colour\"; known: agent-identity"
+    "sessionIdConfig.sources[0].attribute: there is no attribute \"colour\"; known: agent-identity, SessionIDDataKey"
 )]
 #[case(
     json!({"sessionIdConfig": {"evictionTtlSeconds": 0.5}}),

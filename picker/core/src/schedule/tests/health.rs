@@ -9,7 +9,7 @@ fn explained(strategy: &Strategy, view: &View, now: Instant, seed: u64) -> (Flig
     let (mut cx, mut explain) = (Cx::new(now, seed), Explain::default());
     let prepared = Prepared::default();
     let flight = strategy.route_traced(&Request::default(), view, None, prepared, &mut cx, &mut explain);
-    (flight.unwrap(), explain.0)
+    (flight.unwrap(), explain.steps)
 }
 
 /// The pods that `count` requests go to, one after the other.
@@ -101,15 +101,21 @@ fn a_filter_that_leaves_only_one_that_fails_is_asked_again() {
     let (flight, steps) = explained(&strategy, &view, now, 1);
     assert_eq!(pods(&flight), ["pod-1"]);
     let avoided = |applied| Step::Avoided { endpoints: vec![1], applied };
-    let filtered = |left: &[usize]| Step::Filtered { plugin: "filter".to_owned(), left: left.to_vec() };
+    let filtered = |left: &[u32], removed: &[u32]| Step::Filtered {
+        plugin: "filter".into(),
+        left: left.to_vec(),
+        removed: vec![Removed { why: None, endpoints: removed.to_vec() }],
+        inputs: vec![],
+    };
     assert_eq!(
         steps[1..],
         [
             avoided(true),
-            filtered(&[]),
+            filtered(&[], &[0, 2]),
             avoided(false),
-            filtered(&[1]),
-            Step::Picked { plugin: "picker".to_owned(), picked: vec![1] },
+            filtered(&[1], &[0, 2]),
+            Step::Picked { plugin: "picker".into(), picked: vec![1], totals: vec![(1, 0.0)], ties: vec![] },
+            Step::Launched { primary: 0, edits: Edited::default() },
         ]
     );
 }

@@ -240,28 +240,70 @@ fn a_response_that_is_cut_off_is_told_once() {
     assert_eq!(*seen.lock().unwrap(), ["to [0]".to_owned(), format!("{outcome:?}")]);
 }
 
+/// Keeps all but those below `from`, says why, and reads the position.
+struct From(usize);
+
+impl Filter for From {
+    fn filter(&self, _: &Ask<'_>, _: &mut Cx, keep: &mut Candidates) {
+        keep.retain(|i| i >= self.0);
+    }
+
+    fn why(&self, _: &Ask<'_>, endpoint: usize) -> Option<String> {
+        (endpoint > 0).then(|| format!("below {}", self.0))
+    }
+
+    fn inputs(&self, _: &Ask<'_>, inputs: &mut Inputs<'_>) {
+        inputs.number("position", |i| i as f32);
+    }
+}
+
 #[test]
-fn a_trace_tells_every_step_by_the_names_of_the_plugins() {
+fn a_trace_tells_every_step_with_who_was_removed_and_why() {
     let mut strategy = strategy(vec![profile_of(
-        vec![Arc::new(Keep(&[0, 2]))],
-        vec![(2.0, Fixed(&[0.25, 0.0, 7.0]))],
+        vec![Arc::new(From(2))],
+        vec![(2.0, Fixed(&[0.0, 0.0, 1.0, 0.25, 7.0]))],
         pick::default(),
     )]);
-    strategy.screeners = Box::new([named("screener", Arc::new(Keep(&[0, 1, 2])) as Arc<dyn Screener>)]);
-    let (mut explain, mut cx) = (Explain::default(), Cx::new(Instant::now(), 1));
+    strategy.screeners = Box::new([named("screener", Arc::new(Keep(&[0, 1, 2, 3, 4])) as Arc<dyn Screener>)]);
+    let (mut explain, mut cx) = (Explain::timed(Instant::now), Cx::new(Instant::now(), 1));
     let prepared = Prepared::default();
     let flight = strategy
-        .route_traced(&Request::default(), &unknown(4), None, prepared, &mut cx, &mut explain)
+        .route_traced(&Request::default(), &unknown(6), None, prepared, &mut cx, &mut explain)
         .unwrap();
-    assert_eq!(pods(&flight), ["pod-2"]);
+    let picked = if pods(&flight) == ["pod-2"] { 2 } else { 4 };
+    let removed = |why: Option<&str>, endpoints| Removed { why: why.map(str::to_owned), endpoints };
+    let position = |values: &[f32]| vec![Input { name: "position".into(), values: values.into() }];
+    assert_eq!(explain.candidates, [0, 1, 2, 3, 4, 5]);
+    assert_eq!(explain.took.len(), explain.steps.len());
+    assert_eq!(explain.totals(), [(2, 2.0), (3, 0.5), (4, 2.0)]);
     assert_eq!(
-        explain.0,
+        explain.steps,
         [
-            Step::Screened { plugin: "screener".to_owned(), left: vec![0, 1, 2] },
-            Step::Profile("p".to_owned()),
-            Step::Filtered { plugin: "filter".to_owned(), left: vec![0, 2] },
-            Step::Scored { plugin: "scorer".to_owned(), weight: 2.0, scores: vec![(0, 0.25), (2, 1.0)] },
-            Step::Picked { plugin: "picker".to_owned(), picked: vec![2] },
+            Step::Screened {
+                plugin: "screener".into(),
+                left: vec![0, 1, 2, 3, 4],
+                removed: vec![removed(None, vec![5])]
+            },
+            Step::Profile("p".into()),
+            Step::Filtered {
+                plugin: "filter".into(),
+                left: vec![2, 3, 4],
+                removed: vec![removed(None, vec![0]), removed(Some("below 2"), vec![1])],
+                inputs: position(&[2.0, 3.0, 4.0, 0.0, 1.0]),
+            },
+            Step::Scored {
+                plugin: "scorer".into(),
+                weight: 2.0,
+                scores: vec![(2, 1.0), (3, 0.25), (4, 1.0)],
+                inputs: vec![],
+            },
+            Step::Picked {
+                plugin: "picker".into(),
+                picked: vec![picked],
+                totals: vec![(2, 2.0), (3, 0.5), (4, 2.0)],
+                ties: vec![2, 4],
+            },
+            Step::Launched { primary: 0, edits: Edited::default() },
         ]
     );
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use picker_core::column::Columns;
 use picker_core::compile::compile;
 use picker_core::config::Scope;
-use picker_core::scrape::{EnginePlan, ExtractorPlan, Figure, Selector};
+use picker_core::scrape::{EnginePlan, ExtractorPlan, Figure, Selector, SourcePlan};
 use picker_core::store::StateStore;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -30,7 +30,7 @@ fn table(extractors: &[Value]) -> Arc<Table> {
     }
     let compiled = compile(&json!({"plugins": plugins}), Scope::Resource, &StateStore::default());
     let strategy = compiled.unwrap_or_else(|e| panic!("{e}")).strategy;
-    Arc::new(Table::new(strategy.scrape.unwrap()))
+    Arc::new(Table::new(strategy.scrape.unwrap().sources[0].clone()))
 }
 
 fn extractor(name: &str, engine: &str, metrics: &[(&str, &str)]) -> Value {
@@ -49,12 +49,12 @@ fn column(n: usize) -> Column {
 
 #[test]
 fn what_a_strategy_does_not_read_is_not_there() {
-    let table = Arc::new(Table::new(Arc::new(ScrapePlan::of(&[]))));
+    let table = Arc::new(Table::new(SourcePlan::of(&[])));
     let shown = Signals { block_size: None, num_blocks: None, lora: None, ..vllm() };
     assert_eq!(scan(&table, VLLM.as_bytes(), &[]), shown);
-    let table = Arc::new(Table::new(Arc::new(ScrapePlan::of(&[Column::LORA]))));
+    let table = Arc::new(Table::new(SourcePlan::of(&[Column::LORA])));
     assert_eq!(scan(&table, VLLM.as_bytes(), &[]), Signals { block_size: None, num_blocks: None, ..vllm() });
-    let nothing = Arc::new(Table::new(Arc::default()));
+    let nothing = Arc::new(Table::new(SourcePlan::default()));
     assert_eq!(scan(&nothing, VLLM.as_bytes(), &[]), Signals::default());
 }
 
@@ -135,8 +135,8 @@ proptest! {
         let series = wanted.iter().enumerate().map(|(n, s)| (s.clone(), Figure::Number(column(n)))).collect();
         let engine = EnginePlan { name: "own".to_owned(), series };
         let extractor = ExtractorPlan { labels: Vec::new(), engines: vec![engine] };
-        let plan = ScrapePlan { extractors: vec![extractor], ..ScrapePlan::default() };
-        let table = Arc::new(Table::new(Arc::new(plan)));
+        let plan = SourcePlan { extractors: vec![extractor], ..SourcePlan::default() };
+        let table = Arc::new(Table::new(plan));
         let text: String = lines.iter().map(|(selector, value)| format!("{selector} {value}\n")).collect();
         let found = scan(&table, text.as_bytes(), &[]);
 

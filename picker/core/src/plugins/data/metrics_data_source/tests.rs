@@ -3,6 +3,7 @@ use serde_json::{Value, json};
 
 use super::*;
 use crate::config::Scope;
+use crate::scrape::Tls;
 use crate::store::StateStore;
 use crate::strategy::NeededFile;
 use crate::testing::build;
@@ -30,6 +31,7 @@ fn says_where_pages_are() {
             rest_interval: Some(Duration::ZERO),
             server_share: ServerShare::new(0.25),
             doubt_after: Some(Duration::from_secs(60)),
+            ..MetricsSource::default()
         })
     );
     let given = json!({

@@ -100,3 +100,21 @@ fn warns_of_a_threshold_that_is_never_reached() {
                     a number of tokens";
     assert_eq!(warned, [expected]);
 }
+
+#[test]
+fn tokens_that_were_counted_count() {
+    for (count, threshold, expected) in [(120, 120, true), (120, 121, false)] {
+        let parameters = json!({"nonCachedTokens": threshold});
+        // 1000 tokens by its bytes, and 128 by its blocks.
+        let found = PrefixMatch { hashes: vec![1, 2], block_tokens: 64, matched: vec![0] };
+        let tokens = PromptTokens { count: Some(count), exact: true, ..PromptTokens::default() };
+        let instance =
+            Instance::new(PrefixBasedPdDecider::TYPE, parameters).unwrap().knowing(found).knowing(tokens);
+        let decode = [ProfileResult { profile: 0, picked: Some([0].into_iter().collect()) }];
+        let (request, view) = (request("m", &"x".repeat(4000)), unknown(1));
+        assert_eq!(
+            instance.roles.decider.as_ref().unwrap().decide(&instance.ask(&request, &view, &decode)),
+            expected
+        );
+    }
+}

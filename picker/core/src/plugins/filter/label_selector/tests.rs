@@ -115,7 +115,7 @@ fn names_what_is_wrong_with_a_selector() {
 
 #[test]
 fn knows_what_a_label_may_be() {
-    use super::syntax::{key, value};
+    use crate::plugins::label_selector::syntax::{key, value};
     let long = "x".repeat(63);
     for good in ["a", "A-b_c.9", "example.com/a", "a.b-c.d/x", long.as_str()] {
         assert_eq!(key(good), Ok(()), "{good}");

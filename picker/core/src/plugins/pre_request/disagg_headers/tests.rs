@@ -27,8 +27,10 @@ fn headers(prefill: &str, encode: &str, parameters: &serde_json::Value) -> Vec<(
     });
     let pods: [&[(&str, &str)]; 3] =
         [&[("llm-d.ai/role", "decode")], &[("llm-d.ai/role", "prefill")], &[("llm-d.ai/role", "encode")]];
-    let request =
-        Request { content: Content { multimodal: true, ..Content::default() }, ..Request::default() };
+    let request = Request {
+        content: Content { media: smallvec::smallvec![0..0], ..Content::default() },
+        ..Request::default()
+    };
     let strategy = strategy(&stages.to_string());
     let view = labelled(pods);
     let flight = strategy.route(&request, &view, None, &mut Cx::new(Instant::now(), 1)).unwrap();

@@ -88,7 +88,8 @@ fn capacity(#[case] parameters: Value, #[case] cache: (u32, u32), #[case] expect
     let params: Params = serde_json::from_value(parameters).unwrap();
     let producer = ApproxPrefixCacheProducer {
         found: Slot::new(0),
-        groups: Slot::new(1),
+        tokens: Slot::new(1),
+        groups: Slot::new(2),
         auto_tune: params.auto_tune,
         block_tokens: params.block_tokens(),
         max_blocks: 0,
@@ -203,4 +204,20 @@ fn where_a_leader_passes_requests_on_the_pods_of_its_group_have_the_prompt() {
         );
     }
     assert_eq!(find(&mut producer, &request, &view).matched, [0, 0, 0, 0, 0, 0, 3, 3, 3]);
+}
+
+#[test]
+fn tokens_that_were_counted_are_compared_in_place_of_bytes() {
+    let mut producer = producer(json!({}));
+    let (view, request) = (servers(&[(0, 0)]), request("m", &"x".repeat(4096)));
+    producer.produce(&request, &view);
+    let by_bytes = producer.fact::<PrefixMatch>().clone();
+    assert_eq!(by_bytes.hashes.len(), 16);
+    let bytes: Vec<u8> = (0..100_u32).flat_map(u32::to_le_bytes).collect();
+    let tokens = PromptTokens { count: Some(100), bytes, ..PromptTokens::default() };
+    producer.produce_knowing(&request, &view, tokens);
+    // Blocks of 64 tokens.
+    let by_tokens = producer.fact::<PrefixMatch>().clone();
+    assert_eq!(by_tokens.hashes.len(), 2);
+    assert_ne!(by_tokens.hashes, by_bytes.hashes[..2]);
 }

@@ -274,3 +274,15 @@ fn a_second_one_is_refused() {
         ["plugins[1].name: \"a\" is the name of an earlier plugin; give one another name"]
     );
 }
+
+#[test]
+fn tokens_that_were_counted_count() {
+    let mut producer =
+        Instance::new(KIND, json!({"addEstimatedOutputTokens": true, "outputRatio": 2.0})).unwrap();
+    for (tokens, prompt) in [(Some(120), 120), (None, 500)] {
+        let tokens = PromptTokens { count: tokens, ..PromptTokens::default() };
+        producer.produce_knowing(&sized(2000, None), &unknown(1), tokens);
+        let expected = RequestLoad { prompt, output: 2 * prompt, uncached: vec![] };
+        assert_eq!(producer.fact::<RequestLoad>(), &expected);
+    }
+}

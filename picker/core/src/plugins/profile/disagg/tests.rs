@@ -71,7 +71,10 @@ fn encoders(addresses: &str) -> (String, String) {
 }
 
 fn with_image() -> Request {
-    Request { content: Content { multimodal: true, ..Content::default() }, ..Request::default() }
+    Request {
+        content: Content { media: smallvec::smallvec![0..0], ..Content::default() },
+        ..Request::default()
+    }
 }
 
 const PD: [&str; 2] = ["decode", "prefill"];
@@ -192,8 +195,8 @@ fn prefill_first_prefills_always_and_encodes_before_it_decodes() {
         let mut cx = Cx::new(Instant::now(), 1);
         let flight =
             routed.route_traced(request, &view, None, Default::default(), &mut cx, &mut trace).unwrap();
-        let profiles = trace.0.into_iter().filter_map(|step| match step {
-            crate::trace::Step::Profile(name) => Some(name),
+        let profiles = trace.steps.into_iter().filter_map(|step| match step {
+            crate::trace::Step::Profile(name) => Some(name.to_string()),
             _ => None,
         });
         (flight.endpoint().pod.clone(), profiles.collect::<Vec<_>>(), flight.edits().headers().len())

@@ -6,6 +6,9 @@ use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
 
+use crate::endpoint::MAX_SLOTS;
+use crate::store::State;
+
 /// An endpoint of which no answer came for so many half-lives counts as unknown.
 const FORGOTTEN: f64 = 10.0;
 
@@ -131,6 +134,9 @@ impl Latencies {
     pub fn note(&self, (slot, key): (u32, u64), latency: Latency, now: Instant, half_life: f64) {
         self.start.get_or_init(|| now);
         let slot = slot as usize;
+        if slot >= MAX_SLOTS {
+            return;
+        }
         if self.by_slot.load().len() <= slot {
             self.by_slot.rcu(|old| {
                 let entry = |n| old.get(n).cloned().unwrap_or_default();
@@ -140,5 +146,18 @@ impl Latencies {
         if let Some(entry) = self.by_slot.load().get(slot) {
             entry.note(key, latency, self.seconds(now), half_life);
         }
+    }
+}
+
+/// Bytes of a slot: the entry, its counts of owners, and the pointer to it.
+const ROW: usize = size_of::<Entry>() + 3 * size_of::<usize>();
+
+impl State for Latencies {
+    fn bytes(&self) -> usize {
+        self.by_slot.load().len() * ROW
+    }
+
+    fn max_bytes(&self) -> usize {
+        MAX_SLOTS * ROW
     }
 }

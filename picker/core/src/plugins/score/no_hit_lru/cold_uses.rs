@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 
+use crate::endpoint::MAX_SLOTS;
+use crate::store::State;
 use crate::view::View;
 
 /// The last cold request of each endpoint, by its slot. Reading and noting take no lock; the array is replaced whole by
@@ -62,10 +64,13 @@ impl ColdUses {
     /// The endpoint at position `chosen` of `view` gets a cold request.
     pub fn note(&self, view: &View, chosen: usize) {
         let (slot, key) = view.places[chosen];
+        if slot as usize >= MAX_SLOTS {
+            return;
+        }
         let number = self.last.fetch_add(1, Ordering::Relaxed) + 1;
         if self.by_slot.load().len() <= slot as usize {
             self.by_slot.rcu(|old| {
-                let length = old.len().max(view.slots);
+                let length = old.len().max(view.slots.min(MAX_SLOTS));
                 let entry = |n| old.get(n).map_or_else(Entry::default, Entry::copy);
                 (0..length).map(entry).collect::<Box<[Entry]>>()
             });
@@ -73,6 +78,16 @@ impl ColdUses {
         if let Some(entry) = self.by_slot.load().get(slot as usize) {
             entry.note(key, number);
         }
+    }
+}
+
+impl State for ColdUses {
+    fn bytes(&self) -> usize {
+        size_of_val(&**self.by_slot.load_full())
+    }
+
+    fn max_bytes(&self) -> usize {
+        MAX_SLOTS * size_of::<Entry>()
     }
 }
 

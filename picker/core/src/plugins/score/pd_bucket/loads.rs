@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use arc_swap::{ArcSwap, Guard};
 
+use crate::endpoint::MAX_SLOTS;
+use crate::store::State;
 use crate::view::View;
 
 /// After how many milliseconds sums decay.
@@ -106,9 +108,12 @@ impl Loads {
     /// A prompt of `tokens` is sent to the endpoint at position `chosen` of `view`.
     pub fn add(&self, view: &View, chosen: usize, now: Instant, tokens: u64, is_long: bool) {
         let ((slot, key), tick) = (view.places[chosen], self.tick(now));
+        if slot as usize >= MAX_SLOTS {
+            return;
+        }
         if self.by_slot.load().len() <= slot as usize {
             self.by_slot.rcu(|old| {
-                let length = old.len().max(view.slots);
+                let length = old.len().max(view.slots.min(MAX_SLOTS));
                 let entry = |n| old.get(n).map_or_else(Entry::default, Entry::copy);
                 (0..length).map(entry).collect::<Box<[Entry]>>()
             });
@@ -122,6 +127,16 @@ impl Loads {
         if before <= key {
             entry.sums[usize::from(is_long)].add(tick, self.decay, tokens);
         }
+    }
+}
+
+impl State for Loads {
+    fn bytes(&self) -> usize {
+        size_of_val(&**self.by_slot.load_full())
+    }
+
+    fn max_bytes(&self) -> usize {
+        MAX_SLOTS * size_of::<Entry>()
     }
 }
 

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use arc_swap::{ArcSwap, Guard};
 
+use crate::endpoint::MAX_SLOTS;
+use crate::store::State;
 use crate::view::{Candidates, View};
 
 /// When each endpoint of the newest view was first seen. Reading takes no lock; the whole is replaced when endpoints come or
@@ -41,6 +43,8 @@ impl Seen {
         match self.get(place) {
             Some(Since::Always) => Duration::MAX,
             Some(Since::At(at)) => now.saturating_duration_since(at),
+            // It has no place in the table.
+            None if place.0 as usize >= MAX_SLOTS => Duration::MAX,
             // One of a view that is behind: it is gone.
             None => Duration::ZERO,
         }
@@ -53,16 +57,19 @@ impl Seen {
 
     /// Whether it knows exactly the endpoints of `view`.
     fn is_of(&self, view: &View) -> bool {
-        self.count == view.len() && view.places.iter().all(|place| self.get(*place).is_some())
+        let knows = |place: &(u32, u64)| place.0 as usize >= MAX_SLOTS || self.get(*place).is_some();
+        self.count == view.len() && view.places.iter().all(knows)
     }
 
     /// What is known after a look at `view` at `now`: of endpoints that are gone nothing.
     fn after(&self, view: &View, now: Instant) -> Self {
         // Endpoints may be there already when the first of them are told.
         let new = if self.of.is_none() { Since::Always } else { Since::At(now) };
-        let mut by_slot = vec![None; view.slots];
+        let mut by_slot = vec![None; view.slots.min(MAX_SLOTS)];
         for &(slot, key) in &view.places {
-            by_slot[slot as usize] = Some((key, self.get((slot, key)).unwrap_or(new)));
+            if let Some(entry) = by_slot.get_mut(slot as usize) {
+                *entry = Some((key, self.get((slot, key)).unwrap_or(new)));
+            }
         }
         Self { of: view.built_at, by_slot: by_slot.into(), count: view.len() }
     }
@@ -80,6 +87,11 @@ impl FirstSeen {
         }
     }
 
+    /// What is known.
+    pub fn now(&self) -> Guard<Arc<Seen>> {
+        self.0.load()
+    }
+
     /// What is known, after a look at `view` if one of `candidates` is unknown.
     pub fn knowing(&self, view: &View, candidates: &Candidates, now: Instant) -> Guard<Arc<Seen>> {
         let seen = self.0.load();
@@ -88,5 +100,15 @@ impl FirstSeen {
         }
         self.look(view, now);
         self.0.load()
+    }
+}
+
+impl State for FirstSeen {
+    fn bytes(&self) -> usize {
+        size_of_val(&*self.0.load().by_slot)
+    }
+
+    fn max_bytes(&self) -> usize {
+        MAX_SLOTS * size_of::<Option<(u64, Since)>>()
     }
 }

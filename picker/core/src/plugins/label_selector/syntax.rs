@@ -4,7 +4,7 @@ const MAX_NAME: usize = 63;
 const MAX_PREFIX: usize = 253;
 
 /// Checks a label's key: an optional DNS subdomain and a slash, then a name.
-pub(super) fn key(key: &str) -> Result<(), String> {
+pub fn key(key: &str) -> Result<(), String> {
     let (prefix, name) = match key.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),
@@ -22,7 +22,7 @@ pub(super) fn key(key: &str) -> Result<(), String> {
 }
 
 /// Checks a label's value.
-pub(super) fn value(value: &str) -> Result<(), String> {
+pub fn value(value: &str) -> Result<(), String> {
     if value.is_empty() || word(value) {
         return Ok(());
     }

@@ -1,0 +1,5 @@
+//! Screeners: plugins that take candidates out for all profiles.
+
+room! {
+    rollout::RolloutScreener,
+}

@@ -1,0 +1,47 @@
+//! Decisions that are only tried.
+
+use super::avoid::Trials;
+use super::{SCRATCH, Subject};
+use crate::ask::Decision;
+use crate::cx::Cx;
+use crate::edits::Edits;
+use crate::prepare::Prepared;
+use crate::refusal::{Refusal, RefusalKind};
+use crate::request::Request;
+use crate::strategy::Strategy;
+use crate::trace::Trace;
+use crate::view::{Address, View};
+
+impl Strategy {
+    /// Decides where `request` would go, and does nothing else: it books and learns nothing, and no endpoint that fails is
+    /// tried with it. `trace` is told as of a request that is sent, with the edits that plugins would make.
+    ///
+    /// # Errors
+    /// As [`Strategy::route`].
+    pub fn rehearse<T: Trace>(
+        &self,
+        request: &Request,
+        view: &View,
+        subset: Option<&[Address]>,
+        prepared: Prepared,
+        cx: &mut Cx,
+        trace: &mut T,
+    ) -> Result<Decision, Refusal> {
+        let subject = Subject { request, view, now: cx.now() };
+        let mut scratch = SCRATCH.take().unwrap_or_default();
+        let decided = self.decide(subject, subset, prepared, cx, trace, &mut scratch, Trials::None);
+        let decided = decided.and_then(|decision| {
+            if decision.destination().is_none() {
+                return Err(RefusalKind::AllFiltered.into());
+            }
+            let ask = subject.ask(&scratch.facts, &decision.results);
+            let mut edits = Edits::default();
+            self.pre_requests.iter().for_each(|plugin| plugin.role.rehearse(&ask, &decision, &mut edits));
+            trace.launched(&ask, &decision, &edits);
+            Ok(decision)
+        });
+        scratch.facts.forget();
+        SCRATCH.set(Some(scratch));
+        decided
+    }
+}

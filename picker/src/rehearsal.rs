@@ -1,0 +1,141 @@
+//! A request that is tried: decided as if a gateway had asked, with what is known now. It books and learns nothing, and is
+//! counted nowhere.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use picker_core::http::HttpClient;
+use picker_core::prepare::Prepared;
+use picker_core::refusal::RefusalKind;
+use picker_core::request::{Headers, Request};
+use picker_core::trace::Explain;
+use picker_core::{Cx, Hot, Needs, parse};
+use serde::{Deserialize, Serialize};
+
+use crate::decisions::{Kept, Places};
+use crate::exchange::is_awaited;
+use crate::view::SharedView;
+use crate::watch::objectives::SharedPriorities;
+
+#[cfg(test)]
+mod tests;
+
+/// The most headers of a request that is tried.
+const MAX_HEADERS: usize = 256;
+
+/// A request to try.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Tried {
+    /// Path of the request.
+    #[serde(default = "default_path")]
+    pub path: String,
+    /// Names and values of headers.
+    #[serde(default)]
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    #[serde(default)]
+    pub body: String,
+}
+
+/// The path of a request for which none is named.
+pub fn default_path() -> String {
+    "/v1/chat/completions".to_owned()
+}
+
+/// Why a request could not be tried.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Untried {
+    /// It is none.
+    #[error("{0}")]
+    Bad(String),
+    /// No strategy serves yet.
+    #[error("no strategy serves yet; /debug/strategy says why")]
+    NoStrategy,
+}
+
+/// What requests are tried with: that of one pool.
+#[derive(Clone)]
+pub struct Rehearsals {
+    /// The strategy that serves.
+    pub hot: Arc<Hot>,
+    /// The endpoints.
+    pub view: SharedView,
+    /// Priorities of requests.
+    pub priorities: SharedPriorities,
+    /// The client by which preparers ask others.
+    pub http: Arc<dyn HttpClient>,
+}
+
+impl fmt::Debug for Rehearsals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rehearsals").finish_non_exhaustive()
+    }
+}
+
+impl Rehearsals {
+    /// Decides where `tried` would go.
+    ///
+    /// # Errors
+    /// When it is no request, or no strategy serves.
+    pub async fn decide(&self, tried: Tried) -> Result<Kept, Untried> {
+        let strategy = self.hot.current().ok_or(Untried::NoStrategy)?;
+        let (headers, mut body) = tried.into_parts()?;
+        // As with other requests, it is not read for a strategy that reads none.
+        if !strategy.needs.has(Needs::BODY) || !is_awaited(&headers) {
+            body = Bytes::new();
+        }
+        let content =
+            parse::parse(&headers, &body).map_err(|bad| Untried::Bad(format!("the body: {bad}")))?;
+        let priority = self.priorities.load().of(&headers);
+        let request = Request { headers, body, content, priority, partial: false };
+        let view = self.view.load_full();
+        let prepared = if strategy.prepares() {
+            strategy.prepare_tried(&request, &view, Instant::now(), &*self.http, tokio::time::sleep).await
+        } else {
+            Prepared::default()
+        };
+        let (began, mut explain) = (Instant::now(), Explain::timed(Instant::now));
+        let decided = strategy.rehearse(&request, &view, None, prepared, &mut Cx::live(), &mut explain);
+        let took = began.elapsed();
+        let outcome = match decided {
+            Ok(decision) => {
+                let destination = decision.destination().map(|picked| picked[0]);
+                destination.ok_or(RefusalKind::AllFiltered.row().name)
+            }
+            Err(refusal) => Err(refusal.kind.row().name),
+        };
+        let places = Arc::new(Places::of(&view));
+        Ok(Kept::of(&request, strategy.revision.clone(), outcome, took, explain, places))
+    }
+}
+
+impl Tried {
+    /// Headers and body, as a gateway shows them.
+    fn into_parts(self) -> Result<(Headers, Bytes), Untried> {
+        let Self { path, headers, body } = self;
+        let bad = |message: String| Err(Untried::Bad(message));
+        if !path.starts_with('/') {
+            return bad("path: must begin with /".to_owned());
+        }
+        if headers.len() > MAX_HEADERS {
+            return bad(format!("headers: there may be {MAX_HEADERS} of them"));
+        }
+        let mut all = vec![(":method", "POST".to_owned()), (":path", path)];
+        let names: Vec<String> = headers.iter().map(|(name, _)| name.trim().to_ascii_lowercase()).collect();
+        for (n, (name, (_, value))) in names.iter().zip(headers).enumerate() {
+            if name.is_empty() || name.starts_with(':') || !name.bytes().all(|byte| byte.is_ascii_graphic()) {
+                return bad(format!("headers[{n}]: {name:?} is no name of a header"));
+            }
+            all.push((name, value.trim().to_owned()));
+        }
+        if !body.is_empty() && !names.iter().any(|name| name == "content-type") {
+            all.push(("content-type", "application/json".to_owned()));
+        }
+        let bytes = |text: &str| Bytes::copy_from_slice(text.as_bytes());
+        let headers = all.into_iter().map(|(name, value)| (bytes(name), Bytes::from(value))).collect();
+        Ok((Headers(headers), Bytes::from(body)))
+    }
+}
