@@ -21,18 +21,20 @@ pub mod server;
 #[cfg(test)]
 mod tests;
 mod timestamp;
+mod unread;
 mod write_deadline;
 
 use decisions::Filter;
-use explain::Tries;
+use explain::DryRunPage;
 use lane::Lane;
 use page::Page;
 use timestamp::timestamp;
+use unread::held;
 
 use crate::decisions::Decisions;
+use crate::dry_run::DryRuns;
 use crate::metrics::{self, Metrics};
 use crate::ready::{self, Readiness};
-use crate::rehearsal::Rehearsals;
 use crate::source::Serving;
 use crate::view::SharedView;
 use crate::watch::endpoint_set::Target;
@@ -55,8 +57,8 @@ pub struct Admin {
     pub targets: watch::Receiver<Arc<[Target]>>,
     /// The decisions that are kept.
     pub decisions: Decisions,
-    /// Tries requests.
-    pub rehearsals: Rehearsals,
+    /// What dry runs are done with.
+    pub dry_runs: DryRuns,
     /// Name of the pool, if there is one.
     pub pool: Option<String>,
 }
@@ -76,13 +78,13 @@ impl Admin {
             Page::new(JSON, move || Some(decisions::page(all.pool.as_deref(), &all.decisions).to_string()));
         let pages = (all, Lane::default());
         let decisions = move |State(admin): State<Self>, filter| decisions_page(admin, pages.clone(), filter);
-        let tries = Tries::new(self.rehearsals.clone());
+        let dry_runs = DryRunPage::new(self.dry_runs.clone());
         let guarded = Router::new()
             .route("/metrics", page(metrics::CONTENT_TYPE, |admin| admin.metrics.text().ok()))
             .route("/debug/strategy", page(JSON, |admin| Some(strategy_page(admin).to_string())))
             .route("/debug/endpoints", page(JSON, |admin| Some(endpoints_page(admin).to_string())))
             .route("/debug/decisions", get(decisions))
-            .route("/debug/explain", post(move |asked| tries.clone().answer(asked)));
+            .route("/debug/explain", post(move |asked| dry_runs.clone().answer(asked)));
         let guarded = match auth {
             Some(auth) => guarded.layer(middleware::from_fn_with_state(auth, auth::guard)),
             None => guarded,
@@ -128,7 +130,7 @@ async fn decisions_page(
             let make =
                 move || decisions::of_request(admin.pool.as_deref(), &admin.decisions, &id).to_string();
             match lane.make(make).await {
-                Some(text) => ([(header::CONTENT_TYPE, JSON)], text).into_response(),
+                Some((text, unread)) => ([(header::CONTENT_TYPE, JSON)], held(text, unread)).into_response(),
                 None => (StatusCode::SERVICE_UNAVAILABLE, "too many ask; try again later\n").into_response(),
             }
         }

@@ -33,13 +33,13 @@ use crate::args::{ServeArgs, TlsVersion};
 use crate::connection_budget::ConnectionBudget;
 use crate::decisions::Decisions;
 use crate::drain::Signals;
+use crate::dry_run::DryRuns;
 use crate::exchange::BodyBudget;
 use crate::extproc::Service;
 use crate::http_client::Client;
 use crate::metrics::Metrics;
 use crate::pool::{Limits, Pool};
 use crate::ready::Readiness;
-use crate::rehearsal::Rehearsals;
 use crate::source::{self, Installer};
 use crate::tls;
 use crate::watch::Wanted;
@@ -111,12 +111,7 @@ pub async fn serve(args: ServeArgs, threads: Threads) -> Result<()> {
         view: view.clone(),
         targets: targets.subscribe(),
         decisions: decisions.clone(),
-        rehearsals: Rehearsals {
-            hot: hot.clone(),
-            view: view.clone(),
-            priorities: priorities.clone(),
-            http: http.clone(),
-        },
+        dry_runs: DryRuns { hot: hot.clone(), view: view.clone(), priorities: priorities.clone() },
         pool: args.pool_name.clone(),
     };
     let router = admin.router(auth);

@@ -63,7 +63,7 @@ pub enum Command {
     /// Ask a live picker why a request went where it did, or where one would go.
     ///
     /// With a request id: decisions about that request that the picker kept. With a body, headers or a path: the decision
-    /// that it would make now. That one is only tried: nothing is sent, booked or learnt. Ends with 0 when a decision is
+    /// that it would make now. That one is a dry run: nothing is sent, booked or learnt. Ends with 0 when a decision is
     /// shown, with 1 when none of that id is kept, and with 2 when the picker can't be asked.
     Explain(ExplainArgs),
 }

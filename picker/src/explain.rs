@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::args::{ExplainArgs, Form};
-use crate::rehearsal::{Tried, default_path};
+use crate::dry_run::{DryRunRequest, default_path};
 
 mod ask;
 mod table;
@@ -58,7 +58,7 @@ async fn explained(args: &ExplainArgs) -> Result<Vec<Value>> {
         };
         return Ok(decisions);
     }
-    let tried = Tried {
+    let tried = DryRunRequest {
         path: args.path.clone().unwrap_or_else(default_path),
         headers: args.header.clone(),
         body: args.body.as_deref().map(body).transpose()?.unwrap_or_default(),

@@ -19,13 +19,12 @@ const REST: Duration = Duration::from_secs(15);
 struct Case {
     name: &'static str,
     picker: Value,
-    routing: Option<Value>,
     reason: &'static str,
     words: &'static str,
 }
 
-fn cases() -> [Case; 7] {
-    let case = |name, picker, reason, words| Case { name, picker, routing: None, reason, words };
+fn cases() -> [Case; 6] {
+    let case = |name, picker, reason, words| Case { name, picker, reason, words };
     [
         case(
             "no-secret",
@@ -64,26 +63,7 @@ fn cases() -> [Case; 7] {
             "CrashLoopBackOff",
             "the picker ended with exit code 2: error: invalid value 'never' for '--body-timeout",
         ),
-        Case {
-            routing: Some(many_values()),
-            ..case(
-                "no-memory",
-                json!({"resources": {"requests": {"memory": "1Mi"}, "limits": {"memory": "4Mi"}}}),
-                "OOMKilled",
-                "raise spec.picker.resources.limits.memory (now 4Mi)",
-            )
-        },
     ]
-}
-
-/// A routing that takes more memory than a picker at rest: one of 4 MiB can't read it.
-fn many_values() -> Value {
-    let values: Vec<_> = (0..15_000).map(|number| format!("v{number:05}")).collect();
-    let expression = json!({"key": "track", "operator": "In", "values": values});
-    json!({
-        "plugins": [{"type": "label-selector-filter", "parameters": {"matchExpressions": [expression]}}],
-        "schedulingProfiles": [{"name": "default", "plugins": [{"pluginRef": "label-selector-filter"}]}],
-    })
 }
 
 fn limits() -> [(&'static str, Value, &'static str); 2] {
@@ -105,8 +85,7 @@ fn limits() -> [(&'static str, Value, &'static str); 2] {
 #[test]
 #[ignore = "needs the cluster: cargo xtask test"]
 fn every_cause_is_named() {
-    let bar = "a missing Secret or ConfigMap, a wrong image, no room, no node, a crash, too little memory, a \
-               quota, a LimitRange: \
+    let bar = "a missing Secret or ConfigMap, a wrong image, no room, no node, a crash, a quota, a LimitRange: \
                each in the message of Ready within 10 s, and no write of the status after that";
     test_env::run(14, bar, async |env| {
         let open = async |(name, object, _): (&'static str, Value, _)| {
@@ -128,13 +107,11 @@ async fn story(env: &TestEnv, others: &[TestEnv]) -> Result<()> {
     let in_namespace = async |case: Case| {
         env.pool(case.name).await?;
         let fields = case.picker.as_object().context("no fields")?.clone();
-        let mut strategy = Strategy::new(case.name).pool(case.name).replicas(1);
-        if let Some(routing) = case.routing {
-            strategy = strategy.routing(routing);
-        }
-        for (field, value) in fields {
-            strategy = strategy.picker(&field, value);
-        }
+        let strategy = fields
+            .into_iter()
+            .fold(Strategy::new(case.name).pool(case.name).replicas(1), |strategy, (field, value)| {
+                strategy.picker(&field, value)
+            });
         env.apply(&strategy).await?;
         named(env, case.name, case.reason, case.words).await
     };

@@ -55,36 +55,6 @@ impl Strategy {
     where
         S: Future<Output = ()> + Send + 'static,
     {
-        self.prepare_by(|_| true, request, view, now, http, sleep).await
-    }
-
-    /// The same for a request that is only [tried](Strategy::rehearse): without preparers for which others would notice it.
-    pub async fn prepare_tried<S>(
-        &self,
-        request: &Request,
-        view: &View,
-        now: Instant,
-        http: &dyn HttpClient,
-        sleep: impl Fn(Duration) -> S,
-    ) -> Prepared
-    where
-        S: Future<Output = ()> + Send + 'static,
-    {
-        self.prepare_by(|preparer| !preparer.is_joint(), request, view, now, http, sleep).await
-    }
-
-    async fn prepare_by<S>(
-        &self,
-        wanted: impl Fn(&dyn Preparer) -> bool,
-        request: &Request,
-        view: &View,
-        now: Instant,
-        http: &dyn HttpClient,
-        sleep: impl Fn(Duration) -> S,
-    ) -> Prepared
-    where
-        S: Future<Output = ()> + Send + 'static,
-    {
         let mut prepared = Prepared::default();
         let mut working: Vec<Working<'_, S>> = {
             let mut facts = Facts::default();
@@ -101,7 +71,6 @@ impl Strategy {
                 late_at: now + time,
             };
             let preparers = self.preparers.iter().map(|preparer| &*preparer.role);
-            let preparers = preparers.filter(|preparer| wanted(*preparer));
             preparers.filter_map(|preparer| Some((preparer, start(preparer)?))).map(working).collect()
         };
         poll_fn(|cx| {

@@ -19,7 +19,7 @@ use crate::trace::{NoTrace, Trace};
 use crate::view::{Address, Candidates, View};
 
 mod avoid;
-mod rehearse;
+mod dry_run;
 #[cfg(test)]
 mod tests;
 

@@ -14,6 +14,9 @@ use crate::source::Serving;
 use crate::watch::endpoint_set::Target;
 use crate::watch::readout::{Figure, Unknown};
 
+/// The most models of an endpoint that are shown; of more their number is.
+const SHOWN: usize = 32;
+
 /// The health of an endpoint; with what is said against it, unless it is healthy.
 fn health(endpoint: &Endpoint, now: Instant) -> Value {
     let status = endpoint.health().status(now);
@@ -81,7 +84,11 @@ pub(super) fn page(view: &View, targets: &[Target], serving: &Serving) -> Value 
                 unknown.insert("models".to_owned(), why(Figure::Models));
             }
             let model = |model: &Model| json!({"id": model.id, "parent": model.parent});
-            page["models"] = models.map(|models| models.iter().map(model).collect::<Vec<_>>()).into();
+            page["models"] =
+                models.map(|models| models.iter().take(SHOWN).map(model).collect::<Vec<_>>()).into();
+            if let Some(more) = models.and_then(|models| models.iter().count().checked_sub(SHOWN + 1)) {
+                page["moreModels"] = (more + 1).into();
+            }
         }
         if !attributes.is_empty() {
             let values: Map<_, _> =

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::time::timeout;
 
 /// After a text that took some time to make there is a pause of so many times as long: making them takes a fifth of one
@@ -13,21 +13,35 @@ const PAUSE: u32 = 4;
 /// The longest that somebody waits for their turn.
 const WAIT: Duration = Duration::from_secs(5);
 
+/// The most texts that are not read yet.
+const UNREAD: usize = 4;
+
 /// Makes texts one after the other. Clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct Lane(Arc<Semaphore>);
+pub(super) struct Lane {
+    turn: Arc<Semaphore>,
+    unread: Arc<Semaphore>,
+}
 
 impl Default for Lane {
     fn default() -> Self {
-        Self(Arc::new(Semaphore::new(1)))
+        Self { turn: Arc::new(Semaphore::new(1)), unread: Arc::new(Semaphore::new(UNREAD)) }
     }
 }
 
 impl Lane {
-    /// The text that `make` makes, on another thread; `None` when too many ask.
-    pub(super) async fn make(&self, make: impl FnOnce() -> String + Send + 'static) -> Option<String> {
-        // It is never closed.
-        let permit = timeout(WAIT, self.0.clone().acquire_owned()).await.ok()?.ok()?;
+    /// The text that `make` makes, on another thread, with the permit to be kept until it is read; `None` when too many ask,
+    /// or do not read.
+    pub(super) async fn make(
+        &self,
+        make: impl FnOnce() -> String + Send + 'static,
+    ) -> Option<(String, OwnedSemaphorePermit)> {
+        // They are never closed.
+        let permits = async {
+            let unread = self.unread.clone().acquire_owned().await.ok()?;
+            Some((unread, self.turn.clone().acquire_owned().await.ok()?))
+        };
+        let (unread, permit) = timeout(WAIT, permits).await.ok()??;
         let (done, text) = oneshot::channel();
         // It ends by itself, whoever has gone meanwhile.
         drop(tokio::task::spawn_blocking(move || {
@@ -38,7 +52,7 @@ impl Lane {
             std::thread::sleep(took * PAUSE);
             drop(permit);
         }));
-        text.await.ok()
+        Some((text.await.ok()?, unread))
     }
 }
 
@@ -62,13 +76,20 @@ mod tests {
         let mut second = Box::pin(lane.make(|| "second".to_owned()));
         assert!(futures::poll!(&mut second).is_pending());
         go.send(()).unwrap();
-        assert_eq!(second.await.as_deref(), Some("second"));
+        assert_eq!(second.await.map(|(text, _)| text).as_deref(), Some("second"));
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_waits_for_long() {
         let lane = Lane::default();
-        let _permit = lane.0.clone().acquire_owned().await.unwrap();
-        assert_eq!(lane.make(String::new).await, None);
+        let _permit = lane.turn.clone().acquire_owned().await.unwrap();
+        assert!(lane.make(String::new).await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn texts_that_nobody_reads_are_few() {
+        let lane = Lane::default();
+        let _unread = lane.unread.clone().acquire_many_owned(UNREAD as u32).await.unwrap();
+        assert!(lane.make(String::new).await.is_none());
     }
 }

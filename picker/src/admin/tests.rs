@@ -10,12 +10,10 @@ use crate::source::{Installer, Offer};
 use crate::view;
 use crate::watch::objectives::SharedPriorities;
 use picker_core::config::Scope;
-use picker_core::http::NoClient;
 
-/// Tries requests with a strategy that reads no bodies, and no endpoints.
-fn rehearsals() -> Rehearsals {
-    let priorities = SharedPriorities::default();
-    Rehearsals { hot: Arc::default(), view: view::empty(), priorities, http: Arc::new(NoClient) }
+/// Dry runs with a strategy that reads no bodies, and no endpoints.
+fn dry_runs() -> DryRuns {
+    DryRuns { hot: Arc::default(), view: view::empty(), priorities: SharedPriorities::default() }
 }
 
 fn admin() -> Admin {
@@ -26,7 +24,7 @@ fn admin() -> Admin {
         view: view::empty(),
         targets: watch::channel(Arc::default()).1,
         decisions: Decisions::default(),
-        rehearsals: rehearsals(),
+        dry_runs: dry_runs(),
         pool: Some("chat".to_owned()),
     }
 }
@@ -57,7 +55,7 @@ async fn the_pages() {
         view: view::empty(),
         targets: watch::channel(Arc::default()).1,
         decisions: Decisions::default(),
-        rehearsals: rehearsals(),
+        dry_runs: dry_runs(),
         pool: Some("chat".to_owned()),
     };
     let (client, _) = fake_api::client(|_| Answer::Error(503));
@@ -197,7 +195,7 @@ async fn a_request_is_tried() {
     let none = "no strategy serves yet; /debug/strategy says why\n";
     assert_eq!(post(&router, body).await, (503, none.to_owned()));
     let routing = json!({"plugins": [{"type": "random-picker"}], "explain": {"samplePercent": 100}});
-    admin.rehearsals.hot.offer(&routing, Scope::File);
+    admin.dry_runs.hot.offer(&routing, Scope::File);
     let (status, page) = post(&router, body).await;
     let page: Value = serde_json::from_str(&page).unwrap();
     assert_eq!((status, &page["requestId"], &page["refused"]), (200, &json!("id-1"), &json!("no-endpoints")));
@@ -279,7 +277,7 @@ async fn a_live_picker_is_asked() {
     use clap::Parser;
     let admin = admin();
     let routing = json!({"plugins": [{"type": "random-picker"}]});
-    admin.rehearsals.hot.offer(&routing, Scope::File);
+    admin.dry_runs.hot.offer(&routing, Scope::File);
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = format!("http://{}", listener.local_addr().unwrap());
     let served = tokio::spawn(server::run(listener, admin.router(None)));

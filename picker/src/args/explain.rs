@@ -12,13 +12,13 @@ pub struct ExplainArgs {
     /// The x-request-id of a request whose decision the picker kept (explain.samplePercent of the routing)
     #[arg(value_name = "REQUEST_ID", conflicts_with_all = ["body", "header", "path"], required_unless_present_any = ["body", "header", "path"])]
     pub request_id: Option<String>,
-    /// File with the body of a request to try; - is standard input
+    /// File with the body of the request of a dry run; - is standard input
     #[arg(long, value_name = "FILE")]
     pub body: Option<PathBuf>,
-    /// A header of the request to try. May be given several times
+    /// A header of that request. May be given several times
     #[arg(long, value_name = "NAME:VALUE", value_parser = header)]
     pub header: Vec<(String, String)>,
-    /// Path of the request to try. Default: /v1/chat/completions
+    /// Path of that request. Default: /v1/chat/completions
     #[arg(long, value_name = "PATH")]
     pub path: Option<String>,
     /// The picker's port for pages

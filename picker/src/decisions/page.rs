@@ -43,18 +43,18 @@ fn of_step(step: &Step, places: &Places, ran: &[&str]) -> Value {
     match step {
         Step::Screened { plugin, left, removed } => json!({
             "screener": **plugin,
-            "left": names(left, places),
+            "remaining": names(left, places),
             "removed": of_removed(removed, &[], 0, places),
         }),
         Step::Produced(plugin) => json!({"producer": **plugin}),
         Step::Admitted(plugin) => json!({"admitter": **plugin}),
         Step::Profile(profile) => json!({"profile": **profile}),
         Step::Avoided { endpoints, applied } => {
-            json!({"failing": names(endpoints, places), "leftOut": applied})
+            json!({"ejected": names(endpoints, places), "applied": applied})
         }
         Step::Filtered { plugin, left, removed, inputs } => json!({
             "filter": **plugin,
-            "left": names(left, places),
+            "remaining": names(left, places),
             "removed": of_removed(removed, inputs, left.len(), places),
         }),
         Step::Scored { plugin, weight, scores, inputs } => {

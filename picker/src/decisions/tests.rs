@@ -139,7 +139,7 @@ fn every_step_is_on_the_page_and_the_choice_follows_from_it() {
             {"profile": "default"},
             {
                 "filter": "track",
-                "left": ["pod-0-rank-0", "pod-1-rank-0"],
+                "remaining": ["pod-0-rank-0", "pod-1-rank-0"],
                 "removed": [{"endpoint": "pod-2-rank-0", "why": "label track is canary"}],
             },
             {"scorer": "queue-scorer", "weight": 2.0, "scores": [
@@ -226,7 +226,7 @@ fn a_refused_request_is_kept_with_the_reason() {
     route(&decisions, &by_track("none"), &request("id-1"), &three());
     let page = &pages(&decisions)[0];
     assert_eq!((&page["refused"], &page["endpoint"]), (&json!("all-filtered"), &Value::Null));
-    assert_eq!(page["steps"][1]["left"], json!([]));
+    assert_eq!(page["steps"][1]["remaining"], json!([]));
     assert_eq!(page["steps"][1]["removed"].as_array().unwrap().len(), 3);
 }
 

@@ -22,8 +22,8 @@ pub(super) fn table(decision: &Value) -> String {
             scorers.push(step);
         } else if step["picker"].is_string() {
             picked(&mut text, &scorers, step);
-        } else if let Some(failing) = step["failing"].as_array() {
-            let what = if step["leftOut"] == true {
+        } else if let Some(failing) = step["ejected"].as_array() {
+            let what = if step["applied"] == true {
                 "fail, and are left out"
             } else {
                 "fail, and are used all the same"
@@ -65,7 +65,7 @@ fn head(text: &mut String, decision: &Value) {
 }
 
 fn removed(text: &mut String, role: &str, name: &str, step: &Value) {
-    let left = step["left"].as_array().map_or(0, Vec::len);
+    let left = step["remaining"].as_array().map_or(0, Vec::len);
     let gone = step["removed"].as_array().map_or(&[][..], Vec::as_slice);
     line(text, format_args!("{role} {} leaves {left} of {}{}", plain(name), left + gone.len(), took(step)));
     for one in gone {

@@ -58,8 +58,8 @@ fn a_decision_as_a_table() {
         "steps": [
             {"producer": "p", "tookMicroseconds": 1.0},
             {"profile": "default"},
-            {"failing": ["pod-9-rank-0"], "leftOut": true},
-            {"filter": "track", "left": ["pod-0-rank-0", "pod-1-rank-0"], "tookMicroseconds": 0.25,
+            {"ejected": ["pod-9-rank-0"], "applied": true},
+            {"filter": "track", "remaining": ["pod-0-rank-0", "pod-1-rank-0"], "tookMicroseconds": 0.25,
              "removed": [{"endpoint": "pod-2-rank-0", "why": "label track is canary", "inputs": {"waiting": 3.0}}]},
             {"scorer": "queue-scorer", "weight": 2.0, "scores": [
                 {"endpoint": "pod-0-rank-0", "score": 0.333_333, "inputs": {"waiting": 4.0}},

@@ -1,6 +1,5 @@
 //! One connection of the client.
 
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::task::Poll;
 
@@ -16,6 +15,7 @@ use tokio::net::{TcpStream, lookup_host};
 
 use super::pieces::Pieces;
 use super::reader::Reader;
+use crate::reserved_address::is_metadata_service;
 
 /// The most bytes of an answer that hyper holds before they are read, its head included.
 const BUFFER: usize = 64 << 10;
@@ -54,7 +54,7 @@ impl Connection {
     /// A new connection to `server`.
     pub(super) async fn open(server: &Server) -> Result<Self, PostError> {
         let found = lookup_host((server.host.as_str(), server.port)).await.map_err(|_| PostError::Connect)?;
-        let addresses: Vec<_> = found.filter(|address| !is_link_local(address.ip())).collect();
+        let addresses: Vec<_> = found.filter(|address| !is_metadata_service(address.ip())).collect();
         let stream = TcpStream::connect(&addresses[..]).await.map_err(|_| PostError::Connect)?;
         stream.set_nodelay(true).map_err(|_| PostError::Connect)?;
         let handshake = http1::Builder::new().max_buf_size(BUFFER).handshake(TokioIo::new(stream));
@@ -92,14 +92,6 @@ impl Connection {
     }
 }
 
-/// Whether it is an address of the node's network alone, where clouds have their metadata service: no server of anybody.
-fn is_link_local(address: IpAddr) -> bool {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.is_link_local(),
-        IpAddr::V6(address) => address.is_unicast_link_local(),
-    }
-}
-
 /// Sends `request`, and lets `reader` read the body of the answer.
 async fn fetch(
     sender: &mut Sender,
@@ -117,23 +109,4 @@ async fn fetch(
         reader.feed(&data)?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_metadata_service_of_a_cloud_is_not_reached() {
-        for (address, refused) in [
-            ("169.254.169.254", true),
-            ("::ffff:169.254.169.254", true),
-            ("fe80::1", true),
-            ("127.0.0.1", false),
-            ("10.0.0.1", false),
-            ("fd00::1", false),
-        ] {
-            assert_eq!(is_link_local(address.parse().unwrap()), refused, "{address}");
-        }
-    }
 }

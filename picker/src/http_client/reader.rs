@@ -6,7 +6,7 @@ use picker_core::http::{Answer, PostError};
 use crate::pool::Limits;
 
 /// The most bytes of an answer that are kept. What is left out of it as it comes does not count.
-pub(super) const MOST_HELD: usize = 32 << 20;
+pub(super) const MOST_HELD: usize = 8 << 20;
 
 /// The most bytes of an answer on the wire.
 const MOST_READ: usize = 512 << 20;

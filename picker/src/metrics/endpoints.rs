@@ -45,6 +45,28 @@ impl Collector for Endpoints {
             count.encode(metric.encode_family(&[("reason", reason.name())])?)?;
         }
 
+        // Other clusters compare pools by them.
+        for (name, help, column) in [
+            (
+                "average_waiting",
+                "Mean of the requests waiting at the endpoints, as last scraped",
+                Column::WAITING,
+            ),
+            (
+                "average_kv_usage",
+                "Mean of the share of the KV cache in use, as last scraped",
+                Column::KV_USAGE,
+            ),
+        ] {
+            let known = view.column(column).iter().filter(|figure| !figure.is_nan());
+            let (sum, count) =
+                known.fold((0.0, 0_u32), |(sum, count), figure| (sum + f64::from(*figure), count + 1));
+            if count > 0 {
+                let mean = ConstGauge::new(sum / f64::from(count));
+                mean.encode(encoder.encode_descriptor(name, help, None, MetricType::Gauge)?)?;
+            }
+        }
+
         let now = Instant::now();
         let mut column = |name: &str, help: &str, figure: &dyn Fn(usize) -> Option<f64>| {
             let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Gauge)?;

@@ -242,9 +242,11 @@ fn endpoints_come_and_go_with_the_view() {
     let signals = Signals { waiting: Some(3.0), kv_usage: Some(0.5), ..Signals::default() };
     let rows = vec![(endpoint, Reading { signals, at: Some(now) })];
     view.store(Arc::new(View::build(rows, now, Duration::from_secs(2))));
-    let names = ["waypost_picker_endpoint", "waypost_picker_in_flight"];
+    let names = ["waypost_picker_endpoint", "waypost_picker_in_flight", "waypost_picker_average"];
     insta::assert_snapshot!(lines(&metrics, &names), @r#"
         waypost_picker_endpoints 1
+        waypost_picker_average_waiting 3.0
+        waypost_picker_average_kv_usage 0.5
         waypost_picker_in_flight{endpoint="a-rank-0",address="[fd00::1]:8000"} 0.0
         waypost_picker_endpoint_health{endpoint="a-rank-0",address="[fd00::1]:8000"} 1.0
         waypost_picker_endpoint_waiting{endpoint="a-rank-0",address="[fd00::1]:8000"} 3.0

@@ -18,6 +18,9 @@ const MOST: usize = 1024;
 /// The longest name of a model, in bytes.
 const LONGEST: usize = 256;
 
+/// The most bytes of all names of one server.
+const MOST_BYTES: usize = 128 << 10;
+
 /// Why a list can't be used. Of a part of it nobody could say what is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unreadable {
@@ -25,7 +28,9 @@ pub enum Unreadable {
     #[error("answer is no list of models")]
     NoList,
     /// It has more models than are kept, or longer names.
-    #[error("lists more than 1024 models, or one with a name of more than 256 bytes")]
+    #[error(
+        "lists more than 1024 models, or one with a name of more than 256 bytes, or names of more than 128 KiB"
+    )]
     TooMany,
 }
 
@@ -35,7 +40,9 @@ pub enum Unreadable {
 /// When it is no list of models, or too long a one.
 pub fn parse(text: &[u8]) -> Result<Models, Unreadable> {
     let Answer { data } = serde_json::from_slice(text).map_err(|_| Unreadable::NoList)?;
-    if data.too_many { Err(Unreadable::TooMany) } else { Ok(Models::new(data.models)) }
+    let length = |model: &Model| model.id.len() + model.parent.as_ref().map_or(0, |parent| parent.len());
+    let bytes: usize = data.models.iter().map(length).sum();
+    if data.too_many || bytes > MOST_BYTES { Err(Unreadable::TooMany) } else { Ok(Models::new(data.models)) }
 }
 
 /// A reader of lists that come in chunks, one after the other.

@@ -70,10 +70,10 @@ impl Compiler<'_> {
         }
         let kind = SourceKind::Models.source_type();
         for (position, _) in instances.all().filter(|(_, i)| i.asked.columns.contains(&Column::MODELS)) {
-            let message = format!(
-                "reads the models that servers list, which nothing asks for; add a plugin of type {kind}"
-            );
-            self.fail(instances.path(position), ErrorKind::UnknownRef, message);
+            let message =
+                format!("reads endpoint.models, and no plugin asks for them; add one of type {kind}");
+            let path = format!("{}.parameters.expression", instances.path(position));
+            self.fail(path, ErrorKind::UnknownRef, message);
         }
     }
 

@@ -1,10 +1,10 @@
-//! How many images, sounds and videos of a prompt each endpoint has in its encoder cache.
+//! How many images, audio and video of a prompt each endpoint has in its encoder cache.
 
 use smallvec::SmallVec;
 
 use super::Fact;
 
-/// How many images, sounds and videos of a prompt each endpoint is believed to have in its encoder cache.
+/// How many images, audio and video of a prompt each endpoint is believed to have in its encoder cache.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EncoderCacheMatch {
     /// Hashes of those of the prompt, each once.

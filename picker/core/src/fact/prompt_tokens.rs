@@ -1,4 +1,4 @@
-//! The tokens of a prompt, and the images, sounds and videos in it.
+//! The tokens of a prompt, and the images, audio and video in it.
 
 use super::Fact;
 use crate::parse::media::MediaKind;
@@ -10,12 +10,12 @@ const KEPT: usize = 1 << 20;
 /// The tokens of a prompt.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PromptTokens {
-    /// How many there are, those of images, sounds and videos included; `None` where nobody counted.
+    /// How many there are, those of images, audio and video included; `None` where nobody counted.
     pub count: Option<u64>,
     /// What stands for the prompt where prefixes are compared: tokens of four bytes each, little-endian. Empty where the
     /// bytes of the prompt do.
     pub bytes: Vec<u8>,
-    /// Images, sounds and videos, in the order in which they stand in the prompt, the first ones of very many.
+    /// Images, audio and video, in the order in which they stand in the prompt, the first ones of very many.
     pub media: Vec<MediaItem>,
     /// Whether they are those of the model, and no estimate.
     pub exact: bool,

@@ -1,4 +1,4 @@
-//! Images, sounds and videos in the prompts of requests: where they stand in a body, and what stands for them there.
+//! Images, audio and video in the prompts of requests: where they stand in a body, and what stands for them there.
 
 use std::ops::Range;
 

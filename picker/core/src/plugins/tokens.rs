@@ -1,4 +1,4 @@
-//! Counting the tokens of prompts: by an estimate, images, sounds and videos included, or with a render server.
+//! Counting the tokens of prompts: by an estimate, images, audio and video included, or with a render server.
 
 mod dimensions;
 pub(super) mod estimate;

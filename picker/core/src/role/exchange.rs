@@ -23,11 +23,6 @@ pub trait Preparer: Send + Sync {
     /// How long is waited for what it finds out about this request. The request goes on without what comes later.
     fn deadline(&self, ask: &Ask<'_>) -> Duration;
 
-    /// Whether what it finds out about one request depends on the others that are there.
-    fn is_joint(&self) -> bool {
-        false
-    }
-
     /// Something was not found out by its deadline, `now`, and is not waited for any more.
     fn late(&self, now: Instant) {
         let _ = now;
@@ -68,8 +63,8 @@ pub trait PreRequest: Send + Sync {
     /// The request goes where `decision` says.
     fn pre_request(&self, ask: &Ask<'_>, decision: &Decision, launch: &mut Launch<'_>);
 
-    /// The edits that [`PreRequest::pre_request`] would make, for a decision that is only tried: it learns and books nothing.
-    fn rehearse(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
+    /// The edits that [`PreRequest::pre_request`] would make, for a dry run: it learns and books nothing.
+    fn dry_run(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
         let _ = (ask, decision, edits);
     }
 }

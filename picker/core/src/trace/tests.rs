@@ -188,10 +188,10 @@ fn loads(view: &View) -> Vec<(u32, u64)> {
     view.endpoints.iter().map(|e| (e.live().in_flight(), e.live().tokens())).collect()
 }
 
-/// A rehearsal decides as the request that is sent would, and leaves no trace of itself: of every plugin type, requests of one
-/// picker that rehearses before each go where those of another go that does not.
+/// A dry run decides as the request that is sent would, and leaves no trace of itself: of every plugin type, requests of one
+/// picker that does dry runs before each go where those of another go that does not.
 #[test]
-fn a_rehearsal_decides_the_same_and_changes_nothing() {
+fn a_dry_run_decides_the_same_and_changes_nothing() {
     let labels = [("llm-d.ai/role", "decode"), ("zone", "a")];
     let pods =
         || labelled([&labels[..], &[("llm-d.ai/role", "prefill")], &[("llm-d.ai/role", "encode")], &[], &[]]);
@@ -213,7 +213,7 @@ fn a_rehearsal_decides_the_same_and_changes_nothing() {
                 tried = Explain::default();
                 let mut cx = Cx::new(now + Duration::from_millis(n), n);
                 let prepared = Prepared::default();
-                let _ = strategies[0].rehearse(&asked, &views[0], None, prepared, &mut cx, &mut tried);
+                let _ = strategies[0].dry_run(&asked, &views[0], None, prepared, &mut cx, &mut tried);
             }
             assert_eq!(loads(&views[0]), before, "{}", registration.kind);
             let mut traces = [Explain::default(), Explain::default()];
@@ -239,9 +239,9 @@ fn a_rehearsal_decides_the_same_and_changes_nothing() {
     }
 }
 
-/// An endpoint that is due for a trial is tried by a request, and not by a rehearsal, which says that it would be.
+/// An endpoint that is due for a trial is tried by a request, and not by a dry run, which says that it would be.
 #[test]
-fn a_rehearsal_begins_no_trial() {
+fn a_dry_run_begins_no_trial() {
     let strategy = strategy("plugins: [{type: active-request-scorer}]");
     let (view, now) = (unknown(2), Instant::now());
     let health = view.endpoints[0].health();
@@ -254,7 +254,7 @@ fn a_rehearsal_begins_no_trial() {
         let (mut cx, mut explain) = (Cx::new(later, seed), Explain::default());
         let prepared = Prepared::default();
         let decided =
-            strategy.rehearse(&Request::default(), &view, None, prepared, &mut cx, &mut explain).unwrap();
+            strategy.dry_run(&Request::default(), &view, None, prepared, &mut cx, &mut explain).unwrap();
         assert_eq!(decided.destination().unwrap()[..], [0]);
         assert_eq!(health.status(later).phase, Phase::Ejected);
     }

@@ -61,7 +61,9 @@ fn a_list_that_is_too_long_is_none_because_nobody_knows_what_is_missing() {
         let entry = |n: usize| json!({"id": format!("{n:0length$}")});
         parse(json!({"data": (0..count).map(entry).collect::<Vec<_>>()}).to_string().as_bytes())
     };
-    assert_eq!(of(MOST, LONGEST).map(|models| models.iter().count()), Ok(MOST));
+    assert_eq!(of(MOST, MOST_BYTES / MOST).map(|models| models.iter().count()), Ok(MOST));
+    assert_eq!(of(MOST, MOST_BYTES / MOST + 1), Err(Unreadable::TooMany));
+    assert_eq!(of(1, LONGEST).map(|models| models.iter().count()), Ok(1));
     assert_eq!(of(MOST + 1, 8), Err(Unreadable::TooMany));
     assert_eq!(of(1, LONGEST + 1), Err(Unreadable::TooMany));
     // Whatever is nested in it takes neither stack nor memory.

@@ -13,6 +13,8 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use tokio::time::timeout;
 
+use crate::reserved_address::is_elsewhere;
+
 /// The time after which names are looked up again.
 pub(super) const AGAIN: Duration = Duration::from_secs(30);
 
@@ -97,7 +99,8 @@ impl Known {
     /// What is known of `name` after it was looked up.
     fn after(self, name: &str, found: io::Result<Vec<IpAddr>>) -> Self {
         let found = found.and_then(|found| {
-            choose(&found, self.address).ok_or_else(|| io::Error::other("it has no address"))
+            choose(&found, self.address)
+                .ok_or_else(|| io::Error::other("it has no address that a server elsewhere can have"))
         });
         match found {
             Ok(address) => {
@@ -117,10 +120,12 @@ impl Known {
     }
 }
 
-/// The address among `found` to use: the `old` one if it is there, else one of IPv4, of several the lowest.
+/// The address among `found` to use: the `old` one if it is there, else one of IPv4, of several the lowest. Never one of the
+/// gateway's own node or of a metadata service, to which whoever has the name could lead requests.
 fn choose(found: &[IpAddr], old: Option<IpAddr>) -> Option<IpAddr> {
-    let kept = old.filter(|old| found.contains(old));
-    kept.or_else(|| found.iter().min_by_key(|address| (address.is_ipv6(), **address)).copied())
+    let usable = || found.iter().copied().filter(|address| is_elsewhere(*address));
+    let kept = old.filter(|old| usable().any(|address| address == *old));
+    kept.or_else(|| usable().min_by_key(|address| (address.is_ipv6(), *address)))
 }
 
 #[cfg(test)]

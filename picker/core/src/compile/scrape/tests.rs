@@ -373,7 +373,7 @@ fn one_page_is_read_once_whatever_the_names_of_its_sources() {
 #[case(
     json!([{"type": "cel-filter", "parameters": {"expression": "request.model in endpoint.models"}}]),
     json!({}),
-    "plugins[0]: reads the models that servers list, which nothing asks for; add a plugin of type models-data-source"
+    "plugins[0].parameters.expression: reads endpoint.models, and no plugin asks for them; add one of type models-data-source"
 )]
 #[case(
     json!([{"type": "dcgm-extractor"}, filter("GPUUtilization", None)]),

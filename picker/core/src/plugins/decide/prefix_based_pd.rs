@@ -44,7 +44,7 @@ impl Plugin for PrefixBasedPdDecider {
     const TASK: Task = Task::Disaggregation;
     const ORIGIN: Origin = Origin::LlmD;
     const SUMMARY: &'static str = "Lets a prefill server prefill a prompt of which the chosen decode server has too little in its prefix \
-         cache: from nonCachedTokens missing tokens on. A token is estimated as 4 bytes of the request. Unlike llm-d's, it \
+         cache: from nonCachedTokens missing tokens on. Tokens are those that a token-producer counted, else an estimate of four bytes each. Unlike llm-d's, it \
          reads from any producer of prefix matches.";
     const ROLES: &'static [Role] = &[Role::Decider];
     const SAMPLE: &'static str = "\

@@ -12,7 +12,7 @@ use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability,
 pub struct Params {
     /// Path of a YAML or JSON file with a list `endpoints` of `{name, namespace, address, port, labels}`. An address is that
     /// of a cluster's gateway: an IP address or the name of a host, which is looked up when the file is read and every 30
-    /// seconds after that. Requests go to the address that was found: the name itself is not told to the gateway here. Labels
+    /// seconds after that. Requests go to the address that was found: the gateway is not told the name, as by llm-d. Labels
     /// `metricsAddress` (address or name) and `metricsPort` say where the endpoint picker of that cluster has its metrics,
     /// where this is not the address and the port of the endpoint.
     path: String,

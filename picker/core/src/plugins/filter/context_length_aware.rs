@@ -100,7 +100,7 @@ impl Plugin for ContextLengthAware {
     const ORIGIN: Origin = Origin::LlmD;
     const SUMMARY: &'static str = "Prefers the pods whose label has a range of tokens that the prompt is in, the narrower and the more room \
          above the better; of pods out of range the nearest. With enableFiltering those out of range are taken out. The \
-         tokens of a prompt are estimated, four bytes each.";
+         tokens of a prompt are those that a token-producer counted, else an estimate of four bytes each.";
     const FORMULA: &'static str = "In range: 0.3 + 0.7 · (0.7 / (1 + width / 10000) + 0.3 · (max − tokens) / width), 1 for a width of 0. Out of range: \
          0.3 / (1 + distance / 1000). Without the label 0.5, with another text 0.";
     const ROLES: &'static [Role] = &[Role::Filter, Role::Scorer];

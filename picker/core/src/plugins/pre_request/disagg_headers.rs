@@ -80,10 +80,10 @@ schedulingProfiles:
 impl PreRequest for DisaggHeadersHandler {
     /// What the profile handler has written already is written again, as the same.
     fn pre_request(&self, ask: &Ask<'_>, decision: &Decision, launch: &mut Launch<'_>) {
-        self.rehearse(ask, decision, &mut launch.edits);
+        self.dry_run(ask, decision, &mut launch.edits);
     }
 
-    fn rehearse(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
+    fn dry_run(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
         prefiller(self.prefill, ask, decision, edits);
         encoders(self.encode, ask, decision, edits);
     }

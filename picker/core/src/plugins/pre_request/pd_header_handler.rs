@@ -114,7 +114,7 @@ impl PreRequest for PdHeaderHandler {
         launch.book(pair.decode, Load { requests: 1, tokens: 0 }, Until::End);
     }
 
-    fn rehearse(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
+    fn dry_run(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
         let turn = || self.turn.load(Ordering::Relaxed);
         if let Some(pair) = self.pair(ask, decision, turn) {
             tell(ask, pair, edits);

@@ -44,7 +44,8 @@ pub struct Params {
     /// How long a window is, in milliseconds, 1 to 10000. It opens with a request, and every request waits for its end.
     #[schemars(range(min = 1, max = 10_000))]
     window_duration_ms: u32,
-    /// The most requests of one prompt in a window that go to one server, at least 1; -1 for no limit.
+    /// Requests of one prompt in a window that one server gets before the next one is used, at least 1; -1 for no limit. Once
+    /// every server has that many, the others are spread over all.
     #[schemars(range(min = -1))]
     max_per_replica: i64,
     /// Tokens per block, in which prompts are compared, at least 1. A token is estimated as 4 bytes of the request.
@@ -217,10 +218,6 @@ impl Preparer for BurstPrefixCacheProducer {
 
     fn deadline(&self, _: &Ask<'_>) -> Duration {
         self.limits.duration + MARGIN
-    }
-
-    fn is_joint(&self) -> bool {
-        true
     }
 }
 

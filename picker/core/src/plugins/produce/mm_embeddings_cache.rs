@@ -1,4 +1,4 @@
-//! `mm-embeddings-cache-producer`: which server has which images, sounds and videos in its encoder cache, by what was sent
+//! `mm-embeddings-cache-producer`: which server has which images, audio and video in its encoder cache, by what was sent
 //! where.
 
 use std::sync::Arc;
@@ -24,6 +24,8 @@ mod recent;
 mod tests;
 
 const DEFAULT_MIB: i64 = 4096;
+/// The first items of a prompt are looked up and remembered, so many: each is looked up for each endpoint.
+const MOST_COMPARED: usize = 64;
 /// What the embeddings of an image are assumed to take.
 const MIB_PER_ITEM: u64 = 2;
 
@@ -57,7 +59,7 @@ impl Params {
     }
 }
 
-/// Remembers the images, sounds and videos that went to each server. What other replicas of the picker send is not known
+/// Remembers the images, audio and video that went to each server. What other replicas of the picker send is not known
 /// to it.
 #[derive(Debug)]
 pub struct MmEmbeddingsCacheProducer {
@@ -73,7 +75,7 @@ impl Plugin for MmEmbeddingsCacheProducer {
     const TYPE: &'static str = "mm-embeddings-cache-producer";
     const TASK: Task = Task::PrefixCache;
     const ORIGIN: Origin = Origin::LlmD;
-    const SUMMARY: &'static str = "Estimates which images, sounds and videos of a prompt each server has in its encoder cache, by remembering \
+    const SUMMARY: &'static str = "Estimates which images, audio and video of a prompt each server has in its encoder cache, by remembering \
          which were sent to it. Made by itself when an mm-embeddings-cache-scorer needs it. It learns from the servers that encode, \
          where a profile picks any, and else from those of all profiles (llm-d 0.10: from the destination alone, so that no encode \
          server is ever found to have something).";
@@ -113,7 +115,7 @@ impl Producer for MmEmbeddingsCacheProducer {
             return;
         }
         let EncoderCacheMatch { items, matched } = own.get_mut(self.found);
-        items.extend(media.iter().map(|item| item.hash));
+        items.extend(media.iter().take(MOST_COMPARED).map(|item| item.hash));
         items.sort_unstable();
         items.dedup();
         self.caches.matches(items, ask.view, candidates, matched);

@@ -172,10 +172,10 @@ impl Producer for P2pSourceProducer {
 
 impl PreRequest for P2pSourceProducer {
     fn pre_request(&self, ask: &Ask<'_>, decision: &Decision, launch: &mut Launch<'_>) {
-        self.rehearse(ask, decision, &mut launch.edits);
+        self.dry_run(ask, decision, &mut launch.edits);
     }
 
-    fn rehearse(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
+    fn dry_run(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
         let Some(source) = ask.facts.get(self.found).0 else { return };
         let prefill = self.prefill.and_then(|profile| decision.of(profile));
         let Some(computing) = prefill.or(decision.destination()).map(|picked| picked[0] as usize) else {

@@ -51,12 +51,12 @@ impl Plugin for TokenProducer {
     const TASK: Task = Task::PrefixCache;
     const ORIGIN: Origin = Origin::LlmD;
     const ALIASES: &'static [&'static str] = &["tokenizer"];
-    const SUMMARY: &'static str = "Counts the tokens of prompts, those of images, sounds and videos included, for the plugins that weigh prompts: by \
+    const SUMMARY: &'static str = "Counts the tokens of prompts, those of images, audio and video included, for the plugins that weigh prompts: by \
          an estimate, or by a render server. Without one, prompts count by their bytes, and images within them too. A render \
          server that fails three times in a row is left alone for a second and more; 256 requests at most wait for it.";
     const FORMULA: &'static str = "Estimate: bytes of text / 4; of an image width × height / factor; of a video frames × tokens of a frame, where \
          frames = seconds × sampleFPS / temporalPatchSize or seconds × frames per second / frameStride, within minFrames and \
-         maxFrames; of a sound its bytes as base64 / 4. At least 1 and at most 1048576 each.";
+         maxFrames; of a sound its bytes as base64 / 4. At least 1 each, and at most 131072 for all images, audio and video of a request.";
     const ROLES: &'static [Role] = &[Role::Preparer, Role::Producer];
     const SAMPLE: &'static str = "\
 plugins:

@@ -90,10 +90,10 @@ impl BoundHandler for DataParallelProfileHandler {
 
 impl PreRequest for DataParallelProfileHandler {
     fn pre_request(&self, ask: &Ask<'_>, decision: &Decision, launch: &mut Launch<'_>) {
-        self.rehearse(ask, decision, &mut launch.edits);
+        self.dry_run(ask, decision, &mut launch.edits);
     }
 
-    fn rehearse(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
+    fn dry_run(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
         by_primary_port(self.primary_port, ask, decision, edits);
     }
 }

@@ -142,7 +142,7 @@ impl PreRequest for DisaggProfileHandler {
         }
     }
 
-    fn rehearse(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
+    fn dry_run(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
         prefiller(self.prefill, ask, decision, edits);
         encoders(self.encode, ask, decision, edits);
     }

@@ -106,8 +106,8 @@ impl PreRequest for PdProfileHandler {
         }
     }
 
-    fn rehearse(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
-        self.stages.rehearse(ask, decision, edits);
+    fn dry_run(&self, ask: &Ask<'_>, decision: &Decision, edits: &mut Edits) {
+        self.stages.dry_run(ask, decision, edits);
         if self.primary_port > 0 {
             by_primary_port(self.primary_port, ask, decision, edits);
         }

@@ -1,4 +1,4 @@
-//! `mm-embeddings-cache-scorer`: prefers servers that have a prompt's images, sounds and videos in their encoder caches.
+//! `mm-embeddings-cache-scorer`: prefers servers that have a prompt's images, audio and video in their encoder caches.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub struct Params {
     producer_name: Option<String>,
 }
 
-/// The share of a prompt's images, sounds and videos that a server has.
+/// The share of a prompt's images, audio and video that a server has.
 #[derive(Debug)]
 pub struct MmEmbeddingsCacheScorer {
     found: Slot<EncoderCacheMatch>,
@@ -34,7 +34,7 @@ impl Plugin for MmEmbeddingsCacheScorer {
     const TYPE: &'static str = "mm-embeddings-cache-scorer";
     const TASK: Task = Task::PrefixCache;
     const ORIGIN: Origin = Origin::LlmD;
-    const SUMMARY: &'static str = "Prefers servers that have the images, sounds and videos of the prompt in their encoder caches, and need not \
+    const SUMMARY: &'static str = "Prefers servers that have the images, audio and video of the prompt in their encoder caches, and need not \
          encode them again. Without any in the prompt every server scores 0.";
     const FORMULA: &'static str = "items that the server has / items of the prompt, equal ones counted once.";
     const ROLES: &'static [Role] = &[Role::Scorer];

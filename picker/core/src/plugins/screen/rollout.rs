@@ -82,20 +82,21 @@ impl RolloutScreener {
 
 impl Screener for RolloutScreener {
     fn screen(&self, ask: &Ask<'_>, cx: &mut Cx, keep: &mut Candidates) {
-        if let Some(revisions) = &self.revisions {
-            let session = self.session.as_ref().and_then(|header| ask.request.headers.get(header));
-            let draw = match session.map(<[u8]>::trim_ascii).filter(|session| !session.is_empty()) {
-                _ if self.wanted(ask).next().is_some() => Draw::None,
-                Some(session) => Draw::Session(session),
-                None => Draw::Chance(cx),
-            };
-            revisions.screen(ask.view, draw, keep);
-        }
         for (strict, wanted) in self.wanted(ask) {
             let label = &strict.stamp.label;
             let values =
                 strict.values.of(ask.view, |labels| labels.get(label).map(|value| value.as_str().into()));
             keep.retain(|i| values[i].as_ref().is_some_and(|value| value.as_bytes() == wanted));
+        }
+        if let Some(revisions) = &self.revisions {
+            let session = self.session.as_ref().and_then(|header| ask.request.headers.get(header));
+            let names_one = |(strict, _): (&Strict, _)| strict.stamp.label == revisions.label();
+            let draw = match session.map(<[u8]>::trim_ascii).filter(|session| !session.is_empty()) {
+                _ if self.wanted(ask).any(names_one) => Draw::None,
+                Some(session) => Draw::Session(session),
+                None => Draw::Chance(cx),
+            };
+            revisions.screen(ask.view, draw, keep);
         }
     }
 }

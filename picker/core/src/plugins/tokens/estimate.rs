@@ -19,8 +19,12 @@ mod tests;
 /// Bytes of a token.
 const BYTES: usize = BYTES_PER_TOKEN as usize;
 
-/// The most tokens of an image, a sound or a video, whatever is said of it: contexts are hardly longer.
-const MOST_TOKENS: u64 = 1 << 20;
+/// The most tokens of all that is no text in a request: what its headers and addresses say of it costs a client nothing.
+const MOST_MEDIA_TOKENS: u64 = 1 << 17;
+
+/// How often the token of one item is repeated at most, and those of all of a request: it is compared with other prompts.
+const MOST_REPEATS: usize = 4096;
+const MOST_ALL_REPEATS: usize = 4 * MOST_REPEATS;
 
 /// The most bytes that stand for a prompt: no more of it is compared with others.
 const MOST_BYTES: usize = 4 << 20;
@@ -47,7 +51,8 @@ impl Estimate {
         }
         let media = media(request);
         let told = Told::by(&request.headers);
-        let mut writer = Writer { tokens, text: 0, count: 0 };
+        let mut writer =
+            Writer { tokens, text: 0, count: 0, left: MOST_MEDIA_TOKENS, repeats: MOST_ALL_REPEATS };
         for range in &request.content.prompt {
             let within =
                 media.iter().find(|media| (media.part.start + 1..media.part.end).contains(&range.start));
@@ -77,7 +82,7 @@ impl Estimate {
         };
         let hash = xxh3_64(&clean);
         let hash = if format.is_empty() { hash } else { xxh3_64_with_seed(format, hash) };
-        MediaItem { kind: *kind, hash, tokens: tokens.min(MOST_TOKENS) }
+        MediaItem { kind: *kind, hash, tokens }
     }
 }
 
@@ -87,6 +92,10 @@ struct Writer<'a> {
     /// Bytes of text since the last item.
     text: usize,
     count: u64,
+    /// Tokens that further items may have.
+    left: u64,
+    /// How many more tokens of items are written.
+    repeats: usize,
 }
 
 impl Writer<'_> {
@@ -107,11 +116,15 @@ impl Writer<'_> {
 
     fn media(&mut self, item: MediaItem) {
         self.align();
-        self.count = self.count.saturating_add(item.tokens);
+        let item = MediaItem { tokens: item.tokens.min(self.left), ..item };
+        self.left -= item.tokens;
+        self.count += item.tokens;
         self.tokens.media.push(item);
         let room = MOST_BYTES.saturating_sub(self.tokens.bytes.len()) / BYTES;
+        let repeats = room.min(item.tokens as usize).min(MOST_REPEATS).min(self.repeats);
+        self.repeats -= repeats;
         let token = (item.hash as u32).to_le_bytes();
-        for _ in 0..room.min(item.tokens as usize) {
+        for _ in 0..repeats {
             self.tokens.bytes.extend_from_slice(&token);
         }
     }

@@ -16,7 +16,7 @@ mod tests;
 /// The longest string that is kept: what is longer are the pixels of images, which nobody here reads.
 const LONGEST: usize = 256;
 
-/// The most bytes of tokens, and the most images, sounds and videos, that are kept of an answer.
+/// The most bytes of tokens, and the most images, audio and video, that are kept of an answer.
 const MOST_BYTES: usize = 4 << 20;
 const MOST_MEDIA: usize = 1024;
 
@@ -139,11 +139,18 @@ impl Prompt {
         tokens.bytes.extend(self.token_ids.iter().take(room).flat_map(|id| id.to_le_bytes()));
         let mut media: Vec<_> = self.media().take(MOST_MEDIA - tokens.media.len().min(MOST_MEDIA)).collect();
         media.sort_by_key(|(place, _)| place.offset);
+        let mut end = 0;
         for (Placeholder { offset, length }, item) in media {
+            // Such are none of vLLM's, and each would be written again and again.
+            if offset < end || offset >= self.token_ids.len() {
+                continue;
+            }
+            let length = length.min(self.token_ids.len() - offset);
+            end = offset + length;
             // The same token stands for all images: prompts with others are others.
             let places = tokens.bytes[begin..].chunks_exact_mut(4).skip(offset).take(length);
             places.for_each(|place| place.copy_from_slice(&(item.hash as u32).to_le_bytes()));
-            tokens.media.push(item);
+            tokens.media.push(MediaItem { tokens: length as u64, ..item });
         }
     }
 

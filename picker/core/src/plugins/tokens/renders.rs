@@ -37,6 +37,8 @@ pub(in crate::plugins) struct Renders {
     failures: AtomicU64,
     /// Until when it is left alone.
     rests: AtomicU64,
+    /// How many answers in a row said that it has no such path.
+    misses: [AtomicU64; PATHS],
     /// Until when it is not asked at each of its paths.
     missing: [AtomicU64; PATHS],
 }
@@ -121,12 +123,17 @@ impl Render {
     pub fn ended(self, error: Option<PostError>) -> bool {
         let renders = &self.renders;
         match error {
-            None => renders.is_well(),
-            // It has no such path, or no such model.
+            None => {
+                renders.is_well();
+                renders.misses[self.path].store(0, Ordering::Relaxed);
+            }
+            // It has no such path, or no such model; or not what this request names.
             Some(PostError::Status(404 | 405 | 501)) => {
                 renders.is_well();
-                let until = renders.nanos(self.began).saturating_add(MISSING.as_nanos() as u64);
-                renders.missing[self.path].store(until, Ordering::Relaxed);
+                if renders.misses[self.path].fetch_add(1, Ordering::Relaxed) + 1 >= FAILURES {
+                    let until = renders.nanos(self.began).saturating_add(MISSING.as_nanos() as u64);
+                    renders.missing[self.path].store(until, Ordering::Relaxed);
+                }
             }
             Some(PostError::Status(408 | 429)) => return renders.failed(self.began),
             // It does not take this request, or gave an answer that there was no place for.

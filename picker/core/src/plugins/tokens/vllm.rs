@@ -39,7 +39,7 @@ pub struct Vllm {
     url: Option<String>,
     /// How long a request with nothing but text waits for it: `5s` where it is absent.
     timeout: Option<String>,
-    /// How long one with images, sounds or videos waits: `30s` where it is absent.
+    /// How long one with images, audio or video waits: `30s` where it is absent.
     mm_timeout: Option<String>,
 }
 

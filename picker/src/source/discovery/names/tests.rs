@@ -18,6 +18,9 @@ fn an_address_stays_while_it_is_one_of_several() {
     assert_eq!(of(Some("10.0.0.7")), "10.0.0.2");
     assert_eq!(choose(&ips(&["fd00::2", "fd00::1"]), None), Some(ips(&["fd00::1"])[0]));
     assert_eq!(choose(&[], Some(ips(&["10.0.0.7"])[0])), None);
+    // Whoever has a name can't lead requests to the gateway's own node, or to where clouds have their metadata service.
+    let own = ips(&["127.0.0.1", "169.254.169.254", "::1"]);
+    assert_eq!((choose(&own, None), choose(&own, Some(own[0]))), (None, None));
 }
 
 /// A server of names that answers nothing, or that it knows no such name, takes no endpoint away, and no longer than it may.

@@ -1,14 +1,12 @@
 //! The items that one server got last.
 
-use std::collections::BTreeMap;
-
-use rustc_hash::FxHashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// A set of hashes of a fixed size, from which the one goes that was added longest ago.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    /// The number of each one's last addition.
-    last: FxHashMap<u64, u64>,
+    /// The number of each one's last addition. With a key that clients don't know: they choose the hashes.
+    last: HashMap<u64, u64>,
     /// The other way round, so that the oldest is the first.
     order: BTreeMap<u64, u64>,
     additions: u64,

@@ -84,9 +84,12 @@ struct RevisionGating {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct RequireRoles {
-    /// Their names, each once. Of roles with equally many pods the first counts.
+    /// Their names, each once, at most 64. Of roles with equally many pods the first counts.
     values: Vec<String>,
 }
+
+/// The most roles that a complete revision needs: pods of each are counted in each revision.
+const MAX_ROLES: usize = 64;
 
 /// What the share of a revision is measured by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -188,6 +191,10 @@ impl RevisionGating {
         };
         if values.is_empty() {
             return Err(BuildError::invalid(&format!("{field}.values"), "must have at least one role"));
+        }
+        if values.len() > MAX_ROLES {
+            let message = format!("has {} roles, more than {MAX_ROLES}", values.len());
+            return Err(BuildError::invalid(&format!("{field}.values"), message));
         }
         for (n, value) in values.iter().enumerate() {
             let field = format!("{field}.values[{n}]");

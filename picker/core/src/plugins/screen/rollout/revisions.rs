@@ -79,6 +79,11 @@ impl Revisions {
         Self { scope, revision_label, role_label, roles: roles.into(), weight, counted }
     }
 
+    /// The label that has the revision of a pod.
+    pub fn label(&self) -> &str {
+        &self.revision_label
+    }
+
     /// Leaves the candidates of the complete revision that is drawn; those of all complete ones where none is.
     pub fn screen(&self, view: &View, draw: Draw<'_>, keep: &mut Candidates) {
         let mut counted = self.counted.load();

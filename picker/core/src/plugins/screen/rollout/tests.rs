@@ -178,6 +178,20 @@ fn a_strict_header_leaves_those_with_the_label_alone(
     assert_eq!(left(parameters(mode), &rollout(), &request, 1), expected);
 }
 
+/// Otherwise a prefill and a decode server of one request could be of two revisions.
+#[test]
+fn a_strict_header_about_another_label_leaves_one_revision_still() {
+    let mut parameters = parameters("sum");
+    parameters["headerSelectors"][1]["mode"] = json!("strict");
+    let request = with_headers([("x-role", "decode")]);
+    let drawn: BTreeMap<_, _> = (0..32)
+        .map(|seed| left(parameters.clone(), &rollout(), &request, seed))
+        .map(|left| (revisions(&rollout(), &left), left))
+        .collect();
+    let of = |revision: &str| drawn[revision].clone();
+    assert_eq!((drawn.len(), of("a"), of("b")), (2, (2..11).collect(), vec![12]));
+}
+
 #[test]
 fn a_revision_that_is_not_complete_cannot_be_asked_for() {
     let view = counts(&[("a", "prefill", 1), ("a", "decode", 1), ("b", "decode", 2)]);
@@ -348,6 +362,7 @@ fn without_headers_nobody_watches() {
 #[case("revisionGating", json!({"mode": "sum", "requireRoles": {"values": []}}), "revisionGating.requireRoles.values: must have at least one role")]
 #[case("revisionGating", json!({"mode": "sum", "requireRoles": {"values": ["a", ""]}}), "revisionGating.requireRoles.values[1]: must not be empty")]
 #[case("revisionGating", json!({"mode": "sum", "requireRoles": {"values": ["a", "a"]}}), "revisionGating.requireRoles.values[1]: \"a\" is there twice; take one out")]
+#[case("revisionGating", json!({"mode": "sum", "requireRoles": {"values": vec!["a"; 65]}}), "revisionGating.requireRoles.values: has 65 roles, more than 64")]
 fn wrong_parameters_are_named(#[case] field: &str, #[case] value: Value, #[case] expected: &str) {
     let mut parameters = parameters("sum");
     parameters[field] = value;

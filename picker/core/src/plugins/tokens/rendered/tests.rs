@@ -83,6 +83,20 @@ fn places_beyond_the_prompt_are_none() {
     }});
     let tokens = tokens(&answer.to_string()).unwrap();
     assert_eq!((tokens.count, tokens.bytes), (Some(2), bytes(&[1, xxh3_64(b"a") as u32])));
+    assert_eq!(tokens.media.iter().map(|item| item.tokens).collect::<Vec<_>>(), [1]);
+}
+
+/// Each of many would be written over the whole prompt.
+#[test]
+fn places_that_overlap_are_none_of_a_prompt() {
+    let places =
+        [(0, 3), (1, 3), (2, 1), (3, 1)].map(|(offset, length)| json!({"offset": offset, "length": length}));
+    let answer = json!({"token_ids": [1, 2, 3, 4, 5], "features": {
+        "mm_hashes": {"image": ["a", "b", "c", "d"]}, "mm_placeholders": {"image": places},
+    }});
+    let tokens = tokens(&answer.to_string()).unwrap();
+    let [a, d] = [b"a", b"d"].map(|hash| xxh3_64(hash) as u32);
+    assert_eq!((tokens.media.len(), tokens.bytes), (2, bytes(&[a, a, a, d, 5])));
 }
 
 proptest! {

@@ -52,8 +52,13 @@ fn a_trial_that_has_no_end_is_followed_by_another() {
 fn what_it_does_not_have_is_not_asked_for_again_and_everything_else_is() {
     let (renders, start) = renders();
     for status in [404, 405, 501] {
-        let render = renders.begin(2, start).unwrap();
-        assert!(!render.ended(Some(PostError::Status(status))));
+        let ended = |error| assert!(!renders.begin(2, start).unwrap().ended(error));
+        ended(None);
+        // A client can make it say so once, by what it names in a request.
+        ended(Some(PostError::Status(status)));
+        ended(Some(PostError::Status(status)));
+        ended(None);
+        (0..3).for_each(|_| ended(Some(PostError::Status(status))));
         assert_eq!(renders.begin(2, start + seconds(59)).unwrap_err(), RESTING);
         assert!(asks(&renders, start, None));
         renders.missing[2].store(0, Ordering::Relaxed);

@@ -1,4 +1,4 @@
-//! Decisions that are only tried.
+//! Dry runs: decisions that are made and not carried out.
 
 use super::avoid::Trials;
 use super::{SCRATCH, Subject};
@@ -13,12 +13,12 @@ use crate::trace::Trace;
 use crate::view::{Address, View};
 
 impl Strategy {
-    /// Decides where `request` would go, and does nothing else: it books and learns nothing, and no endpoint that fails is
-    /// tried with it. `trace` is told as of a request that is sent, with the edits that plugins would make.
+    /// Decides where `request` would go, and does nothing else: it books and learns nothing, and no endpoint that fails
+    /// gets its trial by it. `trace` is told as of a request that is sent, with the edits that plugins would make.
     ///
     /// # Errors
     /// As [`Strategy::route`].
-    pub fn rehearse<T: Trace>(
+    pub fn dry_run<T: Trace>(
         &self,
         request: &Request,
         view: &View,
@@ -36,7 +36,7 @@ impl Strategy {
             }
             let ask = subject.ask(&scratch.facts, &decision.results);
             let mut edits = Edits::default();
-            self.pre_requests.iter().for_each(|plugin| plugin.role.rehearse(&ask, &decision, &mut edits));
+            self.pre_requests.iter().for_each(|plugin| plugin.role.dry_run(&ask, &decision, &mut edits));
             trace.launched(&ask, &decision, &edits);
             Ok(decision)
         });

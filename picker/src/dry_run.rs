@@ -1,12 +1,10 @@
-//! A request that is tried: decided as if a gateway had asked, with what is known now. It books and learns nothing, and is
+//! Dry runs: decisions about requests that no gateway sends, with what is known now. A dry run books and learns nothing, and is
 //! counted nowhere.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use picker_core::http::HttpClient;
 use picker_core::prepare::Prepared;
 use picker_core::refusal::RefusalKind;
 use picker_core::request::{Headers, Request};
@@ -22,13 +20,13 @@ use crate::watch::objectives::SharedPriorities;
 #[cfg(test)]
 mod tests;
 
-/// The most headers of a request that is tried.
+/// The most headers of a request.
 const MAX_HEADERS: usize = 256;
 
-/// A request to try.
+/// The request of a dry run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub struct Tried {
+pub struct DryRunRequest {
     /// Path of the request.
     #[serde(default = "default_path")]
     pub path: String,
@@ -45,9 +43,9 @@ pub fn default_path() -> String {
     "/v1/chat/completions".to_owned()
 }
 
-/// Why a request could not be tried.
+/// The reason why there is no dry run.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Untried {
+pub enum DryRunError {
     /// It is none.
     #[error("{0}")]
     Bad(String),
@@ -56,49 +54,38 @@ pub enum Untried {
     NoStrategy,
 }
 
-/// What requests are tried with: that of one pool.
-#[derive(Clone)]
-pub struct Rehearsals {
+/// What dry runs are done with: the strategy and the endpoints of one pool.
+#[derive(Clone, Debug)]
+pub struct DryRuns {
     /// The strategy that serves.
     pub hot: Arc<Hot>,
     /// The endpoints.
     pub view: SharedView,
     /// Priorities of requests.
     pub priorities: SharedPriorities,
-    /// The client by which preparers ask others.
-    pub http: Arc<dyn HttpClient>,
 }
 
-impl fmt::Debug for Rehearsals {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Rehearsals").finish_non_exhaustive()
-    }
-}
-
-impl Rehearsals {
+impl DryRuns {
     /// Decides where `tried` would go.
     ///
     /// # Errors
     /// When it is no request, or no strategy serves.
-    pub async fn decide(&self, tried: Tried) -> Result<Kept, Untried> {
-        let strategy = self.hot.current().ok_or(Untried::NoStrategy)?;
+    pub fn decide(&self, tried: DryRunRequest) -> Result<Kept, DryRunError> {
+        let strategy = self.hot.current().ok_or(DryRunError::NoStrategy)?;
         let (headers, mut body) = tried.into_parts()?;
         // As with other requests, it is not read for a strategy that reads none.
         if !strategy.needs.has(Needs::BODY) || !is_awaited(&headers) {
             body = Bytes::new();
         }
         let content =
-            parse::parse(&headers, &body).map_err(|bad| Untried::Bad(format!("the body: {bad}")))?;
+            parse::parse(&headers, &body).map_err(|bad| DryRunError::Bad(format!("the body: {bad}")))?;
         let priority = self.priorities.load().of(&headers);
         let request = Request { headers, body, content, priority, partial: false };
         let view = self.view.load_full();
-        let prepared = if strategy.prepares() {
-            strategy.prepare_tried(&request, &view, Instant::now(), &*self.http, tokio::time::sleep).await
-        } else {
-            Prepared::default()
-        };
+        // Preparers ask others, and let requests wait for each other: somebody would notice.
+        let prepared = Prepared::default();
         let (began, mut explain) = (Instant::now(), Explain::timed(Instant::now));
-        let decided = strategy.rehearse(&request, &view, None, prepared, &mut Cx::live(), &mut explain);
+        let decided = strategy.dry_run(&request, &view, None, prepared, &mut Cx::live(), &mut explain);
         let took = began.elapsed();
         let outcome = match decided {
             Ok(decision) => {
@@ -112,11 +99,11 @@ impl Rehearsals {
     }
 }
 
-impl Tried {
+impl DryRunRequest {
     /// Headers and body, as a gateway shows them.
-    fn into_parts(self) -> Result<(Headers, Bytes), Untried> {
+    fn into_parts(self) -> Result<(Headers, Bytes), DryRunError> {
         let Self { path, headers, body } = self;
-        let bad = |message: String| Err(Untried::Bad(message));
+        let bad = |message: String| Err(DryRunError::Bad(message));
         if !path.starts_with('/') {
             return bad("path: must begin with /".to_owned());
         }

@@ -3,7 +3,6 @@ use std::time::Duration;
 use picker_core::View;
 use picker_core::config::Scope;
 use picker_core::endpoint::{EndpointId, EndpointSpec, Labels, Slots};
-use picker_core::http::NoClient;
 use picker_core::trace::Step;
 use picker_core::view::Reading;
 use serde_json::{Value, json};
@@ -12,7 +11,7 @@ use super::*;
 use crate::view;
 
 /// Two pods, of which nothing is known.
-pub(crate) fn rehearsals(routing: &Value) -> Rehearsals {
+pub(crate) fn dry_runs(routing: &Value) -> DryRuns {
     let mut slots = Slots::default();
     let rows = (0..2).map(|n| {
         let endpoint = slots.admit(EndpointSpec {
@@ -27,26 +26,26 @@ pub(crate) fn rehearsals(routing: &Value) -> Rehearsals {
     let (hot, view) = (Arc::new(Hot::default()), view::empty());
     view.store(Arc::new(View::build(rows.collect(), Instant::now(), Duration::from_secs(60))));
     hot.offer(routing, Scope::Resource);
-    Rehearsals { hot, view, priorities: SharedPriorities::default(), http: Arc::new(NoClient) }
+    DryRuns { hot, view, priorities: SharedPriorities::default() }
 }
 
-fn tried(headers: &[(&str, &str)], body: &str) -> Tried {
+fn tried(headers: &[(&str, &str)], body: &str) -> DryRunRequest {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Tried { path: default_path(), headers, body: body.to_owned() }
+    DryRunRequest { path: default_path(), headers, body: body.to_owned() }
 }
 
 fn by_prefix() -> Value {
     json!({"plugins": [{"type": "prefix-cache-scorer"}, {"type": "active-request-scorer"}]})
 }
 
-/// As often as it is tried, it finds no prompt cached, and nothing in flight.
-#[tokio::test]
-async fn a_request_that_is_tried_leaves_nothing_behind() {
-    let rehearsals = rehearsals(&by_prefix());
+/// As often as it is done, it finds no prompt cached, and nothing in flight.
+#[test]
+fn a_dry_run_leaves_nothing_behind() {
+    let dry_runs = dry_runs(&by_prefix());
     let prompt = "many words ".repeat(100);
     let body = json!({"model": "m", "messages": [{"role": "user", "content": prompt}]}).to_string();
     for _ in 0..5 {
-        let kept = rehearsals.decide(tried(&[("X-Request-ID", " id-1 ")], &body)).await.unwrap();
+        let kept = dry_runs.decide(tried(&[("X-Request-ID", " id-1 ")], &body)).unwrap();
         assert_eq!((kept.request_id.as_deref(), kept.model.as_deref()), (Some("id-1"), Some("m")));
         let read = |step: &Step| match step {
             Step::Scored { inputs, .. } => {
@@ -63,36 +62,33 @@ async fn a_request_that_is_tried_leaves_nothing_behind() {
 }
 
 /// As with requests that are sent: of a strategy that reads no bodies, a model is not known.
-#[tokio::test]
-async fn a_body_that_nobody_reads_is_not_read() {
-    let rehearsals = rehearsals(&json!({"plugins": [{"type": "random-picker"}]}));
-    let kept = rehearsals.decide(tried(&[], "{ this is no JSON")).await.unwrap();
+#[test]
+fn a_body_that_nobody_reads_is_not_read() {
+    let dry_runs = dry_runs(&json!({"plugins": [{"type": "random-picker"}]}));
+    let kept = dry_runs.decide(tried(&[], "{ this is no JSON")).unwrap();
     assert_eq!((kept.model, kept.outcome.is_ok()), (None, true));
 }
 
-#[tokio::test]
-async fn what_can_not_be_tried_is_told() {
-    let rehearsals = rehearsals(&by_prefix());
-    let told = |tried: Tried| {
-        let rehearsals = &rehearsals;
-        async move { rehearsals.decide(tried).await.unwrap_err().to_string() }
-    };
+#[test]
+fn what_is_no_request_is_told() {
+    let dry_runs = dry_runs(&by_prefix());
+    let told = |tried: DryRunRequest| dry_runs.decide(tried).unwrap_err().to_string();
     let mut path = tried(&[], "");
     path.path = "v1".to_owned();
-    assert_eq!(told(path).await, "path: must begin with /");
+    assert_eq!(told(path), "path: must begin with /");
     let many = vec![("a", "b"); MAX_HEADERS + 1];
-    assert_eq!(told(tried(&many, "")).await, "headers: there may be 256 of them");
+    assert_eq!(told(tried(&many, "")), "headers: there may be 256 of them");
     for name in ["", ":path", "a b", "ü"] {
         let expected = format!("headers[1]: {name:?} is no name of a header");
-        assert_eq!(told(tried(&[("a", "b"), (name, "c")], "")).await, expected);
+        assert_eq!(told(tried(&[("a", "b"), (name, "c")], "")), expected);
     }
-    let none = Rehearsals { hot: Arc::default(), ..rehearsals.clone() };
-    assert_eq!(none.decide(tried(&[], "")).await.unwrap_err(), Untried::NoStrategy);
+    let none = DryRuns { hot: Arc::default(), ..dry_runs.clone() };
+    assert_eq!(none.decide(tried(&[], "")).unwrap_err(), DryRunError::NoStrategy);
 }
 
-#[tokio::test]
-async fn a_refusal_is_a_decision_too() {
-    let rehearsals = rehearsals(&by_prefix());
-    rehearsals.view.store(Arc::new(View::empty()));
-    assert_eq!(rehearsals.decide(tried(&[], "")).await.unwrap().outcome, Err("no-endpoints"));
+#[test]
+fn a_refusal_is_a_decision_too() {
+    let dry_runs = dry_runs(&by_prefix());
+    dry_runs.view.store(Arc::new(View::empty()));
+    assert_eq!(dry_runs.decide(tried(&[], "")).unwrap().outcome, Err("no-endpoints"));
 }
