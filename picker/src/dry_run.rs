@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use picker_core::prepare::Prepared;
 use picker_core::refusal::RefusalKind;
 use picker_core::request::{Headers, Request};
 use picker_core::trace::Explain;
@@ -82,10 +81,8 @@ impl DryRuns {
         let priority = self.priorities.load().of(&headers);
         let request = Request { headers, body, content, priority, partial: false };
         let view = self.view.load_full();
-        // Preparers ask others, and let requests wait for each other: somebody would notice.
-        let prepared = Prepared::default();
         let (began, mut explain) = (Instant::now(), Explain::timed(Instant::now));
-        let decided = strategy.dry_run(&request, &view, None, prepared, &mut Cx::live(), &mut explain);
+        let decided = strategy.dry_run(&request, &view, &mut Cx::live(), &mut explain);
         let took = began.elapsed();
         let outcome = match decided {
             Ok(decision) => {

@@ -61,17 +61,12 @@ impl Strategy {
             facts.fit(&self.layout);
             let ask = Ask { request, view, facts: &facts, done: &[], now };
             let outside = Outside { http, timer: &|time| Box::pin(sleep(time)) };
-            let start = |preparer: &dyn Preparer| {
-                preparer.prepare(&ask, &outside).map(|work| (work, preparer.deadline(&ask)))
-            };
-            let working = |(preparer, (work, time)): (_, (_, Duration))| Working {
-                preparer,
-                work,
-                deadline: Box::pin(sleep(time)),
-                late_at: now + time,
-            };
             let preparers = self.preparers.iter().map(|preparer| &*preparer.role);
-            preparers.filter_map(|preparer| Some((preparer, start(preparer)?))).map(working).collect()
+            let begun = preparers.filter_map(|preparer| {
+                let (work, time) = (preparer.prepare(&ask, &outside)?, preparer.deadline(&ask));
+                Some(Working { preparer, work, deadline: Box::pin(sleep(time)), late_at: now + time })
+            });
+            begun.collect()
         };
         poll_fn(|cx| {
             working.retain_mut(|working| match working.work.as_mut().poll(cx) {

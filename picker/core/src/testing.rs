@@ -23,6 +23,18 @@ use crate::store::StateStore;
 use crate::strategy::Strategy;
 use crate::view::{Candidates, LoraState, Reading, Signals, View};
 
+/// Values of the label that says which stages a pod serves, the last of which is none.
+pub const ROLES: [&str; 8] = [
+    "decode",
+    "prefill",
+    "encode",
+    "prefill-decode",
+    "both",
+    "encode-prefill",
+    "encode-prefill-decode",
+    "Decode",
+];
+
 /// Pod `n` of a test, at `10.0.0.n:8000`. Their ids sort by `n`.
 pub fn spec(n: u8) -> EndpointSpec {
     EndpointSpec {

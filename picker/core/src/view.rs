@@ -8,7 +8,7 @@ use rustc_hash::FxHasher;
 
 use crate::column::Column;
 use crate::endpoint::Endpoint;
-use crate::health::PoolHealth;
+use crate::health::{Phase, PoolHealth};
 
 mod address;
 mod candidates;
@@ -79,6 +79,11 @@ impl View {
             health: Arc::default(),
             built_at: None,
         }
+    }
+
+    /// Whether the endpoint at position `endpoint` gets requests as usual at `now`. Of no cost while no endpoint fails.
+    pub fn is_healthy(&self, endpoint: usize, now: Instant) -> bool {
+        !self.health.any() || self.endpoints[endpoint].health().status(now).phase == Phase::Healthy
     }
 
     /// A view of `rows`, the endpoints of one pool, at `now`. Readings older than `stale_after` count as unknown.

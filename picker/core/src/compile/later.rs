@@ -105,11 +105,10 @@ pub(super) enum Told {
 pub(super) fn later(kind: &str, parameters: Option<&Map<String, Value>>) -> Option<Vec<Told>> {
     let Later { parameters: known, meanwhile, decides, .. } =
         TYPES.iter().find(|later| later.kind == kind)?;
-    let message = format!("{kind} has no effect: {meanwhile}");
     let first = if *decides {
         Told::Decides(format!("{kind} is a type of llm-d's that is not built here: {meanwhile}"))
     } else {
-        Told::Aside(message)
+        Told::Aside(format!("{kind} has no effect: {meanwhile}"))
     };
     let unknown = parameters.into_iter().flat_map(Map::keys).filter(|name| !known.contains(&name.as_str()));
     Some(std::iter::once(first).chain(unknown.map(|name| Told::Parameter(name.clone(), known))).collect())

@@ -10,11 +10,12 @@ use crate::refusal::{Refusal, RefusalKind};
 use crate::request::Request;
 use crate::strategy::Strategy;
 use crate::trace::Trace;
-use crate::view::{Address, View};
+use crate::view::View;
 
 impl Strategy {
-    /// Decides where `request` would go, and does nothing else: it books and learns nothing, and no endpoint that fails
-    /// gets its trial by it. `trace` is told as of a request that is sent, with the edits that plugins would make.
+    /// Decides where `request` would go if no gateway restricted the endpoints, and does nothing else: it books and learns
+    /// nothing, and no endpoint that fails gets its trial by it. Preparers take no part, since they ask others and let
+    /// requests wait for each other. `trace` is told as of a request that is sent, with the edits that plugins would make.
     ///
     /// # Errors
     /// As [`Strategy::route`].
@@ -22,14 +23,12 @@ impl Strategy {
         &self,
         request: &Request,
         view: &View,
-        subset: Option<&[Address]>,
-        prepared: Prepared,
         cx: &mut Cx,
         trace: &mut T,
     ) -> Result<Decision, Refusal> {
         let subject = Subject { request, view, now: cx.now() };
         let mut scratch = SCRATCH.take().unwrap_or_default();
-        let decided = self.decide(subject, subset, prepared, cx, trace, &mut scratch, Trials::None);
+        let decided = self.decide(subject, None, Prepared::default(), cx, trace, &mut scratch, Trials::None);
         let decided = decided.and_then(|decision| {
             if decision.destination().is_none() {
                 return Err(RefusalKind::AllFiltered.into());

@@ -212,8 +212,7 @@ fn a_dry_run_decides_the_same_and_changes_nothing() {
             for _ in 0..2 {
                 tried = Explain::default();
                 let mut cx = Cx::new(now + Duration::from_millis(n), n);
-                let prepared = Prepared::default();
-                let _ = strategies[0].dry_run(&asked, &views[0], None, prepared, &mut cx, &mut tried);
+                let _ = strategies[0].dry_run(&asked, &views[0], &mut cx, &mut tried);
             }
             assert_eq!(loads(&views[0]), before, "{}", registration.kind);
             let mut traces = [Explain::default(), Explain::default()];
@@ -252,9 +251,7 @@ fn a_dry_run_begins_no_trial() {
     let later = now + Duration::from_millis(1_300);
     for seed in 0..8 {
         let (mut cx, mut explain) = (Cx::new(later, seed), Explain::default());
-        let prepared = Prepared::default();
-        let decided =
-            strategy.dry_run(&Request::default(), &view, None, prepared, &mut cx, &mut explain).unwrap();
+        let decided = strategy.dry_run(&Request::default(), &view, &mut cx, &mut explain).unwrap();
         assert_eq!(decided.destination().unwrap()[..], [0]);
         assert_eq!(health.status(later).phase, Phase::Ejected);
     }

@@ -64,24 +64,18 @@ plugins:
     type Params = Params;
 
     fn build(params: Params, cx: &mut BuildCx<'_>) -> Result<Roles, BuildError> {
-        let default = MetricsSource::of(SourceKind::Dcgm);
         let page = Page {
             scheme: Some(params.scheme.unwrap_or(Scheme::Http)),
             path: params.path,
-            port: params.port.or(default.port),
+            port: params.port,
             insecure_skip_verify: params.insecure_skip_verify,
             ca_cert_path: params.ca_cert_path,
             client_cert_path: params.client_cert_path,
             client_key_path: params.client_key_path,
             interval: params.interval,
         };
-        let source = page.source(cx)?;
-        let source = MetricsSource {
-            kind: SourceKind::Dcgm,
-            at_node: params.use_node_address,
-            interval: source.interval.or(default.interval),
-            ..source
-        };
+        let source = page.source(SourceKind::Dcgm, cx)?;
+        let source = MetricsSource { at_node: params.use_node_address, ..source };
         Ok(Roles { data_source: Some(source), ..Roles::default() })
     }
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::page::{self, Page, Scheme};
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
-use crate::scrape::{MetricsSource, ServerShare};
+use crate::scrape::{MetricsSource, ServerShare, SourceKind};
 
 /// Parameters of `metrics-data-source`.
 #[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema, Default)]
@@ -105,7 +105,12 @@ plugins:
             client_key_path: params.client_key_path,
             interval: params.interval,
         };
-        let source = MetricsSource { rest_interval, server_share, doubt_after, ..page.source(cx)? };
+        let source = MetricsSource {
+            rest_interval,
+            server_share,
+            doubt_after,
+            ..page.source(SourceKind::Metrics, cx)?
+        };
         Ok(Roles { data_source: Some(source), ..Roles::default() })
     }
 }

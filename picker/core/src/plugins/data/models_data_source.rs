@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::page::{Page, Scheme};
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
-use crate::scrape::{MetricsSource, SourceKind};
+use crate::scrape::SourceKind;
 
 /// Parameters of `models-data-source`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -62,10 +62,7 @@ plugins:
             client_key_path: params.client_key_path,
             interval: params.interval,
         };
-        let source = page.source(cx)?;
-        let interval = source.interval.or(MetricsSource::of(SourceKind::Models).interval);
-        let source = MetricsSource { kind: SourceKind::Models, interval, ..source };
-        Ok(Roles { data_source: Some(source), ..Roles::default() })
+        Ok(Roles { data_source: Some(page.source(SourceKind::Models, cx)?), ..Roles::default() })
     }
 }
 

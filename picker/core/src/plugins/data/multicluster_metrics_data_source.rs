@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::page::{Page, Scheme};
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
-use crate::scrape::{MetricsSource, SourceKind};
+use crate::scrape::SourceKind;
 
 /// Parameters of `multicluster-metrics-data-source`.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, JsonSchema)]
@@ -72,10 +72,7 @@ dataLayer:
             client_key_path: params.client_key_path,
             interval: params.interval,
         };
-        let source = page.source(cx)?;
-        let interval = source.interval.or(MetricsSource::of(SourceKind::Multicluster).interval);
-        let source = MetricsSource { kind: SourceKind::Multicluster, interval, ..source };
-        Ok(Roles { data_source: Some(source), ..Roles::default() })
+        Ok(Roles { data_source: Some(page.source(SourceKind::Multicluster, cx)?), ..Roles::default() })
     }
 }
 

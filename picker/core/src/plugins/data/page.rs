@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::duration;
 use crate::plugin::{BuildCx, BuildError};
-use crate::scrape::{MetricsSource, Tls};
+use crate::scrape::{MetricsSource, SourceKind, Tls};
 
 /// How pages are fetched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -33,11 +33,11 @@ pub(super) struct Page {
 }
 
 impl Page {
-    /// The source, as far as all types have the same parameters.
+    /// The source of this kind, with what all kinds have as parameters; what they leave out is the default of the kind.
     ///
     /// # Errors
     /// The parameter that is wrong.
-    pub fn source(self, cx: &mut BuildCx<'_>) -> Result<MetricsSource, BuildError> {
+    pub fn source(self, kind: SourceKind, cx: &mut BuildCx<'_>) -> Result<MetricsSource, BuildError> {
         if self.port == Some(0) {
             return Err(BuildError::invalid("port", "must be between 1 and 65535"));
         }
@@ -68,13 +68,14 @@ impl Page {
         if https && tls.ca.is_some() && !tls.verify {
             cx.warn("caCertPath", "has no effect without insecureSkipVerify: false");
         }
+        let default = MetricsSource::of(kind);
         Ok(MetricsSource {
             path,
-            port: self.port,
+            port: self.port.or(default.port),
             tls: https.then_some(tls),
             plain: self.scheme == Some(Scheme::Http),
-            interval: self.period()?,
-            ..MetricsSource::default()
+            interval: self.period()?.or(default.interval),
+            ..default
         })
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::by_labels::ByLabels;
+use super::by_labels::{self, ByLabels};
 use crate::ask::Ask;
 use crate::cx::Cx;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
@@ -78,10 +78,6 @@ impl Filter for ByLabelFilter {
     }
 
     fn why(&self, ask: &Ask<'_>, endpoint: usize) -> Option<String> {
-        let label = &self.params.label;
-        Some(match ask.view.endpoints[endpoint].labels.get(label) {
-            Some(value) => format!("label {label} is {value}"),
-            None => format!("has no label {label}"),
-        })
+        Some(by_labels::why(&ask.view.endpoints[endpoint].labels, &self.params.label))
     }
 }

@@ -4,6 +4,14 @@ use crate::endpoint::Labels;
 use crate::plugins::per_labels::PerLabels;
 use crate::view::{Candidates, View};
 
+/// What a pod with `labels` says under `label`, as the reason why it was removed.
+pub(super) fn why(labels: &Labels, label: &str) -> String {
+    match labels.get(label) {
+        Some(value) => format!("label {label} is {value}"),
+        None => format!("has no label {label}"),
+    }
+}
+
 /// Which endpoints a rule about labels keeps.
 #[derive(Debug, Default)]
 pub(super) struct ByLabels(PerLabels<bool>);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::by_labels::ByLabels;
+use super::by_labels::{self, ByLabels};
 use crate::ask::Ask;
 use crate::cx::Cx;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
@@ -57,10 +57,6 @@ impl Filter for LabelSelectorFilter {
 
     fn why(&self, ask: &Ask<'_>, endpoint: usize) -> Option<String> {
         let labels = &ask.view.endpoints[endpoint].labels;
-        let key = self.selector.unmet(labels)?;
-        Some(match labels.get(key) {
-            Some(value) => format!("label {key} is {value}"),
-            None => format!("has no label {key}"),
-        })
+        Some(by_labels::why(labels, self.selector.unmet(labels)?))
     }
 }

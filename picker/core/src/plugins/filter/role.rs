@@ -1,6 +1,6 @@
 //! The stages of disaggregated serving that a pod's label says it serves.
 
-use super::by_labels::ByLabels;
+use super::by_labels::{self, ByLabels};
 use crate::endpoint::Labels;
 use crate::view::{Candidates, View};
 
@@ -31,9 +31,7 @@ impl RoleFilter {
 
     /// Why a pod with `labels` does not serve the stage.
     pub fn why(labels: &Labels) -> String {
-        labels
-            .get(LABEL)
-            .map_or_else(|| format!("has no label {LABEL}"), |role| format!("label {LABEL} is {role}"))
+        by_labels::why(labels, LABEL)
     }
 
     fn keeps(&self, labels: &Labels) -> bool {

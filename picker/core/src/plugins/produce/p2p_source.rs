@@ -12,7 +12,6 @@ use crate::booking::Launch;
 use crate::column::Column;
 use crate::edits::Edits;
 use crate::fact::{Fact, Own, PrefixMatch, Slot};
-use crate::health::Phase;
 use crate::needs::Needs;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
 use crate::request::Request;
@@ -148,11 +147,9 @@ impl Producer for P2pSourceProducer {
         if matched.matched.iter().all(|blocks| *blocks == 0) {
             return;
         }
-        let (view, any_fails) = (ask.view, ask.view.health.any());
+        let view = ask.view;
         // Who reads from a server that fails waits for it in vain.
-        let serves =
-            |i: usize| !any_fails || view.endpoints[i].health().status(ask.now).phase == Phase::Healthy;
-        let sources = || candidates.iter().filter(|&i| matched.blocks(i) > 0 && serves(i));
+        let sources = || candidates.iter().filter(|&i| matched.blocks(i) > 0 && view.is_healthy(i, ask.now));
         let most = sources().map(|i| matched.blocks(i)).max().unwrap_or(0);
         let waiting = view.column(Column::WAITING);
         // NaN is none.

@@ -48,9 +48,6 @@ plugins:
 
 impl Scorer for MulticlusterKvCacheUtilizationScorer {
     fn score(&self, ask: &Ask<'_>, candidates: &Candidates, out: &mut [f32]) {
-        let used = ask.view.column(self.0);
-        for (score, i) in out.iter_mut().zip(candidates.iter()) {
-            *score = if used[i].is_finite() { (1.0 - used[i]).clamp(0.0, 1.0) } else { 0.0 };
-        }
+        cluster_signal::known_alone(ask.view.column(self.0), candidates, out, |used| 1.0 - used);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::cluster_signal;
+use super::{cluster_signal, signal};
 use crate::ask::Ask;
 use crate::column::Column;
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Stability, Task};
@@ -49,16 +49,6 @@ plugins:
 impl Scorer for MulticlusterQueueScorer {
     fn score(&self, ask: &Ask<'_>, candidates: &Candidates, out: &mut [f32]) {
         let waiting = ask.view.column(self.0);
-        let known = || candidates.iter().map(|i| f64::from(waiting[i])).filter(|waiting| waiting.is_finite());
-        let (least, most) =
-            (known().fold(f64::INFINITY, f64::min), known().fold(f64::NEG_INFINITY, f64::max));
-        for (score, i) in out.iter_mut().zip(candidates.iter()) {
-            let waiting = f64::from(waiting[i]);
-            *score = match waiting.is_finite() {
-                true if most > least => ((most - waiting) / (most - least)) as f32,
-                true => 1.0,
-                false => 0.0,
-            };
-        }
+        cluster_signal::known_alone(waiting, candidates, out, signal::below_most(waiting, candidates));
     }
 }

@@ -5,12 +5,18 @@ use crate::view::Candidates;
 /// Scores a signal of which less is better, relative to the candidates: the least is worth 1, the most
 /// 0, in between linearly; 1 each when all are equal. See [`absolute`] for unknown values.
 pub(super) fn relative(column: &[f32], candidates: &Candidates, out: &mut [f32]) {
+    absolute(column, candidates, out, below_most(column, candidates));
+}
+
+/// How far a value of a signal lies below the most of the candidates, of the way to their least: 1 for the least, and for all
+/// when they are equal.
+pub(super) fn below_most(column: &[f32], candidates: &Candidates) -> impl Fn(f32) -> f32 + use<> {
     let known = candidates.iter().map(|i| column[i]).filter(|v| v.is_finite());
     let (least, most) = known.fold((f32::INFINITY, f32::NEG_INFINITY), |(l, m), v| (l.min(v), m.max(v)));
     // In f64, in which the difference of any two f32 is finite.
-    let below_most = |v: f32| f64::from(most) - f64::from(v);
-    let range = below_most(least);
-    absolute(column, candidates, out, |v| if range > 0.0 { (below_most(v) / range) as f32 } else { 1.0 });
+    let below = move |v: f32| f64::from(most) - f64::from(v);
+    let range = below(least);
+    move |v| if range > 0.0 { (below(v) / range) as f32 } else { 1.0 }
 }
 
 /// Scores each known value of a signal by `score`. An endpoint whose value is unknown is neither good

@@ -3,6 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::scrape::MetricsSource;
 use crate::testing::build;
 
 fn source(parameters: Value) -> Result<MetricsSource, String> {

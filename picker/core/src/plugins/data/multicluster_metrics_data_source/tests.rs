@@ -3,7 +3,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::scrape::Tls;
+use crate::scrape::{MetricsSource, Tls};
 use crate::testing::build;
 
 fn source(parameters: Value) -> Result<MetricsSource, String> {

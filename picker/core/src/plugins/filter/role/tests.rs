@@ -3,18 +3,7 @@ use serde_json::json;
 
 use super::LABEL;
 use crate::request::Request;
-use crate::testing::{Instance, labelled};
-
-const ROLES: [&str; 8] = [
-    "decode",
-    "prefill",
-    "encode",
-    "prefill-decode",
-    "both",
-    "encode-prefill",
-    "encode-prefill-decode",
-    "Decode",
-];
+use crate::testing::{Instance, ROLES, labelled};
 
 #[rstest]
 #[case("decode-filter", &["decode", "prefill-decode", "both", "encode-prefill-decode", "without the label"])]

@@ -9,7 +9,6 @@ use super::placement::{Rule, place};
 use crate::ask::Ask;
 use crate::column::Column;
 use crate::endpoint::MAX_SLOTS;
-use crate::health::Phase;
 
 /// Blocks of all prompts of a window, 32 MiB of hashes: with more it is full.
 const MAX_BLOCKS: usize = 4 << 20;
@@ -87,10 +86,7 @@ impl Window {
     /// A window that opens with the request of `ask`.
     pub fn open(ask: &Ask<'_>, rule: Rule, duration: Duration) -> Self {
         let (view, running) = (ask.view, ask.view.column(Column::RUNNING));
-        let any_fails = view.health.any();
-        let serves =
-            |i: &usize| !any_fails || view.endpoints[*i].health().status(ask.now).phase == Phase::Healthy;
-        let mut order: Vec<usize> = (0..view.len()).filter(serves).collect();
+        let mut order: Vec<usize> = (0..view.len()).filter(|&i| view.is_healthy(i, ask.now)).collect();
         if order.is_empty() {
             order.extend(0..view.len());
         }

@@ -9,22 +9,11 @@ use proptest::prelude::*;
 use crate::endpoint::{EndpointSpec, Load, Slots};
 use crate::fact::{PrefixMatch, RequestLoad};
 use crate::request::{Content, Request, Text};
-use crate::testing::{Instance, lora, spec, with_headers};
+use crate::testing::{Instance, ROLES, lora, spec, with_headers};
 use crate::view::{Candidates, Reading, Signals, View};
 
 /// The label that says which stages a pod serves.
 pub const ROLE: &str = "llm-d.ai/role";
-
-const ROLES: [&str; 8] = [
-    "decode",
-    "prefill",
-    "encode",
-    "prefill-decode",
-    "both",
-    "encode-prefill",
-    "encode-prefill-decode",
-    "Decode",
-];
 
 /// What is known of one endpoint. Two of them are at each address, with ports of their own.
 #[derive(Clone, Debug)]
