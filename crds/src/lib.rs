@@ -5,6 +5,7 @@
 
 pub mod history;
 pub mod manifest;
+pub mod model_rewrite;
 pub mod names;
 pub mod network_policy;
 pub mod objective;
@@ -16,8 +17,9 @@ mod schema;
 pub mod status;
 pub mod strategy;
 
+pub use model_rewrite::{InferenceModelRewriteSpec, InferenceModelSpec, model_resource, rewrite_resource};
 pub use network_policy::{NetworkPolicy, Peer};
-pub use objective::{InferenceObjectiveSpec, ObjectiveGroup};
+pub use objective::{InferenceObjectiveSpec, ObjectiveGroup, ObjectivePoolRef};
 pub use paused::Paused;
 pub use picker::{Autoscaling, ClientCa, FailureMode, Metrics, PickerSpec, Tls, TlsMode, UpdatePolicy};
 pub use pool::{InferencePool, InferencePoolV1Alpha2, PickerRef, Pool, PoolGroup};

@@ -26,15 +26,20 @@ impl ObjectiveGroup {
         }
     }
 
-    /// The resource, as the API server knows it.
+    /// The resource InferenceObjective, as the API server knows it.
     pub fn resource(self) -> ApiResource {
+        self.kind("InferenceObjective", "inferenceobjectives")
+    }
+
+    /// The resource `kind` of this group, all of which have one version.
+    pub(crate) fn kind(self, kind: &str, plural: &str) -> ApiResource {
         let (group, version) = (self.group(), "v1alpha2");
         ApiResource {
             group: group.to_owned(),
             version: version.to_owned(),
             api_version: format!("{group}/{version}"),
-            kind: "InferenceObjective".to_owned(),
-            plural: "inferenceobjectives".to_owned(),
+            kind: kind.to_owned(),
+            plural: plural.to_owned(),
         }
     }
 }
@@ -50,7 +55,7 @@ pub struct InferenceObjectiveSpec {
     pub pool_ref: ObjectivePoolRef,
 }
 
-/// The pool that an objective is for, in its namespace.
+/// The pool that an objective, or a rule of models, is for, in its namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct ObjectivePoolRef {
     /// API group of the pool; `inference.networking.k8s.io` if it is left out.
@@ -66,11 +71,13 @@ impl InferenceObjectiveSpec {
         let priority = self.priority.unwrap_or(0);
         priority.clamp(i32::MIN.into(), i32::MAX.into()) as i32
     }
+}
 
-    /// Whether it is for the pool called `name` of this group.
+impl ObjectivePoolRef {
+    /// Whether it means the pool called `name` of this group.
     pub fn is_for(&self, group: PoolGroup, name: &str) -> bool {
-        let own = self.pool_ref.group.as_deref().filter(|group| !group.is_empty());
-        self.pool_ref.name == name && own.unwrap_or(PoolGroup::V1.group()) == group.group()
+        let own = self.group.as_deref().filter(|group| !group.is_empty());
+        self.name == name && own.unwrap_or(PoolGroup::V1.group()) == group.group()
     }
 }
 
@@ -96,7 +103,7 @@ mod tests {
     fn it_is_for_the_pool_that_it_names() {
         let refers = |pool_ref: serde_json::Value| {
             let spec = spec(json!({"poolRef": pool_ref}));
-            PoolGroup::ALL.map(|group| spec.is_for(group, "qwen"))
+            PoolGroup::ALL.map(|group| spec.pool_ref.is_for(group, "qwen"))
         };
         assert_eq!(refers(json!({"name": "qwen", "kind": "InferencePool"})), [true, false]);
         assert_eq!(refers(json!({"name": "qwen", "group": ""})), [true, false]);

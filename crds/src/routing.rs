@@ -64,6 +64,11 @@ impl JsonSchema for RoutingBody {
                 name(refs, "pluginRef");
             }
         }
+        let handler = properties.get_mut("requestHandler").and_then(Value::as_object_mut);
+        if let Some(parsers) = handler.and_then(fields).and_then(|handler| list(handler, "parsers", MAX_REFS))
+        {
+            name(parsers, "pluginRef");
+        }
         schema
     }
 }

@@ -348,6 +348,73 @@ async fn the_chart_makes_a_network_policy_for_each_namespace() {
     }
 }
 
+/// Off by default; on, it may read ConfigMaps of its own namespace and nothing else.
+#[tokio::test]
+#[ignore = "needs helm, which `cargo xtask test` brings"]
+async fn the_chart_makes_body_based_routing() {
+    let chart = Chart::ready().await;
+    let rendered = async |values: Value| chart.rendered(json!({"bbr": values})).await;
+    let ours = |objects: &[Value]| -> Vec<[String; 3]> {
+        let names = names(objects).into_iter().filter(|[_, name, _]| *name == "waypost-bbr");
+        names.map(|all| all.map(str::to_owned)).collect()
+    };
+    assert_eq!(ours(&rendered(json!({})).await.unwrap()), Vec::<[String; 3]>::new());
+
+    let gateways =
+        json!([{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "gateways"}}}]);
+    let given = json!({
+        "enabled": true, "modelHeader": "X-Model", "fields": {"user": "X-User"}, "args": ["--bbr-adapter=a=b"],
+        "networkPolicy": {"enabled": true, "gateways": gateways},
+    });
+    let objects = rendered(given).await.unwrap();
+    let kinds = [
+        "Deployment",
+        "NetworkPolicy",
+        "PodDisruptionBudget",
+        "Role",
+        "RoleBinding",
+        "Service",
+        "ServiceAccount",
+    ];
+    let expected = kinds.map(|kind| [kind, "waypost-bbr", "waypost-system"].map(str::to_owned));
+    assert_eq!(ours(&objects), expected);
+    let rules = json!([{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list", "watch"]}]);
+    assert_eq!(find(&objects, "Role", "waypost-bbr")["rules"], rules);
+    let pods = json!({
+        "app.kubernetes.io/name": "waypost-bbr", "app.kubernetes.io/instance": "waypost",
+        "app.kubernetes.io/component": "bbr",
+    });
+    let port = |name: &str, number: u16| json!({"name": name, "port": number, "targetPort": name, "protocol": "TCP"});
+    let mut ext_proc = port("ext-proc", 9004);
+    ext_proc["appProtocol"] = json!("http2");
+    let service = json!({"selector": pods, "ports": [ext_proc, port("metrics", 9090)]});
+    assert_eq!(find(&objects, "Service", "waypost-bbr")["spec"], service);
+    let container = &find(&objects, "Deployment", "waypost-bbr")["spec"]["template"]["spec"]["containers"][0];
+    let args = json!([
+        "--bbr",
+        "--bbr-model-header=X-Model",
+        "--bbr-base-model-header=X-Gateway-Base-Model-Name",
+        "--bbr-field=user:X-User",
+        "--bbr-adapter=a=b",
+    ]);
+    assert_eq!(container["args"], args);
+    assert_eq!(container["readinessProbe"]["grpc"], json!({"port": 9005, "service": "readiness"}));
+    let port = |number: u16| json!({"port": number, "protocol": "TCP"});
+    let ingress = json!([{"from": gateways, "ports": [port(9004), port(9005)]}]);
+    assert_eq!(find(&objects, "NetworkPolicy", "waypost-bbr")["spec"]["ingress"], ingress);
+
+    for (values, why) in [
+        (json!({"enabled": true, "networkPolicy": {"enabled": true}}), "bbr.networkPolicy.gateways: say"),
+        (json!({"modelHeader": "a b"}), "/bbr/modelHeader"),
+        (json!({"fields": {"user": ":path"}}), "/bbr/fields/user"),
+        (json!({"args": ["bbr"]}), "/bbr/args/0"),
+        (json!({"enable": true}), "enable"),
+    ] {
+        let error = rendered(values).await.unwrap_err();
+        assert!(error.contains(why), "{error}");
+    }
+}
+
 /// Off by default; on, it has the labels by which a Prometheus selects it, and its texts are those of Prometheus.
 #[tokio::test]
 #[ignore = "needs helm, which `cargo xtask test` brings"]
@@ -366,6 +433,25 @@ async fn the_chart_makes_alerts() {
     assert_eq!(first["annotations"]["runbook_url"], "https://docs.example/x#waypostpoolwithoutpicker");
     let summary = first["annotations"]["summary"].as_str().unwrap();
     assert!(summary.contains("{{ $labels.namespace }}/{{ $labels.name }}"), "{summary}");
+    assert!(rendered(json!({"enable": true})).await.unwrap_err().contains("enable"));
+}
+
+/// Off by default; on, it has the labels by which Grafana's sidecar selects it, and the file as it is.
+#[tokio::test]
+#[ignore = "needs helm, which `cargo xtask test` brings"]
+async fn the_chart_makes_a_dashboard() {
+    let chart = Chart::ready().await;
+    let rendered = async |values: Value| {
+        let objects = chart.rendered(json!({"grafanaDashboard": values})).await?;
+        Ok::<_, String>(objects.into_iter().find(|object| object["kind"] == "ConfigMap"))
+    };
+    assert_eq!(rendered(json!({})).await, Ok(None));
+    let map = rendered(json!({"enabled": true, "labels": {"folder": "llm"}})).await.unwrap().unwrap();
+    let labels = &map["metadata"]["labels"];
+    assert_eq!([&labels["grafana_dashboard"], &labels["folder"]], ["1", "llm"]);
+    let shown: Value = serde_json::from_str(map["data"]["waypost-pickers.json"].as_str().unwrap()).unwrap();
+    let file = fs::read(paths::checkout().join("charts/waypost/dashboards/pickers.json")).unwrap();
+    assert_eq!(shown, serde_json::from_slice::<Value>(&file).unwrap());
     assert!(rendered(json!({"enable": true})).await.unwrap_err().contains("enable"));
 }
 

@@ -17,7 +17,7 @@ use serde_json::value::RawValue;
 /// An object of any kind, with its metadata and these two parts of it.
 #[derive(Clone, Debug, Deserialize)]
 pub struct ObjectParts<Spec, Status> {
-    /// Its metadata: name, namespace, UID, version, generation, labels, annotations and the time of its deletion.
+    /// Its metadata: name, namespace, UID, version, generation, labels, annotations and the times of its creation and deletion.
     #[serde(deserialize_with = "metadata")]
     pub metadata: ObjectMeta,
     /// Its `spec`.
@@ -56,6 +56,7 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         generation: Option<i64>,
         labels: Option<BTreeMap<String, String>>,
         annotations: Option<BTreeMap<String, String>>,
+        creation_timestamp: Option<Time>,
         deletion_timestamp: Option<Time>,
     }
     let Metadata {
@@ -66,6 +67,7 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         generation,
         labels,
         annotations,
+        creation_timestamp,
         deletion_timestamp,
     } = Metadata::deserialize(deserializer)?;
     Ok(ObjectMeta {
@@ -76,6 +78,7 @@ fn metadata<'de, D: Deserializer<'de>>(deserializer: D) -> Result<ObjectMeta, D:
         generation,
         labels,
         annotations,
+        creation_timestamp,
         deletion_timestamp,
         ..ObjectMeta::default()
     })

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 
 pub mod auth;
+mod by_body;
 mod decisions;
 mod endpoints;
 mod explain;
@@ -24,6 +25,7 @@ mod timestamp;
 mod unread;
 mod write_deadline;
 
+pub use by_body::by_body;
 use decisions::Filter;
 use explain::DryRunPage;
 use lane::Lane;
@@ -91,13 +93,16 @@ impl Admin {
         };
         guarded
             .route("/healthz", get(|| async { "ok\n" }))
-            .route("/readyz", get(move |state| ready_page(state, open)))
+            .route(
+                "/readyz",
+                get(move |State(admin): State<Self>| async move { ready_page(&admin.readiness, open) }),
+            )
             .with_state(self)
     }
 }
 
-async fn ready_page(State(admin): State<Admin>, open: bool) -> Response {
-    match admin.readiness.state() {
+fn ready_page(readiness: &Readiness, open: bool) -> Response {
+    match readiness.state() {
         ready::State::Ready => "ok\n".into_response(),
         ready::State::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n").into_response(),
         ready::State::Starting(missing) => {

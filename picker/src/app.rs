@@ -19,6 +19,7 @@ use tonic::service::Routes;
 
 mod api;
 mod api_config;
+pub mod by_body;
 mod cluster;
 mod endpoints;
 mod tasks;
@@ -38,12 +39,12 @@ use crate::exchange::BodyBudget;
 use crate::extproc::Service;
 use crate::http_client::Client;
 use crate::metrics::Metrics;
+use crate::policies::Policies;
 use crate::pool::{Limits, Pool};
 use crate::ready::Readiness;
 use crate::source::{self, Installer};
 use crate::tls;
 use crate::watch::Wanted;
-use crate::watch::objectives::SharedPriorities;
 use crate::{admin, health, upkeep, view};
 
 /// So many connections may wait to be accepted: the most that Linux allows by default. Beyond that it drops a
@@ -77,7 +78,9 @@ pub async fn serve(args: ServeArgs, threads: Threads) -> Result<()> {
 
     let view = view::empty();
     let hot = Arc::new(Hot::default());
-    let metrics = Metrics::of_pool(args.pool_name.as_deref(), view.clone()).with_tables(hot.clone());
+    let metrics = Metrics::of_pool(args.pool_name.as_deref(), view.clone())
+        .with_tables(hot.clone())
+        .with_names_of(&args.compat_metrics, args.pool_name.as_deref(), &view);
     let metrics = Arc::new(metrics);
     let installer = Arc::new(Installer::new(hot.clone(), metrics.strategy.clone()));
     let readiness = Readiness::default();
@@ -103,7 +106,7 @@ pub async fn serve(args: ServeArgs, threads: Threads) -> Result<()> {
     };
     // They know no endpoints before the tasks that follow them are there.
     let targets = watch::Sender::default();
-    let (decisions, priorities) = (Decisions::default(), SharedPriorities::default());
+    let (decisions, policies) = (Decisions::default(), Policies::default());
     let admin = Admin {
         metrics: metrics.clone(),
         readiness: readiness.clone(),
@@ -111,7 +114,7 @@ pub async fn serve(args: ServeArgs, threads: Threads) -> Result<()> {
         view: view.clone(),
         targets: targets.subscribe(),
         decisions: decisions.clone(),
-        dry_runs: DryRuns { hot: hot.clone(), view: view.clone(), priorities: priorities.clone() },
+        dry_runs: DryRuns { hot: hot.clone(), view: view.clone(), policies: policies.clone() },
         pool: args.pool_name.clone(),
     };
     let router = admin.router(auth);
@@ -138,7 +141,7 @@ pub async fn serve(args: ServeArgs, threads: Threads) -> Result<()> {
     let shared =
         Shared { view: &view, wanted: wanted.clone(), targets, activity: &activity, replicas: count };
     let progress = endpoints::start(&args, &installer, hot.clone(), &metrics, shared, &mut tasks);
-    cluster::follow_objectives(&args, client.as_ref(), &metrics, priorities.clone(), &mut tasks);
+    cluster::follow_policies(&args, client.as_ref(), &metrics, &policies, &mut tasks);
     cluster::find_endpoints(&args, client, &installer, &metrics, wanted, &mut tasks)?;
     let upkeep = upkeep::run(installer.serving(), hot.clone(), view.clone());
     tasks.spawn(async move {
@@ -155,7 +158,7 @@ pub async fn serve(args: ServeArgs, threads: Threads) -> Result<()> {
         hot,
         view,
         activity,
-        priorities,
+        policies,
         decisions,
         http,
         traffic: metrics.traffic.clone(),

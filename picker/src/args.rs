@@ -11,6 +11,7 @@ use picker_core::scrape::{ServerShare, Tls};
 use picker_serve::StreamTasks;
 use smallvec::SmallVec;
 
+mod bbr;
 mod explain;
 mod foreign;
 pub mod normalise;
@@ -18,9 +19,11 @@ pub mod normalise;
 mod tests;
 mod value;
 
+pub use bbr::BbrArgs;
 pub use explain::{ExplainArgs, Form};
 pub use foreign::consequence;
 
+use crate::metrics::Dialect;
 use crate::source::kube::StrategyRef;
 use crate::watch::pool::MOST_PORTS;
 
@@ -130,7 +133,8 @@ pub struct ServeArgs {
     /// InferencePool whose pods are the endpoints
     #[arg(long, value_name = "NAME", help_heading = "Endpoints", group = "endpoints")]
     pub pool_name: Option<String>,
-    /// Namespace of the pool and its pods. Default: that of the strategy, or "default"
+    /// Namespace of the pool and its pods, or with --bbr of the ConfigMaps. Default: that of the strategy, or "default";
+    /// with --bbr that of the pod
     #[arg(
         long,
         value_name = "NAMESPACE",
@@ -162,11 +166,11 @@ pub struct ServeArgs {
     /// the key x-gateway-destination-endpoint-scores, where the strategy does not say (explain.endpointScores)
     #[arg(long, value_name = "BOOL", help_heading = "Serving", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::boolean)]
     pub emit_endpoint_scores: bool,
-    /// Port of ext_proc, TLS and plaintext
-    #[arg(long, value_name = "PORT", help_heading = "Serving", default_value_t = 9002)]
+    /// Port of ext_proc, TLS and plaintext. With --bbr: 9004
+    #[arg(long, value_name = "PORT", help_heading = "Serving", default_value_t = 9002, default_value_ifs = bbr::by_mode("9004"))]
     pub grpc_port: u16,
-    /// Port of gRPC health, plaintext
-    #[arg(long, value_name = "PORT", help_heading = "Serving", default_value_t = 9003)]
+    /// Port of gRPC health, plaintext. With --bbr: 9005
+    #[arg(long, value_name = "PORT", help_heading = "Serving", default_value_t = 9003, default_value_ifs = bbr::by_mode("9005"))]
     pub grpc_health_port: u16,
     /// Port of /metrics, /readyz, /healthz and /debug
     #[arg(long, value_name = "PORT", help_heading = "Serving", default_value_t = 9090)]
@@ -208,9 +212,17 @@ pub struct ServeArgs {
     /// Whether /metrics and /debug ask the API server if the bearer token may get them
     #[arg(long, value_name = "BOOL", help_heading = "Serving", num_args = 0..=1, require_equals = true, default_value = "false", default_missing_value = "true", action = clap::ArgAction::Set, value_parser = value::boolean)]
     pub metrics_endpoint_auth: bool,
+    /// Whose names metrics have beside their own, so that dashboards made for another picker work: those of llm-d's router or
+    /// of GIE's picker
+    #[arg(long, value_name = "PICKER", help_heading = "Serving", value_delimiter = ',')]
+    pub compat_metrics: Vec<Dialect>,
     /// Tasks that the streams of a gateway's connection run in, joined or spawned: for benchmarks of the server alone
     #[arg(long, value_name = "TASKS", help_heading = "Serving", hide = true, default_value = "joined", value_parser = value::stream_tasks)]
     pub stream_tasks: StreamTasks,
+
+    /// Body-based routing.
+    #[command(flatten)]
+    pub bbr: BbrArgs,
 
     /// Time from one scrape of a model server to the next; at least 50ms
     #[arg(long, value_name = "DURATION", help_heading = "Scraping", default_value = "50ms", value_parser = value::duration)]

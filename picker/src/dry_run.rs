@@ -8,13 +8,13 @@ use bytes::Bytes;
 use picker_core::refusal::RefusalKind;
 use picker_core::request::{Headers, Request};
 use picker_core::trace::Explain;
-use picker_core::{Cx, Hot, Needs, parse};
+use picker_core::{Cx, Hot};
 use serde::{Deserialize, Serialize};
 
 use crate::decisions::{Kept, Places};
 use crate::exchange::is_awaited;
+use crate::policies::Policies;
 use crate::view::SharedView;
-use crate::watch::objectives::SharedPriorities;
 
 #[cfg(test)]
 mod tests;
@@ -60,8 +60,8 @@ pub struct DryRuns {
     pub hot: Arc<Hot>,
     /// The endpoints.
     pub view: SharedView,
-    /// Priorities of requests.
-    pub priorities: SharedPriorities,
+    /// What objects of the cluster say of requests.
+    pub policies: Policies,
 }
 
 impl DryRuns {
@@ -73,16 +73,16 @@ impl DryRuns {
         let strategy = self.hot.current().ok_or(DryRunError::NoStrategy)?;
         let (headers, mut body) = tried.into_parts()?;
         // As with other requests, it is not read for a strategy that reads none.
-        if !strategy.needs.has(Needs::BODY) || !is_awaited(&headers) {
+        if !self.policies.read_bodies(&strategy) || !is_awaited(strategy.formats, &headers) {
             body = Bytes::new();
         }
-        let content =
-            parse::parse(&headers, &body).map_err(|bad| DryRunError::Bad(format!("the body: {bad}")))?;
-        let priority = self.priorities.load().of(&headers);
-        let request = Request { headers, body, content, priority, partial: false };
+        let content = strategy.formats.parse(&headers, &body);
+        let content = content.map_err(|bad| DryRunError::Bad(format!("the body: {bad}")))?;
+        let mut request = Request { headers, body, content, ..Request::default() };
         let view = self.view.load_full();
         let (began, mut explain) = (Instant::now(), Explain::timed(Instant::now));
-        let decided = strategy.dry_run(&request, &view, &mut Cx::live(), &mut explain);
+        let decided = self.policies.apply(&strategy, &mut request, &view);
+        let decided = decided.and_then(|_| strategy.dry_run(&request, &view, &mut Cx::live(), &mut explain));
         let took = began.elapsed();
         let outcome = match decided {
             Ok(decision) => {

@@ -11,18 +11,23 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use futures::future::BoxFuture;
+use picker_core::parse::Formats;
 use picker_core::prepare::Prepared;
 use picker_core::request::{Headers, Request};
+use picker_core::rewrite::{self, Rewrite};
 use picker_core::trace::NoTrace;
 use picker_core::view::Address;
-use picker_core::{Cx, Refusal, RefusalKind, Strategy, View, parse};
+use picker_core::{Cx, Refusal, RefusalKind, Strategy, View};
 
+use crate::metrics::Asked;
 use crate::pool::Pool;
 
 mod account;
 mod awaited;
 mod body_budget;
 mod body_buffer;
+mod client_name;
+mod counted_answer;
 pub mod decode;
 mod explained;
 mod request_body;
@@ -32,13 +37,16 @@ mod usage;
 mod verdict;
 
 pub use account::Account;
-pub use awaited::is_awaited;
+pub use awaited::{Enough, is_awaited};
 pub use body_budget::{BodyBudget, BodyShare};
+pub use counted_answer::Form;
 pub use explained::{EXPLAIN_HEADER, EXPLAIN_NAMESPACE};
 pub use request_body::{Cut, RequestBody};
 pub use response::Response;
 pub use untrusted::{SERVED, SUBSET, untrusted};
 pub use verdict::{ANSWERED_BY_GATEWAY, Overload, verdict};
+
+use counted_answer::CountedAnswer;
 
 /// An exchange that has begun. If it is dropped before its request was routed or refused, its client has gone.
 #[derive(Debug)]
@@ -88,9 +96,10 @@ impl<'a> Exchange<'a> {
         incoming: Incoming<'_>,
     ) -> Result<(Response, Headers), Refusal> {
         let asked = Instant::now();
-        let (request, subset) = self.read(incoming)?;
+        let (mut request, subset) = self.read(strategy.formats, incoming)?;
         let view = self.pool.view.load_full();
-        self.route(&strategy, request, subset, &view, Prepared::default(), asked)
+        let rewrite = self.apply_policies(&strategy, &mut request, &view)?;
+        self.route(&strategy, request, subset, &view, Prepared::default(), rewrite, asked)
     }
 
     /// The same for a strategy that [prepares](Strategy::prepares): waits for its preparers first. Boxed, so that the
@@ -105,38 +114,57 @@ impl<'a> Exchange<'a> {
     ) -> BoxFuture<'e, Result<(Response, Headers), Refusal>> {
         Box::pin(async move {
             let asked = Instant::now();
-            let (request, subset) = self.read(incoming)?;
+            let (mut request, subset) = self.read(strategy.formats, incoming)?;
             let before = self.pool.view.load_full();
+            let rewrite = self.apply_policies(&strategy, &mut request, &before)?;
             let http = &*self.pool.http;
             let prepared = strategy.prepare(&request, &before, asked, http, tokio::time::sleep).await;
             self.account.prepared(&prepared);
             // Endpoints may have gone while it waited.
             let view = self.pool.view.load_full();
-            self.route(&strategy, request, subset, &view, prepared, asked)
+            self.route(&strategy, request, subset, &view, prepared, rewrite, asked)
         })
     }
 
-    /// What a request says, and the endpoints that may be chosen for it.
-    fn read<'s>(&mut self, incoming: Incoming<'s>) -> Result<(Request, Option<&'s [Address]>), Refusal> {
+    /// What a request says in one of `formats`, and the endpoints that may be chosen for it.
+    fn read<'s>(
+        &mut self,
+        formats: Formats,
+        incoming: Incoming<'s>,
+    ) -> Result<(Request, Option<&'s [Address]>), Refusal> {
         let Incoming { headers, body, decoded, partial, subset } = incoming;
         let parsed = match (decoded, partial) {
-            (false, false) => parse::parse(&headers, &body),
-            (false, true) => Ok(parse::parse_beginning(&headers, &body)),
-            (true, false) => Ok(parse::parse_text(&headers, &body)),
-            (true, true) => Ok(parse::parse_beginning_of_text(&headers, &body)),
+            (false, false) => formats.parse(&headers, &body),
+            (false, true) => Ok(formats.parse_beginning(&headers, &body)),
+            (true, false) => Ok(formats.parse_text(&headers, &body)),
+            (true, true) => Ok(formats.parse_beginning_of_text(&headers, &body)),
         };
         let content = parsed.map_err(|bad| {
             let refusal = Refusal::with(RefusalKind::BadBody, bad.to_string());
-            self.account.refused(None, &refusal);
-            refusal
+            self.account.refused(Asked::default(), &refusal);
+            refusal.told_to(&headers)
         })?;
         self.pool.activity.request();
-        let priority = self.pool.priorities.load().of(&headers);
-        let request = Request { headers, body, content, priority, partial };
+        let request = Request { headers, body, content, partial, ..Request::default() };
         Ok((request, subset.filter(|_| self.pool.limits.subset_filter)))
     }
 
+    /// Gives `request` its priority and its model.
+    #[inline]
+    fn apply_policies(
+        &mut self,
+        strategy: &Strategy,
+        request: &mut Request,
+        view: &View,
+    ) -> Result<Option<Rewrite>, Refusal> {
+        self.pool.policies.apply(strategy, request, view).map_err(|refusal| {
+            self.account.refused(Asked { model: request.client_model(), ..Asked::default() }, &refusal);
+            refusal.told_to(&request.headers)
+        })
+    }
+
     /// Routes a request that was complete at `asked`.
+    #[allow(clippy::too_many_arguments, reason = "the parts of a decision")]
     fn route(
         &mut self,
         strategy: &Strategy,
@@ -144,6 +172,7 @@ impl<'a> Exchange<'a> {
         subset: Option<&[Address]>,
         view: &View,
         prepared: Prepared,
+        rewrite: Option<Rewrite>,
         asked: Instant,
     ) -> Result<(Response, Headers), Refusal> {
         let began = Instant::now();
@@ -153,15 +182,35 @@ impl<'a> Exchange<'a> {
         } else {
             strategy.route_traced(&request, view, subset, prepared, &mut cx, &mut NoTrace)
         };
+        let priorities = self.pool.policies.priorities.load();
+        let objective = if request.trust.objective { priorities.objective(&request.headers) } else { None };
+        let objective = objective.unwrap_or_default();
+        let labels = Asked { model: request.model(), objective, priority: request.priority };
         match routed {
-            Ok(flight) => {
-                let model = self.account.routed(request.model(), asked, began);
-                Ok((Response::new(flight, model), request.headers))
+            Ok(mut flight) => {
+                let mut model = self.account.routed(labels, asked, began);
+                if let Some(bytes) = body_bytes(&request) {
+                    model.sent(bytes);
+                }
+                let (path, stream) = (request.headers.path(), request.content.stream);
+                let counted = CountedAnswer::new(model, path, stream, asked);
+                let Some(written) = rewrite else {
+                    return Ok((Response::new(flight, counted), request.headers));
+                };
+                rewrite::write(&request, flight.edits_mut());
+                self.account.rewritten(&written);
+                Ok((Response::of_rewritten(flight, counted, &written), request.headers))
             }
             Err(refusal) => {
-                self.account.refused(request.model(), &refusal);
-                Err(refusal)
+                self.account.refused(labels, &refusal);
+                Err(refusal.told_to(&request.headers))
             }
         }
     }
+}
+
+/// The bytes of the body that the client sends, if they are known.
+fn body_bytes(request: &Request) -> Option<u64> {
+    let announced = request.headers.text("content-length").and_then(|length| length.parse().ok());
+    announced.or_else(|| (!request.partial && !request.body.is_empty()).then_some(request.body.len() as u64))
 }

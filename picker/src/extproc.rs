@@ -1,8 +1,10 @@
 //! Envoy's `ext_proc` protocol on one side, the routing decision on the other.
 //!
 //! A gateway opens one stream for each HTTP exchange. [`stream`] is its whole story, from the request's
-//! headers to the end of the response; the other modules are the words it is told in.
+//! headers to the end of the response, and [`bbr`] that of the mode that only writes headers; the other modules are the words
+//! they are told in.
 
+mod bbr;
 mod body_mode;
 mod grpc;
 mod immediate_reply;
@@ -16,4 +18,4 @@ mod stream;
 mod tests;
 mod wire;
 
-pub use grpc::Service;
+pub use grpc::{Answers, Service};

@@ -99,5 +99,9 @@ fn run(args: ServeArgs) -> Result<()> {
         probes: probes.handle().clone(),
         pages: pages.handle().clone(),
     };
-    background.block_on(app::serve(args, threads))
+    if args.bbr.is_on() {
+        background.block_on(app::by_body::serve(args, threads))
+    } else {
+        background.block_on(app::serve(args, threads))
+    }
 }

@@ -14,10 +14,16 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+mod by_body;
+mod compat;
+mod distribution;
 mod endpoints;
 mod histogram;
+mod model;
+mod reason;
 mod requests;
 mod scraping;
+mod series;
 mod statuses;
 mod strategy;
 mod tables;
@@ -26,9 +32,14 @@ mod tests;
 mod tokens;
 mod waiting;
 
+pub use by_body::{Outcome, RequestsByBody};
+pub use compat::Dialect;
 pub use histogram::Histogram;
-pub use requests::{Model, Reason, Requests};
+pub use model::Model;
+pub use reason::Reason;
+pub use requests::Requests;
 pub use scraping::{Failure, Scraping, Watch};
+pub use series::{Arrivals, Asked, Times};
 pub use strategy::StrategyMetrics;
 pub use tokens::Tokens;
 pub use waiting::{Waiter, Waiting};
@@ -71,6 +82,42 @@ pub struct Traffic {
     pub cut_bodies: Family<CutBody, Counter>,
     /// What was found out about requests before they were decided, and what was not.
     pub preparations: Family<Preparation, Counter>,
+    /// Requests that went on under another model, by the rule that said so.
+    pub model_rewrites: Family<Rewritten, Counter>,
+}
+
+impl Default for Traffic {
+    fn default() -> Self {
+        Self {
+            pick: Histogram::new(&[
+                2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 1e-1, 1.0,
+            ]),
+            overhead: Histogram::new(&[
+                1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1, 1.0,
+            ]),
+            requests: Requests::default(),
+            streams: Gauge::default(),
+            served_mismatches: Counter::default(),
+            sheds: Counter::default(),
+            waiting: Waiting::default(),
+            cut_bodies: Family::default(),
+            preparations: Family::default(),
+            model_rewrites: Family::default(),
+        }
+    }
+}
+
+impl Traffic {
+    /// Registers what there is of streams and bodies, whatever is done with them.
+    fn register_streams(&self, registry: &mut Registry) {
+        registry.register("streams", "ext_proc streams that are open", self.streams.clone());
+        registry.register_collector(Box::new(self.waiting.clone()));
+        registry.register(
+            "cut_bodies",
+            "Requests decided without the whole of a body that would have been read, by reason",
+            self.cut_bodies.clone(),
+        );
+    }
 }
 
 /// The label of what became of finding something out about a request.
@@ -78,6 +125,15 @@ pub struct Traffic {
 pub struct Preparation {
     /// `found`, or the reason why it was not.
     pub outcome: &'static str,
+}
+
+/// The labels of a request that went on under another model.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Rewritten {
+    /// Name of the rule.
+    pub rule: String,
+    /// The model that it named.
+    pub target_model: String,
 }
 
 /// The label of why a body was not read to its end.
@@ -97,21 +153,7 @@ impl Metrics {
     pub fn of_pool(name: Option<&str>, view: SharedView) -> Self {
         let label = name.map(|name| (Cow::from("pool"), Cow::from(name.to_owned())));
         let mut registry = Registry::with_labels(label.into_iter());
-        let traffic = Traffic {
-            pick: Histogram::new(&[
-                2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 1e-1, 1.0,
-            ]),
-            overhead: Histogram::new(&[
-                1e-5, 2e-5, 5e-5, 1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 2e-2, 5e-2, 1e-1, 1.0,
-            ]),
-            requests: Requests::default(),
-            streams: Gauge::default(),
-            served_mismatches: Counter::default(),
-            sheds: Counter::default(),
-            waiting: Waiting::default(),
-            cut_bodies: Family::default(),
-            preparations: Family::default(),
-        };
+        let traffic = Traffic::default();
         let scraping = Scraping::default();
         let strategy = StrategyMetrics::default();
         registry.register_collector(Box::new(strategy.clone()));
@@ -123,7 +165,7 @@ impl Metrics {
             traffic.overhead.clone(),
         );
         picker.register_collector(Box::new(traffic.requests.clone()));
-        picker.register("streams", "ext_proc streams that are open", traffic.streams.clone());
+        traffic.register_streams(picker);
         picker.register(
             "served_mismatches",
             "Responses from another endpoint than the one that was named",
@@ -134,16 +176,15 @@ impl Metrics {
             "Requests refused because every endpoint was filtered out",
             traffic.sheds.clone(),
         );
-        picker.register_collector(Box::new(traffic.waiting.clone()));
-        picker.register(
-            "cut_bodies",
-            "Requests decided without the whole of a body that would have been read, by reason",
-            traffic.cut_bodies.clone(),
-        );
         picker.register(
             "preparations",
             "What was to be found out about requests before they were decided, by outcome",
             traffic.preparations.clone(),
+        );
+        picker.register(
+            "model_rewrites",
+            "Requests that went on under another model than their client asked for, by rule and model",
+            traffic.model_rewrites.clone(),
         );
         scraping.register(picker);
         picker.register_collector(Box::new(endpoints::Endpoints::new(view)));
@@ -155,6 +196,22 @@ impl Metrics {
     pub fn with_tables(mut self, hot: Arc<Hot>) -> Self {
         let picker = self.registry.sub_registry_with_prefix("waypost_picker");
         picker.register_collector(Box::new(tables::Tables::new(hot)));
+        self
+    }
+
+    /// The same, under the names of `dialects` too.
+    #[must_use]
+    pub fn with_names_of(mut self, dialects: &[Dialect], pool: Option<&str>, view: &SharedView) -> Self {
+        for dialect in [Dialect::LlmD, Dialect::Gie].into_iter().filter(|one| dialects.contains(one)) {
+            self.registry.register_collector(Box::new(compat::Compat {
+                dialect,
+                pool: pool.unwrap_or_default().to_owned(),
+                requests: self.traffic.requests.clone(),
+                view: view.clone(),
+                pick: self.traffic.pick.clone(),
+                streams: self.traffic.streams.clone(),
+            }));
+        }
         self
     }
 

@@ -12,8 +12,8 @@ use crate::activity::Activity;
 use crate::decisions::Decisions;
 use crate::exchange::BodyBudget;
 use crate::metrics::Traffic;
+use crate::policies::Policies;
 use crate::view::SharedView;
-use crate::watch::objectives::SharedPriorities;
 
 #[cfg(test)]
 mod tests;
@@ -26,8 +26,8 @@ pub struct Pool {
     pub view: SharedView,
     /// Whether requests flow.
     pub activity: Activity,
-    /// Priorities of requests, by the InferenceObjective that they name.
-    pub priorities: SharedPriorities,
+    /// What objects of the cluster say of requests.
+    pub policies: Policies,
     /// The decisions that are kept.
     pub decisions: Decisions,
     /// What sends the requests of preparers.

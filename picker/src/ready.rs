@@ -67,6 +67,15 @@ impl Readiness {
         self.ready.send_if_modified(|old| std::mem::replace(old, ready) != ready);
     }
 
+    /// Waits until `there` is true, for nothing but `what`, and says so. Ends when it is ready, or when the sender is gone.
+    pub async fn after(&self, what: &str, mut there: watch::Receiver<bool>) {
+        self.enter(State::Starting(vec![what.to_owned()]));
+        if there.wait_for(|there| *there).await.is_ok() {
+            self.enter(State::Ready);
+            tracing::info!("ready");
+        }
+    }
+
     /// Waits until nothing is missing, and says so. Ends when it is ready, or when a sender is gone.
     pub async fn run(&self, mut serving: watch::Receiver<Serving>, mut progress: watch::Receiver<Progress>) {
         let mut repeat = tokio::time::interval(REPEAT);

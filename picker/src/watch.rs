@@ -9,9 +9,11 @@
 mod doubt;
 pub mod endpoint_set;
 pub mod events;
+pub mod model_rules;
 pub mod objectives;
 pub mod pods;
 pub mod pool;
+mod pool_objects;
 pub mod publish;
 pub mod readout;
 

@@ -14,9 +14,9 @@ use picker::connection_budget::ConnectionBudget;
 use picker::exchange::BodyBudget;
 use picker::extproc::Service;
 use picker::metrics::Metrics;
+use picker::policies::Policies;
 use picker::pool::{Limits, Pool};
 use picker::view;
-use picker::watch::objectives::SharedPriorities;
 use picker_core::compile::default_routing;
 use picker_core::config::Scope;
 use picker_core::endpoint::{EndpointId, EndpointSpec, Labels, Slots};
@@ -114,7 +114,7 @@ fn pool() -> Arc<Pool> {
         budget: BodyBudget::new(16 << 20),
     };
     let traffic = Metrics::new(shared.clone()).traffic;
-    let (priorities, limits) = (SharedPriorities::default(), Arc::new(limits));
+    let (policies, limits) = (Policies::default(), Arc::new(limits));
     Arc::new(Pool {
         hot: Arc::new(hot),
         traffic,
@@ -122,7 +122,7 @@ fn pool() -> Arc<Pool> {
         decisions: Default::default(),
         http: Arc::new(picker_core::http::NoClient),
         activity: Default::default(),
-        priorities,
+        policies,
         limits,
     })
 }

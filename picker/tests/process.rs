@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)]
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
@@ -18,6 +18,9 @@ use tonic::{Code, Streaming};
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_health::pb::health_client::HealthClient;
+
+#[path = "running/ports.rs"]
+mod ports;
 
 /// Nothing here takes longer on a machine that is not stuck.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -35,7 +38,7 @@ impl Picker {
     }
 
     fn start_with(dir: &Path, flags: &[&str]) -> Self {
-        let [grpc, health, pages] = free_ports();
+        let [grpc, health, pages] = ports::free();
         let child = Command::new(env!("CARGO_BIN_EXE_picker"))
             .current_dir(dir)
             .env_remove("KUBERNETES_SERVICE_HOST")
@@ -92,10 +95,6 @@ impl Drop for Picker {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
-}
-
-fn free_ports() -> [u16; 3] {
-    [(); 3].map(|()| TcpListener::bind("0.0.0.0:0").unwrap()).map(|l| l.local_addr().unwrap().port())
 }
 
 fn config(scorer: &str) -> String {
@@ -220,8 +219,8 @@ async fn a_signal_after_the_drain_ends_it_at_once() {
 #[test]
 fn without_the_api_server_it_is_not_ready_and_says_why() {
     let dir = tempfile::tempdir().unwrap();
-    // A port at which nobody listens.
-    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    // Nobody listens there, and nobody is given it while the test runs.
+    let closed = "127.0.0.1:1";
     let kubeconfig = format!(
         "apiVersion: v1
 kind: Config

@@ -15,6 +15,19 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- end }}
 
+{{- define "waypost.bbr.selector" -}}
+app.kubernetes.io/name: waypost-bbr
+app.kubernetes.io/instance: {{ .Release.Name }}
+app.kubernetes.io/component: bbr
+{{- end }}
+
+{{- define "waypost.bbr.labels" -}}
+{{ include "waypost.bbr.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
 {{- define "waypost.image" -}}
 {{ .Values.image.repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}
 {{- end }}

@@ -4,7 +4,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::process::Child;
@@ -68,9 +68,12 @@ impl Gateway {
         let config = write("config.yaml", parts.config.replace("ENDPOINTS", &endpoints))?;
         let mut bootstrap = parts.bootstrap.to_owned();
         for (shipped, port) in [(8081, http), (9901, admin), (9002, grpc)] {
-            let shipped = format!("port_value: {shipped}}}");
-            ensure!(bootstrap.contains(&shipped), "Envoy's configuration has no {shipped:?}");
-            bootstrap = bootstrap.replace(&shipped, &format!("port_value: {port}}}"));
+            // As in the file, or in JSON.
+            let forms = ["port_value: ", "\"port_value\":"];
+            let has = |form: &&str| bootstrap.contains(&format!("{form}{shipped}}}"));
+            let form = forms.into_iter().find(has);
+            let form = form.with_context(|| format!("Envoy's configuration has no port {shipped}"))?;
+            bootstrap = bootstrap.replace(&format!("{form}{shipped}}}"), &format!("{form}{port}}}"));
         }
         let bootstrap = write("envoy.yaml", bootstrap)?;
         let picker = started(

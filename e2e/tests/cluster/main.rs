@@ -15,6 +15,7 @@ mod drift;
 mod edits;
 mod guide;
 mod metrics_auth;
+mod models;
 mod picker_ends;
 mod quiet;
 mod renamed;

@@ -21,7 +21,12 @@ pub(super) fn role(input: &Input<'_>) -> Result<Object, serde_json::Error> {
             {
                 "apiGroups": ["apps"], "resources": ["deployments"], "resourceNames": [input.name], "verbs": read,
             },
-            {"apiGroups": objectives, "resources": ["inferenceobjectives"], "verbs": read},
+            {
+                "apiGroups": objectives, "resources": ["inferenceobjectives", "inferencemodelrewrites"], "verbs": read,
+            },
+            {
+                "apiGroups": [ObjectiveGroup::GatewayApi.group()], "resources": ["inferencemodels"], "verbs": read,
+            },
             {
                 "apiGroups": ["waypost.dev"], "resources": ["routingstrategies"],
                 "resourceNames": [input.strategy], "verbs": read,

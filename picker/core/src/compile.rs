@@ -11,7 +11,9 @@ mod assemble;
 mod context;
 mod instances;
 mod later;
+mod models;
 mod order;
+mod parsers;
 mod profiles;
 mod retired;
 mod scrape;
@@ -77,10 +79,11 @@ pub fn compile_with(
     let mut compiler = context::Compiler::new(registry);
     let body = config::read(routing, scope, &mut compiler.errors, &mut compiler.warnings);
     let mut building = Building::new(store.stage(), profiles::names(&body.routing));
+    let models = compiler.models(body.routing.models.as_ref(), &mut building.staging);
     let mut instances = compiler.instances(&body.routing, &mut building);
     compiler.mentions(&body.mentions, &instances);
-    let strategy =
-        compiler.strategy(&body, config::revision(routing).into(), &mut instances, building.layout);
+    let revision = config::revision(routing).into();
+    let strategy = compiler.strategy(&body, models, revision, &mut instances, building.layout);
     if scope == Scope::Resource
         && let Some(strategy) = &strategy
     {

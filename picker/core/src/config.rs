@@ -11,18 +11,26 @@ mod explain;
 mod fields;
 mod gates;
 mod health;
+mod models;
 mod nearest;
 mod order;
 mod read;
+mod request_handler;
 #[cfg(test)]
 mod tests;
+mod trust;
 mod without_effect;
 
 pub use document::{API_VERSIONS, Document, MAX_ROUTING, Unread, revision};
 pub use error::{ConfigError, ErrorKind, Errors, Warning};
 pub use explain::{ExplainSpec, Explained};
 pub use health::HealthSpec;
+pub use models::{
+    ModelHeaderSpec, ModelMatchSpec, ModelRuleSpec, ModelTargetSpec, ModelsSpec, StickySpec, UnknownSpec,
+};
 pub use read::Scope;
+pub use request_handler::{ParserRef, RequestHandlerSpec};
+pub use trust::TrustSpec;
 
 pub(crate) use document::length;
 pub(crate) use order::{MAX_TOLD, told};
@@ -47,6 +55,15 @@ pub struct Routing {
     /// Which decisions a picker explains, for those who ask why a request went where it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub explain: Option<ExplainSpec>,
+    /// Under which models requests go on to model servers, and what becomes of requests for models that no server has.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub models: Option<ModelsSpec>,
+    /// Which request headers are believed that say how a request is to be treated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust: Option<TrustSpec>,
+    /// How requests are read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_handler: Option<RequestHandlerSpec>,
 }
 
 /// One plugin instance.

@@ -142,6 +142,12 @@ impl Layout {
         self.kinds.push(|| Box::new(F::default()));
         Slot::new((self.kinds.len() - 1) as u16)
     }
+
+    /// The slot at the position `index`, if its facts are of the kind `F`.
+    pub fn slot<F: Fact>(&self, index: u16) -> Option<Slot<F>> {
+        let make = self.kinds.get(usize::from(index))?;
+        make().any().is::<F>().then(|| Slot::new(index))
+    }
 }
 
 /// The facts of one request, one in each slot.

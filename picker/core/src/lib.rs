@@ -25,6 +25,7 @@ pub mod edits;
 pub mod endpoint;
 pub mod fact;
 pub mod flight;
+pub mod header;
 pub mod health;
 pub mod hot;
 pub mod http;
@@ -38,6 +39,7 @@ pub mod plugins;
 pub mod prepare;
 pub mod refusal;
 pub mod request;
+pub mod rewrite;
 pub mod role;
 pub mod schedule;
 pub mod scrape;
@@ -46,6 +48,7 @@ pub mod strategy;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod trace;
+pub mod trust;
 pub mod view;
 
 pub use ask::{Ask, Decision};

@@ -24,8 +24,10 @@ pub struct Usage {
     pub prompt: u64,
     /// Tokens of the prompt that came from the prefix cache.
     pub cached: u64,
-    /// Tokens of the answer.
+    /// Tokens of the answer, those of the reasoning before it too.
     pub completion: u64,
+    /// Tokens of the answer that are reasoning, where the server says how many; 0 elsewhere.
+    pub reasoning: u64,
 }
 
 /// How a response ended.

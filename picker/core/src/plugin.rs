@@ -9,6 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::discovery::FileDiscovery;
 use crate::needs::Needs;
+use crate::parse::Parser;
 use crate::role::{
     Admitter, Decider, Filter, Observer, Picker, PreRequest, Preparer, Producer, ProfileHandler, Scorer,
     Screener, Upkeep,
@@ -154,6 +155,8 @@ roles! {
     Observer, observer: Arc<dyn Observer>, "observer";
     /// [`Upkeep`].
     Upkeep, upkeep: Arc<dyn Upkeep>, "upkeep";
+    /// Which formats of requests are read.
+    Parser, parser: Parser, "parser";
     /// Finds the endpoints in place of an InferencePool.
     Discovery, discovery: FileDiscovery, "discovery";
     /// Where the metrics of model servers are.

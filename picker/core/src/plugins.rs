@@ -26,6 +26,7 @@ mod in_flight;
 mod label_selector;
 mod no_parameters;
 pub mod observe;
+pub mod parse;
 mod pd_groups;
 mod per_labels;
 pub mod pick;
@@ -61,6 +62,7 @@ pub fn builtin() -> &'static Registry {
             admit::REGISTRATIONS,
             pre_request::REGISTRATIONS,
             observe::REGISTRATIONS,
+            parse::REGISTRATIONS,
             discover::REGISTRATIONS,
             data::REGISTRATIONS,
         ];

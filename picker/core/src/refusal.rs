@@ -4,6 +4,9 @@
 
 use std::time::Duration;
 
+use crate::parse;
+use crate::request::Headers;
+
 /// Why a request gets no endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum RefusalKind {
@@ -11,10 +14,14 @@ pub enum RefusalKind {
     NoEndpoints,
     /// There are endpoints, and the filters removed all of them.
     AllFiltered,
-    /// An admitter turned the request away.
+    /// An admitter turned the request away, or its priority is below 0 and the endpoints are saturated.
     Shed,
+    /// The request asks for a cached answer (`Prefer: if-available`), and nothing of its prompt is cached.
+    NotCached,
     /// The request names a scheduling profile that the strategy doesn't have.
     UnknownProfile,
+    /// The request names a model that no model server has.
+    UnknownModel,
     /// The body is not what path and content type claim.
     BadBody,
     /// The body is longer than the limit, and such bodies are to be refused.
@@ -53,7 +60,7 @@ const CLIENT: &str = "invalid_request_error";
 const SERVER: &str = "server_error";
 
 /// All refusals, in the order of [`RefusalKind`].
-pub static TABLE: [Row; 9] = [
+pub static TABLE: [Row; 11] = [
     Row {
         kind: RefusalKind::NoEndpoints,
         name: "no-endpoints",
@@ -82,7 +89,17 @@ pub static TABLE: [Row; 9] = [
         retry_after: Some(Duration::from_secs(1)),
         error: SERVER,
         message: "the model servers are saturated, and this request has a low priority; try again later",
-        when: "an admitter turned the request away",
+        when: "an admitter turned the request away, or its priority is below 0 and the endpoints are saturated",
+    },
+    Row {
+        kind: RefusalKind::NotCached,
+        name: "not-cached",
+        status: 412,
+        dropped: "rejected-not-cached",
+        retry_after: None,
+        error: CLIENT,
+        message: "no model server has anything of the prompt in its prefix cache; send the request without `Prefer: if-available`",
+        when: "the request has `Prefer: if-available`, and the endpoint that was picked has nothing of its prompt in its prefix cache",
     },
     Row {
         kind: RefusalKind::UnknownProfile,
@@ -93,6 +110,16 @@ pub static TABLE: [Row; 9] = [
         error: CLIENT,
         message: "the request names a scheduling profile that does not exist",
         when: "a header names a scheduling profile that the strategy does not have",
+    },
+    Row {
+        kind: RefusalKind::UnknownModel,
+        name: "unknown-model",
+        status: 404,
+        dropped: "rejected-unknown-model",
+        retry_after: None,
+        error: CLIENT,
+        message: "the model does not exist",
+        when: "no model server lists the model, and the routing says `models.unknown: NotFound`",
     },
     Row {
         kind: RefusalKind::BadBody,
@@ -158,13 +185,21 @@ impl RefusalKind {
 pub struct Refusal {
     /// Why.
     pub kind: RefusalKind,
+    /// Whether the client reads errors as those of Anthropic's Messages API; else as those of OpenAI's.
+    pub to_anthropic: bool,
     detail: Option<Box<str>>,
 }
 
 impl Refusal {
     /// A refusal in words more precise than the table's. They are shown to the client.
     pub fn with(kind: RefusalKind, message: impl Into<Box<str>>) -> Self {
-        Self { kind, detail: Some(message.into()) }
+        Self { kind, to_anthropic: false, detail: Some(message.into()) }
+    }
+
+    /// The same in the form that the client of a request with these headers reads.
+    #[must_use]
+    pub fn told_to(self, headers: &Headers) -> Self {
+        Self { to_anthropic: parse::is_anthropic(headers.path()), ..self }
     }
 
     /// What is wrong and what to do.
@@ -175,7 +210,7 @@ impl Refusal {
 
 impl From<RefusalKind> for Refusal {
     fn from(kind: RefusalKind) -> Self {
-        Self { kind, detail: None }
+        Self { kind, to_anthropic: false, detail: None }
     }
 }
 

@@ -1,37 +1,14 @@
 //! A request as plugins see it: headers, and what was read from its body.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
 
-/// Names of request headers that the project reads.
-pub mod header {
-    /// `host:port` list that tests use to choose the endpoint themselves.
-    pub const TEST_ENDPOINT_SELECTION: &str = "test-epp-endpoint-selection";
-    /// Name of the InferenceObjective that a request belongs to, the newer name of the header first.
-    pub const OBJECTIVE: [&str; 2] = ["x-llm-d-inference-objective", "x-gateway-inference-objective"];
-    /// On whose behalf a request is made; the second one is the former name.
-    pub const FAIRNESS_ID: [&str; 2] = ["x-llm-d-inference-fairness-id", "x-gateway-inference-fairness-id"];
+use crate::trust::Trust;
 
-    /// `name` as requests have it: in lower case.
-    ///
-    /// # Errors
-    /// When no header can have that name (RFC 9110, section 5.6.2): what is wrong with it.
-    pub fn name(name: &str) -> Result<String, String> {
-        if is_token(name) {
-            Ok(name.to_ascii_lowercase())
-        } else {
-            Err(format!("{name:?} is no name of a header"))
-        }
-    }
-
-    /// Whether `text` is a token (RFC 9110, section 5.6.2), as names of headers and cookies are.
-    pub fn is_token(text: &str) -> bool {
-        let of_tokens = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-        !text.is_empty() && text.bytes().all(of_tokens)
-    }
-}
+pub use crate::header;
 
 /// What a token of a prompt is estimated to be, in bytes of the request's JSON.
 pub const BYTES_PER_TOKEN: u32 = 4;
@@ -56,6 +33,18 @@ impl Headers {
         std::str::from_utf8(self.get(name)?).ok()
     }
 
+    /// The value of the first cookie called `name`. HTTP/2 may bring cookies in several headers (RFC 9113, section 8.2.3).
+    pub fn cookie(&self, name: &str) -> Option<Bytes> {
+        let lists = self.0.iter().filter(|(header, _)| &header[..] == b"cookie").map(|(_, value)| value);
+        let mut cookies =
+            lists.flat_map(|list| list.split(|byte| *byte == b';').map(move |pair| (list, pair)));
+        cookies.find_map(|(list, pair)| {
+            let pair = pair.trim_ascii();
+            let equals = memchr::memchr(b'=', pair)?;
+            (&pair[..equals] == name.as_bytes()).then(|| list.slice_ref(pair[equals + 1..].trim_ascii()))
+        })
+    }
+
     /// The `:path` without its query.
     pub fn path(&self) -> &str {
         let path = self.text(":path").unwrap_or("/");
@@ -77,6 +66,11 @@ pub struct Request {
     pub priority: i32,
     /// Whether a part of the body was not read: it is its beginning, and may be broken off anywhere.
     pub partial: bool,
+    /// The model under which it goes on to the model server, where that is another than the client asked for
+    /// ([`rewrite`](crate::rewrite)).
+    pub target_model: Option<Arc<str>>,
+    /// Which of its headers are believed.
+    pub trust: Trust,
 }
 
 /// What was read from a body, as positions in it. All absent when the body is of no known form.
@@ -84,11 +78,16 @@ pub struct Request {
 pub struct Content {
     /// The model that the client asks for.
     pub model: Option<Text>,
+    /// Where another model could be written.
+    pub model_place: ModelPlace,
     /// Salt that keeps prefix caches apart.
     pub cache_salt: Option<Text>,
     /// The prompt: parts of the body whose equal beginnings mean equal beginnings of the prompt, in the
     /// order in which an engine's template puts them (tools, system, messages or input).
     pub prompt: SmallVec<[Range<usize>; 2]>,
+    /// How many of the first parts of the prompt are token ids as Protocol Buffers pack them: numbers of seven bits in each
+    /// byte, the lowest ones first, the last byte of each being below 128.
+    pub packed_tokens: usize,
     /// Whether a stream of events was asked for.
     pub stream: bool,
     /// The client's limit of output tokens.
@@ -96,6 +95,39 @@ pub struct Content {
     /// Where the messages or the input lie that have a part which is an image, audio or video
     /// ([`parse::media`](crate::parse::media)); empty without any.
     pub media: SmallVec<[Range<usize>; 1]>,
+}
+
+/// Where a body names its model, and how another name would be written there. Ranges and positions are those of the body as
+/// it came: a name can be put there by a splice.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ModelPlace {
+    /// Nowhere: the body is of no form that is known, was not read to its end, is a message of a binary protocol, or was read
+    /// in another form than it came in.
+    #[default]
+    Fixed,
+    /// In a JSON string. The range is its inside, without the quotes, so that what is written there has JSON's escapes. Where
+    /// `model` is there several times it is the last one, which counts.
+    Json {
+        /// The inside of the string.
+        value: Range<usize>,
+    },
+    /// A JSON `null` in place of a string: what is written there has quotes.
+    Null {
+        /// The four letters.
+        value: Range<usize>,
+    },
+    /// In a part of a form (`multipart/form-data`), as it is.
+    Form {
+        /// The content of the part.
+        value: Range<usize>,
+    },
+    /// In no field of the JSON object that the body is: a field can be put in.
+    Absent {
+        /// The position behind the opening bracket of the object.
+        insert_at: usize,
+        /// Whether it has no other field, so that no comma follows.
+        object_is_empty: bool,
+    },
 }
 
 /// Text in a body.
@@ -108,8 +140,13 @@ pub enum Text {
 }
 
 impl Request {
-    /// The model that the client asks for.
+    /// The model that the model server is asked for: the one that a rule names, or else the client's.
     pub fn model(&self) -> Option<&str> {
+        self.target_model.as_deref().or_else(|| self.client_model())
+    }
+
+    /// The model that the client asks for.
+    pub fn client_model(&self) -> Option<&str> {
         self.text(self.content.model.as_ref()?)
     }
 

@@ -19,6 +19,7 @@ use crate::trace::{NoTrace, Trace};
 use crate::view::{Address, Candidates, View};
 
 mod avoid;
+mod conditional;
 mod dry_run;
 #[cfg(test)]
 mod tests;
@@ -141,6 +142,7 @@ impl Strategy {
         if scratch.allowed.is_empty() {
             return Err(RefusalKind::NoEndpoints.into());
         }
+        conditional::room(subject.request, subject.view, &scratch.allowed)?;
         scratch.avoid.clear();
         if subject.view.health.any() && self.health.enabled {
             scratch.avoid.look(subject.view, &scratch.allowed, &self.health, subject.now, cx, trials);
@@ -184,6 +186,7 @@ impl Strategy {
         let Some(destination) = decision.destination() else {
             return Err(RefusalKind::AllFiltered.into());
         };
+        conditional::cached(subject.request, &self.prefix_matches, decision, facts)?;
         let Subject { view, now, .. } = subject;
         let endpoint = |&i: &u32| view.endpoints[i as usize].clone();
         let mut targets = SmallVec::from_buf([endpoint(&destination[0])]);

@@ -7,15 +7,18 @@ use crate::ask::Ask;
 use crate::column::Column;
 use crate::config::{Explained, Warning};
 use crate::discovery::FileDiscovery;
-use crate::fact::Layout;
+use crate::fact::{Layout, PrefixMatch, Slot};
 use crate::health::Settings;
 use crate::inputs::Inputs;
 use crate::needs::Needs;
+use crate::parse::Formats;
+use crate::rewrite::ModelSettings;
 use crate::role::{
     Admitter, BoundHandler, Filter, Observer, Picker, PreRequest, Preparer, Producer, Scorer, Screener,
     Upkeep,
 };
 use crate::scrape::ScrapePlan;
+use crate::trust::Trust;
 
 /// A compiled routing: which plugins decide, and how. Made by [`compile`](crate::compile::compile), shared, never
 /// changed.
@@ -24,6 +27,8 @@ pub struct Strategy {
     pub revision: Arc<str>,
     /// What must be done for it.
     pub needs: Needs,
+    /// The formats of requests that are read for it.
+    pub formats: Formats,
     /// The columns of the view that its plugins read, each once, in their order.
     pub columns: Box<[Column]>,
     /// What is scraped for it; `None` when its plugins read nothing of model servers' metrics.
@@ -38,12 +43,18 @@ pub struct Strategy {
     pub health: Settings,
     /// Which of its decisions are explained, and to whom.
     pub explain: Explained,
+    /// Under which models requests go on, and which models there are.
+    pub models: ModelSettings,
+    /// Which request headers are believed.
+    pub trust: Trust,
     pub(crate) layout: Layout,
     pub(crate) handler: Arc<dyn BoundHandler>,
     pub(crate) profiles: Box<[Profile]>,
     pub(crate) preparers: Box<[Named<dyn Preparer>]>,
     pub(crate) screeners: Box<[Named<dyn Screener>]>,
     pub(crate) producers: Box<[Producing]>,
+    /// The prefix matches that producers write.
+    pub(crate) prefix_matches: Box<[Slot<PrefixMatch>]>,
     pub(crate) admitters: Box<[Named<dyn Admitter>]>,
     pub(crate) pre_requests: Box<[Named<dyn PreRequest>]>,
     pub(crate) observers: Box<[Named<dyn Observer>]>,

@@ -6,14 +6,14 @@ use tower::ServiceExt;
 use super::*;
 use crate::fake_api::{self, Answer, Asked};
 use crate::metrics::StrategyMetrics;
+use crate::policies::Policies;
 use crate::source::{Installer, Offer};
 use crate::view;
-use crate::watch::objectives::SharedPriorities;
 use picker_core::config::Scope;
 
 /// Dry runs with a strategy that reads no bodies, and no endpoints.
 fn dry_runs() -> DryRuns {
-    DryRuns { hot: Arc::default(), view: view::empty(), priorities: SharedPriorities::default() }
+    DryRuns { hot: Arc::default(), view: view::empty(), policies: Policies::default() }
 }
 
 fn admin() -> Admin {

@@ -10,13 +10,13 @@ use super::tasks::Tasks;
 use super::{api, api_config};
 use crate::args::ServeArgs;
 use crate::metrics::Metrics;
+use crate::policies::Policies;
 use crate::source::kube::{Stored, StrategyRef};
 use crate::source::replicas::Replicas;
 use crate::source::{self, Installer, Source, assignment, discovery};
 use crate::status;
-use crate::watch::objectives::SharedPriorities;
 use crate::watch::pool::{Members, PoolRef, PoolState};
-use crate::watch::{Wanted, objectives, pods, pool};
+use crate::watch::{Wanted, model_rules, objectives, pods, pool};
 
 /// A client for the cluster that the process runs in, or else that a kubeconfig names; `None` when no flag asks
 /// for a cluster. The API server need not answer yet.
@@ -112,21 +112,26 @@ fn pod_name() -> Option<String> {
     ["POD_NAME", "HOSTNAME"].iter().find_map(|name| std::env::var(name).ok()).filter(|name| !name.is_empty())
 }
 
-/// Follows the InferenceObjectives of the pool. Without a pool there are none.
-pub(super) fn follow_objectives(
+/// Follows the InferenceObjectives, InferenceModelRewrites and InferenceModels of the pool. Without a pool there are none.
+pub(super) fn follow_policies(
     args: &ServeArgs,
     client: Option<&Client>,
     metrics: &Arc<Metrics>,
-    priorities: SharedPriorities,
+    policies: &Policies,
     tasks: &mut Tasks,
 ) {
-    if let (Some(client), Some(pool)) = (client, pool_ref(args)) {
-        let (client, metrics) = (client.clone(), metrics.clone());
-        tasks.spawn(async move {
-            objectives::run(client, pool, &metrics, priorities).await;
-            "following the objectives"
-        });
-    }
+    let (Some(client), Some(pool)) = (client, pool_ref(args)) else { return };
+    let Policies { priorities, rules } = policies.clone();
+    let (own, of_pool, told) = (client.clone(), pool.clone(), metrics.clone());
+    tasks.spawn(async move {
+        objectives::run(own, of_pool, &told, priorities).await;
+        "following the objectives"
+    });
+    let (client, metrics) = (client.clone(), metrics.clone());
+    tasks.spawn(async move {
+        model_rules::run(client, pool, &metrics, rules).await;
+        "following the rules of models"
+    });
 }
 
 /// The pool that the flags name.

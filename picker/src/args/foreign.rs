@@ -30,6 +30,8 @@ const FLAGS: &[(&str, Takes)] = &[
     ("zap-devel", Bool),
     ("zap-stacktrace-level", Value),
     ("zap-time-encoding", Value),
+    // GIE's body-based router: bodies are read as the gateway sends them.
+    ("streaming", Bool),
     // Names of metrics: every engine is recognised by what it says.
     ("cache-info-metric", Value),
     ("kv-cache-usage-percentage-metric", Value),

@@ -5,6 +5,7 @@ use rstest::rstest;
 
 use super::normalise::{Normalised, normalise};
 use super::*;
+use crate::bbr::fields::{Field, Fields};
 
 fn cli(line: &[&str]) -> Result<(Cli, Vec<String>), clap::Error> {
     let args = std::iter::once("picker").chain(line.iter().copied()).map(str::to_owned);
@@ -43,7 +44,9 @@ fn defaults() -> ServeArgs {
         drain_timeout: Duration::from_secs(30),
         metrics_endpoint_auth: false,
         client_ca: None,
+        compat_metrics: Vec::new(),
         stream_tasks: StreamTasks::Joined,
+        bbr: BbrArgs::default(),
         refresh_metrics_interval: Duration::from_millis(50),
         metrics_rest_interval: Duration::from_secs(2),
         metrics_max_server_share: ServerShare::new(0.02).unwrap(),
@@ -64,6 +67,15 @@ fn defaults() -> ServeArgs {
 #[test]
 fn nothing_is_the_defaults() {
     assert_eq!(serve(&[]), defaults());
+}
+
+#[test]
+fn metrics_have_the_names_of_other_pickers_on_request() {
+    let both = ServeArgs { compat_metrics: vec![Dialect::Gie, Dialect::LlmD], ..defaults() };
+    assert_eq!(serve(&["--compat-metrics=gie,llm-d"]), both);
+    assert_eq!(serve(&["--compat-metrics", "gie", "--compat-metrics", "llm-d"]), both);
+    let refused = cli(&["--compat-metrics=kserve"]).unwrap_err().to_string();
+    assert!(refused.contains("possible values: llm-d, gie"), "{refused}");
 }
 
 #[test]
@@ -378,4 +390,54 @@ fn durations(#[case] text: &str, #[case] millis: u64) {
 #[rstest]
 fn no_durations(#[values("", "s", "5", "5 s", "-5s", "1x", "1e999s", "s5")] text: &str) {
     assert!(value::duration(text).is_err());
+}
+
+#[test]
+fn bodies_route_on_ports_of_their_own() {
+    for line in [&["--bbr"][..], &["--bbr", "true"], &["-bbr=1"]] {
+        let args = serve(line);
+        let bbr = BbrArgs { bbr: true, ..BbrArgs::default() };
+        let expected = ServeArgs { bbr, grpc_port: 9004, grpc_health_port: 9005, ..defaults() };
+        assert_eq!(args, expected, "{line:?}");
+        assert!(args.bbr.is_on());
+    }
+    let args = serve(&["--bbr", "--grpc-port=9002"]);
+    assert_eq!((args.grpc_port, args.grpc_health_port, args.metrics_port), (9002, 9005, 9090));
+    assert!(!serve(&["--bbr=false"]).bbr.is_on());
+    for of_pickers in ["--strategy=llm/chat", "--config-file=x", "--pool-name=x", "--endpoint-selector=app=x"]
+    {
+        let error = cli(&["--bbr", of_pickers, "--endpoint-target-ports=1"]).unwrap_err().to_string();
+        assert!(error.contains("cannot be used with"), "{error}");
+    }
+    assert_eq!(serve(&["--bbr=false"]).grpc_port, 9002);
+}
+
+#[test]
+fn what_bodies_say_has_headers_of_any_name() {
+    let line = ["--bbr", "--bbr-model-header=X-Model", "--bbr-field", "user:X-User", "--bbr-adapter", "a=b"];
+    let args = serve(&line);
+    let field = |name: &str, header: &'static str| Field { name: name.to_owned(), header: header.into() };
+    let fields = vec![field("model", "x-model"), field("user", "x-user")];
+    assert_eq!(args.bbr.fields(), Fields::new(fields, Some("x-gateway-base-model-name".into())));
+    assert_eq!(args.bbr.bbr_adapter, [("a".to_owned(), "b".to_owned())]);
+    for bad in ["--bbr-model-header=a b", "--bbr-field=user", "--bbr-adapter=a", "--plugin=other:x"] {
+        assert!(cli(&["--bbr", bad]).is_err(), "{bad}");
+    }
+}
+
+/// The arguments of GIE's chart body-based-routing.
+#[test]
+fn the_arguments_of_the_chart_of_gie() {
+    let plugin =
+        r#"body-field-to-header:model-extractor:{"fieldName":"model","headerName":"X-Gateway-Model-Name"}"#;
+    let line =
+        ["--streaming", "--v", "3", "--plugin", plugin, "--plugin", "base-model-to-header:base-model-mapper"];
+    let (cli, ignored) = cli(&line).unwrap();
+    assert_eq!(ignored, ["--streaming"]);
+    assert!(cli.serve.bbr.is_on());
+    assert_eq!((cli.serve.grpc_port, cli.serve.grpc_health_port, cli.serve.verbosity), (9004, 9005, 3));
+    assert_eq!(cli.serve.bbr.fields(), BbrArgs::default().fields());
+    // What is named replaces what is there without.
+    let only = serve(&["--plugin", plugin]).bbr.fields();
+    assert_eq!(only.base_model_header(), None);
 }

@@ -14,7 +14,7 @@ A request is decided in this order: *preparers* find out what takes waiting, *sc
 *producers* find out what scorers want to know, *admitters* may refuse the request, and the *profile handler* chooses which
 profiles to run. In each profile *filters* take endpoints out, *scorers* give each endpoint that is left a score from 0
 (worst) to 1 (best), and a *picker* chooses by the total, which is the sum of weight × score. *Observers* watch the
-response. How to put them together: [Write a strategy](write-a-strategy.md).
+response. Before all that, *parsers* say [which requests are read](formats.md). How to put them together: [Write a strategy](write-a-strategy.md).
 
 A figure that is not known, because a server doesn't report it or was not heard of for too long, counts neither for
 nor against a server, unless the plugin says otherwise: it gets the mean score of the others.

@@ -26,7 +26,7 @@ pub(crate) fn dry_runs(routing: &Value) -> DryRuns {
     let (hot, view) = (Arc::new(Hot::default()), view::empty());
     view.store(Arc::new(View::build(rows.collect(), Instant::now(), Duration::from_secs(60))));
     hot.offer(routing, Scope::Resource);
-    DryRuns { hot, view, priorities: SharedPriorities::default() }
+    DryRuns { hot, view, policies: Policies::default() }
 }
 
 fn tried(headers: &[(&str, &str)], body: &str) -> DryRunRequest {

@@ -3,10 +3,11 @@
 use std::time::Instant;
 
 use picker_core::prepare::Prepared;
+use picker_core::rewrite::Rewrite;
 use picker_core::{Refusal, RefusalKind};
 
 use super::request_body::Cut;
-use crate::metrics::{CutBody, Model, Preparation, Reason, Traffic};
+use crate::metrics::{Asked, CutBody, Model, Preparation, Reason, Rewritten, Traffic};
 
 /// The outcome of what a preparer found out.
 const FOUND: &str = "found";
@@ -39,14 +40,21 @@ impl<'a> Account<'a> {
         }
     }
 
-    /// A request for `model` goes to an endpoint: all of it was there at `asked`, and the decision began at
+    /// A request goes to an endpoint: all of it was there at `asked`, and the decision began at
     /// `began`. It is counted with its answer, in what comes back.
-    pub fn routed(&mut self, model: Option<&str>, asked: Instant, began: Instant) -> Model {
+    pub fn routed(&mut self, labels: Asked<'_>, asked: Instant, began: Instant) -> Model {
         let now = Instant::now();
         self.traffic.pick.observe(now.duration_since(began));
         self.traffic.overhead.observe(now.duration_since(asked));
         self.counted = true;
-        self.traffic.requests.routed(model)
+        self.traffic.requests.routed(labels)
+    }
+
+    /// The request goes on under another model.
+    pub fn rewritten(&self, rewrite: &Rewrite) {
+        let Rewrite { rule, target, .. } = rewrite;
+        let label = Rewritten { rule: rule.to_string(), target_model: target.to_string() };
+        self.traffic.model_rewrites.get_or_create(&label).inc();
     }
 
     /// The request is decided without the whole of its body.
@@ -63,17 +71,17 @@ impl<'a> Account<'a> {
         prepared.failed.iter().for_each(|reason| count(reason));
     }
 
-    /// A request for `model` is refused.
-    pub fn refused(&mut self, model: Option<&str>, refusal: &Refusal) {
+    /// A request is refused.
+    pub fn refused(&mut self, labels: Asked<'_>, refusal: &Refusal) {
         if matches!(refusal.kind, RefusalKind::AllFiltered | RefusalKind::Shed) {
             self.traffic.sheds.inc();
         }
-        self.count(model, Reason::Refused(refusal.kind));
+        self.count(labels, Reason::Refused(refusal.kind));
     }
 
     /// The gateway broke the protocol.
     pub fn broken(&mut self) {
-        self.count(None, Reason::Protocol);
+        self.count(Asked::default(), Reason::Protocol);
     }
 
     /// The response came from elsewhere.
@@ -81,9 +89,9 @@ impl<'a> Account<'a> {
         self.traffic.served_mismatches.inc();
     }
 
-    fn count(&mut self, model: Option<&str>, reason: Reason) {
+    fn count(&mut self, labels: Asked<'_>, reason: Reason) {
         if std::mem::take(&mut self.nothing) || !std::mem::replace(&mut self.counted, true) {
-            self.traffic.requests.count(model, reason);
+            self.traffic.requests.count(labels, reason);
         }
     }
 }
@@ -92,6 +100,6 @@ impl Drop for Account<'_> {
     fn drop(&mut self) {
         self.traffic.streams.dec();
         self.answered(None);
-        self.count(None, Reason::ClientClosed);
+        self.count(Asked::default(), Reason::ClientClosed);
     }
 }

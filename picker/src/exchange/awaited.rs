@@ -1,12 +1,37 @@
-//! Whether a decision waits for a request's body.
+//! Whether a decision waits for a request's body, and for how much of it.
 
-use picker_core::parse;
+use picker_core::parse::{Formats, is_form, is_grpc};
 use picker_core::request::Headers;
 
-/// Whether a decision that reads bodies waits for that of a request with these headers: one that can be read, and whose
-/// client sends it without an answer.
-pub fn is_awaited(headers: &Headers) -> bool {
-    !follows_answer(headers) && parse::is_readable(headers)
+/// Whether a decision that reads bodies of `formats` waits for that of a request with these headers: one that can be read, and
+/// whose client sends it without an answer.
+pub fn is_awaited(formats: Formats, headers: &Headers) -> bool {
+    !follows_answer(headers) && formats.is_readable(headers)
+}
+
+/// Tells when the beginning of a body is enough for a decision. Of JSON it never is: any field may come last.
+#[derive(Debug)]
+pub struct Enough {
+    formats: Formats,
+    /// The length at which it is looked at again: twice the last one, so that looking costs little in all.
+    next: usize,
+}
+
+impl Enough {
+    /// For a body that is awaited, of a request with these headers; `None` when all of it is read.
+    pub fn of(formats: Formats, headers: &Headers) -> Option<Self> {
+        (is_grpc(headers) || is_form(headers)).then_some(Self { formats, next: 0 })
+    }
+
+    /// Whether `beginning` is enough.
+    pub fn is(&mut self, headers: &Headers, beginning: &[u8]) -> bool {
+        if beginning.len() < self.next {
+            return false;
+        }
+        // What a message of gRPC still lacks is known from its head alone.
+        self.next = if is_grpc(headers) { 0 } else { 2 * beginning.len() };
+        self.formats.is_enough(headers, beginning)
+    }
 }
 
 /// Whether the client may wait for an answer before it sends the body: a change of the protocol (`Upgrade`, and extended
@@ -47,7 +72,10 @@ mod tests {
             let usual =
                 [(":method", "POST"), (":path", "/v1/responses"), ("content-type", "application/json")];
             let all = usual.into_iter().chain([(name, value)]);
-            is_awaited(&Headers(all.map(|(name, value)| (Bytes::from(name), Bytes::from(value))).collect()))
+            is_awaited(
+                Formats::ALL,
+                &Headers(all.map(|(name, value)| (Bytes::from(name), Bytes::from(value))).collect()),
+            )
         };
         let table = [
             ("accept", "*/*", true),
@@ -74,14 +102,47 @@ mod tests {
     #[test]
     fn nor_is_what_cannot_be_read() {
         let awaited = |method: &'static str, kind: &'static str| {
-            is_awaited(&Headers(vec![
-                (":method".into(), method.into()),
-                ("content-type".into(), kind.into()),
-            ]))
+            is_awaited(
+                Formats::ALL,
+                &Headers(vec![(":method".into(), method.into()), ("content-type".into(), kind.into())]),
+            )
         };
         assert!(awaited("POST", "application/json"));
         assert!(!awaited("CONNECT", "application/json"));
         assert!(!awaited("GET", "application/json"));
         assert!(!awaited("POST", "application/grpc"));
+    }
+
+    fn at(path: &'static str, kind: &'static str) -> Headers {
+        let pairs = [(":method", "POST"), (":path", path), ("content-type", kind)];
+        Headers(pairs.map(|(name, value)| (Bytes::from(name), Bytes::from(value))).into())
+    }
+
+    #[test]
+    fn of_messages_of_grpc_the_first_is_enough() {
+        let headers = at("/vllm.grpc.engine.VllmEngine/Generate", "application/grpc");
+        assert!(is_awaited(Formats::ALL, &headers));
+        let mut enough = Enough::of(Formats::ALL, &headers).unwrap();
+        let body = b"\0\0\0\0\x02\x28\x01\0\0\0\0\x09";
+        let said: Vec<_> = (0..=body.len()).map(|end| enough.is(&headers, &body[..end])).collect();
+        let wanted: Vec<_> = (0..=body.len()).map(|end| end >= 7).collect();
+        assert_eq!(said, wanted);
+    }
+
+    #[test]
+    fn of_a_form_the_model_is_and_of_json_nothing_less_than_all() {
+        let headers = at("/v1/audio/transcriptions", "multipart/form-data; boundary=b");
+        assert!(is_awaited(Formats::ALL, &headers));
+        let head = "--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nwhisper\r\n--b\r\n";
+        let file = format!("{head}Content-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\n");
+        let of = |length: usize| {
+            Enough::of(Formats::ALL, &headers).unwrap().is(&headers, &file.as_bytes()[..length])
+        };
+        assert_eq!([of(10), of(head.len() - 1), of(head.len()), of(file.len())], [false, false, true, true]);
+        // It is looked at as often as it doubles.
+        let mut enough = Enough::of(Formats::ALL, &headers).unwrap();
+        let found = (50..=file.len()).find(|&end| enough.is(&headers, &file.as_bytes()[..end]));
+        assert_eq!(found, Some(100));
+        assert!(Enough::of(Formats::ALL, &at("/v1/completions", "application/json")).is_none());
     }
 }

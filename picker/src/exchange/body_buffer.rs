@@ -84,6 +84,10 @@ impl BodyBuffer {
         self.only.len() + self.copy.len()
     }
 
+    pub(super) fn bytes(&self) -> &[u8] {
+        if self.copy.is_empty() { &self.only } else { &self.copy }
+    }
+
     pub(super) fn finish(self) -> Bytes {
         if self.copy.is_empty() { self.only } else { self.copy.into() }
     }

@@ -145,6 +145,11 @@ impl<'a> RequestBody<'a> {
         self.len() == 0
     }
 
+    /// Its bytes so far.
+    pub fn bytes(&self) -> &[u8] {
+        self.buffer.bytes()
+    }
+
     /// Its bytes, and their place in the budget, to be kept until they have gone on.
     pub fn finish(self) -> (Bytes, BodyShare<'a>) {
         (self.buffer.finish(), self.share)

@@ -3,25 +3,36 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use bytes::Bytes;
 use picker_core::Edits;
 use picker_core::Flight;
 use picker_core::health::Verdict;
 use picker_core::outcome::{ResponseHead, Usage};
+use picker_core::rewrite::Rewrite;
 
-use super::usage::CountedAnswer;
-use crate::metrics::{Model, Tokens};
+use super::client_name::ClientName;
+use super::counted_answer::{CountedAnswer, Form};
+use crate::metrics::Tokens;
 
 /// A routed request whose response has not ended.
 #[derive(Debug)]
 pub struct Response {
     flight: Flight,
-    /// Counts its status and its tokens.
+    /// Counts its status, its times and its tokens.
     counted: CountedAnswer,
+    /// Puts the client's name of the model in place of the server's; `None` where they are one.
+    name: Option<Box<ClientName>>,
 }
 
 impl Response {
-    pub(super) fn new(flight: Flight, model: Model) -> Self {
-        Self { flight, counted: CountedAnswer::new(model) }
+    pub(super) fn new(flight: Flight, counted: CountedAnswer) -> Self {
+        Self { flight, counted, name: None }
+    }
+
+    /// The response to a request that went on under another model.
+    pub(super) fn of_rewritten(flight: Flight, counted: CountedAnswer, rewrite: &Rewrite) -> Self {
+        let name = rewrite.client.as_deref().map(|client| Box::new(ClientName::new(&rewrite.target, client)));
+        Self { name, ..Self::new(flight, counted) }
     }
 
     /// The request that it answers.
@@ -34,9 +45,15 @@ impl Response {
         self.flight.without_headers();
     }
 
-    /// The head has come; `encoded` says whether the body is compressed. Edits of it come back.
-    pub fn head(&mut self, head: &ResponseHead<'_>, encoded: bool) -> Edits {
-        self.counted.head(head.status, encoded);
+    /// The content type of the body, and whether it is compressed, are these. Whether pieces of it may be replaced.
+    pub fn may_rename(&mut self, content_type: impl FnOnce() -> Option<String>, encoded: bool) -> bool {
+        let name = self.name.as_mut();
+        name.is_some_and(|name| name.head(content_type().as_deref().unwrap_or_default(), encoded))
+    }
+
+    /// The head has come. Edits of it come back.
+    pub fn head(&mut self, head: &ResponseHead<'_>, form: Form) -> Edits {
+        self.counted.head(head.status, form);
         self.flight.head(head)
     }
 
@@ -55,22 +72,29 @@ impl Response {
         self.flight.is_fast(Instant::now())
     }
 
-    /// A piece of the body has come.
-    pub fn chunk(&mut self, piece: &[u8]) {
-        self.counted.see(piece);
-        self.flight.chunk(piece, Instant::now);
+    /// A piece of the body has come, the last one if `last`; `waited` says whether it was not there yet when it was looked for.
+    /// What takes its place comes back, if anything does.
+    pub fn chunk(&mut self, piece: &[u8], last: bool, waited: bool) -> Option<Bytes> {
+        let now = self.counted.see(piece, waited);
+        self.flight.chunk(piece, || now.unwrap_or_else(Instant::now));
+        self.name.as_mut().and_then(|name| name.pass(piece, last))
+    }
+
+    /// What of the body was held back, when it ends without a last piece.
+    pub fn rest(&mut self) -> Option<Bytes> {
+        self.name.as_mut().and_then(|name| name.rest())
     }
 
     /// It has ended. What the gateway is told comes back.
     pub fn ended(self) -> Edits {
-        let Self { flight, counted } = self;
-        let tokens = counted.tokens();
-        drop(counted);
-        let usage = tokens.map(|Tokens { prompt, cached, completion }| Usage {
+        let Self { flight, counted, .. } = self;
+        let now = Instant::now();
+        let usage = counted.ended(now).map(|Tokens { prompt, cached, completion, reasoning }| Usage {
             prompt: prompt.into(),
             cached: cached.into(),
             completion: completion.into(),
+            reasoning: reasoning.into(),
         });
-        flight.ended(usage, Instant::now())
+        flight.ended(usage, now)
     }
 }

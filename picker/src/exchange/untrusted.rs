@@ -2,6 +2,7 @@
 
 use picker_core::Hot;
 use picker_core::request::Headers;
+use picker_core::trust::Trust;
 
 use super::explained::EXPLAIN_HEADER;
 
@@ -33,9 +34,10 @@ fn is_foreign(name: &str) -> bool {
 /// plugins.
 const PREFIXES: [&str; 3] = ["x-openfuyao-", "x-dynamo-", "x-epp-inject-"];
 
-/// Names of headers in `headers` that must not reach a model server, where `hot` compiles strategies.
-pub fn untrusted<'h>(hot: &Hot, headers: &'h Headers) -> impl Iterator<Item = &'h str> {
-    let bad = |name: &&str| is_foreign(name) || hot.writes(name);
+/// Names of headers in `headers` that must not reach a model server, where `hot` compiles strategies, and this much is
+/// believed.
+pub fn untrusted<'h>(hot: &Hot, trust: Trust, headers: &'h Headers) -> impl Iterator<Item = &'h str> {
+    let bad = move |name: &&str| is_foreign(name) || trust.strips(name) || hot.writes(name);
     // What is no text is the name of no header.
     headers.0.iter().filter_map(|(name, _)| std::str::from_utf8(name).ok()).filter(bad)
 }

@@ -5,70 +5,78 @@
 //! (what the model says) its quotes are escaped, and so it is no key. A number that comes again takes the place of
 //! the former one: servers count up, and some say those of the prompt first and those of the answer last. Anthropic's
 //! dialect splits a prompt into what was read from the cache, what was written to it, and the rest; vLLM says the whole
-//! in `message_start`, and its parts in `message_delta`.
+//! in `message_start`, and its parts in `message_delta`. SGLang's own API has the counts in `meta_info`: of each answer,
+//! where it answers several prompts with a list. vLLM's gRPC service has them in its messages.
 //!
 //! Pieces end anywhere, so what is known between two of them are a few bytes of state and no bytes of the answer.
 //! A piece without the key, as nearly all are, costs one search.
 
+mod counts;
+mod grpc;
 mod object;
 mod seek;
 #[cfg(test)]
 mod tests;
 
-use object::{Counts, Object};
-use seek::Seek;
+use counts::Counts;
+use grpc::{Frames, Method};
+use object::Object;
+use seek::{Key, Seek};
 
-use crate::metrics::{Model, Tokens};
+use crate::metrics::Tokens;
 
-/// Counts the answer to a request for a model: its status, and when this is dropped what it says of its tokens.
+/// Reads an answer for its token counts.
 #[derive(Debug)]
-pub(super) struct CountedAnswer {
-    model: Model,
-    /// `None` for an answer that can't be read, or is not believed.
-    usage: Option<UsageReader>,
+pub(super) struct UsageReader(Answer);
+
+/// What is read, by its format.
+#[derive(Debug)]
+enum Answer {
+    Json(Json),
+    Grpc(Box<Frames>),
 }
 
-impl CountedAnswer {
-    /// Nothing was seen of the answer yet.
-    pub(super) fn new(model: Model) -> Self {
-        Self { model, usage: Some(UsageReader::default()) }
+impl UsageReader {
+    /// For the answer to a request of this path, without its query.
+    pub fn of(path: &str) -> Self {
+        Self(match path {
+            "/generate" => Answer::Json(Json { key: Key::MetaInfo, ..Json::default() }),
+            "/vllm.grpc.engine.VllmEngine/Generate" => Answer::Grpc(Box::new(Frames::new(Method::Generate))),
+            "/vllm.grpc.engine.VllmEngine/Embed" => Answer::Grpc(Box::new(Frames::new(Method::Embed))),
+            _ => Answer::Json(Json::default()),
+        })
     }
 
-    /// The head has come; `encoded` says whether the body is compressed.
-    pub(super) fn head(&mut self, status: Option<u16>, encoded: bool) {
-        self.model.answered(status);
-        // What comes with another status may be what the client sent.
-        if encoded || status.is_some_and(|status| !(200..300).contains(&status)) {
-            self.usage = None;
-        }
+    /// Whether the answer comes in messages that follow each other, whatever its content type says of events.
+    pub fn streams(&self) -> bool {
+        matches!(&self.0, Answer::Grpc(frames) if frames.is_stream())
     }
 
-    /// Looks at the next piece of the answer.
-    pub(super) fn see(&mut self, piece: &[u8]) {
-        if let Some(usage) = &mut self.usage {
-            usage.see(piece);
+    /// Looks at the next piece.
+    pub fn see(&mut self, piece: &[u8]) {
+        match &mut self.0 {
+            Answer::Json(json) => json.see(piece),
+            Answer::Grpc(frames) => frames.see(piece),
         }
     }
 
     /// What was found, if anything.
-    pub(super) fn tokens(&self) -> Option<Tokens> {
-        self.usage.as_ref()?.tokens()
-    }
-}
-
-impl Drop for CountedAnswer {
-    fn drop(&mut self) {
-        if let Some(tokens) = self.tokens() {
-            self.model.took(tokens);
+    pub fn tokens(&self) -> Option<Tokens> {
+        match &self.0 {
+            Answer::Json(json) => json.counts.tokens(),
+            Answer::Grpc(frames) => frames.counts.tokens(),
         }
     }
 }
 
-/// Reads an answer for its token counts.
+/// An answer in JSON, or in events of JSON.
 #[derive(Debug, Default)]
-struct UsageReader {
+struct Json {
+    key: Key,
     at: At,
     counts: Counts,
+    /// Whether it is a list of answers; unknown before its first byte.
+    list: Option<bool>,
 }
 
 /// Where in the answer the next byte is.
@@ -80,8 +88,8 @@ enum At {
     Key,
     /// Behind the colon after it.
     Colon,
-    /// In the object.
-    Object(Object),
+    /// In the object. Boxed, so that the many answers that are not there yet take no memory for it.
+    Object(Box<Object>),
 }
 
 impl Default for At {
@@ -90,17 +98,23 @@ impl Default for At {
     }
 }
 
-impl UsageReader {
+impl Json {
     fn see(&mut self, mut piece: &[u8]) {
+        if self.key == Key::MetaInfo && self.list.is_none() {
+            self.list = piece.iter().find(|byte| !byte.is_ascii_whitespace()).map(|byte| *byte == b'[');
+        }
         while let Some(&byte) = piece.first() {
             let space = byte.is_ascii_whitespace();
             let (next, seen) = match &mut self.at {
-                At::Text(seek) => match seek.find(piece) {
+                At::Text(seek) => match seek.find(self.key, piece) {
                     Some(seen) => (At::Key, seen),
                     None => return,
                 },
                 At::Key if byte == b':' => (At::Colon, 1),
-                At::Colon if byte == b'{' => (At::Object(Object::default()), 1),
+                At::Colon if byte == b'{' => {
+                    let object = if self.key == Key::MetaInfo { Object::meta() } else { Object::default() };
+                    (At::Object(Box::new(object)), 1)
+                }
                 At::Key | At::Colon if space => {
                     piece = &piece[1..];
                     continue;
@@ -109,7 +123,11 @@ impl UsageReader {
                 At::Key | At::Colon => (At::default(), 0),
                 At::Object(object) => match object.read(piece) {
                     Some((seen, counts)) => {
-                        self.counts.learn(counts);
+                        if self.list == Some(true) {
+                            self.counts.add(counts);
+                        } else {
+                            self.counts.learn(counts);
+                        }
                         (At::default(), seen)
                     }
                     None => return,
@@ -118,9 +136,5 @@ impl UsageReader {
             self.at = next;
             piece = &piece[seen..];
         }
-    }
-
-    fn tokens(&self) -> Option<Tokens> {
-        self.counts.tokens()
     }
 }

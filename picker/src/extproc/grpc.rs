@@ -30,8 +30,10 @@ use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
 
+use super::bbr;
 use super::stream::exchange;
 use super::wire::{Responses, Wire};
+use crate::bbr::Bbr;
 use crate::pool::Pool;
 use incoming::Messages;
 use others::Others;
@@ -49,10 +51,19 @@ const LARGEST: usize = 32 << 20;
 /// memory, and its request is refused as one whose body is too long.
 const SPARE: usize = 1 << 20;
 
+/// What answers the exchanges.
+#[derive(Clone, Debug)]
+pub enum Answers {
+    /// The endpoint picker of a pool.
+    Picker(Arc<Pool>),
+    /// Body-based routing.
+    Bbr(Arc<Bbr>),
+}
+
 /// The external processor of a gateway, with other services beside it.
 #[derive(Clone, Debug)]
 pub struct Service {
-    pool: Arc<Pool>,
+    answers: Answers,
     others: Others,
     limit: usize,
     meter: Meter,
@@ -62,9 +73,18 @@ pub struct Service {
 impl Service {
     /// The external processor that decides for `pool`, beside `others`.
     pub fn new(pool: Arc<Pool>, others: Routes) -> Self {
-        let limit = pool.limits.max_body.max(LARGEST).saturating_add(SPARE);
+        Self::of(Answers::Picker(pool), others)
+    }
+
+    /// The external processor with these answers, beside `others`.
+    pub fn of(answers: Answers, others: Routes) -> Self {
+        let limits = match &answers {
+            Answers::Picker(pool) => &pool.limits,
+            Answers::Bbr(bbr) => &bbr.limits,
+        };
+        let limit = limits.max_body.max(LARGEST).saturating_add(SPARE);
         let meter = Meter::default();
-        Self { pool, others: Others::new(others), limit, meter, turns: Turns::default() }
+        Self { answers, others: Others::new(others), limit, meter, turns: Turns::default() }
     }
 
     /// The same for one connection, at whose meter its streams count what they hold.
@@ -96,10 +116,25 @@ where
             return Either::Right(self.others.call(request, stream));
         }
         let messages = Messages::new(request.into_body(), self.limit, self.meter.hold(), self.turns.clone());
-        let answers = Outgoing::new(process(self.pool.clone(), messages), stream);
+        let answers = Outgoing::new(self.answers.clone().to(messages), stream);
         let mut response = Response::new(Body::new(answers));
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         Either::Left(ready(Ok(response)))
+    }
+}
+
+impl Answers {
+    /// Those to the messages of one exchange.
+    fn to<S>(self, requests: S) -> Responses
+    where
+        S: Stream<Item = Result<ProcessingRequest, Status>> + Send + Unpin + 'static,
+    {
+        match self {
+            Self::Picker(pool) => process(pool, requests),
+            Self::Bbr(bbr) => {
+                Responses::new(|outbox| Box::pin(bbr::exchange(bbr, Wire::new(requests, outbox))))
+            }
+        }
     }
 }
 

@@ -6,7 +6,7 @@
 use picker_core::{Refusal, RefusalKind};
 use picker_proto::processing_response::Response;
 use picker_proto::{HeaderMutation, HeaderValueOption, HttpStatus, ImmediateResponse};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::reply::text;
 
@@ -18,10 +18,27 @@ pub(super) fn details(kind: RefusalKind) -> String {
     format!("waypost_{}", kind.row().name)
 }
 
-/// The local reply to a refused request, with a body as OpenAI's clients read it.
+/// The body of the reply, as the API's clients read it: OpenAI's (with the code, as it has them), or Anthropic's.
+fn body(refusal: &Refusal) -> Value {
+    let (row, message) = (refusal.kind.row(), refusal.message());
+    if !refusal.to_anthropic {
+        return json!({"error": {"message": message, "type": row.error, "code": row.name}});
+    }
+    // https://docs.anthropic.com/en/api/errors
+    let kind = match row.status {
+        404 => "not_found_error",
+        413 => "request_too_large",
+        429 => "rate_limit_error",
+        503 => "overloaded_error",
+        400..500 => "invalid_request_error",
+        _ => "api_error",
+    };
+    json!({"type": "error", "error": {"type": kind, "message": message, "code": row.name}})
+}
+
+/// The local reply to a refused request.
 pub(super) fn immediate_reply(refusal: &Refusal) -> Response {
     let row = refusal.kind.row();
-    let body = json!({"error": {"message": refusal.message(), "type": row.error, "code": row.name}});
     let mut set_headers = vec![
         HeaderValueOption::overwrite(DROPPED, text(row.dropped)),
         HeaderValueOption::overwrite("content-type", text("application/json")),
@@ -33,7 +50,7 @@ pub(super) fn immediate_reply(refusal: &Refusal) -> Response {
     Response::ImmediateResponse(ImmediateResponse {
         status: Some(HttpStatus { code: row.status.into() }),
         headers: Some(HeaderMutation { set_headers, remove_headers: Vec::new() }),
-        body: body.to_string().into(),
+        body: body(refusal).to_string().into(),
         details: details(refusal.kind),
     })
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use picker_core::edits::{MetadataValue, Metadatum};
 use picker_core::request::Headers;
+use picker_core::trust::Trust;
 use picker_core::{Edits, Flight, Hot};
 use picker_proto::body_mutation::Mutation;
 use picker_proto::build::{metadata, text as value, within};
@@ -19,6 +20,8 @@ use crate::exchange::{EXPLAIN_NAMESPACE, untrusted};
 
 /// Header, and key of the metadata, that name the endpoint.
 pub(super) const DESTINATION: &str = "x-gateway-destination-endpoint";
+/// The id by which logs and `/debug/decisions` know a request.
+const REQUEST_ID: &str = "x-request-id";
 /// Metadata namespace that gateways read.
 pub(super) const NAMESPACE: &str = "envoy.lb";
 
@@ -31,7 +34,7 @@ pub(super) struct Route {
 
 impl Route {
     /// The route of `flight`; what the client itself sent of that kind goes.
-    pub(super) fn new(hot: &Hot, flight: &Flight, headers: &Headers) -> Self {
+    pub(super) fn new(hot: &Hot, flight: &Flight, headers: &Headers, trust: Trust) -> Self {
         let edits = flight.edits();
         let destination = edits.destination().cloned().unwrap_or_else(|| Bytes::from(destination(flight)));
         let revision = Bytes::copy_from_slice(flight.revision().as_bytes());
@@ -42,10 +45,18 @@ impl Route {
         add_metadata(&mut metadata, edits);
         let mut mutation = HeaderMutation {
             set_headers: vec![HeaderValueOption::overwrite(DESTINATION, destination)],
-            remove_headers: untrusted(hot, headers).map(str::to_owned).collect(),
+            remove_headers: untrusted(hot, trust, headers).map(str::to_owned).collect(),
         };
+        if headers.get(REQUEST_ID).is_none() {
+            mutation.set_headers.push(HeaderValueOption::overwrite(REQUEST_ID, request_id(rand::random())));
+        }
         add_headers(&mut mutation, edits);
         Self { mutation, metadata, clear_route: edits.clears_route() }
+    }
+
+    /// Where its headers lead a request, with `mutation` made of them; they choose the route again if `anew`.
+    pub(super) fn by_headers(mutation: HeaderMutation, anew: bool) -> Self {
+        Self { mutation, metadata: Fields::default(), clear_route: anew }
     }
 
     /// Takes out the header `name`, too, if it is among `headers`.
@@ -88,6 +99,15 @@ impl Route {
     pub(super) fn in_trailers(self) -> ProcessingResponse {
         with(trailers(Side::Request), self.metadata)
     }
+}
+
+/// The id of a request that came without: a random UUID (RFC 9562, version 4) of these bits.
+fn request_id(random: u128) -> String {
+    let bits = random & !(0xf << 76) & !(0x3 << 62) | 0x4 << 76 | 0x2 << 62;
+    let part = |shift: u32, digits: u32| (bits >> shift) & ((1 << (4 * digits)) - 1);
+    let [a, b, c, d, e] =
+        [(96, 8), (80, 4), (64, 4), (48, 4), (0, 12)].map(|(shift, digits)| part(shift, digits));
+    format!("{a:08x}-{b:04x}-{c:04x}-{d:04x}-{e:012x}")
 }
 
 /// Adds the headers of `edits`. One that is set is not removed, although a client sent it.
@@ -156,7 +176,8 @@ fn common(mutation: HeaderMutation) -> CommonResponse {
 }
 
 fn with(response: Response, metadata: Fields) -> ProcessingResponse {
-    ProcessingResponse { response: Some(response), dynamic_metadata: Some(metadata), mode_override: None }
+    let metadata = (!metadata.fields.is_empty()).then_some(metadata);
+    ProcessingResponse { response: Some(response), dynamic_metadata: metadata, mode_override: None }
 }
 
 fn destination(flight: &Flight) -> String {
@@ -174,8 +195,8 @@ pub(super) enum Side {
 
 /// In answer to headers that wait for the body: they lose at once whatever of the client's could choose an
 /// endpoint, because a gateway that gives up on the rest may send the request on.
-pub(super) fn headers_before_body(hot: &Hot, headers: &Headers) -> Response {
-    let mut remove_headers: Vec<_> = untrusted(hot, headers).map(str::to_owned).collect();
+pub(super) fn headers_before_body(hot: &Hot, headers: &Headers, trust: Trust) -> Response {
+    let mut remove_headers: Vec<_> = untrusted(hot, trust, headers).map(str::to_owned).collect();
     remove_headers.push(DESTINATION.to_owned());
     let mutation = HeaderMutation { set_headers: Vec::new(), remove_headers };
     Response::RequestHeaders(HeadersResponse { response: Some(common(mutation)) })
@@ -184,6 +205,13 @@ pub(super) fn headers_before_body(hot: &Hot, headers: &Headers) -> Response {
 /// A body, or the chunk of it that was sent, goes on as it is.
 pub(super) fn body(side: Side) -> Response {
     in_side(side, BodyResponse::default())
+}
+
+/// A body, or the chunk of it that was sent, goes on as `new`.
+pub(super) fn replaced(side: Side, new: Bytes) -> Response {
+    let body_mutation = Some(BodyMutation { mutation: Some(Mutation::Body(new)) });
+    let response = CommonResponse { body_mutation, ..CommonResponse::default() };
+    in_side(side, BodyResponse { response: Some(response) })
 }
 
 /// The next piece of a body in full duplex.
@@ -211,4 +239,19 @@ pub(super) fn trailers(side: Side) -> Response {
 /// Text that gateways show in access logs and clients see in headers.
 pub(super) fn text(value: &'static str) -> Bytes {
     Bytes::from_static(value.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_of_a_request_is_a_random_uuid() {
+        assert_eq!(request_id(0), "00000000-0000-4000-8000-000000000000");
+        assert_eq!(request_id(u128::MAX), "ffffffff-ffff-4fff-bfff-ffffffffffff");
+        assert_eq!(
+            request_id(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef),
+            "01234567-89ab-4def-8123-456789abcdef"
+        );
+    }
 }

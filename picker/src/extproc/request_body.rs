@@ -9,20 +9,27 @@ use bytes::Bytes;
 use futures::Stream;
 use picker_core::Refusal;
 use picker_core::edits::Splice;
+use picker_core::parse::{Formats, is_form};
+use picker_core::request::Headers;
 use picker_proto::processing_request::Request;
+use picker_proto::processing_response::Response;
 use picker_proto::{ProcessingRequest, StreamedBodyResponse};
 use tonic::{Code, Status};
 
-use super::body_mode::{EARLY, Wait};
+use super::body_mode::{EARLY, Modes, Wait};
 use super::patience::Patience;
-use super::reply;
 use super::request_head::RequestHead;
 use super::wire::Wire;
-use crate::exchange::{BodyShare, Cut, RequestBody};
+use crate::exchange::{BodyShare, Cut, Enough, RequestBody};
+use crate::metrics::Waiting;
 use crate::pool::{Limits, Pool};
 
 /// The most bytes of a body in one message of full duplex: every gateway takes them.
 const PIECE: usize = 62_000;
+
+/// The longest form that a gateway is made to hold as one for the sake of its model: what Envoy holds by default. Longer ones
+/// it would refuse, though nothing of their files is read.
+const HELD_FORM: usize = 1 << 20;
 
 /// What was read of a request's body.
 #[derive(Debug, Default)]
@@ -96,12 +103,47 @@ pub(super) enum Unread {
     Failed(Status),
 }
 
-/// Reads what `wait` says.
+impl Unread {
+    /// The same, a refusal in the form that the clients of requests with these headers read.
+    pub(super) fn told_to(self, headers: &Headers) -> Self {
+        match self {
+            Self::Refused(refusal) => Self::Refused(refusal.told_to(headers)),
+            other => other,
+        }
+    }
+}
+
+/// What to read of a request that has a body, if one is `awaited`, by how the gateway sends it.
+pub(super) fn wait(modes: Modes, awaited: bool, head: &RequestHead) -> Wait {
+    match modes.wait(awaited) {
+        Wait::Message { partial: false }
+            if is_form(&head.headers) && head.content_length().is_none_or(|length| length > HELD_FORM) =>
+        {
+            Wait::No
+        }
+        wait => wait,
+    }
+}
+
+/// By which rules bodies are read.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reading<'a> {
+    pub limits: &'a Limits,
+    /// The formats that are read. As much is read as is enough for them.
+    pub formats: Formats,
+    /// Counts the requests that wait.
+    pub waiting: &'a Waiting,
+    /// Whether a request is refused whose body comes too slowly, or finds no room. Else it goes on with what was read.
+    pub refuses: bool,
+}
+
+/// Reads what `wait` says. Headers that wait for a body that comes as one are answered with what `before` makes of them.
 pub(super) async fn read<'a, S>(
     wire: &mut Wire<S>,
     head: &mut RequestHead,
     wait: Wait,
-    pool: &'a Pool,
+    reading: Reading<'a>,
+    before: impl FnOnce(&Headers) -> Response,
 ) -> Result<Body<'a>, Unread>
 where
     S: Stream<Item = Result<ProcessingRequest, Status>> + Unpin,
@@ -109,7 +151,7 @@ where
     if head.ends {
         return Ok(Body { end: End::Body, ..Body::default() });
     }
-    let limits: &Limits = &pool.limits;
+    let Reading { limits, formats, waiting, refuses } = reading;
     let (as_one, partial, enough) = match wait {
         Wait::No => return Ok(Body::default()),
         Wait::Message { partial } => (true, partial, 0),
@@ -124,9 +166,12 @@ where
         _ => Unread::Failed(status),
     };
     let announced = head.content_length();
+    let mut beginning = Enough::of(formats, &head.headers);
+    // Of what is mostly a file, its length is no reason to refuse it.
+    let refuse_longer = limits.refuse_longer && beginning.is_none();
     // Only the beginning of a long body may be shown.
     if !partial && announced.is_some_and(|length| length > limits.max_body) {
-        if limits.refuse_longer {
+        if refuse_longer {
             return Err(refused(Cut::TooLong));
         }
         // A gateway that holds bodies would have to hold all of this one.
@@ -139,15 +184,19 @@ where
         Err(cut) => return Ok(Body::unread(cut)),
     };
     if as_one {
-        wire.send(reply::headers_before_body(&pool.hot, &head.headers)).await;
+        wire.send(before(&head.headers)).await;
     }
     let timer = pin!(None);
-    let mut patience = Patience::new(&pool.traffic.waiting, timer);
-    let (mut messages, mut rest, mut cut) = (0, None, None);
+    let mut patience = Patience::new(waiting, timer);
+    let (mut messages, mut rest, mut cut, mut early) = (0, None, None, false);
     let end = loop {
         let next = poll_fn(|cx| {
             if let Poll::Ready(next) = wire.poll_next(cx) {
                 return Poll::Ready(Some(next));
+            }
+            // Nothing of it lies here meanwhile: how long its client may take is the gateway's to say.
+            if as_one && !refuses {
+                return Poll::Pending;
             }
             let due = if as_one { body.due_as_one() } else { body.due() };
             let tell = |now| tell(head, &body, due.saturating_duration_since(now));
@@ -155,7 +204,8 @@ where
         });
         let Some(next) = next.await else {
             // What was announced does not come any more. Else the client may wait for an answer before it goes on.
-            if as_one || body.announced().is_some() {
+            // So may one that sends messages, and files may come as slowly as they do to servers.
+            if refuses && (as_one || body.announced().is_some() && beginning.is_none()) {
                 return Err(refused(Cut::TooSlow));
             }
             cut = Some(Cut::TooSlow);
@@ -167,12 +217,12 @@ where
             Some(Request::RequestBody(mut chunk)) => {
                 messages += 1;
                 cut = body.push(&mut chunk.body).err();
-                if cut == Some(Cut::TooLong) && limits.refuse_longer && !partial {
+                if cut == Some(Cut::TooLong) && refuse_longer && !partial {
                     return Err(refused(Cut::TooLong));
                 }
                 // The other gateways have what they showed, and need nothing back.
                 if let Some(cut) = cut.filter(|_| wait == Wait::Chunks) {
-                    if cut == Cut::NoRoom || !body.charge(chunk.body.len()) {
+                    if refuses && (cut == Cut::NoRoom || !body.charge(chunk.body.len())) {
                         return Err(refused(Cut::NoRoom));
                     }
                     rest = Some(Box::new(chunk.body));
@@ -181,6 +231,12 @@ where
                     break End::Body;
                 }
                 if cut.is_some() || body.len() >= enough {
+                    break End::Open;
+                }
+                // A message with the body as one is all that is shown.
+                if !as_one && beginning.as_mut().is_some_and(|enough| enough.is(&head.headers, body.bytes()))
+                {
+                    early = true;
                     break End::Open;
                 }
             }
@@ -197,7 +253,7 @@ where
         Wait::Chunks => Shown::Duplex,
         Wait::EarlyChunks => Shown::Chunks(messages),
     };
-    let partial = cut.is_some() || partial && end == End::Open;
+    let partial = cut.is_some() || early || partial && end == End::Open;
     let (bytes, held) = body.finish();
     Ok(Body { bytes, rest, held: Some(held), partial, cut, end, shown })
 }

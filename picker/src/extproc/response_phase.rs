@@ -14,14 +14,17 @@ use picker_core::request::Headers;
 use picker_core::{Edits, Flight};
 use picker_proto::processing_mode::BodySendMode;
 use picker_proto::processing_request::Request as Part;
-use picker_proto::{HttpBody, HttpHeaders, Metadata, ProcessingMode, ProcessingRequest, ProcessingResponse};
+use picker_proto::{
+    HttpBody, HttpHeaders, Metadata, ProcessingMode, ProcessingRequest, ProcessingResponse,
+    StreamedBodyResponse,
+};
 use tonic::Status;
 
 use super::body_mode::Modes;
 use super::reply::{self, NAMESPACE, Side};
 use super::request_body::{End, pieces};
 use super::wire::Wire;
-use crate::exchange::{ANSWERED_BY_GATEWAY, Account, Overload, Response, SERVED, verdict};
+use crate::exchange::{ANSWERED_BY_GATEWAY, Account, Form, Overload, Response, SERVED, verdict};
 
 /// What is left of an exchange whose request is decided.
 #[derive(Debug)]
@@ -73,6 +76,7 @@ impl ResponsePhase {
                     wire.send(reply::trailers(Side::Request)).await;
                 }
                 Some(Part::ResponseTrailers(_)) => {
+                    self.send_rest(wire).await;
                     wire.send(reply::told(reply::trailers(Side::Response), &self.ended())).await;
                 }
                 Some(Part::RequestHeaders(_)) => {
@@ -88,7 +92,7 @@ impl ResponsePhase {
     }
 
     /// Answers a body or a piece of it: sent back in full duplex, waved through otherwise.
-    async fn body<S>(&mut self, wire: &mut Wire<S>, side: Side, body: HttpBody)
+    async fn body<S>(&mut self, wire: &mut Wire<S>, side: Side, mut body: HttpBody)
     where
         S: Stream<Item = Result<ProcessingRequest, Status>> + Unpin,
     {
@@ -96,6 +100,7 @@ impl ResponsePhase {
             Side::Request => (self.modes.request, self.request_ended),
             Side::Response => (self.modes.response, self.response_ended),
         };
+        let mut is_replaced = false;
         let edits = match side {
             Side::Request => {
                 self.request_ended |= body.end_of_stream;
@@ -107,18 +112,38 @@ impl ResponsePhase {
                         self.may_explain = false;
                         response.judge(explained(&body.body));
                     }
-                    response.chunk(&body.body);
+                    if let Some(new) = response.chunk(&body.body, body.end_of_stream, wire.waited()) {
+                        body.body = new;
+                        is_replaced = true;
+                    }
                 }
                 if body.end_of_stream { self.ended() } else { Edits::default() }
             }
         };
         if mode != BodySendMode::FullDuplexStreamed {
-            wire.send(reply::told(reply::body(side), &edits)).await;
-        } else if !ended {
+            let answer = if is_replaced { reply::replaced(side, body.body) } else { reply::body(side) };
+            wire.send(reply::told(answer, &edits)).await;
+        } else if !(ended || is_replaced && body.body.is_empty() && !body.end_of_stream) {
             for piece in pieces(body.body, body.end_of_stream) {
                 let last = if piece.end_of_stream { &edits } else { &Edits::default() };
                 wire.send(reply::told(reply::piece(side, piece), last)).await;
             }
+        }
+    }
+
+    /// Sends what was held back of the body. Where a gateway waits for one answer to each piece there is no place for it: such
+    /// a body was broken off within the name of the model.
+    async fn send_rest<S>(&mut self, wire: &mut Wire<S>)
+    where
+        S: Stream<Item = Result<ProcessingRequest, Status>> + Unpin,
+    {
+        let rest = self.response.as_mut().and_then(Response::rest);
+        if let (Some(rest), BodySendMode::FullDuplexStreamed) = (rest, self.modes.response) {
+            wire.send(reply::piece(
+                Side::Response,
+                StreamedBodyResponse { body: rest, end_of_stream: false },
+            ))
+            .await;
         }
     }
 
@@ -138,7 +163,16 @@ impl ResponsePhase {
         self.may_explain = judge(response, status, served, headers);
         // Nobody but observers reads them.
         let all = if response.flight().is_watched() { copied(headers) } else { Headers::default() };
-        response.head(&ResponseHead { status, headers: &all, served }, is_encoded(headers))
+        let encoded = is_encoded(headers);
+        let content_type = || headers.get_str("content-type").map(str::to_owned);
+        let renames = response.may_rename(content_type, encoded);
+        let form = Form { encoded, events: is_event_stream(headers) };
+        let mut edits = response.head(&ResponseHead { status, headers: &all, served }, form);
+        // A gateway that shows pieces, and takes others in their place, goes on to announce the length of the former ones.
+        if renames && self.modes.response == BodySendMode::Streamed {
+            edits.remove_header("content-length");
+        }
+        edits
     }
 
     /// The response has ended. What the gateway is told comes back.

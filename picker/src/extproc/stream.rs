@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::Stream;
+use picker_core::Refusal;
 use picker_core::edits::Splice;
-use picker_core::{Needs, Refusal};
+use picker_core::request::Headers;
 use picker_proto::ProcessingRequest;
 use picker_proto::processing_mode::BodySendMode;
 use picker_proto::processing_request::Request as Part;
@@ -15,11 +16,12 @@ use tonic::Status;
 use super::body_mode::Modes;
 use super::immediate_reply::immediate_reply;
 use super::reply::{self, Route, Side};
-use super::request_body::{self, Body, End, Shown, Unread};
+use super::request_body::{self, Body, End, Reading, Shown, Unread};
 use super::request_head::RequestHead;
 use super::response_phase::ResponsePhase;
 use super::wire::Wire;
 use crate::exchange::{Cut, Exchange, Incoming, decode, is_awaited};
+use crate::metrics::Asked;
 use crate::pool::Pool;
 
 /// Headers that are about the bytes of a body, and wrong when these are others (RFC 9530, RFC 3230, RFC 2616).
@@ -60,20 +62,26 @@ where
     let strategy = match exchange.strategy() {
         Ok(strategy) => strategy,
         Err(refusal) => {
+            let refusal = refusal.told_to(&head.headers);
             drop(head);
-            exchange.account.refused(None, &refusal);
+            exchange.account.refused(Asked::default(), &refusal);
             return refuse(&mut wire, &refusal).await;
         }
     };
-    let wait = modes.wait(strategy.needs.has(Needs::BODY) && is_awaited(&head.headers));
-    let mut body = match request_body::read(&mut wire, &mut head, wait, &pool).await {
+    let (trust, formats) = (strategy.trust, strategy.formats);
+    let awaited = pool.policies.read_bodies(&strategy) && is_awaited(formats, &head.headers);
+    let wait = request_body::wait(modes, awaited, &head);
+    let reading = Reading { limits: &pool.limits, formats, waiting: &pool.traffic.waiting, refuses: true };
+    let before = |headers: &Headers| reply::headers_before_body(&pool.hot, headers, trust);
+    let mut body = match request_body::read(&mut wire, &mut head, wait, reading, before).await {
         Ok(body) => body,
         Err(unread) => {
+            let unread = unread.told_to(&head.headers);
             // Nothing that is not counted any more may stay while the rest of the request is read.
             drop((strategy, head));
             return match unread {
                 Unread::Refused(refusal) => {
-                    exchange.account.refused(None, &refusal);
+                    exchange.account.refused(Asked::default(), &refusal);
                     refuse(&mut wire, &refusal).await
                 }
                 Unread::Answered(message) => {
@@ -124,7 +132,7 @@ where
     if body.shown == Shown::TrailersOnly {
         response.without_headers();
     }
-    let mut route = Route::new(&pool.hot, response.flight(), &headers);
+    let mut route = Route::new(&pool.hot, response.flight(), &headers, trust);
     let end = body.end;
     let can_be_replaced = body.shown == Shown::Duplex || body.shown == Shown::Message && !body.partial;
     let mut splices: &[Splice] = if can_be_replaced { response.flight().edits().splices() } else { &[] };
@@ -152,7 +160,7 @@ where
 }
 
 /// Sends the route, and answers for what was read of the body, with `splices` made, which are none where it can't be replaced.
-async fn answer<S>(wire: &mut Wire<S>, route: Route, body: Body<'_>, splices: &[Splice])
+pub(super) async fn answer<S>(wire: &mut Wire<S>, route: Route, body: Body<'_>, splices: &[Splice])
 where
     S: Stream<Item = Result<ProcessingRequest, Status>> + Unpin,
 {
@@ -201,7 +209,7 @@ where
 
 /// Lets the gateway answer, and reads on until it has no more to say: a stream that ends while its request
 /// still comes in is reset, and the frames that are on their way count against the whole connection.
-async fn refuse<S>(wire: &mut Wire<S>, refusal: &Refusal) -> Result<(), Status>
+pub(super) async fn refuse<S>(wire: &mut Wire<S>, refusal: &Refusal) -> Result<(), Status>
 where
     S: Stream<Item = Result<ProcessingRequest, Status>> + Unpin,
 {

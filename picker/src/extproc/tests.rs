@@ -1,5 +1,6 @@
 //! Exchanges over a real connection, with the test in the place of Envoy.
 
+mod bbr;
 mod catalogue;
 mod chunking;
 mod client;
@@ -10,6 +11,7 @@ mod forms;
 mod frames;
 mod health;
 mod many;
+mod models;
 mod modes;
 mod preparing;
 mod refusals;
@@ -32,9 +34,9 @@ use serde_json::{Value, json};
 
 use crate::exchange::BodyBudget;
 use crate::metrics::Metrics;
+use crate::policies::Policies;
 use crate::pool::{Limits, Pool};
 use crate::view;
-use crate::watch::objectives::SharedPriorities;
 
 /// The limit of bodies in these tests.
 const MAX_BODY: usize = 200_000;
@@ -96,14 +98,14 @@ impl Fixture {
             budget: BodyBudget::new(MAX_HELD),
         };
         let traffic = metrics.traffic.clone();
-        let (priorities, limits) = (SharedPriorities::default(), Arc::new(limits));
+        let (policies, limits) = (Policies::default(), Arc::new(limits));
         let pool = Pool {
             hot: Arc::new(hot),
             view: shared,
             activity: Default::default(),
             decisions: Default::default(),
             http: Arc::new(NoClient),
-            priorities,
+            policies,
             traffic,
             limits,
         };

@@ -29,16 +29,28 @@ impl Outbox {
 pub(super) struct Wire<S> {
     requests: S,
     outbox: Outbox,
+    waited: bool,
 }
 
 impl<S: Stream<Item = Result<ProcessingRequest, Status>> + Unpin> Wire<S> {
     pub(super) fn new(requests: S, outbox: Outbox) -> Self {
-        Self { requests, outbox }
+        Self { requests, outbox, waited: false }
     }
 
     /// The gateway's next message; `None` when it has no more.
     pub(super) async fn next(&mut self) -> Result<Option<ProcessingRequest>, Status> {
-        self.requests.next().await.transpose()
+        self.waited = false;
+        poll_fn(|cx| {
+            let polled = self.poll_next(cx);
+            self.waited |= polled.is_pending();
+            polled
+        })
+        .await
+    }
+
+    /// Whether the last message of [`Wire::next`] was not there yet when it was asked for.
+    pub(super) fn waited(&self) -> bool {
+        self.waited
     }
 
     /// The same for who waits for something else, too.

@@ -1,13 +1,11 @@
 //! The counts of requests by model, by how they ended, and by the status of their answers.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use picker_core::RefusalKind;
-use picker_core::refusal;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
@@ -15,8 +13,10 @@ use prometheus_client::metrics::counter::ConstCounter;
 use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
+use super::reason::{REASONS, Reason};
+use super::series::{self, Asked, Series};
 use super::statuses::Statuses;
-use super::tokens::{Sums, Tokens};
+use super::tokens::Sums;
 
 /// Models with a row of their own; further ones are counted as `other`, because clients choose the names. So
 /// are those for which no request was ever routed.
@@ -24,6 +24,11 @@ const MODELS: usize = 1000;
 /// How many of them may be models for which no request was ever answered with a status of 2xx: names that the pool
 /// doesn't have take no row from those that it has.
 const UNSERVED: usize = 100;
+/// Series of all models but those of [`OTHER`] and [`UNKNOWN`]: each has some two kilobytes, and more than a hundred lines
+/// of the page. Further ones are counted as of [`OTHER`].
+const SERIES: usize = 256;
+/// Series of one model. Objectives are bounded by who may make them.
+const SERIES_OF_ONE: usize = 64;
 /// When all rows are taken, those without a request for this long are given to others: clients that invent names
 /// would otherwise leave nothing but `other` of models to come.
 const IDLE: Duration = Duration::from_secs(600);
@@ -35,73 +40,18 @@ const UNKNOWN: &str = "unknown";
 /// Bytes of a model's name that the label keeps.
 const NAME: usize = 128;
 
-/// How the request of an exchange ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
-    /// An endpoint was named.
-    Routed,
-    /// The gateway told the picker nothing to route (a response of its own, an empty stream).
-    Nothing,
-    /// The client went away before an endpoint was named.
-    ClientClosed,
-    /// The gateway broke the protocol.
-    Protocol,
-    /// It was refused.
-    Refused(RefusalKind),
-}
-
-/// How many reasons there are.
-const REASONS: usize = 4 + refusal::TABLE.len();
-
-impl Reason {
-    /// All of them, in the order of their rows.
-    pub fn all() -> impl Iterator<Item = Self> {
-        let refused = refusal::TABLE.iter().map(|row| Self::Refused(row.kind));
-        [Self::Routed, Self::Nothing].into_iter().chain(refused).chain([Self::ClientClosed, Self::Protocol])
-    }
-
-    fn index(self) -> usize {
-        match self {
-            Self::Routed => 0,
-            Self::Nothing => 1,
-            Self::Refused(kind) => 2 + kind as usize,
-            Self::ClientClosed => REASONS - 2,
-            Self::Protocol => REASONS - 1,
-        }
-    }
-
-    /// The HTTP status that the client sees, where the picker decides it; `None` where the answer comes from elsewhere.
-    pub fn status(self) -> Option<u16> {
-        match self {
-            Self::Routed | Self::Nothing => None,
-            Self::ClientClosed => Some(499),
-            Self::Protocol => Some(500),
-            Self::Refused(kind) => Some(kind.row().status),
-        }
-    }
-
-    /// The reason in a word, as header and label carry it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Routed => "routed",
-            Self::Nothing => "nothing-to-route",
-            Self::ClientClosed => "client-closed",
-            Self::Protocol => "protocol-error",
-            Self::Refused(kind) => kind.row().name,
-        }
-    }
-}
-
 /// Of reasons for which the picker decides the status.
 type Counts = [AtomicU64; REASONS];
 
 /// A model's row.
 #[derive(Debug, Default)]
-struct Row {
+pub(super) struct Row {
     counts: Counts,
     /// Routed requests by the status of their answers.
-    routed: Statuses,
-    tokens: Sums,
+    pub routed: Statuses,
+    pub tokens: Sums,
+    /// Its requests by objective and priority, in the order in which these came up.
+    series: ArcSwap<Vec<Arc<Series>>>,
     /// Whether a request was answered with a status of 2xx.
     served: AtomicBool,
     /// The sum of the counts when it was last seen to have changed, and the seconds from the picker's start to
@@ -124,65 +74,30 @@ impl Row {
     fn is_served(&self) -> bool {
         self.served.load(Ordering::Relaxed)
     }
-}
 
-/// The model of a routed request, kept while that is under way: what the answer is and took is known later. When it is
-/// dropped, the request is counted, if it was not yet.
-#[derive(Debug)]
-pub struct Model {
-    row: ModelRow,
-    counted: bool,
-}
-
-/// The row of a model, or what makes it.
-#[derive(Debug)]
-enum ModelRow {
-    Row(Arc<Row>),
-    /// It has none yet: that depends on the answer.
-    New(Box<(Requests, Box<str>)>),
-}
-
-impl Model {
-    /// The head of the answer has come, with this status. Only the first one counts.
-    pub fn answered(&mut self, status: Option<u16>) {
-        if std::mem::replace(&mut self.counted, true) {
-            return;
-        }
-        let served = status.is_some_and(|status| (200..300).contains(&status));
-        let row = self.row(served);
-        row.routed.count(status);
-        if served && !row.is_served() {
-            row.served.store(true, Ordering::Relaxed);
+    /// A request was answered with a status of 2xx.
+    pub fn was_served(&self) {
+        if !self.is_served() {
+            self.served.store(true, Ordering::Relaxed);
         }
     }
 
-    /// Counts the tokens of an answer.
-    pub fn took(&mut self, tokens: Tokens) {
-        self.row(false).tokens.add(tokens);
+    /// Its series of `asked`, if there is one.
+    pub fn find(&self, asked: Asked<'_>) -> Option<Arc<Series>> {
+        self.series.load().iter().find(|series| series.is_of(asked)).cloned()
     }
 
-    fn row(&mut self, served: bool) -> &Row {
-        if let ModelRow::New(new) = &self.row {
-            let (requests, name) = &**new;
-            self.row = ModelRow::Row(requests.new_row(name, served));
-        }
-        match &self.row {
-            ModelRow::Row(row) => row,
-            ModelRow::New(new) => &new.0.0.other,
-        }
-    }
-}
-
-impl Drop for Model {
-    fn drop(&mut self) {
-        self.answered(None);
+    fn push(&self, series: Arc<Series>) {
+        let mut more = Vec::clone(&self.series.load());
+        more.push(series);
+        self.series.store(Arc::new(more));
     }
 }
 
 type Rows = FxHashMap<Box<str>, Arc<Row>>;
 
-/// Requests by model, status and [`Reason`], and the tokens of their answers by model. A model that was seen before costs
-/// one lookup and one addition.
+/// Requests by model, status and [`Reason`], and what their answers took, by model and by objective. A model that was seen
+/// before costs one lookup and some additions.
 #[derive(Clone, Debug, Default)]
 pub struct Requests(Arc<Inner>);
 
@@ -192,32 +107,42 @@ struct Inner {
     models: ArcSwap<Rows>,
     /// One new model at a time.
     adding: Mutex<()>,
+    /// How many series there are of all models but `unknown` and `other`.
+    series: AtomicUsize,
     unknown: Arc<Row>,
     other: Arc<Row>,
+    /// The series of `other` without an objective.
+    rest: Arc<Series>,
     /// Exchanges with nothing to route, by the status of their answers.
     nothing: Statuses,
 }
 
 impl Default for Inner {
     fn default() -> Self {
+        let (other, rest) = (Arc::<Row>::default(), Arc::<Series>::default());
+        other.push(rest.clone());
         Self {
             started: Instant::now(),
             models: ArcSwap::default(),
             adding: Mutex::default(),
+            series: AtomicUsize::new(0),
             unknown: Arc::default(),
-            other: Arc::default(),
+            other,
+            rest,
             nothing: Statuses::default(),
         }
     }
 }
 
 impl Requests {
-    /// Counts a request for `model` (`None`: it named none, or was not read) that the picker itself answers, or that
-    /// ends without an answer. One with another reason is not counted here.
-    pub fn count(&self, model: Option<&str>, reason: Reason) {
+    /// Counts a request that the picker itself answers, or that ends without an answer. One with another reason is not
+    /// counted here.
+    pub fn count<'a>(&self, asked: impl Into<Asked<'a>>, reason: Reason) {
         if reason.status().is_some() {
-            let row = self.known_row(model).unwrap_or_else(|_| self.0.other.clone());
+            let asked = asked.into();
+            let row = self.known_row(asked.model).unwrap_or_else(|_| self.0.other.clone());
             row.counts[reason.index()].fetch_add(1, Ordering::Relaxed);
+            self.series(&row, asked, row.is_served()).failed(reason);
         }
     }
 
@@ -226,14 +151,40 @@ impl Requests {
         self.0.nothing.count(status);
     }
 
-    /// A request for `model` was routed. It is counted with its answer's status.
-    pub fn routed(&self, model: Option<&str>) -> Model {
-        let row = match self.known_row(model) {
-            Ok(row) => ModelRow::Row(row),
-            Err(_) if self.0.models.load().len() >= MODELS => ModelRow::Row(self.0.other.clone()),
-            Err(name) => ModelRow::New(Box::new((self.clone(), name.into()))),
-        };
-        Model { row, counted: false }
+    /// The row of a routed request, or the name of its model as a label has it when there is none and room for one.
+    pub(super) fn row_of<'a>(&self, asked: Asked<'a>) -> Result<Arc<Row>, &'a str> {
+        match self.known_row(asked.model) {
+            Err(_) if self.0.models.load().len() >= MODELS => Ok(self.0.other.clone()),
+            row => row,
+        }
+    }
+
+    /// The series of `row` that `asked` is counted in. It is made if there is none, if there is room, and if the pool is known
+    /// to have the model, which is what `served` says.
+    pub(super) fn series(&self, row: &Arc<Row>, asked: Asked<'_>, served: bool) -> Arc<Series> {
+        if let Some(series) = row.find(asked) {
+            return series;
+        }
+        let is_other = Arc::ptr_eq(row, &self.0.other);
+        let counts = !is_other && !Arc::ptr_eq(row, &self.0.unknown);
+        if !counts || served && self.0.series.load(Ordering::Relaxed) < SERIES {
+            let _adding = self.0.adding.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(series) = row.find(asked) {
+                return series;
+            }
+            if row.series.load().len() < SERIES_OF_ONE {
+                let series = Arc::new(Series::new(asked.objective, asked.priority));
+                row.push(series.clone());
+                self.0.series.fetch_add(usize::from(counts), Ordering::Relaxed);
+                return series;
+            }
+        }
+        if is_other { self.0.rest.clone() } else { self.series(&self.0.other, asked, false) }
+    }
+
+    /// Where what has no other place is counted.
+    pub(super) fn rest(&self) -> (&Row, &Series) {
+        (&self.0.other, &self.0.rest)
     }
 
     /// The row of `model`, or its name as a label has it when there is none.
@@ -249,7 +200,7 @@ impl Requests {
     }
 
     /// The row of `model`, which is made if there is room; `served` says whether the pool is known to have the model.
-    fn new_row(&self, model: &str, served: bool) -> Arc<Row> {
+    pub(super) fn new_row(&self, model: &str, served: bool) -> Arc<Row> {
         let _adding = self.0.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let models = self.0.models.load();
         if let Some(row) = models.get(model) {
@@ -272,7 +223,7 @@ impl Requests {
         let now = self.0.started.elapsed().as_secs();
         let _adding = self.0.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let models = self.0.models.load();
-        let full = models.len() >= MODELS;
+        let full = models.len() >= MODELS || self.0.series.load(Ordering::Relaxed) >= SERIES;
         let idle: Vec<&str> = models
             .iter()
             .filter(|(_, row)| row.is_idle(now) && Arc::strong_count(row) == 1 && (full || !row.is_served()))
@@ -283,6 +234,7 @@ impl Requests {
         }
         let mut rest = Rows::clone(&models);
         idle.iter().for_each(|model| drop(rest.remove(*model)));
+        self.0.series.store(rest.values().map(|row| row.series.load().len()).sum(), Ordering::Relaxed);
         self.0.models.store(Arc::new(rest));
     }
 }
@@ -292,37 +244,61 @@ fn unserved(models: &Rows) -> usize {
     models.values().filter(|row| !row.is_served()).count()
 }
 
-impl Collector for Requests {
-    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let help = "Requests by model, by HTTP status and by reason";
-        let mut metric = encoder.encode_descriptor("requests", help, None, MetricType::Counter)?;
-        self.make_room();
+impl Requests {
+    /// All rows, in the order of their names; that of `unknown` and that of `other` come last.
+    fn rows<T>(&self, each: impl FnOnce(Vec<(&str, &Row)>) -> T) -> T {
         let models = self.0.models.load();
         let mut rows: Vec<(&str, &Row)> = models.iter().map(|(model, row)| (&**model, &**row)).collect();
         rows.sort_unstable_by_key(|(model, _)| *model);
         rows.extend([(UNKNOWN, &*self.0.unknown), (OTHER, &*self.0.other)]);
-        let mut encode = |model: &str, status: &str, reason: Reason, count: u64| {
-            let labels = [("model", model), ("status", status), ("reason", reason.name())];
-            ConstCounter::new(count).encode(metric.encode_family(&labels)?)
-        };
-        for &(model, row) in &rows {
-            row.routed.each(|status, count| encode(model, status, Reason::Routed, count))?;
-            for reason in Reason::all() {
-                let count = row.counts[reason.index()].load(Ordering::Relaxed);
-                if let Some(status) = reason.status().filter(|_| count > 0) {
-                    encode(model, &status.to_string(), reason, count)?;
+        each(rows)
+    }
+
+    /// Every series that counted something, with the label of its model, in order.
+    pub(super) fn all_series<T>(&self, each: impl FnOnce(&[(&str, &Series)]) -> T) -> T {
+        self.rows(|rows| {
+            let all: Vec<_> = rows.into_iter().map(|(model, row)| (model, row.series.load_full())).collect();
+            let series = all.iter().flat_map(|(model, series)| {
+                let mut series: Vec<&Series> = series.iter().map(|series| &**series).collect();
+                series.sort_unstable_by_key(|series| (&*series.objective, series.priority));
+                series.into_iter().filter(|series| !series.is_empty()).map(|series| (*model, series))
+            });
+            let series: Vec<(&str, &Series)> = series.collect();
+            each(&series)
+        })
+    }
+}
+
+impl Collector for Requests {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
+        self.make_room();
+        self.rows(|mut rows| {
+            let help = "Requests by model, by HTTP status and by reason";
+            let mut metric = encoder.encode_descriptor("requests", help, None, MetricType::Counter)?;
+            let mut encode = |model: &str, status: &str, reason: Reason, count: u64| {
+                let labels = [("model", model), ("status", status), ("reason", reason.name())];
+                ConstCounter::new(count).encode(metric.encode_family(&labels)?)
+            };
+            for &(model, row) in &rows {
+                row.routed.each(|status, count| encode(model, status, Reason::Routed, count))?;
+                for reason in Reason::all() {
+                    let count = row.counts[reason.index()].load(Ordering::Relaxed);
+                    if let Some(status) = reason.status().filter(|_| count > 0) {
+                        encode(model, &status.to_string(), reason, count)?;
+                    }
                 }
             }
-        }
-        self.0.nothing.each(|status, count| encode(UNKNOWN, status, Reason::Nothing, count))?;
-        rows.retain(|(_, row)| !row.tokens.is_zero());
-        for (name, help, of) in Sums::KINDS {
-            let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
-            for (model, row) in &rows {
-                let sum = of(&row.tokens).load(Ordering::Relaxed);
-                ConstCounter::new(sum).encode(metric.encode_family(&[("model", *model)])?)?;
+            self.0.nothing.each(|status, count| encode(UNKNOWN, status, Reason::Nothing, count))?;
+            rows.retain(|(_, row)| !row.tokens.is_zero());
+            for (name, help, of) in Sums::KINDS {
+                let mut metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+                for (model, row) in &rows {
+                    let sum = of(&row.tokens).load(Ordering::Relaxed);
+                    ConstCounter::new(sum).encode(metric.encode_family(&[("model", *model)])?)?;
+                }
             }
-        }
-        Ok(())
+            Ok(())
+        })?;
+        self.all_series(|all| series::encode(&mut encoder, all))
     }
 }

@@ -12,7 +12,7 @@ use super::Histogram;
 /// The label of what is watched.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct Watch {
-    /// `pool`, `pods` or `strategy`.
+    /// `pool`, `pods`, `strategy` or another.
     pub watch: &'static str,
 }
 
@@ -74,12 +74,17 @@ impl Scraping {
             "Replicas that share what scraping costs, this one among them",
             self.replicas.clone(),
         );
-        registry.register("watch_errors", "Failures of Kubernetes watches", self.watch_errors.clone());
-        registry.register("watch_up", "Whether a Kubernetes watch works", self.watch_up.clone());
+        self.register_watches(registry);
         registry.register(
             "report_errors",
             "Failed attempts to write this replica's entry into the strategy's status",
             self.report_errors.clone(),
         );
+    }
+
+    /// Registers those of watching Kubernetes alone.
+    pub(super) fn register_watches(&self, registry: &mut Registry) {
+        registry.register("watch_errors", "Failures of Kubernetes watches", self.watch_errors.clone());
+        registry.register("watch_up", "Whether a Kubernetes watch works", self.watch_up.clone());
     }
 }

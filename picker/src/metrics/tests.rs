@@ -9,6 +9,9 @@ use picker_core::view::{Reading, Signals};
 use super::*;
 use crate::view;
 
+/// No model.
+const NONE: Option<&str> = None;
+
 /// A request for `model` that was answered with 200.
 fn served(requests: &Requests, model: Option<&str>) -> Model {
     let mut model = requests.routed(model);
@@ -57,7 +60,7 @@ fn requests_have_bounded_labels() {
     served(requests, Some("llama"));
     served(requests, Some("llama"));
     requests.count(Some("llama"), Reason::Refused(RefusalKind::TooLarge));
-    requests.count(None, Reason::Refused(RefusalKind::NoEndpoints));
+    requests.count(NONE, Reason::Refused(RefusalKind::NoEndpoints));
     requests.count(Some(""), Reason::Refused(RefusalKind::NoEndpoints));
     // A model of that name.
     requests.count(Some("unknown"), Reason::Refused(RefusalKind::NoEndpoints));
@@ -117,16 +120,21 @@ async fn names_that_nobody_uses_make_room_when_there_is_none() {
 fn tokens_are_counted_in_the_rows_of_models() {
     let metrics = Metrics::new(view::empty());
     let requests = &metrics.traffic.requests;
-    let names = ["waypost_picker_prompt_tokens", "waypost_picker_cached", "waypost_picker_completion"];
+    let names = [
+        "waypost_picker_prompt_tokens",
+        "waypost_picker_cached",
+        "waypost_picker_completion",
+        "waypost_picker_reasoning_tokens",
+    ];
     let mut llama = served(requests, Some("llama"));
     // Nothing is known of its answer.
     served(requests, Some("qwen"));
     assert_eq!(lines(&metrics, &names), "");
 
-    llama.took(Tokens { prompt: 100, cached: 64, completion: 20 });
-    llama.took(Tokens { prompt: u32::MAX, cached: 0, completion: u32::MAX });
+    llama.took(Tokens { prompt: 100, cached: 64, completion: 20, reasoning: 0 });
+    llama.took(Tokens { prompt: u32::MAX, cached: 0, completion: u32::MAX, reasoning: 5 });
     served(requests, Some("llama")).took(Tokens { prompt: 1, ..Tokens::default() });
-    served(requests, None).took(Tokens { prompt: 7, cached: 0, completion: 8 });
+    served(requests, None).took(Tokens { prompt: 7, cached: 0, completion: 8, reasoning: 0 });
     served(requests, Some("other")).took(Tokens { completion: 9, ..Tokens::default() });
     insta::assert_snapshot!(lines(&metrics, &names), @r#"
         waypost_picker_prompt_tokens_total{model="llama"} 4294967396
@@ -138,6 +146,9 @@ fn tokens_are_counted_in_the_rows_of_models() {
         waypost_picker_completion_tokens_total{model="llama"} 4294967315
         waypost_picker_completion_tokens_total{model="unknown"} 8
         waypost_picker_completion_tokens_total{model="other"} 9
+        waypost_picker_reasoning_tokens_total{model="llama"} 5
+        waypost_picker_reasoning_tokens_total{model="unknown"} 0
+        waypost_picker_reasoning_tokens_total{model="other"} 0
     "#);
 }
 
@@ -167,7 +178,7 @@ fn a_request_is_counted_once_with_the_status_of_its_answer() {
         let mut model = requests.routed(Some("llama"));
         statuses.iter().for_each(|status| model.answered(*status));
     }
-    requests.routed(None).answered(Some(200));
+    requests.routed(NONE).answered(Some(200));
     requests.count_nothing(Some(413));
     requests.count_nothing(None);
     insta::assert_snapshot!(lines(&metrics, &["waypost_picker_requests"]), @r#"
@@ -187,7 +198,7 @@ async fn names_that_the_pool_does_not_have_take_few_rows() {
     let metrics = Metrics::new(view::empty());
     let requests = &metrics.traffic.requests;
     let rows = || lines(&metrics, &["waypost_picker_requests_total"]).lines().count();
-    let ask = |name: String, status| requests.routed(Some(&name)).answered(status);
+    let ask = |name: String, status| requests.routed(Some(name.as_str())).answered(status);
     (0..5000).for_each(|i| ask(format!("invented-{i}"), Some(404)));
     assert_eq!(rows(), 100 + 1);
     // Nor do they when their answers are never seen.
@@ -206,13 +217,85 @@ async fn names_that_the_pool_does_not_have_take_few_rows() {
     assert_eq!(nope, r#"waypost_picker_requests_total{model="nope",status="404",reason="routed"} 1"#);
 }
 
+/// A request for `model` under an objective, that was answered with this status.
+fn asked(requests: &Requests, model: &str, objective: &str, priority: i32, status: u16) -> Model {
+    let mut model = requests.routed(Asked { model: Some(model), objective, priority });
+    model.answered(Some(status));
+    model
+}
+
+#[test]
+fn requests_are_told_apart_by_objective_and_priority() {
+    let metrics = Metrics::new(view::empty());
+    let requests = &metrics.traffic.requests;
+    let names = ["waypost_picker_routed", "waypost_picker_request_errors", "waypost_picker_running"];
+    assert_eq!(lines(&metrics, &names), "");
+    let under_way = asked(requests, "llama", "batch", -1, 200);
+    drop(asked(requests, "llama", "batch", -1, 503));
+    drop(asked(requests, "llama", "", 0, 200));
+    // Its priority was changed meanwhile.
+    drop(asked(requests, "llama", "batch", -2, 200));
+    let labels = Asked { model: Some("llama"), objective: "batch", priority: -1 };
+    requests.count(labels, Reason::Refused(RefusalKind::Shed));
+    // A model that never answered.
+    drop(asked(requests, "qwen", "chat", 5, 404));
+    requests.count(Asked { model: Some("qwen"), ..labels }, Reason::Refused(RefusalKind::Shed));
+    insta::assert_snapshot!(lines(&metrics, &names), @r#"
+        waypost_picker_routed_requests_total{model="llama",objective="",priority="0"} 1
+        waypost_picker_routed_requests_total{model="llama",objective="batch",priority="-2"} 1
+        waypost_picker_routed_requests_total{model="llama",objective="batch",priority="-1"} 2
+        waypost_picker_routed_requests_total{model="other",objective="batch",priority="-1"} 0
+        waypost_picker_routed_requests_total{model="other",objective="chat",priority="5"} 1
+        waypost_picker_request_errors_total{model="llama",objective="batch",priority="-1",reason="routed"} 1
+        waypost_picker_request_errors_total{model="llama",objective="batch",priority="-1",reason="shed"} 1
+        waypost_picker_request_errors_total{model="other",objective="batch",priority="-1",reason="shed"} 1
+        waypost_picker_request_errors_total{model="other",objective="chat",priority="5",reason="routed"} 1
+        waypost_picker_running_requests{model="llama",objective="",priority="0"} 0
+        waypost_picker_running_requests{model="llama",objective="batch",priority="-2"} 0
+        waypost_picker_running_requests{model="llama",objective="batch",priority="-1"} 1
+        waypost_picker_running_requests{model="other",objective="batch",priority="-1"} 0
+        waypost_picker_running_requests{model="other",objective="chat",priority="5"} 0
+    "#);
+    drop(under_way);
+    let running = lines(&metrics, &["waypost_picker_running"]);
+    assert!(running.lines().all(|line| line.ends_with("} 0")), "{running}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn series_are_bounded_and_make_room() {
+    let metrics = Metrics::new(view::empty());
+    let requests = &metrics.traffic.requests;
+    let routed = |model: &str| {
+        let all = lines(&metrics, &["waypost_picker_routed"]);
+        let of = format!("model=\"{model}");
+        all.lines().filter(|line| line.contains(&of)).count()
+    };
+    // Of one model.
+    (0..100).for_each(|i| drop(asked(requests, "llama", &format!("o{i}"), i, 200)));
+    assert_eq!([routed("llama"), routed("other")], [64, 36]);
+    // Of all models, and of those that have no room.
+    (0..500).for_each(|i| drop(asked(requests, &format!("m{i}"), "", 0, 200)));
+    (0..100).for_each(|i| drop(asked(requests, &format!("m{i}"), &format!("p{i}"), 0, 200)));
+    assert_eq!([routed("llama"), routed("m"), routed("other")], [64, 192, 64]);
+    // What is counted as of nobody in particular is counted.
+    let rest = lines(
+        &metrics,
+        &["waypost_picker_routed_requests_total{model=\"other\",objective=\"\",priority=\"0\"}"],
+    );
+    assert_eq!(rest.rsplit(' ').next().unwrap(), (500 - 192 + 100 - 27).to_string());
+    tokio::time::advance(Duration::from_secs(600)).await;
+    lines(&metrics, &[]);
+    drop(asked(requests, "new", "o", 1, 200));
+    assert_eq!([routed("llama"), routed("m"), routed("new")], [0, 0, 1]);
+}
+
 #[test]
 fn every_reason_has_its_row_and_its_name() {
     let all: Vec<_> = Reason::all().collect();
     let names: std::collections::BTreeSet<_> = all.iter().map(|reason| reason.name()).collect();
-    assert_eq!((names.len(), all.len()), (13, 13));
+    assert_eq!((names.len(), all.len()), (15, 15));
     let requests = Requests::default();
-    all.iter().for_each(|reason| requests.count(None, *reason));
+    all.iter().for_each(|reason| requests.count(NONE, *reason));
     served(&requests, None);
     requests.count_nothing(Some(200));
     let mut registry = Registry::default();
@@ -295,4 +378,21 @@ fn the_memory_of_what_plugins_remember_is_told() {
         waypost_picker_plugin_table_max_bytes{type="session-prefix",plugin="talks"} 4120
         waypost_picker_plugin_table_max_bytes{type="slow-start",plugin="slow-start"} 1572864
     "#);
+}
+
+/// Of counters the page has the sums by their names with `_total`.
+#[test]
+fn every_metric_is_documented() {
+    let documented = include_str!("../../../docs/observe.md");
+    let metrics = Metrics::new(view::empty()).with_tables(Arc::default());
+    served(&metrics.traffic.requests, Some("llama")).took(Tokens { prompt: 1, ..Tokens::default() });
+    metrics.strategy.swapped("r1", SystemTime::UNIX_EPOCH);
+    let text = metrics.text().unwrap();
+    let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let names = types.map(|(name, kind)| match kind {
+        "counter" => format!("`{name}_total`"),
+        _ => format!("`{name}`"),
+    });
+    let unknown: Vec<_> = names.filter(|name| !documented.contains(name)).collect();
+    assert_eq!(unknown, Vec::<String>::new());
 }

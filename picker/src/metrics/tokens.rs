@@ -12,6 +12,8 @@ pub struct Tokens {
     pub cached: u32,
     /// Tokens that the server made.
     pub completion: u32,
+    /// Those of them that are reasoning; 0 where the server does not say it.
+    pub reasoning: u32,
 }
 
 /// The sums of the tokens of many answers.
@@ -20,6 +22,7 @@ pub(super) struct Sums {
     prompt: AtomicU64,
     cached: AtomicU64,
     completion: AtomicU64,
+    reasoning: AtomicU64,
 }
 
 /// What of [`Sums`] a metric shows.
@@ -27,7 +30,7 @@ pub(super) type Kind = fn(&Sums) -> &AtomicU64;
 
 impl Sums {
     /// Name, help text and value of each metric.
-    pub(super) const KINDS: [(&str, &str, Kind); 3] = [
+    pub(super) const KINDS: [(&str, &str, Kind); 4] = [
         ("prompt_tokens", "Tokens of prompts by model, as the model servers count them", |sums| &sums.prompt),
         (
             "cached_prompt_tokens",
@@ -37,12 +40,23 @@ impl Sums {
         ("completion_tokens", "Tokens that the model servers made, by model, as they count them", |sums| {
             &sums.completion
         }),
+        (
+            "reasoning_tokens",
+            "Tokens that the model servers made and that are reasoning, by model, as they count them",
+            |sums| &sums.reasoning,
+        ),
     ];
 
     pub(super) fn add(&self, tokens: Tokens) {
-        self.prompt.fetch_add(tokens.prompt.into(), Ordering::Relaxed);
-        self.cached.fetch_add(tokens.cached.into(), Ordering::Relaxed);
-        self.completion.fetch_add(tokens.completion.into(), Ordering::Relaxed);
+        let Tokens { prompt, cached, completion, reasoning } = tokens;
+        self.prompt.fetch_add(prompt.into(), Ordering::Relaxed);
+        self.completion.fetch_add(completion.into(), Ordering::Relaxed);
+        // Most answers have none of these.
+        for (sum, count) in [(&self.cached, cached), (&self.reasoning, reasoning)] {
+            if count > 0 {
+                sum.fetch_add(count.into(), Ordering::Relaxed);
+            }
+        }
     }
 
     /// Whether nothing was ever added.

@@ -48,7 +48,7 @@ fn pools(budget: usize) -> (Vec<Pool>, Vec<Metrics>) {
                 activity: Default::default(),
                 decisions: Default::default(),
                 http: Arc::new(picker_core::http::NoClient),
-                priorities: SharedPriorities::default(),
+                policies: Policies::default(),
                 traffic,
                 limits: limits.clone(),
             },

@@ -22,8 +22,8 @@ const FIRST: Duration = Duration::from_millis(100);
 /// until an edit is live again.
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// How often a kind is looked for that isn't there.
-const ABSENT: Duration = Duration::from_secs(10);
+/// How often a kind is looked for that isn't there: one that is installed is known within ten seconds.
+const ABSENT: Duration = Duration::from_secs(8);
 
 /// Pauses that double from 100 ms to 1 s.
 #[derive(Clone, Debug)]
@@ -73,7 +73,7 @@ where
     }
 
     /// The same of a kind that need not be installed. While it isn't, or may not be read, it has no objects, and is
-    /// looked for every ten seconds.
+    /// looked for every eight seconds.
     pub fn of_optional(api: Api<K>, config: Config, metrics: &'a Metrics, name: &'static str) -> Self {
         Self { optional: true, ..Self::of(api, config, metrics, name) }
     }

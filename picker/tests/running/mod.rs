@@ -3,13 +3,15 @@
 #![allow(dead_code)]
 
 use std::io::{Read, Write};
-use std::net::{IpAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use picker_proto::external_processor_client::ExternalProcessorClient;
 use tonic::transport::{Channel, Endpoint, Error};
+
+mod ports;
 
 /// Nothing here takes longer on a machine that is not stuck.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -53,8 +55,7 @@ plugins:
         );
         std::fs::write(dir.path().join("config.yaml"), config).unwrap();
         std::fs::write(dir.path().join("endpoints.yaml"), endpoints).unwrap();
-        let ports = [(); 3].map(|()| TcpListener::bind("0.0.0.0:0").unwrap());
-        let [grpc, health, pages] = ports.map(|listener| listener.local_addr().unwrap().port());
+        let [grpc, health, pages] = ports::free();
         let child = Command::new(env!("CARGO_BIN_EXE_picker"))
             .current_dir(dir.path())
             .envs(of_the_image())

@@ -24,6 +24,10 @@ pub(super) struct Job {
     pub model: String,
     pub stream: bool,
     pub include_usage: bool,
+    /// Whether every chunk of a stream tells it.
+    pub continuous_usage: bool,
+    /// How much of an answer counts as reasoning, in quarters.
+    reasoning_quarters: Option<u32>,
     /// In the order of `choices[].index`.
     pub answers: Vec<Answer>,
     /// Of all prompts together.
@@ -53,6 +57,8 @@ impl Job {
             model: sampling.model.clone().unwrap_or_else(|| app.models.base().to_owned()),
             stream: sampling.stream.unwrap_or(false),
             include_usage: sampling.include_usage(),
+            continuous_usage: sampling.continuous_usage(),
+            reasoning_quarters: sampling.reasoning_quarters(),
             answers: Vec::with_capacity(n),
             prompt_tokens: 0,
             api,
@@ -67,12 +73,16 @@ impl Job {
     /// The `usage` of its response. The prompt of `n` answers counts once, as do its cached tokens.
     pub fn usage(&self, cached_tokens: u32) -> Value {
         let completion: u32 = self.answers.iter().map(|answer| answer.tokens).sum();
-        json!({
+        let mut usage = json!({
             "prompt_tokens": self.prompt_tokens,
             "total_tokens": self.prompt_tokens + completion,
             "completion_tokens": completion,
             "prompt_tokens_details": {"cached_tokens": cached_tokens.min(self.prompt_tokens)},
-        })
+        });
+        if let Some(quarters) = self.reasoning_quarters {
+            usage["completion_tokens_details"] = json!({"reasoning_tokens": completion * quarters / 4});
+        }
+        usage
     }
 
     fn add(

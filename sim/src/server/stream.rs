@@ -23,6 +23,8 @@ pub(super) struct Events {
     head: String,
     /// From the list of choices to the end, for chunks that tell the usage last: `null` before.
     tail: &'static str,
+    /// Tokens of the prompt, if every chunk tells the usage.
+    continuous: Option<u32>,
     /// The event that tells the usage, once it is known.
     usage: Option<serde_json::Value>,
     state: State,
@@ -72,6 +74,7 @@ impl Events {
             choices: choices.collect(),
             head,
             tail: if job.include_usage { "],\"usage\":null}\n\n" } else { "]}\n\n" },
+            continuous: job.continuous_usage.then_some(job.prompt_tokens),
             usage: job.include_usage.then(|| job.usage(0)),
             state: if cut { State::Cut } else { State::Opening },
         }
@@ -121,9 +124,10 @@ impl Events {
                 let _ = write!(
                     out,
                     "{}\"choices\":[{{\"index\":{index},\"delta\":{{\"role\":\"assistant\",\"content\":\"\"}},\
-                     \"logprobs\":null,\"finish_reason\":null}}{}",
-                    self.head, self.tail
+                     \"logprobs\":null,\"finish_reason\":null}}",
+                    self.head
                 );
+                self.end_chunk(index, out);
             }
         }
     }
@@ -146,7 +150,21 @@ impl Events {
         } else {
             out.push_str("null}");
         }
-        out.push_str(self.tail);
+        self.end_chunk(progress.sequence, out);
+    }
+
+    /// What comes behind the choice of a chunk; with the tokens of that choice up to now, if they are asked for.
+    fn end_chunk(&self, index: usize, out: &mut String) {
+        let Some(prompt) = self.continuous else {
+            out.push_str(self.tail);
+            return;
+        };
+        let made = self.choices[index].sent;
+        let total = prompt + made;
+        let _ = write!(
+            out,
+            "],\"usage\":{{\"prompt_tokens\":{prompt},\"total_tokens\":{total},\"completion_tokens\":{made}}}}}\n\n"
+        );
     }
 
     fn close(&mut self, out: &mut String) {

@@ -213,3 +213,22 @@ async fn takes_bodies_of_several_mebibytes() {
     let reply = api.post(CHAT, &ask(&"word".repeat(1 << 20))).await;
     assert_eq!(reply.json()["usage"]["prompt_tokens"], (1 << 20) + 9);
 }
+
+#[tokio::test]
+async fn every_chunk_tells_the_usage_up_to_it_when_asked() {
+    let (_server, api) = start(config()).await;
+    let options = json!({"include_usage": true, "continuous_usage_stats": true});
+    let stream =
+        with(ask("hello"), json!({"stream": true, "stream_options": options, "reasoning_effort": "medium"}));
+    let events = api.post(CHAT, &stream).await.events();
+    let made: Vec<_> = events.iter().map(|event| event["usage"]["completion_tokens"].as_u64()).collect();
+    assert_eq!(made, [0, 1, 2, 3, 4, 4].map(Some));
+    assert_eq!(events[2]["usage"], json!({"prompt_tokens": 11, "total_tokens": 13, "completion_tokens": 2}));
+    assert_eq!(
+        events[5]["usage"],
+        json!({
+            "prompt_tokens": 11, "total_tokens": 15, "completion_tokens": 4,
+            "prompt_tokens_details": {"cached_tokens": 0}, "completion_tokens_details": {"reasoning_tokens": 2},
+        })
+    );
+}

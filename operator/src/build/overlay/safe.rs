@@ -43,11 +43,12 @@ const PROXIES: &[&str] = &["HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "http_proxy"
 /// Resources that bring nothing of the node into a container.
 const RESOURCES: &[&str] = &["cpu", "ephemeral-storage", "memory"];
 
-/// Flags of a picker that say how it logs, how much it holds and how long it waits. The others name files,
+/// Flags of a picker that say how it logs and counts, how much it holds and how long it waits. The others name files,
 /// configurations, endpoints or certificates: with them a picker shows what its author may not read, or sends
 /// requests where its author may not.
 const FLAGS: &[&str] = &[
     "body-timeout",
+    "compat-metrics",
     "drain-timeout",
     "max-held-bytes",
     "max-request-body",

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use super::context::Compiler;
 use super::instances::{Found, Instance, Instances};
+use super::models;
 use super::order::run_order;
 use crate::column::Column;
 use crate::config::{self, ErrorKind, PluginSpec};
 use crate::discovery::FileDiscovery;
-use crate::fact::Layout;
+use crate::fact::{Layout, PrefixMatch, Slot};
 use crate::needs::Needs;
 use crate::plugin::{Role, parameter_path};
 use crate::plugins;
+use crate::rewrite::ModelSettings;
 use crate::role::{BoundHandler, ProfileHandler};
 use crate::scrape::ScrapePlan;
 use crate::strategy::{Named, NeededFile, Producing, Profile, Strategy};
@@ -21,6 +23,7 @@ impl Compiler<'_> {
     pub(super) fn strategy(
         &mut self,
         body: &config::Body,
+        models: ModelSettings,
         revision: Arc<str>,
         instances: &mut Instances,
         layout: Layout,
@@ -29,15 +32,24 @@ impl Compiler<'_> {
         let profiles = self.profiles(&body.routing, instances);
         let handler = self.handler(specs, instances, &profiles);
         let discovery = body.data_layer.discovery.as_ref().and_then(|name| self.discovery(name, instances));
-        let sources = self.sources(&body.data_layer, instances);
+        let sources = self.sources(&body.data_layer, models.listed, instances);
+        let formats = self.formats(body, instances);
         instances.spread_use();
         let producers = self.producers(instances)?;
-        let (columns, needs) = columns_and_needs(instances);
+        let (columns, needs) = columns_and_needs(instances, &models);
+        if formats.is_nothing() && needs.has(Needs::BODY) {
+            let message = "no parser reads a body here, and there are plugins that look at models or prompts: they find none";
+            self.warn("requestHandler.parsers", message);
+        }
         let health = body.health;
         let scrape = self.scrape(&sources, &columns, instances).map(|plan| ScrapePlan { health, ..plan });
+        let prefix_matches = prefix_matches(&producers, &layout);
+        let screeners = playing(instances, |i| i.roles.screener.clone());
+        let screeners = models::screener(&models).into_iter().chain(screeners);
         Some(Strategy {
             revision,
             needs,
+            formats,
             columns,
             scrape: scrape.map(Arc::new),
             discovery,
@@ -45,11 +57,14 @@ impl Compiler<'_> {
             warnings: Box::default(),
             health,
             explain: body.explained,
+            models,
+            trust: body.trust,
             layout,
             handler: handler?,
             profiles: profiles.into(),
             preparers: playing(instances, |i| i.roles.preparer.clone()),
-            screeners: playing(instances, |i| i.roles.screener.clone()),
+            screeners: screeners.collect(),
+            prefix_matches,
             producers,
             admitters: playing(instances, |i| i.roles.admitter.clone()),
             pre_requests: playing(instances, |i| i.roles.pre_request.clone()),
@@ -131,14 +146,21 @@ impl Compiler<'_> {
     }
 }
 
+/// The prefix matches among what `producers` write.
+fn prefix_matches(producers: &[Producing], layout: &Layout) -> Box<[Slot<PrefixMatch>]> {
+    let slots = producers.iter().flat_map(|producing| &producing.slots);
+    slots.filter_map(|slot| layout.slot(*slot)).collect()
+}
+
 /// The instances with a part that play a role.
 fn playing<T: ?Sized>(instances: &Instances, role: impl Fn(&Instance) -> Option<Arc<T>>) -> Box<[Named<T>]> {
     instances.used().filter_map(|(_, instance)| Some(instance.named(role(instance)?))).collect()
 }
 
-fn columns_and_needs(instances: &Instances) -> (Box<[Column]>, Needs) {
-    let needs = instances.used().fold(Needs::NOTHING, |all, (_, i)| all | i.roles.needs);
+fn columns_and_needs(instances: &Instances, models: &ModelSettings) -> (Box<[Column]>, Needs) {
+    let needs = instances.used().fold(models::needs(models), |all, (_, i)| all | i.roles.needs);
     let mut columns: Vec<_> = instances.used().flat_map(|(_, i)| &i.asked.columns).copied().collect();
+    columns.extend(models.listed.then_some(Column::MODELS));
     columns.sort_unstable();
     columns.dedup();
     (columns.into(), needs)

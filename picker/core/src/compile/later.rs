@@ -14,8 +14,6 @@ pub(super) struct Later {
 }
 
 const QUEUES: &str = "this release queues no requests";
-const BODIES: &str =
-    "bodies are read by their paths and what they are, in every format that this release knows";
 const PRECISE: &str = "this release does not read the cache events of model servers; write prefix-cache-scorer, which keeps \
                        account of the prefixes itself";
 const PREDICTIONS: &str = "this release predicts no latencies";
@@ -67,13 +65,6 @@ const TYPES: &[Later] = &[
     aside("slo-deadline-ordering-policy", &[], QUEUES),
     aside("soft-reflective-ceiling-policy", &[], QUEUES),
     aside("static-usage-limit-policy", &["threshold"], QUEUES),
-    aside("anthropic-parser", &[], BODIES),
-    aside("openai-parser", &[], BODIES),
-    aside("passthrough-parser", &[], BODIES),
-    aside("sglanghttp-parser", &[], BODIES),
-    aside("vertexai-parser", &[], BODIES),
-    aside("vllmgrpc-parser", &[], BODIES),
-    aside("vllmhttp-parser", &[], BODIES),
     decides("precise-prefix-cache-producer", PRECISE_PARAMETERS, PRECISE),
     decides("precise-prefix-cache-scorer", PRECISE_PARAMETERS, PRECISE),
     decides("predicted-latency-producer", PREDICTOR_PARAMETERS, PREDICTIONS),

@@ -36,12 +36,20 @@ struct Wire {
 
 impl Compiler<'_> {
     /// The sources that `layer` lists with their extractors, and, unless it wants no defaults, those of the kinds that it
-    /// does not list. One page is one source, whatever its names.
-    pub(super) fn sources(&mut self, layer: &DataLayer, instances: &mut Instances) -> Vec<Source> {
+    /// does not list; and, with `models`, where servers list their models. One page is one source, whatever its names.
+    pub(super) fn sources(
+        &mut self,
+        layer: &DataLayer,
+        models: bool,
+        instances: &mut Instances,
+    ) -> Vec<Source> {
         let inject = layer.inject_defaults.unwrap_or(true);
         let mut wires = self.listed(&layer.sources, instances);
         if inject {
             self.add_defaults(&mut wires, instances);
+        }
+        if models && wires.iter().all(|wire| wire.kind != SourceKind::Models) {
+            wires.push(Wire { kind: SourceKind::Models, source: None, extractors: Vec::new() });
         }
         let mut sources: Vec<Source> = Vec::new();
         for Wire { kind, source, extractors } in wires {
@@ -59,7 +67,7 @@ impl Compiler<'_> {
                 let Some(extractor) = instance.roles.extractor.clone() else { continue };
                 taken.push(Extractor { name: instance.name.clone(), extractor });
             }
-            if taken.is_empty() && inject {
+            if taken.is_empty() && (inject || models && kind == SourceKind::Models) {
                 let (name, extractor) = (kind.extractor_type().to_owned(), MetricsExtractor::of(kind));
                 taken.push(Extractor { name, extractor });
             }

@@ -18,6 +18,7 @@ use crate::view::Candidates;
 
 mod former;
 mod later;
+mod parsers;
 
 fn yaml(text: &str) -> Value {
     serde_saphyr::from_str(text).unwrap()
@@ -83,7 +84,7 @@ schedulingProfiles:
             error(
                 "kinds",
                 ErrorKind::UnknownField,
-                "unknown field; known here: plugins, schedulingProfiles, health, explain"
+                "unknown field; known here: plugins, schedulingProfiles, health, explain, models, trust, requestHandler"
             ),
             error(
                 "plugins[0].wieght",
@@ -208,7 +209,7 @@ fn null_is_absent() {
 fn what_only_a_file_may_say_is_unknown_in_a_resource() {
     let routing = json!({"featureGates": [], "dataLayer": {}});
     compiled(&routing);
-    let message = "unknown field; known here: plugins, schedulingProfiles, health, explain";
+    let message = "unknown field; known here: plugins, schedulingProfiles, health, explain, models, trust, requestHandler";
     assert_eq!(
         errors(&routing, Scope::Resource),
         [

@@ -5,9 +5,14 @@ use serde_json::Value;
 use super::explain::{ExplainSpec, Explained};
 use super::fields::{Fields, wrong_type};
 use super::health::HealthSpec;
+use super::trust::TrustSpec;
 use super::without_effect::{self, Mention};
-use super::{ConfigError, ErrorKind, PluginRef, PluginSpec, ProfileSpec, Routing, gates};
+use super::{
+    ConfigError, ErrorKind, PluginRef, PluginSpec, ProfileSpec, RequestHandlerSpec, Routing, gates, models,
+    request_handler,
+};
 use crate::health::Settings;
+use crate::trust::Trust;
 
 /// Where a routing body comes from, which decides what it may say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +31,10 @@ pub(crate) struct Body {
     pub health: Settings,
     /// Which decisions are explained, and to whom.
     pub explained: Explained,
+    /// Which request headers are believed.
+    pub trust: Trust,
+    /// Whether the only parser stands at its former place, `parser`.
+    pub former_parser: bool,
     /// Plugins that sections without effect name.
     pub mentions: Vec<Mention>,
 }
@@ -78,6 +87,17 @@ pub(crate) fn read(
         body.explained = spec.explained(errors);
         body.routing.explain = Some(spec);
     }
+    if let Some(section) = fields.take("models").filter(|section| !section.is_null()) {
+        body.routing.models = Some(models::read(section, errors));
+    }
+    if let Some(section) = fields.take("trust").filter(|section| !section.is_null()) {
+        let spec = TrustSpec::read(section, errors);
+        body.trust = spec.trust();
+        body.routing.trust = Some(spec);
+    }
+    if let Some(section) = fields.take("requestHandler").filter(|section| !section.is_null()) {
+        body.routing.request_handler = Some(request_handler::read("requestHandler", section, errors));
+    }
     if scope == Scope::File {
         fields.list("featureGates", errors, |path, gate, errors| gates::read(path, gate, errors, warnings));
         let layer = fields.take("dataLayer");
@@ -91,6 +111,15 @@ pub(crate) fn read(
             let message = "is the former name of dataLayer; write that";
             warnings.push(ConfigError::new("data", ErrorKind::Invalid, message));
             body.data_layer = data_layer("data", former, errors, warnings);
+        }
+        // Its place until 0.8 of llm-d's router.
+        if body.routing.request_handler.is_none()
+            && let Some(former) = fields.take_former("parser").filter(|former| !former.is_null())
+        {
+            let message = "is the former place of a parser; list it under requestHandler.parsers";
+            warnings.push(ConfigError::new("parser", ErrorKind::Invalid, message));
+            let parsers = vec![request_handler::parser("parser", former, errors)];
+            (body.routing.request_handler, body.former_parser) = (Some(RequestHandlerSpec { parsers }), true);
         }
         body.mentions = without_effect::sections(&mut fields, errors, warnings);
     }

@@ -45,7 +45,7 @@ fn a_text_of_another_kind_is_refused_with_all_else_that_is_wrong_with_it() {
             error(
                 "immutable",
                 ErrorKind::UnknownField,
-                "unknown field; known here: plugins, schedulingProfiles, health, explain, featureGates, dataLayer"
+                "unknown field; known here: plugins, schedulingProfiles, health, explain, models, trust, requestHandler, featureGates, dataLayer"
             ),
         ]
     );

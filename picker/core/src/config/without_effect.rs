@@ -1,5 +1,5 @@
-//! Sections of an EndpointPickerConfig that this release takes without effect: flow control, parsers and what replicas of
-//! llm-d's picker tell each other. Their fields are checked, so that what is misspelt is told before they take effect.
+//! Sections of an EndpointPickerConfig that this release takes without effect: flow control, and what replicas of llm-d's
+//! picker tell each other. Their fields are checked, so that what is misspelt is told before they take effect.
 
 use serde_json::Value;
 
@@ -17,7 +17,6 @@ pub(crate) struct Mention {
 
 const QUEUES: &str =
     "has no effect: this release queues no requests, and each goes to a model server at once";
-const BODIES: &str = "has no effect: bodies are read by their paths and what they are";
 const REPLICAS: &str = "has no effect: replicas of this picker tell each other nothing";
 
 /// Takes the sections of `fields`, and returns the plugins that they name. Nobody is told to write them.
@@ -29,10 +28,8 @@ pub(super) fn sections(
     let mut mentions = Vec::new();
     for (name, why, read) in [
         ("flowControl", QUEUES, flow_control as Read),
-        ("requestHandler", BODIES, request_handler),
         // Until 0.8 of llm-d's router.
         ("saturationDetector", QUEUES, reference),
-        ("parser", BODIES, reference),
     ] {
         let (path, Some(section)) = (fields.at(name), fields.take_former(name)) else { continue };
         if section.is_null() {
@@ -97,12 +94,6 @@ fn band(path: &str, value: &Value, errors: &mut Vec<ConfigError>, mentions: &mut
     for name in ["fairnessPolicyRef", "orderingPolicyRef"] {
         mention(&mut fields, name, errors, mentions);
     }
-    fields.close(errors);
-}
-
-fn request_handler(path: &str, value: &Value, errors: &mut Vec<ConfigError>, mentions: &mut Vec<Mention>) {
-    let Some(mut fields) = Fields::open(path, value, errors) else { return };
-    fields.list("parsers", errors, |path, value, errors| reference(path, value, errors, mentions));
     fields.close(errors);
 }
 

@@ -91,7 +91,7 @@ fn invariant_2_what_does_not_compile_never_serves() {
     let refused = Outcome::Refused(Errors(vec![ConfigError::new(
         "plugin",
         ErrorKind::UnknownField,
-        "unknown field; the nearest is \"plugins\"; known here: plugins, schedulingProfiles, health, explain",
+        "unknown field; the nearest is \"plugins\"; known here: plugins, schedulingProfiles, health, explain, models, trust, requestHandler",
     )]));
     assert_eq!(offer(&hot, &broken()), refused);
     assert!(hot.current().is_none());

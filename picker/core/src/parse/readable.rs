@@ -1,6 +1,10 @@
 //! Which bodies are worth waiting for: told by the headers alone, before a byte of the body is there.
 
-use super::coding::codings;
+use super::coding::{codings, of_messages};
+use super::form::is_form;
+use super::format::Body;
+use super::formats::Formats;
+use super::grpc;
 use crate::request::Headers;
 
 /// Methods whose requests have a body with a meaning (RFC 9110, section 9.3), and `QUERY`.
@@ -21,14 +25,53 @@ const TYPES: [&str; 6] = [
 /// (<https://connectrpc.com/docs/protocol/#streaming-request>), and of Spring.
 const STREAMS: [&str; 3] = ["application/grpc", "application/connect+", "application/stream+"];
 
-/// Whether the body of a request with these headers may say something to [`parse`](super::parse): a body that is
-/// JSON, or may be, in an encoding that can be undone. Of any other one nothing is read, however long it is, and it may
-/// be a stream that begins only with its answer.
-pub fn is_readable(headers: &Headers) -> bool {
-    // A gateway that shows no method shows what it has.
-    headers.get(":method").is_none_or(|method| METHODS.contains(&method))
-        && headers.get("content-type").is_none_or(|kind| std::str::from_utf8(kind).is_ok_and(may_be_json))
-        && codings(headers).is_some()
+/// Whether the body is a stream of gRPC's messages, in the form of Protocol Buffers.
+pub fn is_grpc(headers: &Headers) -> bool {
+    let Some(kind) = headers.get("content-type") else { return false };
+    let kind = kind.split(|b| *b == b';').next().unwrap_or(kind).trim_ascii();
+    [&b"application/grpc"[..], b"application/grpc+proto"].iter().any(|known| kind.eq_ignore_ascii_case(known))
+}
+
+impl Formats {
+    /// Whether the body of a request with these headers may say something to [`Formats::parse`]: a body of a format that
+    /// is read, in an encoding that can be undone. Of any other one nothing is read, however long it is, and it may be a
+    /// stream that begins only with its answer. Of a stream of gRPC's messages the first is enough.
+    pub fn is_readable(self, headers: &Headers) -> bool {
+        // A gateway that shows no method shows what it has.
+        headers.get(":method").is_none_or(|method| METHODS.contains(&method))
+            && match headers.get("content-type") {
+                None => self.reads_json(headers),
+                Some(kind) if std::str::from_utf8(kind).is_ok_and(may_be_json) => self.reads_json(headers),
+                Some(_) => self.reads_other(headers),
+            }
+    }
+
+    /// Whether `beginning` says all that is read of a body of which more may come: of messages of gRPC the first one, which is
+    /// all that a client may send before it has an answer; of a form its model, behind which there are files.
+    pub fn is_enough(self, headers: &Headers, beginning: &[u8]) -> bool {
+        if is_grpc(headers) {
+            grpc::frames(beginning).next().is_some_and(|frame| frame.is_whole)
+        } else {
+            is_form(headers) && self.parse_beginning(headers, beginning).model.is_some()
+        }
+    }
+
+    fn reads_json(self, headers: &Headers) -> bool {
+        codings(headers).is_some() && (self.reads_all() || self.format(headers.path()).is_some())
+    }
+
+    /// The same of a body that is no JSON. A format of its path has to say what it is.
+    fn reads_other(self, headers: &Headers) -> bool {
+        match self.format(headers.path()).map(|format| format.body) {
+            Some(Body::Form) => is_form(headers) && codings(headers).is_some(),
+            Some(Body::Grpc(_)) => {
+                is_grpc(headers)
+                    && of_messages(headers).is_some()
+                    && codings(headers).is_some_and(|codings| codings.is_empty())
+            }
+            _ => false,
+        }
+    }
 }
 
 fn may_be_json(kind: &str) -> bool {

@@ -34,8 +34,8 @@ pub(super) enum Kind {
 }
 
 /// Checks the JSON object in `bytes` and calls `field` for each of its fields in their order, with the
-/// field's name as it stands there, whether that has escapes, and the value.
-pub(super) fn object(bytes: &[u8], mut field: impl FnMut(&[u8], bool, Value)) -> Result<(), BadBody> {
+/// field's name as it stands there, whether that has escapes, and the value. Returns the position behind its opening bracket.
+pub(super) fn object(bytes: &[u8], mut field: impl FnMut(&[u8], bool, Value)) -> Result<usize, BadBody> {
     if let Err(e) = simdutf8::compat::from_utf8(bytes) {
         text_with_halves(bytes, e.valid_up_to())?;
     }
@@ -47,6 +47,7 @@ pub(super) fn object(bytes: &[u8], mut field: impl FnMut(&[u8], bool, Value)) ->
     if !scan.eat(b'{') {
         return Err(scan.bad("expected '{': a request is a JSON object"));
     }
+    let inside = scan.pos;
     scan.space();
     if !scan.eat(b'}') {
         loop {
@@ -62,7 +63,7 @@ pub(super) fn object(bytes: &[u8], mut field: impl FnMut(&[u8], bool, Value)) ->
     }
     scan.space();
     if scan.pos == bytes.len() {
-        Ok(())
+        Ok(inside)
     } else {
         Err(scan.bad("expected nothing more after the JSON object"))
     }

@@ -2,9 +2,12 @@ use bytes::Bytes;
 use rstest::rstest;
 use serde_json::Value;
 
+use super::json::HALF_A_PAIR;
 use super::*;
 
+mod corpus;
 mod properties;
+pub(crate) mod wire;
 
 fn headers(path: &str, content_type: &str) -> Headers {
     Headers(vec![
@@ -61,11 +64,60 @@ fn reads_a_chat() {
 #[case::embedding("/v1/embeddings", &[r#"{"m":1}"#, "i"], None)]
 #[case::response("/v1/responses", &[r#"{"t":1}"#, "n", "i"], Some(3))]
 #[case::anthropic("/v1/messages", &[r#"{"t":1}"#, "s", r#"{"m":1}"#], Some(1))]
-#[case::unclaimed("/generate", &[r#"{"t":1}"#, "s", "n", r#"{"m":1}"#, "i", "p"], Some(2))]
+#[case::unclaimed("/other", &[r#"{"t":1}"#, "s", "n", r#"{"m":1}"#, "i", "p"], Some(2))]
 fn each_format_has_its_prompt(#[case] path: &str, #[case] parts: &[&str], #[case] limit: Option<u64>) {
     let body = r#"{"prompt":"p","input":"i","messages":[{"m":1}],"instructions":"n","system":"s",
         "tools":[{"t":1}],"max_tokens":1,"max_completion_tokens":2,"max_output_tokens":3}"#;
     assert_eq!(see(path, body), (None, None, strings(parts), false, limit));
+}
+
+/// Where another model would be written, and the body with the name `new` there.
+#[rstest]
+#[case::plain(r#"{"a":1,"model": "old","b":2}"#, ModelPlace::Json { value: 17..20 }, r#"{"a":1,"model": "new","b":2}"#)]
+#[case::escapes(r#"{"mod\u0065l":"\u006fld"}"#, ModelPlace::Json { value: 15..23 }, r#"{"mod\u0065l":"new"}"#)]
+#[case::empty(r#"{"model":""}"#, ModelPlace::Json { value: 10..10 }, r#"{"model":"new"}"#)]
+#[case::twice(r#"{"model":"a","model":"b"}"#, ModelPlace::Json { value: 22..23 }, r#"{"model":"a","model":"new"}"#)]
+#[case::null(r#"{"model":null}"#, ModelPlace::Null { value: 9..13 }, r#"{"model":"new"}"#)]
+#[case::null_at_last(r#"{"model":"a","model":null}"#, ModelPlace::Null { value: 21..25 }, r#"{"model":"a","model":"new"}"#)]
+#[case::absent(r#" { "a":1}"#, ModelPlace::Absent { insert_at: 2, object_is_empty: false }, r#" {"model":"new", "a":1}"#)]
+#[case::no_field("\u{feff}{ }", ModelPlace::Absent { insert_at: 4, object_is_empty: true }, "\u{feff}{\"model\":\"new\" }")]
+#[case::elsewhere(r#"{"a":{"model":"x"}}"#, ModelPlace::Absent { insert_at: 1, object_is_empty: false }, r#"{"model":"new","a":{"model":"x"}}"#)]
+fn another_model_can_be_written(#[case] body: &str, #[case] place: ModelPlace, #[case] rewritten: &str) {
+    let found = request(CHAT, body).unwrap().content.model_place;
+    assert_eq!(found, place);
+    let (range, text) = match found {
+        ModelPlace::Json { value } | ModelPlace::Form { value } => (value, "new"),
+        ModelPlace::Null { value } => (value, "\"new\""),
+        ModelPlace::Absent { insert_at, object_is_empty: true } => {
+            (insert_at..insert_at, "\"model\":\"new\"")
+        }
+        ModelPlace::Absent { insert_at, .. } => (insert_at..insert_at, "\"model\":\"new\","),
+        ModelPlace::Fixed => unreachable!(),
+    };
+    let mut spliced = body.to_owned();
+    spliced.replace_range(range, text);
+    assert_eq!(spliced, rewritten);
+    assert_eq!(see(CHAT, &spliced).0.as_deref(), Some("new"));
+}
+
+#[test]
+fn no_model_is_written_into_what_was_not_read_to_its_end() {
+    let headers = headers(CHAT, "application/json");
+    let place = |content: Content| content.model_place;
+    for text in [r#"{"model":"m"}"#, "{}", r#"{"model":null}"#] {
+        assert_eq!(
+            place(Formats::ALL.parse_beginning_of_text(&headers, text.as_bytes())),
+            ModelPlace::Fixed,
+            "{text}"
+        );
+    }
+    assert_eq!(place(parse(&headers, b"").unwrap()), ModelPlace::Fixed);
+    assert_eq!(
+        place(Formats::ALL.parse_beginning(&headers, br#"{"model":"m","a":"#)),
+        ModelPlace::Json { value: 10..11 }
+    );
+    // It may come later.
+    assert_eq!(place(Formats::ALL.parse_beginning(&headers, br#"{"a":1,"model":"m"#)), ModelPlace::Fixed);
 }
 
 #[rstest]
@@ -132,7 +184,7 @@ fn content_parts_with_media_are_seen(#[case] path: &str, #[case] body: &str, #[c
 /// What plugins see of a request of which only the beginning is there.
 fn see_beginning(path: &str, body: &str) -> Seen {
     let headers = headers(path, "application/json");
-    let content = parse_beginning(&headers, body.as_bytes());
+    let content = Formats::ALL.parse_beginning(&headers, body.as_bytes());
     let body = Bytes::copy_from_slice(body.as_bytes());
     seen(&Request { headers, body, content, ..Request::default() })
 }
@@ -167,7 +219,7 @@ fn a_beginning_may_end_within_a_character_or_the_text_of_a_prompt() {
     let headers = headers("/v1/completions", "application/json");
     let whole = "{\"model\":\"m\",\"prompt\":\"caf\u{e9}".as_bytes();
     let cut = &whole[..whole.len() - 1];
-    let content = parse_beginning(&headers, cut);
+    let content = Formats::ALL.parse_beginning(&headers, cut);
     let request = Request { headers, body: Bytes::copy_from_slice(cut), content, ..Request::default() };
     assert_eq!((request.model(), request.prompt().collect::<Vec<_>>()), (Some("m"), vec![&b"caf"[..]]));
 }
@@ -302,10 +354,10 @@ fn wide_encodings_are_never_refused() {
     let text = br#"{"model":"m","prompt":"p"}"#;
     let mut compressed = headers("/v1/completions", "application/json");
     compressed.0.push((Bytes::from_static(b"content-encoding"), Bytes::from_static(b"gzip")));
-    let (content, body) = (parse_text(&compressed, text), Bytes::from_static(text));
+    let (content, body) = (Formats::ALL.parse_text(&compressed, text), Bytes::from_static(text));
     let request = Request { headers: compressed, body, content, ..Request::default() };
     assert_eq!(seen(&request), (Some("m".into()), None, strings(&["p"]), false, None));
-    assert_eq!(parse_text(&headers(CHAT, "application/json"), b"[1]"), Content::default());
+    assert_eq!(Formats::ALL.parse_text(&headers(CHAT, "application/json"), b"[1]"), Content::default());
 }
 
 #[rstest]
@@ -365,6 +417,20 @@ fn neither_depth_nor_size_matters() {
     assert_eq!(see(CHAT, &objects), (None, None, vec![], false, None));
     let long = "x".repeat(8 << 20);
     assert_eq!(see("/v1/completions", &format!(r#"{{"prompt":"{long}"}}"#)).2, [long]);
+}
+
+/// Conversations are longer than what names the model, and may come first.
+#[test]
+fn the_model_may_come_after_all_of_a_long_conversation() {
+    let turn = r#"{"role":"user","content":"What is the weather in \u0050aris, \"and\" who is model?"},"#;
+    let messages = turn.repeat((400 << 10) / turn.len() + 1);
+    let body = format!(r#"{{"messages":[{}],"model":"m","stream":true}}"#, &messages[..messages.len() - 1]);
+    let at = body.len() - r#"m","stream":true}"#.len();
+    let read = request(CHAT, &body).unwrap();
+    assert!(at > 400 << 10);
+    assert_eq!(read.content.model_place, ModelPlace::Json { value: at..at + 1 });
+    assert_eq!((read.model(), read.content.stream), (Some("m"), true));
+    assert_eq!(read.prompt().map(<[u8]>::len).collect::<Vec<_>>(), [messages.len() - 1]);
 }
 
 const BILLING: &str = r#"{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.100.7b4; cc_entrypoint=cli; cch=eb6c6;"}"#;

@@ -21,13 +21,15 @@ pub enum Task {
     Choice,
     /// To route between clusters.
     Clusters,
+    /// To say which formats of requests are read.
+    Formats,
     /// To find endpoints, to read their metrics, and to tell the gateway of responses.
     Data,
 }
 
 impl Task {
     /// All tasks, in the order of the documentation.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Load,
         Self::PrefixCache,
         Self::Sessions,
@@ -37,6 +39,7 @@ impl Task {
         Self::OwnRules,
         Self::Choice,
         Self::Clusters,
+        Self::Formats,
         Self::Data,
     ];
 
@@ -52,6 +55,7 @@ impl Task {
             Self::OwnRules => "Write rules of your own",
             Self::Choice => "Run profiles and pick",
             Self::Clusters => "Route between clusters",
+            Self::Formats => "Read formats of requests",
             Self::Data => "Find endpoints, read metrics, report",
         }
     }

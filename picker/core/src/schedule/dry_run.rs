@@ -1,7 +1,7 @@
 //! Dry runs: decisions that are made and not carried out.
 
 use super::avoid::Trials;
-use super::{SCRATCH, Subject};
+use super::{SCRATCH, Subject, conditional};
 use crate::ask::Decision;
 use crate::cx::Cx;
 use crate::edits::Edits;
@@ -33,6 +33,7 @@ impl Strategy {
             if decision.destination().is_none() {
                 return Err(RefusalKind::AllFiltered.into());
             }
+            conditional::cached(request, &self.prefix_matches, &decision, &scratch.facts)?;
             let ask = subject.ask(&scratch.facts, &decision.results);
             let mut edits = Edits::default();
             self.pre_requests.iter().for_each(|plugin| plugin.role.dry_run(&ask, &decision, &mut edits));

@@ -13,6 +13,7 @@ use crate::fact::{Fact, Own, Slot};
 use crate::inputs::{Input, Inputs};
 use crate::needs::Needs;
 use crate::outcome::{Ending, Outcome, ResponseHead, Usage};
+use crate::parse::Formats;
 use crate::plugins::{pick, profile};
 use crate::role::{
     Admitter, BoundHandler, Filter, Observer, Picker, PreRequest, Producer, ResponseWatch, Scorer, Screener,
@@ -21,6 +22,7 @@ use crate::strategy::{Producing, named};
 use crate::testing::unknown;
 use crate::trace::{Edited, Explain, Removed, Step};
 
+mod conditional;
 mod health;
 mod roles;
 
@@ -150,12 +152,16 @@ fn strategy(profiles: Vec<Profile>) -> Strategy {
     Strategy {
         revision: "r".into(),
         needs: Needs::NOTHING,
+        formats: Formats::ALL,
         scrape: None,
         columns: Box::default(),
         discovery: None,
         files: Box::default(),
         warnings: Box::default(),
         explain: Default::default(),
+        prefix_matches: Box::default(),
+        models: Default::default(),
+        trust: Default::default(),
         health: Settings::default(),
         layout: Layout::default(),
         handler: profile::default().bind(&["p"]).unwrap(),

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 use rstest::rstest;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
+use super::text::{AMPLE, RATIO, STEP};
 use super::*;
 use crate::exchange::BodyBudget;
 
@@ -15,7 +16,7 @@ mod memory;
 
 const MAX_BODY: usize = 3 << 19;
 
-fn limits(budget: usize) -> Limits {
+pub(super) fn limits(budget: usize) -> Limits {
     Limits {
         max_body: MAX_BODY,
         refuse_longer: false,
@@ -32,7 +33,7 @@ fn headers(encoding: &str) -> Headers {
 }
 
 /// `text` with one more coding.
-fn packed(name: &str, text: &[u8]) -> Vec<u8> {
+pub(super) fn packed(name: &str, text: &[u8]) -> Vec<u8> {
     match name {
         "gzip" => {
             let mut out = GzEncoder::new(Vec::new(), Compression::default());
@@ -97,7 +98,7 @@ async fn decoded(encoding: &str, body: &[u8], budget: usize) -> (Decoded, usize)
     (decoded, held.taken())
 }
 
-const BUDGET: usize = 128 << 20;
+pub(super) const BUDGET: usize = 128 << 20;
 
 fn chat(length: usize) -> Vec<u8> {
     let words: String = (0..length / 8).map(|n| format!("w{:06} ", n * 7919 % 999_983)).collect();
@@ -312,7 +313,8 @@ fn only_what_may_be_json_is_decoded() {
             .iter()
             .all(|n| *n)
     );
-    assert!(!needed(Some("multipart/form-data; boundary=x"), "gzip"));
+    assert!(needed(Some("multipart/form-data; boundary=x"), "gzip"));
+    assert!(!needed(Some("multipart/mixed; boundary=x"), "gzip"));
     assert!(!needed(Some("application/octet-stream"), "br"));
     assert!(!needed(Some("application/json"), "identity"));
     assert!(!needed(Some("application/json"), "compress"));

@@ -10,7 +10,7 @@ use super::*;
 fn found(hot: &Hot, names: &[&'static str]) -> Vec<String> {
     let value = Bytes::from("169.254.169.254:80");
     let headers = Headers(names.iter().map(|name| (Bytes::from(*name), value.clone())).collect());
-    untrusted(hot, &headers).map(str::to_owned).collect()
+    untrusted(hot, Trust::default(), &headers).map(str::to_owned).collect()
 }
 
 #[test]

@@ -1,80 +1,13 @@
-//! The object `usage`, byte by byte: there is one in an answer, and it is short.
+//! The object that has the counts, byte by byte: there is one in an answer or an event, and it is short.
 
-use std::num::NonZeroU32;
+use super::counts::{Counts, MOST, Said};
 
-use crate::metrics::Tokens;
-
-/// The most bytes of an object. A longer one is none.
-const LONGEST: usize = 4 << 10;
+/// The most bytes of an object `usage`. A longer one is none.
+const LONGEST: u32 = 4 << 10;
+/// The same of `meta_info`, where the logarithms of all probabilities stand before some of the counts.
+const LONGEST_META: u32 = 1 << 20;
 /// The most bytes of a name that is one of ours.
 const NAME: usize = 28;
-
-/// The largest number of tokens that is believed: no model takes or makes as many. Some answers repeat what the client
-/// sent, with a `usage` of its own in it.
-const MOST: u32 = 16 << 20;
-
-/// A number, or none, in four bytes: there are many at a time. It is kept as one more.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Said(Option<NonZeroU32>);
-
-impl Said {
-    fn number(number: u32) -> Self {
-        Self(NonZeroU32::new(number.saturating_add(1)))
-    }
-
-    fn get(self) -> Option<u32> {
-        self.0.map(|more| more.get() - 1)
-    }
-
-    fn or(self, other: Self) -> Self {
-        Self(self.0.or(other.0))
-    }
-}
-
-/// Those numbers of one object that are there.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Counts {
-    /// The whole prompt (`prompt_tokens`).
-    prompt: Said,
-    /// The whole prompt too (`input_tokens` of OpenAI's Responses), or what of it was neither read from the cache nor
-    /// written to it (of Anthropic's Messages).
-    input: Said,
-    /// What of the whole prompt was in the cache (`cached_tokens`).
-    cached: Said,
-    /// What of the prompt was in the cache, beside the input (Anthropic's).
-    read: Said,
-    /// What of the prompt was written to the cache, beside the input (Anthropic's).
-    created: Said,
-    completion: Said,
-}
-
-impl Counts {
-    /// Takes over what `later` says.
-    pub(super) fn learn(&mut self, later: Self) {
-        let Self { prompt, input, cached, read, created, completion } = self;
-        *prompt = later.prompt.or(*prompt);
-        *input = later.input.or(*input);
-        *cached = later.cached.or(*cached);
-        *read = later.read.or(*read);
-        *created = later.created.or(*created);
-        *completion = later.completion.or(*completion);
-    }
-
-    /// What they say together, if there are any. Who says `prompt_tokens` may repeat parts of it under Anthropic's names
-    /// (LiteLLM does).
-    pub(super) fn tokens(self) -> Option<Tokens> {
-        let Self { prompt, input, cached, read, created, completion } = self;
-        let [prompt, input, cached, read, created, completion] =
-            [prompt, input, cached, read, created, completion].map(Said::get);
-        prompt.or(input).or(cached).or(read).or(created).or(completion)?;
-        let apart = input.unwrap_or_default() + read.unwrap_or_default() + created.unwrap_or_default();
-        Some(Tokens {
-            prompt: prompt.unwrap_or(apart),
-            cached: cached.or(read).unwrap_or_default(),
-            completion: completion.unwrap_or_default(),
-        })
-    }
-}
 
 /// A name with a meaning.
 #[derive(Clone, Copy, Debug)]
@@ -85,8 +18,12 @@ enum Name {
     Cached,
     Read,
     Created,
+    Reasoning,
+    Total,
     /// Of the object in which a server says what was cached.
     Details,
+    /// Of the object in which a server says what was reasoning.
+    AnswerDetails,
 }
 
 /// Where the next byte is.
@@ -109,29 +46,45 @@ enum Value {
     Other,
 }
 
+/// What the outermost of the objects that are open within an object is about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Part {
+    #[default]
+    Other,
+    Prompt,
+    Answer,
+}
+
 /// An object that is being read, from behind its brace on.
 #[derive(Debug, Default)]
 pub(super) struct Object {
-    read: usize,
+    /// Whether it is a `meta_info`, whose counts stand side by side.
+    meta: bool,
+    read: u32,
     counts: Counts,
     at: At,
     /// Objects and lists that are open within it.
-    depth: usize,
-    /// Whether the outermost of them is [`Name::Details`].
-    details: bool,
+    depth: u32,
+    part: Part,
     /// The last string, if it was not longer.
     word: [u8; NAME],
-    length: usize,
+    length: u8,
     /// Whose value comes.
     name: Option<Name>,
     value: Value,
 }
 
 impl Object {
+    /// A `meta_info`.
+    pub fn meta() -> Self {
+        Self { meta: true, ..Self::default() }
+    }
+
     /// Goes on with `piece`. If the object ends there: behind how many of its bytes, and what it said.
-    pub(super) fn read(&mut self, piece: &[u8]) -> Option<(usize, Counts)> {
+    pub fn read(&mut self, piece: &[u8]) -> Option<(usize, Counts)> {
+        let longest = if self.meta { LONGEST_META } else { LONGEST };
         for (at, &byte) in piece.iter().enumerate() {
-            if self.read == LONGEST {
+            if self.read == longest {
                 return Some((at, Counts::default()));
             }
             self.read += 1;
@@ -150,7 +103,7 @@ impl Object {
                 if byte == b'\\' {
                     self.at = At::Escape;
                 }
-                if let Some(place) = self.word.get_mut(self.length) {
+                if let Some(place) = self.word.get_mut(usize::from(self.length)) {
                     *place = byte;
                 }
                 self.length = self.length.saturating_add(1);
@@ -167,7 +120,11 @@ impl Object {
             }
             (At::Between, b'{' | b'[') => {
                 if self.depth == 0 {
-                    self.details = matches!(self.name, Some(Name::Details)) && byte == b'{';
+                    self.part = match self.name {
+                        Some(Name::Details) if byte == b'{' => Part::Prompt,
+                        Some(Name::AnswerDetails) if byte == b'{' => Part::Answer,
+                        _ => Part::Other,
+                    };
                 }
                 self.depth += 1;
                 self.name = None;
@@ -196,14 +153,32 @@ impl Object {
 
     /// What the last string names, where it stands.
     fn named(&self) -> Option<Name> {
-        match (self.depth, self.word.get(..self.length)?) {
+        match (self.depth, self.word.get(..usize::from(self.length))?) {
             (0, b"prompt_tokens") => Some(Name::Prompt),
             (0, b"input_tokens") => Some(Name::Input),
             (0, b"completion_tokens" | b"output_tokens") => Some(Name::Completion),
+            (0, b"total_tokens") => Some(Name::Total),
+            (0, b"reasoning_tokens") => Some(Name::Reasoning),
+            (0, b"cached_tokens") if self.meta => Some(Name::Cached),
             (0, b"cache_read_input_tokens") => Some(Name::Read),
             (0, b"cache_creation_input_tokens") => Some(Name::Created),
-            (0, b"prompt_tokens_details" | b"input_tokens_details") => Some(Name::Details),
-            (1, b"cached_tokens") if self.details => Some(Name::Cached),
+            // The singular is that of OpenAI's transcriptions and realtime.
+            (
+                0,
+                b"prompt_tokens_details"
+                | b"input_tokens_details"
+                | b"prompt_token_details"
+                | b"input_token_details",
+            ) => Some(Name::Details),
+            (
+                0,
+                b"completion_tokens_details"
+                | b"output_tokens_details"
+                | b"completion_token_details"
+                | b"output_token_details",
+            ) => Some(Name::AnswerDetails),
+            (1, b"cached_tokens") if self.part == Part::Prompt => Some(Name::Cached),
+            (1, b"reasoning_tokens") if self.part == Part::Answer => Some(Name::Reasoning),
             _ => None,
         }
     }
@@ -219,7 +194,9 @@ impl Object {
                 Name::Cached => counts.cached = number,
                 Name::Read => counts.read = number,
                 Name::Created => counts.created = number,
-                Name::Details => {}
+                Name::Reasoning => counts.reasoning = number,
+                Name::Total => counts.total = number,
+                Name::Details | Name::AnswerDetails => {}
             }
         }
         self.name = None;

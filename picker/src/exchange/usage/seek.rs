@@ -1,13 +1,39 @@
-//! Finding the key in pieces that end anywhere.
+//! Finding a key in pieces that end anywhere.
 
 use std::sync::LazyLock;
 
 use memchr::memmem::Finder;
 use memchr::memrchr;
 
-const KEY: &[u8] = b"\"usage\"";
+/// The key of the object that has the counts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Key {
+    /// `usage`, of all but one.
+    #[default]
+    Usage,
+    /// `meta_info`, of SGLang's own API.
+    MetaInfo,
+}
 
-static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(KEY));
+static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(Key::Usage.text()));
+static META_INFO: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(Key::MetaInfo.text()));
+
+impl Key {
+    /// The key in its quotes.
+    const fn text(self) -> &'static [u8] {
+        match self {
+            Self::Usage => b"\"usage\"",
+            Self::MetaInfo => b"\"meta_info\"",
+        }
+    }
+
+    fn finder(self) -> &'static Finder<'static> {
+        match self {
+            Self::Usage => &USAGE,
+            Self::MetaInfo => &META_INFO,
+        }
+    }
+}
 
 /// What the last piece ended with.
 #[derive(Debug, Default)]
@@ -19,10 +45,11 @@ pub(super) struct Seek {
 }
 
 impl Seek {
-    /// How many bytes of `piece` there are to the end of the key, if it ends here.
-    pub(super) fn find(&mut self, piece: &[u8]) -> Option<usize> {
+    /// How many bytes of `piece` there are to the end of `key`, if it ends here. It is the same key for all pieces.
+    pub(super) fn find(&mut self, key: Key, piece: &[u8]) -> Option<usize> {
+        let (finder, key) = (key.finder(), key.text());
         let Self { begun, escaped } = std::mem::take(self);
-        let missing = &KEY[begun..];
+        let missing = &key[begun..];
         let mut from = 0;
         if begun > 0 {
             if piece.starts_with(missing) {
@@ -40,17 +67,17 @@ impl Seek {
             Some(before) => piece[before] == b'\\',
             None => begun == 0 && escaped,
         };
-        while let Some(at) = FINDER.find(&piece[from..]) {
+        while let Some(at) = finder.find(&piece[from..]) {
             let start = from + at;
-            from = start + KEY.len();
+            from = start + key.len();
             if !escaped_at(start) {
                 return Some(from);
             }
         }
-        let from = from.max(piece.len().saturating_sub(KEY.len() - 1));
+        let from = from.max(piece.len().saturating_sub(key.len() - 1));
         // A quote is the key's first byte or its last one.
         *self = match memrchr(b'"', &piece[from..]).map(|at| from + at) {
-            Some(start) if KEY.starts_with(&piece[start..]) => {
+            Some(start) if key.starts_with(&piece[start..]) => {
                 Self { begun: piece.len() - start, escaped: escaped_at(start) }
             }
             _ => Self { begun: 0, escaped: escaped_at(piece.len()) },

@@ -2,14 +2,19 @@ use proptest::prelude::*;
 use rstest::rstest;
 
 use super::*;
-use crate::metrics::Metrics;
-use crate::view;
 
-/// What is read of an answer that comes in these pieces.
-fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Option<Tokens> {
-    let mut reader = UsageReader::default();
+mod grpc;
+
+/// What is read of an answer to a request of `path` that comes in these pieces.
+fn read_of<'a>(path: &str, pieces: impl IntoIterator<Item = &'a [u8]>) -> Option<Tokens> {
+    let mut reader = UsageReader::of(path);
     pieces.into_iter().for_each(|piece| reader.see(piece));
     reader.tokens()
+}
+
+/// The same of any JSON but SGLang's own.
+fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Option<Tokens> {
+    read_of("/v1/chat/completions", pieces)
 }
 
 fn whole(answer: &str) -> Option<Tokens> {
@@ -17,7 +22,11 @@ fn whole(answer: &str) -> Option<Tokens> {
 }
 
 fn tokens(prompt: u32, cached: u32, completion: u32) -> Option<Tokens> {
-    Some(Tokens { prompt, cached, completion })
+    Some(Tokens { prompt, cached, completion, reasoning: 0 })
+}
+
+fn reasoned(prompt: u32, cached: u32, completion: u32, reasoning: u32) -> Option<Tokens> {
+    Some(Tokens { prompt, cached, completion, reasoning })
 }
 
 const CHAT: &str = r#"{"id":"c","model":"m","choices":[{"index":0,"message":{"role":"assistant","content":"Hi"}}],
@@ -68,7 +77,7 @@ const RESPONSES_OF_VLLM: &str = concat!(
 #[case::text(SHORT, tokens(5, 0, 2))]
 #[case::stream(STREAM, tokens(11, 0, 2))]
 #[case::every_chunk(EVERY_CHUNK, tokens(11, 0, 2))]
-#[case::responses(RESPONSES, tokens(75, 32, 125))]
+#[case::responses(RESPONSES, reasoned(75, 32, 125, 64))]
 #[case::messages(MESSAGES, tokens(41, 16, 15))]
 #[case::messages_of_vllm(MESSAGES_OF_VLLM, tokens(100, 96, 4))]
 #[case::messages_cut(MESSAGES_OF_VLLM.split_once("event: message_delta").unwrap().0, tokens(100, 0, 0))]
@@ -126,6 +135,54 @@ const RESPONSES_OF_VLLM: &str = concat!(
     r#"{"usage":{"prompt_tokens":18446744073709551616,"cache_read_input_tokens":16777217,"cache_creation_input_tokens":16777217,"completion_tokens":16777216}}"#,
     tokens(0, 0, 16_777_216)
 )]
+#[case::reasoning(
+    r#"{"usage":{"prompt_tokens":9,"completion_tokens":40,"total_tokens":49,"completion_tokens_details":
+        {"accepted_prediction_tokens":0,"audio_tokens":null,"reasoning_tokens":31},"prompt_tokens_details":{"cached_tokens":8}}}"#,
+    reasoned(9, 8, 40, 31)
+)]
+#[case::reasoning_of_sglang(
+    r#"{"usage":{"prompt_tokens":9,"total_tokens":49,"completion_tokens":40,"prompt_tokens_details":null,"reasoning_tokens":31}}"#,
+    reasoned(9, 0, 40, 31)
+)]
+#[case::reasoning_of_the_prompt_and_what_is_cached_of_the_answer_are_none(
+    r#"{"usage":{"prompt_tokens":9,"prompt_tokens_details":{"reasoning_tokens":3},"completion_tokens_details":{"cached_tokens":2}}}"#,
+    tokens(9, 0, 0)
+)]
+#[case::embeddings(
+    r#"{"object":"list","data":[{"embedding":[0.1,-2e-3]}],"usage":{"prompt_tokens":8,"total_tokens":8}}"#,
+    tokens(8, 0, 0)
+)]
+#[case::rerank(
+    r#"{"id":"r","results":[{"index":0,"relevance_score":0.9}],"usage":{"total_tokens":56}}"#,
+    tokens(56, 0, 0)
+)]
+#[case::rerank_of_vllm(
+    r#"{"id":"rerank-1","model":"m","usage":{"prompt_tokens":56,"total_tokens":56},"results":[]}"#,
+    tokens(56, 0, 0)
+)]
+#[case::score_of_vllm(
+    r#"{"id":"score-1","object":"list","data":[{"index":0,"object":"score","score":0.7}],"usage":
+        {"prompt_tokens":20,"total_tokens":20,"completion_tokens":0,"prompt_tokens_details":null}}"#,
+    tokens(20, 0, 0)
+)]
+#[case::a_total_beside_the_answer(r#"{"usage":{"total_tokens":56,"completion_tokens":6}}"#, tokens(50, 0, 6))]
+#[case::a_total_that_is_less(r#"{"usage":{"total_tokens":5,"completion_tokens":6}}"#, tokens(0, 0, 6))]
+#[case::transcription(
+    r#"{"text":"Hi","usage":{"type":"tokens","input_tokens":14,"input_token_details":{"text_tokens":4,"audio_tokens":10},
+        "output_tokens":45,"total_tokens":59}}"#,
+    tokens(14, 0, 45)
+)]
+#[case::transcription_by_time(r#"{"text":"Hi","usage":{"type":"duration","seconds":9}}"#, None)]
+#[case::transcription_events(
+    "data: {\"type\":\"transcript.text.delta\",\"delta\":\"Hi\"}\n\ndata: {\"type\":\"transcript.text.done\",\"text\":\"Hi\",\"usage\":{\"type\":\"tokens\",\"input_tokens\":14,\"input_token_details\":{\"cached_tokens\":3},\"output_tokens\":4,\"total_tokens\":18}}\n\n",
+    tokens(14, 3, 4)
+)]
+#[case::image(
+    r#"{"created":1,"data":[{"b64_json":"aGk="}],"usage":{"total_tokens":100,"input_tokens":50,"output_tokens":50,
+        "input_tokens_details":{"text_tokens":10,"image_tokens":40}}}"#,
+    tokens(50, 0, 50)
+)]
+#[case::not_of_this_dialect(r#"{"text":"a","meta_info":{"prompt_tokens":5,"completion_tokens":2}}"#, None)]
 #[case::nested_key(r#"{"usage":{"usage":{"prompt_tokens":1},"completion_tokens":2}}"#, tokens(0, 0, 2))]
 fn what_an_answer_says(#[case] answer: &str, #[case] said: Option<Tokens>) {
     assert_eq!(whole(answer), said);
@@ -134,6 +191,39 @@ fn what_an_answer_says(#[case] answer: &str, #[case] said: Option<Tokens>) {
         assert_eq!(read([first, rest]), said, "cut at {cut}");
     }
     assert_eq!(read(answer.as_bytes().chunks(1)), said);
+}
+
+const GENERATE: &str = r#"{"text":" Paris.","output_ids":[12366,13],"meta_info":{"id":"5","finish_reason":{"type":"length","length":2},
+    "prompt_tokens":5,"weight_version":"default","input_token_logprobs":[[-1.5,3,null],[-0.25,4,"\"meta_info\":{"]],
+    "completion_tokens":2,"cached_tokens":1,"reasoning_tokens":1,"e2e_latency":0.5}}"#;
+const GENERATE_STREAM: &str = concat!(
+    "data: {\"text\": \" P\", \"meta_info\": {\"prompt_tokens\": 5, \"completion_tokens\": 1, \"cached_tokens\": 1}}\n\n",
+    "data: {\"text\": \" Pa\", \"meta_info\": {\"prompt_tokens\": 5, \"completion_tokens\": 2, \"cached_tokens\": 1}}\n\n",
+    "data: [DONE]\n\n",
+);
+const GENERATE_BATCH: &str = r#" [{"text":"a","meta_info":{"prompt_tokens":5,"completion_tokens":2,"cached_tokens":1}},
+    {"text":"b","meta_info":{"prompt_tokens":7,"completion_tokens":4}}]"#;
+
+#[rstest]
+#[case::whole(GENERATE, reasoned(5, 1, 2, 1))]
+#[case::stream(GENERATE_STREAM, tokens(5, 1, 2))]
+#[case::batch(GENERATE_BATCH, tokens(12, 1, 6))]
+#[case::another_api(CHAT, None)]
+#[case::nothing("[]", None)]
+fn what_an_answer_of_sglangs_own_api_says(#[case] answer: &str, #[case] said: Option<Tokens>) {
+    for cut in 0..=answer.len() {
+        let (first, rest) = answer.as_bytes().split_at(cut);
+        assert_eq!(read_of("/generate", [first, rest]), said, "cut at {cut}");
+    }
+    assert_eq!(read_of("/generate", answer.as_bytes().chunks(1)), said);
+}
+
+#[test]
+fn probabilities_may_stand_before_the_counts() {
+    let logprobs = "[-1.5,3,null],".repeat(20_000);
+    let answer = format!(r#"{{"meta_info":{{"input_token_logprobs":[{logprobs}0],"completion_tokens":2}}}}"#);
+    assert_eq!(read_of("/generate", answer.as_bytes().chunks(1000)), tokens(0, 0, 2));
+    assert_eq!(whole(&answer.replace("meta_info", "usage")), None);
 }
 
 #[test]
@@ -149,38 +239,9 @@ fn an_object_that_is_too_long_is_none_and_a_later_one_is_found() {
     assert_eq!(whole(&lists), None);
 }
 
-#[test]
-fn between_pieces_little_is_kept() {
-    assert!(size_of::<CountedAnswer>() <= 192, "{}", size_of::<CountedAnswer>());
-}
-
-#[test]
-fn an_answer_that_says_nothing_counts_no_tokens() {
-    let metrics = Metrics::new(view::empty());
-    let lines = || {
-        let text = metrics.text().unwrap();
-        text.lines().filter(|line| line.contains("_tokens_total{")).map(str::to_owned).collect::<Vec<_>>()
-    };
-    let answer = || {
-        let mut answer = CountedAnswer::new(metrics.traffic.requests.routed(Some("m")));
-        answer.head(Some(200), false);
-        answer
-    };
-    let mut silent = answer();
-    silent.see(br#"{"usage":null}"#);
-    drop(silent);
-    let mut telling = answer();
-    telling.see(CHAT.as_bytes());
-    assert_eq!(lines(), Vec::<String>::new());
-    drop(telling);
-    let line = |(name, sum)| format!("waypost_picker_{name}_total{{model=\"m\"}} {sum}");
-    let counted = [("prompt_tokens", 120), ("cached_prompt_tokens", 96), ("completion_tokens", 30)];
-    assert_eq!(lines(), counted.map(line));
-}
-
 /// Parts that mean something to the reader, in any order.
 fn parts() -> impl Strategy<Value = Vec<u8>> {
-    let words: [&[u8]; 22] = [
+    let words: [&[u8]; 26] = [
         b"\"usage\"",
         b"\"usage",
         b"usage\"",
@@ -200,6 +261,10 @@ fn parts() -> impl Strategy<Value = Vec<u8>> {
         b"\"output_tokens\":12",
         b"\"prompt_tokens_details\":{\"cached_tokens\":3}",
         b"null",
+        b"\"meta_info\":{",
+        b"\"completion_tokens_details\":{\"reasoning_tokens\":2}",
+        b"\"total_tokens\":9",
+        b"\"cached_tokens\":4",
         b"\"usage\":{",
         b"\"usage\":{\"input_tokens\":5",
         b"\n",
@@ -209,20 +274,25 @@ fn parts() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #[test]
-    fn it_does_not_matter_where_an_answer_is_cut(answer in parts(), mut cuts in prop::collection::vec(0_usize..400, 0..8)) {
-        let said = read([&answer[..]]);
+    fn it_does_not_matter_where_an_answer_is_cut(
+        answer in parts(), mut cuts in prop::collection::vec(0_usize..400, 0..8), sglang: bool,
+    ) {
+        let read = |pieces: &mut dyn Iterator<Item = &[u8]>| {
+            read_of(if sglang { "/generate" } else { "/v1/responses" }, pieces)
+        };
+        let said = read(&mut [&answer[..]].into_iter());
         cuts.iter_mut().for_each(|cut| *cut = (*cut).min(answer.len()));
         cuts.sort_unstable();
         let ends = cuts.iter().copied().chain([answer.len()]);
-        let pieces = ends.scan(0, |from, to| Some(&answer[std::mem::replace(from, to)..to]));
-        prop_assert_eq!(read(pieces), said);
-        prop_assert_eq!(read(answer.chunks(1)), said);
+        let mut pieces = ends.scan(0, |from, to| Some(&answer[std::mem::replace(from, to)..to]));
+        prop_assert_eq!(read(&mut pieces), said);
+        prop_assert_eq!(read(&mut answer.chunks(1)), said);
     }
 
     #[test]
-    fn json_says_what_it_says(numbers: [u32; 3], text: String, pretty: bool, size in 1_usize..300) {
+    fn json_says_what_it_says(numbers: [u32; 4], text: String, pretty: bool, size in 1_usize..300) {
         // Those that are believed.
-        let [prompt, cached, completion] = numbers.map(|number| number % 16_777_217);
+        let [prompt, cached, completion, reasoning] = numbers.map(|number| number % 16_777_217);
         let answer = serde_json::json!({
             "choices": [{"message": {"content": text}}, {"text": format!("\"usage\":{{\"prompt_tokens\":{prompt}}}{text}\"usage")}],
             "usage": {
@@ -230,10 +300,11 @@ proptest! {
                 "completion_tokens": completion,
                 "prompt_tokens": prompt,
                 "prompt_tokens_details": {"cached_tokens": cached},
+                "completion_tokens_details": {"reasoning_tokens": reasoning, "audio_tokens": null},
             },
         });
         let answer = if pretty { serde_json::to_vec_pretty(&answer) } else { serde_json::to_vec(&answer) }.unwrap();
-        prop_assert_eq!(read(answer.chunks(size)), tokens(prompt, cached, completion));
+        prop_assert_eq!(read(answer.chunks(size)), reasoned(prompt, cached, completion, reasoning));
     }
 
     #[test]

@@ -16,7 +16,7 @@ use tonic::transport::Channel;
 use tonic::{Status, Streaming};
 
 use super::Fixture;
-use crate::extproc::Service;
+use crate::extproc::{Answers, Service};
 
 /// What a gateway does and must see.
 pub enum Step {
@@ -40,9 +40,15 @@ impl Drop for Picker {
 
 impl Picker {
     pub async fn start(fixture: Fixture) -> Self {
+        let answers = Answers::Picker(fixture.pool.clone());
+        Self::answering(fixture, answers).await
+    }
+
+    /// The same with other answers than those of the fixture's pool.
+    pub async fn answering(fixture: Fixture, answers: Answers) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let service = Service::new(fixture.pool.clone(), Routes::default());
+        let service = Service::of(answers, Routes::default());
         let server = Server::default();
         let each = move |meter: &_| service.of_connection(meter);
         let served = tokio::spawn(server.run_each(listener, each, CancellationToken::new()));

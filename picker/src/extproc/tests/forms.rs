@@ -124,3 +124,69 @@ async fn a_compressed_body_is_never_refused(#[case] encoding: &'static str, #[ca
         ])
         .await;
 }
+
+/// A field of a message of Protocol Buffers with these bytes.
+fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
+    [&[number << 3 | 2, u8::try_from(bytes.len()).unwrap()][..], bytes].concat()
+}
+
+fn message(compressed: bool, bytes: &[u8]) -> Vec<u8> {
+    [&[u8::from(compressed)][..], &u32::try_from(bytes.len()).unwrap().to_be_bytes(), bytes].concat()
+}
+
+#[tokio::test]
+async fn a_compressed_message_of_grpc_is_read_and_goes_on_as_it_came() {
+    let path = "/google.cloud.aiplatform.v1beta1.PredictionService/ChatCompletions";
+    let chat = field(2, &field(2, text().as_bytes()));
+    let headers = [(":path", path), ("content-type", "application/grpc"), ("grpc-encoding", "gzip"), ID];
+    for bytes in [message(false, &chat), message(true, &gzipped(&chat))] {
+        let fixture = Fixture::new(Some(by_adapter()), &[RED, BLUE]);
+        let fixture = fixture.limited(|limits| limits.budget = BodyBudget::new(8 << 20));
+        let blue = Routed { destination: BLUE, revision: fixture.revision(), removed: Vec::new() };
+        let picker = Picker::start(fixture).await;
+        let (start, rest) = bytes.split_at(bytes.len() / 2);
+        for _ in 0..8 {
+            picker
+                .play(vec![
+                    Send(first(HeaderMap::from_iter(headers), false, FullDuplexStreamed, NoBody)),
+                    Send(body(start.to_vec(), false)),
+                    // The message is there, and no more of the body is waited for.
+                    Send(body(rest.to_vec(), false)),
+                    Get(blue.in_headers()),
+                    Get(echo(bytes.clone(), false)),
+                    Send(body("another", true)),
+                    Get(echo("another", true)),
+                ])
+                .await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_a_form_the_model_is_read_and_the_file_is_not_waited_for() {
+    let path = "/v1/audio/transcriptions";
+    let headers = [
+        (":path", path),
+        ("content-type", "multipart/form-data; boundary=b"),
+        ("content-length", "40000000"),
+        ID,
+    ];
+    let part = "--b\r\ncontent-disposition: form-data; name=model\r\n\r\nblue\r\n--b\r\ncontent-disposition: form-data";
+    let fixture = Fixture::new(Some(by_adapter()), &[RED, BLUE]);
+    // It is longer than what would be refused, if it were JSON.
+    let fixture = fixture.limited(|limits| limits.refuse_longer = true);
+    let blue = Routed { destination: BLUE, revision: fixture.revision(), removed: Vec::new() };
+    let picker = Picker::start(fixture).await;
+    for _ in 0..8 {
+        picker
+            .play(vec![
+                Send(first(HeaderMap::from_iter(headers), false, FullDuplexStreamed, NoBody)),
+                Send(body(part, false)),
+                Get(blue.in_headers()),
+                Get(echo(part, false)),
+                Send(body("; name=file; filename=a\r\n\r\n", true)),
+                Get(echo("; name=file; filename=a\r\n\r\n", true)),
+            ])
+            .await;
+    }
+}

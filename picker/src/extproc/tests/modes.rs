@@ -328,7 +328,7 @@ async fn streamed_early_waits_for_no_more_than_gateways_buffer() {
 
 #[tokio::test]
 async fn headers_alone_are_enough() {
-    let get = || HeaderMap::from_iter([(":method", "GET"), (":path", "/v1/models")]);
+    let get = || HeaderMap::from_iter([(":method", "GET"), (":path", "/v1/models"), ID]);
     let fixture = Fixture::new(Some(by_adapter()), &[RED]);
     let only = Routed { destination: RED, revision: fixture.revision(), removed: Vec::new() };
     let picker = Picker::start(fixture).await;

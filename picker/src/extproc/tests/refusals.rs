@@ -167,14 +167,14 @@ async fn a_claimed_body_that_is_broken() {
 async fn what_claims_nothing_is_routed_whatever_it_is() {
     let picker = picker(&[RED]).await;
     let headers = |path: &'static str, kind: &'static str| {
-        HeaderMap::from_iter([(":method", "POST"), (":path", path), ("content-type", kind)])
+        HeaderMap::from_iter([(":method", "POST"), (":path", path), ("content-type", kind), ID])
     };
     let only = Routed { destination: RED, revision: picker.fixture.revision(), removed: Vec::new() };
     for (path, kind, bytes) in [
         ("/v1/audio/transcriptions", "multipart/form-data; boundary=x", &b"--x\r\n\xff\x00"[..]),
         ("/v1/chat/completions", "text/plain", b"Hello"),
         ("/inference.GRPCInferenceService/ModelInfer", "application/grpc", b"\0\0\0\0\x01{"),
-        ("/generate", "application/json", b"{"),
+        ("/other", "application/json", b"{"),
     ] {
         picker
             .play(vec![

@@ -62,6 +62,33 @@ async fn an_exchange_keeps_the_revision_it_began_with() {
     }
 }
 
+/// Which bodies are read is a part of the strategy: after an edit of its parsers, bodies are waited for or not.
+#[tokio::test]
+async fn an_edit_of_the_parsers_holds_from_the_next_request_on() {
+    let with = |parsers: &[&str]| {
+        let parsers: Vec<_> = parsers.iter().map(|name| json!({"pluginRef": name})).collect();
+        let mut routing = weighted(1.0);
+        routing["requestHandler"] = json!({"parsers": parsers});
+        routing
+    };
+    let (reads, others) = (with(&["openai-parser"]), with(&["anthropic-parser"]));
+    let fixture = Fixture::new(Some(reads.clone()), &[RED, BLUE]);
+    for (strategy, waits) in [(&reads, true), (&others, false), (&reads, true)] {
+        if fixture.revision() != revision(strategy) {
+            swap(&fixture, strategy);
+        }
+        let (tx, rx) = futures::channel::mpsc::unbounded();
+        tx.unbounded_send(Ok(first(chat(), false, FullDuplexStreamed, FullDuplexStreamed))).unwrap();
+        let mut answers = process(fixture.pool.clone(), rx);
+        assert_eq!(poll!(answers.next()).is_pending(), waits);
+        if waits {
+            tx.unbounded_send(Ok(body(ask("blue"), true))).unwrap();
+            let blue = Routed { destination: BLUE, revision: revision(strategy), removed: Vec::new() };
+            assert_eq!(answers.next().await.unwrap().unwrap(), blue.in_headers());
+        }
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn swaps_under_load_fail_no_request() {
     const CLIENTS: u32 = 8;

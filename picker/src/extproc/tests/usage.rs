@@ -1,5 +1,7 @@
 //! The tokens that answers say, counted for the model of their request.
 
+use std::sync::Arc;
+
 use picker_proto::HeaderMap;
 use picker_proto::ProcessingRequest;
 use picker_proto::processing_mode::BodySendMode::{self, None as NoBody, *};
@@ -11,6 +13,7 @@ use super::client::Picker;
 use super::client::Step::{self, Get, Send};
 use super::words::*;
 use super::{Fixture, by_adapter};
+use crate::watch::objectives::Priorities;
 
 const BLUE: &str = "10.0.0.2:8000";
 
@@ -148,4 +151,53 @@ async fn an_answer_to_what_was_not_routed_is_not_counted() {
         ])
         .await;
     assert_eq!(lines(&picker), Vec::<String>::new());
+}
+
+/// Headers of a chat that names an objective.
+fn chat_of(objective: &'static str) -> HeaderMap {
+    HeaderMap::from_iter([
+        (":method", "POST"),
+        (":path", "/v1/chat/completions"),
+        ("content-type", "application/json"),
+        ("x-llm-d-inference-objective", objective),
+    ])
+}
+
+/// Only an objective that the pool has is a label: clients choose the names.
+#[rstest]
+#[case::known("batch", "objective=\"batch\",priority=\"-1\"")]
+#[case::unknown("invented", "objective=\"\",priority=\"0\"")]
+#[tokio::test]
+async fn metrics_tell_the_objectives_of_the_pool_apart(#[case] names: &'static str, #[case] labels: &str) {
+    let fixture = Fixture::new(Some(by_adapter()), &[BLUE]);
+    fixture.pool.policies.priorities.store(Arc::new(Priorities::from_iter([("batch", -1), ("chat", 5)])));
+    let picker = Picker::start(fixture).await;
+    let mut stream = picker.open().await;
+    for message in [
+        first(chat_of(names), false, Buffered, Streamed),
+        body(ask("blue"), true),
+        response_headers("text/event-stream", false),
+        response_body(EVENTS[0], false),
+        response_body(JSON[0], true),
+    ] {
+        stream.send(message).await;
+        assert!(stream.get().await.unwrap().is_some());
+    }
+    drop(stream.requests.take());
+    assert!(stream.get().await.unwrap().is_none());
+    let series = |name: &str, more: &str, end: &str| {
+        format!("waypost_picker_{name}{{model=\"blue\",{labels}{more}}} {end}")
+    };
+    let of = |name: &str| picker.fixture.lines(&format!("waypost_picker_{name}"));
+    assert_eq!(of("routed_requests"), [series("routed_requests_total", "", "1")]);
+    assert_eq!(of("running_requests"), [series("running_requests", "", "0")]);
+    assert_eq!(
+        of("time_to_first_token_seconds_count"),
+        [series("time_to_first_token_seconds_count", ",streaming=\"true\"", "1")]
+    );
+    assert_eq!(of("request_input_tokens_sum"), [series("request_input_tokens_sum", "", "120.0")]);
+    let bytes = (EVENTS[0].len() + JSON[0].len()) as f64;
+    assert_eq!(of("response_size_bytes_sum"), [series("response_size_bytes_sum", "", &format!("{bytes:?}"))]);
+    let bytes = ask("blue").len() as f64;
+    assert_eq!(of("request_size_bytes_sum"), [series("request_size_bytes_sum", "", &format!("{bytes:?}"))]);
 }

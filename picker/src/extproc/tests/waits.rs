@@ -26,7 +26,7 @@ const RED: &str = "10.0.0.1:8000";
 const BLUE: &str = "10.0.0.2:8000";
 
 fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-    let usual = [(":method", "POST"), (":path", "/v1/responses"), ("content-type", "application/json")];
+    let usual = [(":method", "POST"), (":path", "/v1/responses"), ("content-type", "application/json"), ID];
     let usual = usual.into_iter().filter(|(name, _)| pairs.iter().all(|(other, _)| other != name));
     HeaderMap::from_iter(usual.chain(pairs.iter().copied()))
 }
@@ -103,6 +103,49 @@ async fn a_body_that_may_follow_the_answer_or_cannot_be_read_is_not_waited_for(
             .await;
     }
     assert_eq!(picker.fixture.lines("waypost_picker_cut_bodies_total"), [""; 0]);
+}
+
+/// A file that comes slowly is not the fault of who sends it: its request goes by load, and the rest streams through.
+#[tokio::test(start_paused = true)]
+async fn a_form_that_comes_slowly_goes_on() {
+    let fixture = Fixture::new(Some(by_adapter()), &[RED]);
+    let only = Routed { destination: RED, revision: fixture.revision(), removed: Vec::new() };
+    let (tx, rx) = futures::channel::mpsc::unbounded();
+    let path = (":path", "/v1/audio/transcriptions");
+    let kind = ("content-type", "multipart/form-data; boundary=b");
+    let headers = headers(&[path, kind, ("content-length", "20000000")]);
+    tx.unbounded_send(Ok(first(headers, false, FullDuplexStreamed, FullDuplexStreamed))).unwrap();
+    tx.unbounded_send(Ok(body("--b\r\n", false))).unwrap();
+    let mut answers = process(fixture.pool.clone(), rx);
+    assert_eq!(answers.next().await.unwrap().unwrap(), only.in_headers());
+    assert_eq!(answers.next().await.unwrap().unwrap(), echo("--b\r\n", false));
+    tx.unbounded_send(Ok(body("more", true))).unwrap();
+    assert_eq!(answers.next().await.unwrap().unwrap(), echo("more", true));
+}
+
+/// A gateway that has to hold a form would refuse a long one, though its file is not read.
+#[tokio::test]
+async fn a_long_form_is_not_held_for_its_model() {
+    let fixture = Fixture::new(Some(by_adapter()), &[RED]).limited(|limits| limits.max_body = 32 << 20);
+    let only = Routed { destination: RED, revision: fixture.revision(), removed: Vec::new() };
+    let picker = Picker::start(fixture).await;
+    let form = |length: &'static str| {
+        let path = (":path", "/v1/audio/transcriptions");
+        headers(&[path, ("content-type", "multipart/form-data; boundary=b"), ("content-length", length)])
+    };
+    picker
+        .play(vec![Send(first(form("1048577"), false, Buffered, BodySendMode::None)), Get(only.letting_go())])
+        .await;
+    for (length, mode) in [("1048576", Buffered), ("20000000", BufferedPartial)] {
+        picker
+            .play(vec![
+                Send(first(form(length), false, mode, BodySendMode::None)),
+                Get(go_on_headers()),
+                Send(body("--b\r\n", true)),
+                Get(only.in_body()),
+            ])
+            .await;
+    }
 }
 
 /// What goes on of `sent` in full duplex, cut into `chunks`: the destination, and the pieces.
@@ -230,7 +273,6 @@ async fn requests_that_wait_for_their_bodies_are_seen() {
     assert_eq!(seen(), [0.0, 0.0]);
     let (tx, rx) = futures::channel::mpsc::unbounded();
     let mut headers = with_header(chat(), "content-length", "1000");
-    headers = with_header(headers, "x-request-id", "id-1");
     headers = with_header(headers, ":path", "/v1/chat/completions?key=secret");
     headers.headers.rotate_right(1);
     tx.unbounded_send(Ok(first(headers, false, FullDuplexStreamed, FullDuplexStreamed))).unwrap();
@@ -243,7 +285,7 @@ async fn requests_that_wait_for_their_bodies_are_seen() {
     advance(Duration::from_secs(2)).await;
     assert!(poll!(answers.next()).is_pending());
     let line = "WARN a request has waited for 5 seconds for the rest of its body method=\"POST\" \
-        path=\"/v1/chat/completions\" content_type=\"application/json\" request_id=\"id-1\" announced=1000 came=9 \
+        path=\"/v1/chat/completions\" content_type=\"application/json\" request_id=\"id-0\" announced=1000 came=9 \
         seconds_left=24";
     let lines: Vec<_> = log.lines().iter().map(|line| line.trim().to_owned()).collect();
     assert_eq!((seen(), lines), ([1.0, 6.0], vec![line.to_owned()]));

@@ -8,12 +8,16 @@ use picker_proto::processing_request::Request;
 use picker_proto::processing_response::Response;
 use picker_proto::*;
 
+/// An id of the request: the route of one without has a random one.
+pub const ID: (&str, &str) = ("x-request-id", "id-0");
+
 /// The headers of a chat completion, with a client's attempts to choose the endpoint itself.
 pub fn chat() -> HeaderMap {
     HeaderMap::from_iter([
         (":method", "POST"),
         (":path", "/v1/chat/completions"),
         ("content-type", "application/json"),
+        ID,
     ])
 }
 

@@ -60,7 +60,7 @@ fn refused(code: u16) -> watcher::Error {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_optional_kind_that_is_not_there_has_no_objects_and_is_looked_for_every_ten_seconds() {
+async fn an_optional_kind_that_is_not_there_has_no_objects_and_is_looked_for_every_eight_seconds() {
     let metrics = Metrics::new(view::empty());
     let up = || metrics.scraping.watch_up.get(&Watch { watch: "w" }).map(|gauge| gauge.get());
     let attempts: Vec<watcher::Result<Event<u8>>> = vec![
@@ -85,13 +85,13 @@ async fn an_optional_kind_that_is_not_there_has_no_objects_and_is_looked_for_eve
     let expected = [
         (false, 0, None),
         (true, 0, None),
-        (false, 10_000, None),
-        (true, 10_000, None),
-        (false, 20_000, None),
-        (true, 20_000, Some(1)),
-        (true, 20_000, None),
+        (false, 8_000, None),
+        (true, 8_000, None),
+        (false, 16_000, None),
+        (true, 16_000, Some(1)),
+        (true, 16_000, None),
         // Anything else is a failure.
-        (false, 30_100, Some(0)),
+        (false, 24_100, Some(0)),
     ];
     assert_eq!((seen.as_slice(), errors(&metrics)), (expected.as_slice(), 1));
 }

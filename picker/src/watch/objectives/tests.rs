@@ -1,5 +1,6 @@
 use bytes::Bytes;
 use crds::PoolGroup;
+use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 
 use super::*;
@@ -24,18 +25,18 @@ fn headers(pairs: &[(&str, &str)]) -> Headers {
 }
 
 /// What is known after `events`, and which of them changed something.
-fn after<const N: usize>(known: &mut Known, events: [Event<RawObject>; N]) -> [bool; N] {
-    events.map(|event| known.learn(&pool(), event))
+fn after<const N: usize>(known: &mut Objectives, events: [Event<RawObject>; N]) -> [bool; N] {
+    events.map(|event| known.learn(event, |object| read(&pool(), object)))
 }
 
-fn named(known: &Known) -> Vec<(&str, i32)> {
+fn named(known: &Objectives) -> Vec<(&str, i32)> {
     known.by_name.iter().map(|(name, priority)| (name.as_str(), *priority)).collect()
 }
 
 #[test]
 fn objectives_come_change_and_go() {
     use Event::{Apply, Delete, Init, InitApply, InitDone};
-    let mut known = Known::default();
+    let mut known = Objectives::default();
     let list = [Init, InitApply(objective("batch", -1)), InitApply(objective("chat", 5)), InitDone];
     assert_eq!(after(&mut known, list), [false, false, false, true]);
     assert_eq!(named(&known), [("batch", -1), ("chat", 5)]);
@@ -58,7 +59,7 @@ fn objectives_come_change_and_go() {
 #[test]
 fn an_objective_of_another_pool_or_one_that_cannot_be_read_does_not_count() {
     use Event::Apply;
-    let mut known = Known::default();
+    let mut known = Objectives::default();
     for spec in [
         json!({"priority": 1, "poolRef": {"name": "other"}}),
         json!({"priority": 1, "poolRef": {"name": "qwen", "group": "inference.networking.x-k8s.io"}}),
@@ -76,22 +77,22 @@ fn an_objective_of_another_pool_or_one_that_cannot_be_read_does_not_count() {
 
 #[test]
 fn a_request_has_the_priority_of_the_objective_that_it_names() {
-    let mut newer = Known::default();
-    let mut older = Known::default();
+    let mut newer = Objectives::default();
+    let mut older = Objectives::default();
     after(&mut newer, [Event::Apply(objective("batch", -1)), Event::Apply(objective("chat", 5))]);
     after(&mut older, [Event::Apply(objective("batch", -9)), Event::Apply(objective("old", 2))]);
     let priorities = both(&newer, &older);
     for (given, expected) in [
-        (&[("x-llm-d-inference-objective", "chat")][..], 5),
-        (&[("x-gateway-inference-objective", "chat")], 5),
-        (&[("x-gateway-inference-objective", "old")], 2),
+        (&[("x-llm-d-inference-objective", "chat")][..], Some(5)),
+        (&[("x-gateway-inference-objective", "chat")], Some(5)),
+        (&[("x-gateway-inference-objective", "old")], Some(2)),
         // Both groups have it, and both headers are there.
-        (&[("x-gateway-inference-objective", "chat"), ("x-llm-d-inference-objective", "batch")], -1),
-        (&[("x-llm-d-inference-objective", "none")], 0),
-        (&[("x-llm-d-inference-objective", "")], 0),
-        (&[], 0),
+        (&[("x-gateway-inference-objective", "chat"), ("x-llm-d-inference-objective", "batch")], Some(-1)),
+        (&[("x-llm-d-inference-objective", "none")], None),
+        (&[("x-llm-d-inference-objective", "")], None),
+        (&[], None),
     ] {
         assert_eq!(priorities.of(&headers(given)), expected, "{given:?}");
     }
-    assert_eq!(Priorities::default().of(&headers(&[("x-llm-d-inference-objective", "chat")])), 0);
+    assert_eq!(Priorities::default().of(&headers(&[("x-llm-d-inference-objective", "chat")])), None);
 }

@@ -18,11 +18,13 @@ pub(in crate::server) struct Sampling {
     stop: Option<Stop>,
     pub seed: Option<i64>,
     pub cache_salt: Option<String>,
+    reasoning_effort: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
 struct StreamOptions {
     include_usage: Option<bool>,
+    continuous_usage_stats: Option<bool>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -55,6 +57,22 @@ impl Sampling {
     /// Whether a stream ends with a chunk that tells the usage.
     pub fn include_usage(&self) -> bool {
         self.stream_options.as_ref().and_then(|options| options.include_usage).unwrap_or(false)
+    }
+
+    /// Whether every chunk of a stream tells the usage up to it. As in vLLM, only with [`Sampling::include_usage`].
+    pub fn continuous_usage(&self) -> bool {
+        let asked = self.stream_options.as_ref().and_then(|options| options.continuous_usage_stats);
+        self.include_usage() && asked.unwrap_or(false)
+    }
+
+    /// How much of an answer counts as reasoning, in quarters; `None` where the client asks for none.
+    pub fn reasoning_quarters(&self) -> Option<u32> {
+        Some(match self.reasoning_effort.as_deref()? {
+            "none" => return None,
+            "minimal" | "low" => 1,
+            "high" => 3,
+            _ => 2,
+        })
     }
 
     /// Texts that end an answer.

@@ -182,7 +182,7 @@ fn proxies_and_labels_are_as_the_operator_was_told() {
 
 #[rstest]
 #[case(json!(["-v", "4"]), None)]
-#[case(json!(["--v=4", "--zap-log-level", "debug", "--max-request-body=1", "--refuse-longer-bodies", "--drain-timeout", "1m", "--body-timeout=9s", "--model-server-metrics-port=8002"]), None)]
+#[case(json!(["--v=4", "--zap-log-level", "debug", "--max-request-body=1", "--refuse-longer-bodies", "--drain-timeout", "1m", "--body-timeout=9s", "--compat-metrics=gie", "--model-server-metrics-port=8002"]), None)]
 #[case(json!(["--model-server-metrics-scheme", "https", "--model-server-metrics-https-insecure-skip-verify=false"]), None)]
 #[case(json!(["--model-server-metrics-ca-cert-path=/var/run/secrets/kubernetes.io/serviceaccount/token"]), Some(0))]
 #[case(json!(["--model-server-metrics-client-key-path=/etc/waypost/tls/tls.key"]), Some(0))]

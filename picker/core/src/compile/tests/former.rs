@@ -183,7 +183,7 @@ fn the_data_layer_has_its_former_name_and_gate() {
     assert_eq!(former.scrape, new.scrape);
     assert!(former.scrape.is_some());
     let both = json!({"data": {}, "dataLayer": {}});
-    let known = "unknown field; the nearest is \"dataLayer\"; known here: plugins, schedulingProfiles, health, explain, featureGates, dataLayer";
+    let known = "unknown field; the nearest is \"dataLayer\"; known here: plugins, schedulingProfiles, health, explain, models, trust, requestHandler, featureGates, dataLayer";
     assert_eq!(errors(&both, Scope::File), [error("data", ErrorKind::UnknownField, known)]);
 }
 

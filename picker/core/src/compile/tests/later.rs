@@ -4,14 +4,12 @@ use super::*;
 
 const QUEUES: &str =
     "has no effect: this release queues no requests, and each goes to a model server at once";
-const BODIES: &str = "has no effect: bodies are read by their paths and what they are";
 
 #[test]
-fn flow_control_and_parsers_are_taken_with_a_warning() {
+fn flow_control_is_taken_with_a_warning() {
     let routing = yaml(
         "
 plugins:
-- {type: openai-parser}
 - {type: fcfs-ordering-policy, name: fcfs}
 - {type: static-usage-limit-policy, parameters: {threshold: 0.9}}
 - {type: queue-scorer}
@@ -26,22 +24,17 @@ flowControl:
   priorityBands:
   - {priority: 1, orderingPolicyRef: fcfs}
   - {priority: 2, maxRequests: 7}
-requestHandler:
-  parsers: [{pluginRef: openai-parser}]
 dataLayer:
   crossReplicaSyncInterval: 200ms
 ",
     );
     let queues = "this release queues no requests";
-    let bodies = "bodies are read by their paths and what they are, in every format that this release knows";
     assert_eq!(
         warnings(&routing),
         [
-            warning("plugins[0].type", &format!("openai-parser has no effect: {bodies}")),
-            warning("plugins[1].type", &format!("fcfs-ordering-policy has no effect: {queues}")),
-            warning("plugins[2].type", &format!("static-usage-limit-policy has no effect: {queues}")),
+            warning("plugins[0].type", &format!("fcfs-ordering-policy has no effect: {queues}")),
+            warning("plugins[1].type", &format!("static-usage-limit-policy has no effect: {queues}")),
             warning("flowControl", QUEUES),
-            warning("requestHandler", BODIES),
             warning(
                 "dataLayer.crossReplicaSyncInterval",
                 "has no effect: replicas of this picker tell each other nothing"
@@ -62,7 +55,6 @@ flowControl:
   priorityBands:
   - {priority: 1, orderingPolicyRef: nobody}
   - {priority: 1}
-parser: {}
 ",
     );
     let known = "maxBytes, maxRequests, defaultRequestTTL, noEndpointRequestTTL, enableEviction, usageLimitPolicyPluginRef, \
@@ -90,12 +82,11 @@ parser: {}
                 ErrorKind::Duplicate,
                 "1 is the priority of an earlier band; each has its own"
             ),
-            error("parser.pluginRef", ErrorKind::Missing, "is required"),
         ]
     );
     // A RoutingStrategy has no such sections.
     let of_a_resource = json!({"plugins": [], "flowControl": {}});
-    let known = "unknown field; known here: plugins, schedulingProfiles, health, explain";
+    let known = "unknown field; known here: plugins, schedulingProfiles, health, explain, models, trust, requestHandler";
     assert_eq!(
         errors(&of_a_resource, Scope::Resource),
         [error("flowControl", ErrorKind::UnknownField, known)]

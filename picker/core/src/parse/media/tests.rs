@@ -117,7 +117,7 @@ fn of_a_body_that_is_cut_those_before_the_cut_are_found() {
     .to_string();
     for end in 0..=whole.len() {
         let (headers, body) = (Headers::default(), Bytes::copy_from_slice(&whole.as_bytes()[..end]));
-        let content = super::super::parse_beginning(&headers, &body);
+        let content = super::super::Formats::ALL.parse_beginning(&headers, &body);
         let found = media(&Request { headers, body, content, ..Request::default() });
         // A message that is cut is none yet.
         assert!(found.len() <= 2 && found.iter().all(|media| media.part.end <= end), "{end}");

@@ -3,7 +3,9 @@
 use proptest::prelude::*;
 use serde_json::json;
 
+use super::super::format::FORMATS;
 use super::*;
+use crate::request::Text;
 
 /// Any JSON, with fields of the top level that matter more often than not.
 fn any_object() -> impl Strategy<Value = Value> {
@@ -108,7 +110,7 @@ proptest! {
     fn of_a_beginning_as_much_as_of_the_whole(body in any_object(), at in any::<prop::sample::Index>()) {
         let whole = serde_json::to_string(&body).unwrap();
         let at = whole.floor_char_boundary(at.index(whole.len() + 1));
-        for path in [CHAT, "/v1/completions", "/generate"] {
+        for path in [CHAT, "/v1/completions", "/generate", "/v1/rerank", "/other"] {
             let Ok(all) = request(path, &whole) else { continue };
             let (model, salt, prompt, _, _) = see_beginning(path, &whole[..at]);
             prop_assert!(model.is_none() || model == seen(&all).0);
@@ -182,4 +184,115 @@ proptest! {
             prop_assert!(later.starts_with(&earlier));
         }
     }
+
+    /// Whatever comes is read or refused, and what is read lies in it.
+    #[test]
+    fn any_bytes_are_read_under_any_path(
+        pieces in prop::collection::vec(piece(), 0..12),
+        kind in prop::sample::select(KINDS.to_vec()),
+        path in prop::sample::select(FORMATS.iter().map(|format| format.path).chain(["/other"]).collect::<Vec<_>>()),
+    ) {
+        let body = pieces.concat();
+        let mut headers = headers(path, kind);
+        headers.0[0].1 = Bytes::from(if path.starts_with('/') { path.to_owned() } else { format!("/a{path}") });
+        let whole = Formats::ALL.parse(&headers, &body);
+        let read = [
+            whole.clone().unwrap_or_default(),
+            Formats::ALL.parse_beginning(&headers, &body),
+            Formats::ALL.parse_text(&headers, &body),
+            Formats::ALL.parse_beginning_of_text(&headers, &body),
+        ];
+        if let Err(bad) = whole {
+            prop_assert!(bad.offset <= body.len() && kind == "application/json");
+        }
+        let is_grpc = is_grpc(&headers);
+        for content in read {
+            for text in [&content.model, &content.cache_salt].into_iter().flatten() {
+                if let Text::Plain(range) = text {
+                    // Halves of surrogate pairs are taken in salts, which say nothing then.
+                    let text = &body[range.clone()];
+                    prop_assert!(std::str::from_utf8(text).is_ok() || text.contains(&0xed));
+                }
+            }
+            let place = match content.model_place.clone() {
+                ModelPlace::Json { value } | ModelPlace::Null { value } | ModelPlace::Form { value } => value,
+                ModelPlace::Absent { insert_at, .. } => insert_at..insert_at,
+                ModelPlace::Fixed => 0..0,
+            };
+            prop_assert!(body.get(place).is_some());
+            prop_assert!(content.packed_tokens <= content.prompt.len());
+            for (i, range) in content.prompt.iter().chain(&content.media).enumerate() {
+                prop_assert!(i >= content.prompt.len() || !range.is_empty());
+                let text = body.get(range.clone());
+                prop_assert!(text.is_some());
+                if !is_grpc {
+                    prop_assert!(std::str::from_utf8(text.unwrap()).is_ok() || text.unwrap().contains(&0xed));
+                }
+            }
+            let request = Request { headers: headers.clone(), body: body.clone().into(), content, ..Request::default() };
+            for item in media::media(&request) {
+                prop_assert!(body.get(item.part).is_some() && body.get(item.content).is_some());
+            }
+        }
+        // Waiting for as much as is enough ends with what is read of it.
+        let _ = Formats::ALL.is_enough(&headers, &body);
+    }
+}
+
+const KINDS: [&str; 6] = [
+    "application/json",
+    "",
+    "application/grpc",
+    "multipart/form-data; boundary=b",
+    "multipart/form-data; boundary=\"b\\\"\"",
+    "text/plain",
+];
+
+/// A part of a body: of any kind, whole or broken.
+fn piece() -> impl Strategy<Value = Vec<u8>> {
+    let tokens = prop::sample::select(vec![
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        "\"model\":",
+        "\"prompt\":",
+        "\"messages\":",
+        "\"sampling_params\":",
+        "\"max_tokens\":",
+        "\"a\"",
+        "\"\\u00e9\"",
+        "null",
+        "1",
+        "--b",
+        "\r\n",
+        "\n",
+        "--",
+        "{\"type\":\"image_url\",\"image_url\":{\"url\":\"a\"}}",
+        "Content-Disposition: form-data; name=model",
+        "\u{feff}",
+        "\u{e9}",
+    ]);
+    let numbers = prop::collection::vec(any::<u64>(), 0..4);
+    let message = prop::collection::vec(
+        (0..9_u64, any::<u64>(), prop::collection::vec(any::<u8>(), 0..9), numbers, 0..3_u8).prop_map(
+            |(field, number, bytes, numbers, kind)| match kind {
+                0 => wire::number(field, number),
+                1 => wire::bytes(field, bytes),
+                _ => wire::bytes(field, wire::packed(2, &numbers)),
+            },
+        ),
+        0..5,
+    )
+    .prop_map(|fields| fields.concat());
+    prop_oneof![
+        4 => tokens.prop_map(|token| token.as_bytes().to_vec()),
+        2 => any_object().prop_map(|object| object.to_string().into_bytes()),
+        2 => message.prop_map(wire::framed),
+        1 => any_object().prop_map(|object| wire::framed(wire::bytes(2, wire::bytes(2, object.to_string())))),
+        1 => "[a-z]{0,9}".prop_map(|model| wire::text("model", &model)),
+        1 => prop::collection::vec(any::<u8>(), 0..20),
+    ]
 }

@@ -101,6 +101,7 @@ impl From<Usage> for Variables {
     fn from(usage: Usage) -> Self {
         let number = |count: u64| Value::Float(count as f64);
         let details = || HashMap::from([("cached_tokens", number(usage.cached))]);
+        let answer_details = || HashMap::from([("reasoning_tokens", number(usage.reasoning))]);
         let usage: HashMap<&str, Value> = HashMap::from([
             ("prompt_tokens", number(usage.prompt)),
             ("completion_tokens", number(usage.completion)),
@@ -108,6 +109,8 @@ impl From<Usage> for Variables {
             // llm-d's name and that of OpenAI's API.
             ("prompt_token_details", details().into()),
             ("prompt_tokens_details", details().into()),
+            ("completion_token_details", answer_details().into()),
+            ("completion_tokens_details", answer_details().into()),
         ]);
         let mut scope = STANDARD.new_inner_scope();
         scope.add_variable_from_value("usage", usage);

@@ -29,9 +29,9 @@ struct Attribute {
     /// Where the number goes in the dynamic metadata of the request.
     key: Key,
     /// The number, as an expression in CEL (<https://cel.dev>) over `usage`: `usage.prompt_tokens`,
-    /// `usage.completion_tokens`, `usage.total_tokens` and `usage.prompt_token_details.cached_tokens`. They are of type
-    /// double, so numbers beside them are written like 2.0, not 2. Up to 1024 bytes, without loops. Its fraction is cut
-    /// off.
+    /// `usage.completion_tokens`, `usage.total_tokens`, `usage.prompt_token_details.cached_tokens` and
+    /// `usage.completion_token_details.reasoning_tokens`. They are of type double, so numbers beside them are written like
+    /// 2.0, not 2. Up to 1024 bytes, without loops. Its fraction is cut off.
     expression: String,
     /// When the number is told, as an expression in CEL that is true or false. Always, if left out.
     condition: Option<String>,
@@ -113,7 +113,7 @@ const CONDITION: &str = "attributes[0].condition";
 impl Report {
     /// Evaluates it for an answer that might be, so that whoever wrote it learns what can't work.
     fn try_out(&self, cx: &mut BuildCx<'_>) -> Result<(), BuildError> {
-        let variables = Variables::from(Usage { prompt: 1000, cached: 600, completion: 200 });
+        let variables = Variables::from(Usage { prompt: 1000, cached: 600, completion: 200, reasoning: 100 });
         let holds = self.holds(&variables).map_err(|message| BuildError::invalid(CONDITION, message))?;
         match self.number(&variables) {
             Ok(_) => Ok(()),

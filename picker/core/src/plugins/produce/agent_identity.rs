@@ -73,10 +73,10 @@ plugins:
 
 impl Producer for AgentIdentity {
     fn produce(&self, ask: &Ask<'_>, _: &Candidates, own: &mut Own) {
-        let headers = &ask.request.headers;
+        let (headers, trust) = (&ask.request.headers, ask.request.trust);
         let additional = self.additional.iter().map(String::as_str);
         *own.get_mut(self.found) = FairnessId {
-            explicit: first(headers, header::FAIRNESS_ID.into_iter()),
+            explicit: first(headers, header::FAIRNESS_ID.into_iter().filter(|_| trust.fairness_id)),
             agent: first(headers, additional.chain(SESSION_HEADERS)),
         };
     }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::ask::Ask;
 use crate::fact::{Own, SessionId, Slot};
 use crate::plugin::{BuildCx, BuildError, Origin, Plugin, Role, Roles, Task};
-use crate::request::{Headers, header};
+use crate::request::header;
 use crate::role::Producer;
 use crate::view::Candidates;
 
@@ -99,7 +99,7 @@ impl Producer for SessionIdProducer {
         let headers = &ask.request.headers;
         let id = match &self.source {
             Source::Header(name) => headers.bytes(name).map(trimmed),
-            Source::Cookie(name) => cookie(headers, name),
+            Source::Cookie(name) => headers.cookie(name),
         };
         own.get_mut(self.found).id = id.filter(|id| (1..=MAX_ID).contains(&id.len()));
     }
@@ -107,15 +107,4 @@ impl Producer for SessionIdProducer {
 
 fn trimmed(value: &Bytes) -> Bytes {
     value.slice_ref(value.trim_ascii())
-}
-
-/// The value of the first cookie called `name`. HTTP/2 may bring cookies in several headers (RFC 9113, section 8.2.3).
-fn cookie(headers: &Headers, name: &str) -> Option<Bytes> {
-    let lists = headers.0.iter().filter(|(header, _)| &header[..] == b"cookie").map(|(_, value)| value);
-    let mut cookies = lists.flat_map(|list| list.split(|byte| *byte == b';').map(move |pair| (list, pair)));
-    cookies.find_map(|(list, pair)| {
-        let pair = pair.trim_ascii();
-        let equals = memchr::memchr(b'=', pair)?;
-        (&pair[..equals] == name.as_bytes()).then(|| list.slice_ref(pair[equals + 1..].trim_ascii()))
-    })
 }

@@ -138,8 +138,36 @@ pub(in crate::plugins) fn numbers(request: &Request) -> Option<&[u8]> {
     (begins && prompt.iter().all(|b| b.is_ascii_digit() || b", \t\r\n[]".contains(b))).then_some(prompt)
 }
 
+/// Takes the tokens that the client gives as Protocol Buffers pack them. What comes behind them are names of images, audio and
+/// video, which tell prompts apart that have the same tokens.
+fn packed(request: &Request, tokens: &mut PromptTokens) {
+    let (mut count, mut number, mut shift) = (0, 0_u32, 0_u32);
+    for part in request.prompt().take(request.content.packed_tokens) {
+        for byte in part {
+            // Numbers beyond 32 bits are none of tokens.
+            number |= u32::from(byte & 0x7f).checked_shl(shift).unwrap_or(0);
+            shift = shift.saturating_add(7);
+            if *byte < 0x80 {
+                count += 1;
+                if tokens.bytes.len() < MOST_BYTES {
+                    tokens.bytes.extend_from_slice(&number.to_le_bytes());
+                }
+                (number, shift) = (0, 0);
+            }
+        }
+    }
+    for name in request.prompt().skip(request.content.packed_tokens) {
+        tokens.bytes.extend_from_slice(&xxh3_64(name).to_le_bytes());
+    }
+    (tokens.count, tokens.exact) = (Some(count), true);
+}
+
 /// Takes the tokens that the client gives in the place of a text; whether it does.
 fn given(request: &Request, tokens: &mut PromptTokens) -> bool {
+    if request.content.packed_tokens > 0 {
+        packed(request, tokens);
+        return true;
+    }
     let Some(prompt) = numbers(request) else { return false };
     let mut count = 0;
     for digits in prompt.split(|b| !b.is_ascii_digit()).filter(|digits| !digits.is_empty()) {

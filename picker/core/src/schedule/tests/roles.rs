@@ -208,7 +208,7 @@ fn an_observer_sees_the_whole_response_and_its_outcome() {
     assert_eq!(edits.headers(), [("x-seen".into(), Bytes::from("yes"))]);
     flight.chunk(b"four", || after(20));
     flight.chunk(b"seven77", || panic!("the first byte has come before"));
-    let usage = Some(Usage { prompt: 8, cached: 4, completion: 2 });
+    let usage = Some(Usage { prompt: 8, cached: 4, completion: 2, reasoning: 0 });
     let edits = flight.ended(usage, after(50));
     assert_eq!(edits.metadata().len(), 1);
     let outcome = Outcome {

@@ -1,8 +1,11 @@
 //! What decoders take of the heap, however the streams are made, is what they take of the budget at the most.
 
+use std::io::Read as _;
+
 use picker_core::parse::coding::Coding;
 
 use super::*;
+use crate::exchange::decode::progress::is_pause;
 
 /// The most bytes that a reader of `body` has of the heap at once, and what it takes of the budget.
 fn taken(coding: Coding, body: Vec<u8>) -> (usize, usize) {

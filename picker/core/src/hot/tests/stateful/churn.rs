@@ -96,7 +96,7 @@ impl World {
             let flight = self.flights.pop_front().unwrap();
             // One in ten is cut off.
             if !self.asked.is_multiple_of(10) {
-                flight.ended(Some(Usage { prompt: 250, cached: 0, completion: 100 }), self.now);
+                flight.ended(Some(Usage { prompt: 250, cached: 0, completion: 100, reasoning: 0 }), self.now);
             }
         }
     }

@@ -7,7 +7,7 @@ use super::*;
 
 /// The value of `text` as text, or the error.
 fn value(text: &str) -> String {
-    let usage = Usage { prompt: 100, cached: 64, completion: 20 };
+    let usage = Usage { prompt: 100, cached: 64, completion: 20, reasoning: 12 };
     let evaluated = Expression::parse(text).map(|expression| expression.evaluate(&usage.into()));
     match evaluated {
         Ok(Ok(value)) => format!("{value:?}"),
@@ -22,6 +22,8 @@ fn value(text: &str) -> String {
 #[case("usage.total_tokens", "Float(120.0)")]
 #[case("usage.prompt_token_details.cached_tokens", "Float(64.0)")]
 #[case("usage.prompt_tokens_details.cached_tokens", "Float(64.0)")]
+#[case("usage.completion_token_details.reasoning_tokens", "Float(12.0)")]
+#[case("usage.completion_tokens_details.reasoning_tokens", "Float(12.0)")]
 #[case("usage[\"prompt_tokens\"] - usage.prompt_tokens_details.cached_tokens", "Float(36.0)")]
 #[case("0.25 * usage.prompt_tokens + 2.0 * usage.completion_tokens", "Float(65.0)")]
 #[case("int(usage.prompt_tokens) % 7", "Int(2)")]

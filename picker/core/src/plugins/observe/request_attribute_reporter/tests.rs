@@ -12,7 +12,7 @@ use crate::request::Request;
 use crate::store::StateStore;
 use crate::testing::{build, unknown};
 
-const USAGE: Usage = Usage { prompt: 100, cached: 64, completion: 20 };
+const USAGE: Usage = Usage { prompt: 100, cached: 64, completion: 20, reasoning: 12 };
 
 /// A routing with one reporter of this attribute.
 fn routing(attribute: &Value) -> Value {
@@ -37,6 +37,8 @@ fn number(namespace: &'static str, key: &'static str, value: f64) -> Edits {
 #[rstest]
 #[case::two_counts("usage.prompt_tokens + usage.completion_tokens", None, Some(120.0))]
 #[case::cached("usage.prompt_token_details.cached_tokens", None, Some(64.0))]
+#[case::reasoning("usage.completion_token_details.reasoning_tokens", None, Some(12.0))]
+#[case::as_openai_calls_it("usage.completion_tokens_details.reasoning_tokens", None, Some(12.0))]
 #[case::fractions_are_cut_off("usage.completion_tokens * 0.99", None, Some(19.0))]
 #[case::towards_zero("-0.99 * usage.completion_tokens", None, Some(-19.0))]
 #[case::an_int("int(usage.prompt_tokens) % 7", None, Some(2.0))]

@@ -3,6 +3,7 @@ use rstest::rstest;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::request::Headers;
 use crate::request::Request;
 use crate::testing::{Instance, build, unknown, with_headers};
 

@@ -181,7 +181,7 @@ fn tokens_are_those_that_the_server_counts_and_a_cut_stream_has_its_first_byte_a
         status: Some(200),
         first_byte: Some(Duration::from_secs(2)),
         duration: Some(Duration::from_secs(4)),
-        usage: Some(Usage { prompt: 9, cached: 0, completion: 21 }),
+        usage: Some(Usage { prompt: 9, cached: 0, completion: 21, reasoning: 0 }),
         served: None,
     };
     // ttft 2 of 1 to 3, tpot 0.1 of 0.1 to 0.2.

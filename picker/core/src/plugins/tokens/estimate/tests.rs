@@ -5,7 +5,8 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::request::Headers;
+use crate::parse::tests::wire::varint;
+use crate::request::{Content, Headers};
 
 const PATH: &str = "/v1/chat/completions";
 
@@ -239,6 +240,58 @@ fn text_counts_as_without_it_and_numbers_are_tokens() {
         let (_, tokens, exact) = numbers(json!({"prompt": prompt}), "/v1/completions");
         assert_eq!((tokens, exact), (vec![], false), "{prompt}");
     }
+}
+
+/// The same tokens are the same whether they come as JSON or as a message of gRPC.
+#[test]
+fn tokens_of_protocol_buffers_are_tokens() {
+    let ids: [u32; 6] = [0, 1, 127, 128, 151_644, u32::MAX];
+    let json = format!("{{\"token_ids\":{ids:?}}}");
+    let wanted = estimated(json!({}), &request("/inference/v1/generate", &[], &json));
+    assert_eq!((wanted.count, wanted.exact, wanted.bytes.len()), (Some(6), true, 24));
+    let varints: Vec<u8> = ids.iter().flat_map(|id| varint((*id).into())).collect();
+    let (first, second) = varints.split_at(5);
+    let content = |parts: &[&[u8]], packed_tokens| {
+        let body = Bytes::from(parts.concat());
+        let mut end = 0;
+        let mut range = |part: &&[u8]| {
+            end += part.len();
+            end - part.len()..end
+        };
+        let prompt = parts.iter().map(&mut range).collect();
+        Request {
+            body,
+            content: Content { prompt, packed_tokens, ..Content::default() },
+            ..Request::default()
+        }
+    };
+    assert_eq!(estimated(json!({}), &content(&[first, second], 2)), wanted);
+    let [a, b] = ["a", "b"].map(|name| {
+        let found = estimated(json!({}), &content(&[&varints, name.as_bytes()], 1));
+        (found.count, found.bytes[..24].to_vec(), found.bytes[24..].to_vec())
+    });
+    assert_eq!((a.0, &a.1, b.0, &b.1), (Some(6), &wanted.bytes, Some(6), &wanted.bytes));
+    assert_ne!(a.2, b.2);
+}
+
+/// An image is told by what stands for it: its URL, or all of its data.
+#[test]
+fn images_by_their_urls_and_by_their_bytes_are_told_apart() {
+    let hashes = |parts: Value| {
+        let request = request(PATH, &[], &chat(&parts).to_string());
+        estimated(json!({}), &request).media.iter().map(|item| item.hash).collect::<Vec<_>>()
+    };
+    let data = format!("data:image/png;base64,{}", "iVBORw0KGgo".repeat(10_000));
+    let (mut last, mut first) = (data.clone(), data.clone());
+    last.replace_range(data.len() - 1.., "p");
+    first.replace_range(11..14, "gif");
+    let all = hashes(json!([image("https://x/a.png"), image(&data), image(&last), image(&first)]));
+    assert_eq!(all.iter().collect::<std::collections::BTreeSet<_>>().len(), 4);
+    // The same again, also where JSON writes it otherwise, and in any order.
+    assert_eq!(hashes(json!([image(&data), image("https://x/a.png")])), [all[1], all[0]]);
+    let escaped = chat(&json!([image("https://x/a.png")])).to_string().replace('/', "\\/");
+    let escaped = estimated(json!({}), &request(PATH, &[], &escaped));
+    assert_eq!(escaped.media.iter().map(|item| item.hash).collect::<Vec<_>>(), [all[0]]);
 }
 
 #[test]
