@@ -32,7 +32,7 @@ fuzz_target!(|input: &[u8]| {
         );
     }
     let text = Formats::ALL.parse_text(&headers, body);
-    assert_eq!((text.model.is_some(), text.model_place), (model.is_some(), ModelPlace::Fixed));
+    assert_eq!((text.model.is_some(), &text.model_place), (model.is_some(), &whole.model_place));
     // Another name in its place is the name.
     if let ModelPlace::Form { value } = whole.model_place {
         let renamed = [&body[..value.start], b"another", &body[value.end..]].concat();

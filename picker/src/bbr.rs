@@ -6,14 +6,14 @@
 //! ConfigMaps ─ base_models ─► base of each model ─┴─► Bbr ◄─ extproc ◄─ gateways
 //! ```
 //!
-//! It knows no pool, no endpoints and no strategy, and refuses nobody: a body that can't be read goes by without the
-//! headers. The names of headers, flags and labels are those of GIE 1.5 (`cmd/bbr`, `pkg/bbr`).
+//! It knows no pool, no endpoints and no strategy, and a body that can't be read goes by without the headers. Only a message
+//! that no memory was taken for is refused. The names of headers, flags and labels are those of GIE 1.5 (`cmd/bbr`, `pkg/bbr`).
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use picker_core::parse::Formats;
 use picker_core::parse::scalars::scalars;
+use picker_core::parse::{Formats, is_form, is_grpc};
 use picker_core::request::{Headers, Request};
 
 pub mod base_models;
@@ -63,10 +63,16 @@ impl Bbr {
     /// nothing. The outcome is counted.
     pub fn write(&self, headers: &Headers, body: ReadBody<'_>) -> Written {
         let names = self.fields.names();
-        let values = scalars(body.bytes, body.partial, &names).ok().or_else(|| {
-            let model = model_of_other(headers, body)?;
-            Some(names.iter().map(|name| (*name == MODEL).then(|| model.clone())).collect())
-        });
+        let of_model = |model: String| -> Vec<_> {
+            names.iter().map(|name| (*name == MODEL).then(|| model.clone())).collect()
+        };
+        let values = if is_form(headers) || is_grpc(headers) {
+            model_of_other(headers, body).map(of_model)
+        } else {
+            scalars(body.bytes, body.partial, &names)
+                .ok()
+                .or_else(|| model_of_other(headers, body).map(of_model))
+        };
         let Some(values) = values else {
             self.requests.count(Outcome::Unreadable);
             return Vec::new();

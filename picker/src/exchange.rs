@@ -13,7 +13,7 @@ use std::time::Instant;
 use futures::future::BoxFuture;
 use picker_core::parse::Formats;
 use picker_core::prepare::Prepared;
-use picker_core::request::{Headers, Request};
+use picker_core::request::{Headers, ModelPlace, Request};
 use picker_core::rewrite::{self, Rewrite};
 use picker_core::trace::NoTrace;
 use picker_core::view::Address;
@@ -67,6 +67,8 @@ pub struct Incoming<'a> {
     pub decoded: bool,
     /// Whether a part of the body was not read. What its beginning says counts; it may be broken off anywhere.
     pub partial: bool,
+    /// Whether the gateway takes another body in its place, so that a model can be written.
+    pub replaceable: bool,
     /// The endpoints that may be chosen, if the gateway restricts them.
     pub subset: Option<&'a [Address]>,
 }
@@ -132,7 +134,7 @@ impl<'a> Exchange<'a> {
         formats: Formats,
         incoming: Incoming<'s>,
     ) -> Result<(Request, Option<&'s [Address]>), Refusal> {
-        let Incoming { headers, body, decoded, partial, subset } = incoming;
+        let Incoming { headers, body, decoded, partial, replaceable, subset } = incoming;
         let parsed = match (decoded, partial) {
             (false, false) => formats.parse(&headers, &body),
             (false, true) => Ok(formats.parse_beginning(&headers, &body)),
@@ -145,6 +147,10 @@ impl<'a> Exchange<'a> {
             refusal.told_to(&headers)
         })?;
         self.pool.activity.request();
+        let mut content = content;
+        if !replaceable {
+            content.model_place = ModelPlace::Fixed;
+        }
         let request = Request { headers, body, content, partial, ..Request::default() };
         Ok((request, subset.filter(|_| self.pool.limits.subset_filter)))
     }

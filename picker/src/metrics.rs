@@ -74,7 +74,7 @@ pub struct Traffic {
     pub streams: Gauge,
     /// Responses from another endpoint than the one that was named.
     pub served_mismatches: Counter,
-    /// Requests refused because the filters left no endpoint, or because an admitter shed them.
+    /// Requests refused because the filters left no endpoint, or because they were shed.
     pub sheds: Counter,
     /// Requests that wait for their bodies.
     pub waiting: Waiting,
@@ -84,6 +84,8 @@ pub struct Traffic {
     pub preparations: Family<Preparation, Counter>,
     /// Requests that went on under another model, by the rule that said so.
     pub model_rewrites: Family<Rewritten, Counter>,
+    /// Rules of the cluster for models that an older one has.
+    pub model_rule_conflicts: Gauge,
 }
 
 impl Default for Traffic {
@@ -103,6 +105,7 @@ impl Default for Traffic {
             cut_bodies: Family::default(),
             preparations: Family::default(),
             model_rewrites: Family::default(),
+            model_rule_conflicts: Gauge::default(),
         }
     }
 }
@@ -173,7 +176,7 @@ impl Metrics {
         );
         picker.register(
             "sheds",
-            "Requests refused because every endpoint was filtered out",
+            "Requests refused because every endpoint was filtered out, or shed",
             traffic.sheds.clone(),
         );
         picker.register(
@@ -185,6 +188,11 @@ impl Metrics {
             "model_rewrites",
             "Requests that went on under another model than their client asked for, by rule and model",
             traffic.model_rewrites.clone(),
+        );
+        picker.register(
+            "model_rule_conflicts",
+            "Rules of InferenceModelRewrites and InferenceModels that are not used for a model, because an older one is for it",
+            traffic.model_rule_conflicts.clone(),
         );
         scraping.register(picker);
         picker.register_collector(Box::new(endpoints::Endpoints::new(view)));

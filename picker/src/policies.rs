@@ -19,7 +19,7 @@ pub struct Policies {
 impl Policies {
     /// Whether bodies are read of requests that `strategy` decides.
     pub fn read_bodies(&self, strategy: &Strategy) -> bool {
-        strategy.needs.has(Needs::BODY) || !self.rules.load().0.is_empty()
+        strategy.needs.has(Needs::BODY) || !self.rules.load().is_empty()
     }
 
     /// Gives `request` its priority and its model, as `strategy` and these say. `None` when it keeps the model that the client
@@ -38,7 +38,7 @@ impl Policies {
         let named = request.trust.objective.then(|| self.priorities.load().of(&request.headers)).flatten();
         request.priority = named.unwrap_or(0);
         let rules = self.rules.load();
-        if rules.0.is_empty() && strategy.models.is_empty() && !names_model(request) {
+        if rules.is_empty() && strategy.models.is_empty() && !names_model(request) {
             return Ok(None);
         }
         rewrite::apply(&strategy.models, &rules, request, named.is_some(), view)

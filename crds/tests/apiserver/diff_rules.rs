@@ -85,7 +85,8 @@ fn apply(at: &mut Value, patch: &Value) {
 /// An object without what changes at every write and what the operator says of it.
 pub fn compared(object: &Value) -> Value {
     let mut object = object.clone();
-    for field in ["managedFields", "resourceVersion", "generation"] {
+    // The operator puts its finalizer in a moment after an object was applied.
+    for field in ["managedFields", "resourceVersion", "generation", "finalizers"] {
         object["metadata"].as_object_mut().map(|metadata| metadata.remove(field));
     }
     object.as_object_mut().map(|fields| fields.remove("status"));

@@ -57,7 +57,7 @@ fn ask(model: &str) -> Ask {
 #[ignore = "needs the cluster: cargo xtask test"]
 fn models_change_under_load() {
     let bar = "rules of models, InferenceModelRewrites and InferenceObjectives change under load: 0 failed requests, 0 \
-               restarts, clients see their own name; 90/10 exact within 1 %; a definition that is installed later is known \
+               restarts, clients see their own name; 90/10 exact to within a few requests; a definition that is installed later is known \
                within 10 s";
     test_env::run(23, bar, async |env| {
         env.servers("chat", 4, &["--lora", "tuned"]).await?;
@@ -90,7 +90,12 @@ fn models_change_under_load() {
         env.measured(format_args!("installed later: known after {found:.1?}"));
         env.check(failed == 0, format_args!("no request failed: {report}"));
         env.check(restarts == 0, "nothing was restarted");
-        env.check((share - 0.1).abs() <= 0.01, "the share is exact within 1 %");
+        // Each picker splits its own requests, to within a few.
+        let off = (share - 0.1).abs() * of as f64;
+        env.check(
+            off <= 4.0 * PICKERS as f64,
+            format_args!("the share is exact: {off:.1} requests too many or few"),
+        );
         env.check(found <= FOUND, format_args!("known within {FOUND:?}"));
         Ok(())
     });

@@ -118,7 +118,7 @@ pub static TABLE: [Row; 11] = [
         dropped: "rejected-unknown-model",
         retry_after: None,
         error: CLIENT,
-        message: "the model does not exist",
+        message: "no model server has the model; ask for another one",
         when: "no model server lists the model, and the routing says `models.unknown: NotFound`",
     },
     Row {

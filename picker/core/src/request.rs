@@ -101,8 +101,8 @@ pub struct Content {
 /// it came: a name can be put there by a splice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum ModelPlace {
-    /// Nowhere: the body is of no form that is known, was not read to its end, is a message of a binary protocol, or was read
-    /// in another form than it came in.
+    /// Nowhere: the body is of no form that is known, was not read to its end, or is a message of a
+    /// binary protocol.
     #[default]
     Fixed,
     /// In a JSON string. The range is its inside, without the quotes, so that what is written there has JSON's escapes. Where

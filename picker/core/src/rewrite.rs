@@ -15,29 +15,20 @@ use crate::request::{ModelPlace, Request, header};
 use crate::view::View;
 
 mod rule;
+mod rules;
 mod served;
 mod share;
 #[cfg(test)]
 mod tests;
 
-pub use rule::{HeaderMatch, Match, ModelMatch, Rule, Sticky, Target};
+pub use rule::{HeaderMatch, MAX_NAME, Match, ModelMatch, Rule, Sticky, Target};
+pub use rules::Rules;
 pub(crate) use served::Served;
 pub use served::{Unknown, is_served};
 pub use share::Share;
 
 /// Name of the rule by which a header names the model.
-const HEADER: &str = "header";
-
-/// Rules in the order in which they count.
-#[derive(Clone, Debug, Default)]
-pub struct Rules(pub Box<[Arc<Rule>]>);
-
-impl Rules {
-    /// The first rule that is for `request`.
-    pub fn of(&self, request: &Request) -> Option<&Arc<Rule>> {
-        self.0.iter().find(|rule| rule.is_for(request))
-    }
-}
+pub const HEADER: &str = "header";
 
 /// What a strategy says of models: the section `models` of its routing.
 #[derive(Clone, Debug, Default)]
@@ -53,7 +44,7 @@ pub struct ModelSettings {
 impl ModelSettings {
     /// Whether nothing is to be done for it.
     pub fn is_empty(&self) -> bool {
-        self.rules.0.is_empty() && !self.listed
+        self.rules.is_empty() && !self.listed
     }
 }
 
@@ -62,7 +53,7 @@ impl ModelSettings {
 pub struct Rewrite {
     /// Name of the rule.
     pub rule: Arc<str>,
-    /// The model that the client asked for; `None` for a request without one.
+    /// The model that the client asked for; `None` for a request without one, or with one of more than [`MAX_NAME`] bytes.
     pub client: Option<Box<str>>,
     /// The model under which the request goes on.
     pub target: Arc<str>,
@@ -115,8 +106,7 @@ fn not_found(request: &Request, rewrite: Option<&Rewrite>) -> Refusal {
     let asked = rewrite.map_or(request.model(), |rewrite| rewrite.client.as_deref()).unwrap_or_default();
     // A client chose it: of a bounded length.
     let asked = &asked[..asked.floor_char_boundary(256)];
-    let message =
-        format!("the model {asked:?} does not exist; ask GET /v1/models for the models that there are");
+    let message = format!("no model server has the model {asked:?}; ask for another one");
     Refusal::with(RefusalKind::UnknownModel, message)
 }
 
@@ -132,7 +122,7 @@ fn put(rule: &Arc<str>, target: &Arc<str>, request: &mut Request) -> Option<Rewr
     if client == Some(target) || request.content.model_place == ModelPlace::Fixed {
         return None;
     }
-    let client = client.map(Into::into);
+    let client = client.filter(|name| name.len() <= MAX_NAME).map(Into::into);
     request.target_model = Some(target.clone());
     Some(Rewrite { rule: rule.clone(), client, target: target.clone() })
 }

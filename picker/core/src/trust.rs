@@ -2,7 +2,7 @@
 
 use crate::header;
 
-/// What is believed. Where such a header is not, it is as if the request did not have it.
+/// What is believed. A plugin or a rule that reads such a header because its parameters name it is the author's own choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trust {
     /// The name of the InferenceObjective.
@@ -27,11 +27,11 @@ impl Trust {
     /// Whether `name` is a header that model servers don't get.
     #[inline]
     pub fn strips(&self, name: &str) -> bool {
-        !self.forward && name.starts_with("x-") && is_control(name)
+        name.starts_with("x-") && is_control(name) && (!self.forward || self.ignores(name))
     }
 
-    /// Whether the header `name` is not believed.
-    pub fn ignores(&self, name: &str) -> bool {
+    /// Whether the header `name` is not believed: then it does not go on either.
+    fn ignores(&self, name: &str) -> bool {
         let named = |names: &[&str]| names.contains(&name);
         !self.objective && named(&header::OBJECTIVE)
             || !self.fairness_id && named(&header::FAIRNESS_ID)
@@ -62,23 +62,15 @@ mod tests {
         ];
         let stripped = |trust: Trust| names.map(|name| trust.strips(name));
         assert_eq!(stripped(Trust::default()), [true, true, true, true, false, false]);
-        assert_eq!(stripped(Trust { forward: true, ..Trust::default() }), [false; 6]);
+        // Those that are not believed don't go on.
+        let forwarding = Trust { forward: true, ..Trust::default() };
+        assert_eq!(stripped(forwarding), [false, false, true, true, false, false]);
+        assert_eq!(stripped(Trust { slo: true, model_rewrite: true, ..forwarding }), [false; 6]);
     }
 
     #[test]
     fn by_default_objective_and_fairness_are_believed_and_nothing_else() {
-        let names = [
-            "x-gateway-inference-objective",
-            "x-llm-d-inference-fairness-id",
-            "x-llm-d-slo-ttft-ms",
-            "x-gateway-model-name-rewrite",
-            "x-request-id",
-        ];
-        let ignored = |trust: Trust| names.map(|name| trust.ignores(name));
-        assert_eq!(ignored(Trust::default()), [false, false, true, true, false]);
-        let none = Trust { objective: false, fairness_id: false, ..Trust::default() };
-        assert_eq!(ignored(none), [true, true, true, true, false]);
-        let all = Trust { slo: true, model_rewrite: true, ..Trust::default() };
-        assert_eq!(ignored(all), [false; 5]);
+        let Trust { objective, fairness_id, slo, model_rewrite, forward } = Trust::default();
+        assert_eq!([objective, fairness_id, slo, model_rewrite, forward], [true, true, false, false, false]);
     }
 }

@@ -45,8 +45,10 @@ impl BaseModels {
             all.add(adapter, base, "a flag");
             all.add(base, base, "a flag");
         }
+        let maps: Vec<_> = maps.collect();
+        // A map can't make the base model of another an adapter of its own.
+        maps.iter().for_each(|(map, Adapters { base, .. })| all.add(base, base, map));
         for (map, Adapters { base, names }) in maps {
-            all.add(base, base, map);
             names.iter().for_each(|adapter| all.add(adapter, base, map));
         }
         all

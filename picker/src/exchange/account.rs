@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use picker_core::prepare::Prepared;
-use picker_core::rewrite::Rewrite;
+use picker_core::rewrite::{self, Rewrite};
 use picker_core::{Refusal, RefusalKind};
 
 use super::request_body::Cut;
@@ -53,7 +53,9 @@ impl<'a> Account<'a> {
     /// The request goes on under another model.
     pub fn rewritten(&self, rewrite: &Rewrite) {
         let Rewrite { rule, target, .. } = rewrite;
-        let label = Rewritten { rule: rule.to_string(), target_model: target.to_string() };
+        // What a header names, clients choose.
+        let target = if **rule == *rewrite::HEADER { "" } else { target };
+        let label = Rewritten { rule: rule.to_string(), target_model: target.to_owned() };
         self.traffic.model_rewrites.get_or_create(&label).inc();
     }
 

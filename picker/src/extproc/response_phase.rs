@@ -168,8 +168,8 @@ impl ResponsePhase {
         let renames = response.may_rename(content_type, encoded);
         let form = Form { encoded, events: is_event_stream(headers) };
         let mut edits = response.head(&ResponseHead { status, headers: &all, served }, form);
-        // A gateway that shows pieces, and takes others in their place, goes on to announce the length of the former ones.
-        if renames && self.modes.response == BodySendMode::Streamed {
+        // A gateway goes on to announce the former length, and refuses another one if it holds the body.
+        if renames && self.modes.response != BodySendMode::FullDuplexStreamed {
             edits.remove_header("content-length");
         }
         edits

@@ -111,6 +111,7 @@ where
         body: decoded.as_ref().map_or(&body.bytes, |decoded| &decoded.text).clone(),
         decoded: decoded.is_some(),
         partial: body.partial || decoded.as_ref().is_some_and(|decoded| decoded.partial),
+        replaceable: can_be_replaced(&body),
         subset: head.subset.as_deref(),
     };
     if let Some(cut) = body.cut {
@@ -134,8 +135,8 @@ where
     }
     let mut route = Route::new(&pool.hot, response.flight(), &headers, trust);
     let end = body.end;
-    let can_be_replaced = body.shown == Shown::Duplex || body.shown == Shown::Message && !body.partial;
-    let mut splices: &[Splice] = if can_be_replaced { response.flight().edits().splices() } else { &[] };
+    let mut splices: &[Splice] =
+        if can_be_replaced(&body) { response.flight().edits().splices() } else { &[] };
     if let (Some(decoded), false) = (decoded, splices.is_empty()) {
         // Edits are made in what plugins read, if that is all of the body.
         if decoded.partial || body.partial {
@@ -146,6 +147,10 @@ where
         }
     }
     if !splices.is_empty() {
+        // A gateway that holds the body refuses another length than is announced.
+        if body.shown == Shown::Message {
+            route.remove("content-length", &headers);
+        }
         OF_THE_BYTES.iter().for_each(|name| route.remove(name, &headers));
     }
     drop(headers);
@@ -157,6 +162,11 @@ where
     }
     let mut phase = ResponsePhase::new(modes, Some(response), end);
     phase.run(&mut wire, None, &mut exchange.account).await
+}
+
+/// Whether the gateway takes another body in place of what was read of it.
+fn can_be_replaced(body: &Body<'_>) -> bool {
+    body.shown == Shown::Duplex || body.shown == Shown::Message && !body.partial
 }
 
 /// Sends the route, and answers for what was read of the body, with `splices` made, which are none where it can't be replaced.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::distribution::Scale;
 use super::reason::Reason;
-use super::requests::{Requests, Row};
+use super::requests::{NAME, Requests, Row};
 use super::series::{Arrivals, Asked, Series, Times};
 use super::tokens::Tokens;
 
@@ -51,7 +51,10 @@ impl Requests {
                 launched(&series);
                 Model { place: Place::Known(row, series), sent: None, counted: false }
             }
-            None => Model::new(self, Some(row), asked.model.unwrap_or_default(), asked),
+            None => {
+                let model = asked.model.unwrap_or_default();
+                Model::new(self, Some(row), &model[..model.floor_char_boundary(NAME)], asked)
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ const OTHER: &str = "other";
 /// too.
 const UNKNOWN: &str = "unknown";
 /// Bytes of a model's name that the label keeps.
-const NAME: usize = 128;
+pub(super) const NAME: usize = 128;
 
 /// Of reasons for which the picker decides the status.
 type Counts = [AtomicU64; REASONS];

@@ -70,8 +70,14 @@ fn by_prefix(weight: u32) -> serde_json::Value {
 /// The pod that a request of `pool` goes to; its response ends at once.
 async fn ask(pool: &Pool) -> String {
     let body = Bytes::from(r#"{"model": "m", "prompt": "a long prompt"}"#);
-    let incoming =
-        Incoming { headers: Headers::default(), body, decoded: false, partial: false, subset: None };
+    let incoming = Incoming {
+        headers: Headers::default(),
+        body,
+        decoded: false,
+        partial: false,
+        replaceable: true,
+        subset: None,
+    };
     let mut exchange = Exchange::begin(pool);
     let strategy = exchange.strategy().unwrap();
     let (response, _) = exchange.decide(strategy, incoming).unwrap();

@@ -4,7 +4,7 @@
 //! it the first rule. InferenceModels come after InferenceModelRewrites. What is not specified: of objects of one age the one
 //! whose name comes first, and of two groups the newer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -13,7 +13,7 @@ use crds::{InferenceModelRewriteSpec, InferenceModelSpec, ObjectiveGroup, Object
 use kube::runtime::watcher;
 use kube::{Api, Client};
 use kube_ext::object_parts::RawObject;
-use picker_core::rewrite::{Match, ModelMatch, Rule, Rules, Share, Target};
+use picker_core::rewrite::{MAX_NAME, Match, ModelMatch, Rule, Rules, Share, Target};
 use serde::de::DeserializeOwned;
 
 use super::events::Events;
@@ -32,6 +32,9 @@ const CRITICALITIES: [(&str, i32); 3] = [("Critical", 10), ("Standard", 0), ("Sh
 
 /// The largest weight of a target.
 const MAX_WEIGHT: i64 = 1_000_000;
+
+/// The most matches and targets of a rule.
+const MAX_PARTS: usize = 32;
 
 /// The most rules of a pool.
 const MAX_RULES: usize = 4096;
@@ -63,6 +66,8 @@ struct Objects {
     models: Known<Aged<InferenceModelSpec>>,
     /// The counts of the rules by name, which outlive changes of them.
     shares: BTreeMap<String, Arc<Share>>,
+    /// The rules that are not used for a model. The log has each of them once.
+    conflicts: BTreeSet<Conflict>,
 }
 
 /// What an object says, if it is for the pool and can be read.
@@ -120,14 +125,23 @@ impl Objects {
             found.truncate(MAX_RULES);
         }
         let found: Vec<Found> = found.into_iter().map(|(_, rule)| rule).collect();
-        conflicts(&found);
+        let conflicts = conflicts(&found);
+        for Conflict { model, used, unused } in conflicts.difference(&self.conflicts) {
+            tracing::warn!(
+                model,
+                used,
+                unused,
+                "two rules are for one model; the first one is used: delete the other, or change its model"
+            );
+        }
+        self.conflicts = conflicts;
         let before = std::mem::take(&mut self.shares);
         let rules = found.into_iter().map(|rule| {
             let share = before.get(&rule.name).cloned().unwrap_or_default();
             self.shares.insert(rule.name.clone(), share.clone());
             Arc::new(rule.compiled(share))
         });
-        Rules(rules.collect())
+        rules.collect()
     }
 }
 
@@ -140,6 +154,18 @@ fn of_rewrite(name: &str, rule: &ModelRewriteRule) -> Option<Found> {
             rule = name,
             kind = other.kind,
             "the rule of models compares names in a way that is not known; it is not used"
+        );
+        return None;
+    }
+    let names =
+        conditions().map(|model| &model.value).chain(rule.targets.iter().map(|target| &target.model_rewrite));
+    if rule.matches.len() > MAX_PARTS
+        || rule.targets.len() > MAX_PARTS
+        || names.into_iter().any(|name| name.len() > MAX_NAME)
+    {
+        tracing::warn!(
+            rule = name,
+            "the rule of models has more than 32 matches or targets, or a name of more than 256 bytes; it is not used"
         );
         return None;
     }
@@ -174,23 +200,31 @@ fn of_model(name: &str, spec: &InferenceModelSpec) -> Found {
     }
 }
 
-/// Says in the log which rules are never used for a model, because another one is for it before them.
-fn conflicts(found: &[Found]) {
+/// A rule that is not used for a model, because another one is for it before.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Conflict {
+    model: String,
+    used: String,
+    unused: String,
+}
+
+/// The rules that are not used for a model.
+fn conflicts(found: &[Found]) -> BTreeSet<Conflict> {
     let mut first: BTreeMap<&str, &str> = BTreeMap::new();
+    let mut conflicts = BTreeSet::new();
     for rule in found {
         for model in rule.models.iter().flatten() {
             match first.get(model.as_str()) {
-                Some(before) if *before != rule.name => tracing::warn!(
-                    model,
-                    used = before,
-                    unused = rule.name,
-                    "two rules are for one model; the older one is used"
-                ),
+                Some(&used) if used != rule.name => {
+                    let (model, used, unused) = (model.clone(), used.to_owned(), rule.name.clone());
+                    conflicts.insert(Conflict { model, used, unused });
+                }
                 Some(_) => {}
                 None => drop(first.insert(model, &rule.name)),
             }
         }
     }
+    conflicts
 }
 
 impl Found {
@@ -244,8 +278,9 @@ pub async fn run(client: Client, pool: PoolRef, metrics: &Metrics, rules: Shared
         };
         if changed {
             let now = objects.rules();
+            metrics.traffic.model_rule_conflicts.set(objects.conflicts.len() as i64);
             tracing::info!(
-                rules = now.0.len(),
+                rules = now.iter().len(),
                 "the rules of models of the pool's InferenceModelRewrites and InferenceModels"
             );
             rules.store(Arc::new(now));

@@ -36,7 +36,10 @@ impl Compiler<'_> {
         let formats = self.formats(body, instances);
         instances.spread_use();
         let producers = self.producers(instances)?;
-        let (columns, needs) = columns_and_needs(instances, &models);
+        let (columns, mut needs) = columns_and_needs(instances, &models);
+        if body.trust.model_rewrite {
+            needs |= Needs::BODY;
+        }
         if formats.is_nothing() && needs.has(Needs::BODY) {
             let message = "no parser reads a body here, and there are plugins that look at models or prompts: they find none";
             self.warn("requestHandler.parsers", message);

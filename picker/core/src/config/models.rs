@@ -11,7 +11,7 @@ use super::fields::{Fields, wrong_type};
 use super::{ConfigError, ErrorKind};
 use crate::request::header;
 use crate::rewrite::{
-    HeaderMatch, Match, ModelMatch, ModelSettings, Rule, Rules, Share, Sticky, Target, Unknown,
+    HEADER, HeaderMatch, MAX_NAME, Match, ModelMatch, ModelSettings, Rule, Share, Sticky, Target, Unknown,
 };
 
 /// The most rules of a section.
@@ -20,8 +20,6 @@ const MAX_RULES: usize = 256;
 const MAX_PARTS: usize = 32;
 /// The largest weight.
 const MAX_WEIGHT: u32 = 1_000_000;
-/// Bytes of a name.
-const MAX_NAME: usize = 256;
 
 /// Under which models requests go on to model servers, and what becomes of requests for models that no server has.
 ///
@@ -265,6 +263,12 @@ impl ModelsSpec {
         for (n, spec) in self.rules.iter().enumerate() {
             let path = format!("models.rules[{n}]");
             bounded(&format!("{path}.name"), &spec.name, errors);
+            if spec.name == HEADER || spec.name.contains('/') {
+                let message = format!(
+                    "must not be {HEADER:?}, nor have a /: the picker names other rules so; choose another name"
+                );
+                errors.push(ConfigError::new(format!("{path}.name"), ErrorKind::Invalid, message));
+            }
             if !spec.name.is_empty() && !names.insert(spec.name.as_str()) {
                 let message = format!("a second rule is called {:?}; give it another name", spec.name);
                 errors.push(ConfigError::new(format!("{path}.name"), ErrorKind::Duplicate, message));
@@ -278,7 +282,7 @@ impl ModelsSpec {
             }
             rules.push(Arc::new(spec.rule(&path, listed, errors, warnings, share(&spec.name))));
         }
-        ModelSettings { rules: Rules(rules.into()), listed, unknown }
+        ModelSettings { rules: rules.into_iter().collect(), listed, unknown }
     }
 }
 

@@ -93,6 +93,10 @@ pub(crate) fn read(
     if let Some(section) = fields.take("trust").filter(|section| !section.is_null()) {
         let spec = TrustSpec::read(section, errors);
         body.trust = spec.trust();
+        if body.trust.slo {
+            let message = "has no effect: no plugin of this release reads these headers; take it out";
+            warnings.push(ConfigError::new("trust.slo", ErrorKind::Invalid, message));
+        }
         body.routing.trust = Some(spec);
     }
     if let Some(section) = fields.take("requestHandler").filter(|section| !section.is_null()) {

@@ -23,14 +23,14 @@ pub struct TrustSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fairness_id: Option<bool>,
     /// Whether `x-llm-d-slo-ttft-ms` and `x-llm-d-slo-tpot-ms` (formerly `x-slo-ttft-ms` and `x-slo-tpot-ms`) say how fast an
-    /// answer has to be. Default: false.
+    /// answer has to be. No plugin of this release reads them. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slo: Option<bool>,
     /// Whether `x-llm-d-model-name-rewrite` (formerly `x-gateway-model-name-rewrite`) names the model under which a request
     /// goes on, where no rule does. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model_rewrite: Option<bool>,
-    /// Whether these headers go on to model servers. Default: false.
+    /// Whether those of these headers that are believed go on to model servers. Default: false.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forward: Option<bool>,
 }

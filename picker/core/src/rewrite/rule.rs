@@ -7,6 +7,10 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::share::{Share, unit};
 use crate::request::Request;
 
+/// The longest name of a model, in bytes, that rules may have, that they are compared with, and that a client is told again: a
+/// longer one would make each event of an answer as long.
+pub const MAX_NAME: usize = 256;
+
 /// A rule.
 #[derive(Debug)]
 pub struct Rule {
@@ -74,10 +78,10 @@ pub enum Sticky {
 }
 
 impl Match {
-    fn applies(&self, request: &Request) -> bool {
+    fn applies(&self, request: &Request, asked: Option<&str>) -> bool {
         let Self { model, headers, path_prefix } = self;
         let model = model.as_ref().is_none_or(|wanted| {
-            request.client_model().is_some_and(|model| match wanted {
+            asked.is_some_and(|model| match wanted {
                 ModelMatch::Exact(name) => model == &**name,
                 ModelMatch::Prefix(prefix) => model.starts_with(&**prefix),
             })
@@ -105,9 +109,9 @@ impl Sticky {
 }
 
 impl Rule {
-    /// Whether it is for `request`.
-    pub fn is_for(&self, request: &Request) -> bool {
-        self.matches.is_empty() || self.matches.iter().any(|one| one.applies(request))
+    /// Whether it is for `request`, whose client asks for the model `asked`.
+    pub fn is_for(&self, request: &Request, asked: Option<&str>) -> bool {
+        self.matches.is_empty() || self.matches.iter().any(|one| one.applies(request, asked))
     }
 
     /// The target of `request`; `None` when there is none with a weight.

@@ -227,9 +227,7 @@ fn fallbacks_take_the_place_of_what_nobody_lists_and_an_unknown_model_is_refused
     assert_eq!(asked("best", &[small, None]), Ok("large".to_owned()));
     assert_eq!(asked("none", &[small, None]), Ok("none".to_owned()));
     assert_eq!(asked("base", &[large, small]), Ok("base".to_owned()));
-    let missing = |model: &str| {
-        Err(format!("the model {model:?} does not exist; ask GET /v1/models for the models that there are"))
-    };
+    let missing = |model: &str| Err(format!("no model server has the model {model:?}; ask for another one"));
     assert_eq!(asked("none", &[large, small]), missing("none"));
     assert_eq!(asked("best", &[Some(&["other"])]), missing("best"));
     // Without servers there is another refusal.
@@ -288,7 +286,47 @@ fn what_is_wrong_with_the_section_is_told_with_its_place() {
     );
 }
 
+#[test]
+fn a_name_that_is_too_long_is_not_told_again() {
+    let settings = settings(json!({"rules": [{"name": "r", "targets": [{"model": "b"}]}]}));
+    let told = |length| {
+        let rewrite = apply(&settings, &Rules::default(), &mut chat(&"a".repeat(length)), false, &view(&[]));
+        rewrite.unwrap().unwrap().client.map(|name| name.len())
+    };
+    assert_eq!([told(256), told(257)], [Some(256), None]);
+}
+
+#[test]
+fn a_header_that_is_believed_needs_the_body() {
+    let needs = |trust: Value| {
+        let hot = Hot::default();
+        hot.offer(&json!({"plugins": [{"type": "random-picker"}], "trust": trust}), Scope::Resource);
+        hot.current().unwrap().needs.has(crate::Needs::BODY)
+    };
+    assert_eq!([needs(json!({})), needs(json!({"modelRewrite": true}))], [false, true]);
+}
+
 proptest! {
+    #[test]
+    fn the_rule_that_is_found_is_the_first_that_is_for_the_request(rules in prop::collection::vec(prop::collection::vec(0_usize..6, 0..3), 0..8), model in 0_usize..5) {
+        let condition = |n: usize| match n {
+            0..3 => json!({"model": format!("m{n}")}),
+            3 => json!({"modelPrefix": "m"}),
+            4 => json!({"model": "m1", "pathPrefix": "/none"}),
+            _ => json!({"headers": [{"name": "x-none", "value": "a"}]}),
+        };
+        let rule = |(n, matches): (usize, &Vec<usize>)| {
+            let matches: Vec<_> = matches.iter().map(|n| condition(*n)).collect();
+            json!({"name": format!("r{n}"), "matches": matches, "targets": [{"model": "x"}]})
+        };
+        let rules: Vec<_> = rules.iter().enumerate().map(rule).collect();
+        let settings = settings(json!({"rules": rules}));
+        let asked = if model == 4 { request("/v1/completions", &[], "{}") } else { chat(&format!("m{model}")) };
+        let found = settings.rules.of(&asked).map(|rule| rule.name.clone());
+        let first = settings.rules.iter().find(|rule| rule.is_for(&asked, asked.client_model())).map(|rule| rule.name.clone());
+        prop_assert_eq!(found, first);
+    }
+
     #[test]
     fn shares_are_exact_for_any_weights(weights in prop::collection::vec(0_u32..1000, 1..6), requests in 1_usize..3000) {
         let total: u32 = weights.iter().sum();
@@ -318,8 +356,19 @@ proptest! {
         let settings = settings(json!({"rules": [{"name": "r", "targets": [{"model": name}]}]}));
         let mut request = request("/v1/chat/completions", &[], &text);
         apply(&settings, &Rules::default(), &mut request, false, &view(&[])).unwrap();
-        let mut expected = body;
-        expected["model"] = json!(name);
-        prop_assert_eq!(serde_json::from_str::<Value>(&written(&request)).unwrap(), expected);
+        let json = |name: &str| serde_json::to_string(name).unwrap();
+        let colon = if pretty { ": " } else { ":" };
+        let written = written(&request);
+        match &model {
+            // Every other byte is as it was.
+            Some(model) if others.len() > at => {
+                let field = |name: &str| format!("\"model\"{colon}{}", json(name));
+                prop_assert_eq!(written, text.replacen(&field(model), &field(&name), 1));
+            }
+            _ => {
+                let comma = if others.is_empty() { "" } else { "," };
+                prop_assert_eq!(written, text.replacen('{', &format!("{{\"model\":{}{comma}", json(&name)), 1));
+            }
+        }
     }
 }

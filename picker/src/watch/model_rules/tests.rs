@@ -49,6 +49,11 @@ impl Objects {
     }
 }
 
+/// The rule that counts first.
+fn first(rules: &Rules) -> &Rule {
+    rules.iter().next().unwrap()
+}
+
 fn used(rule: &str, model: &str) -> (String, String) {
     (rule.to_owned(), model.to_owned())
 }
@@ -68,8 +73,11 @@ fn a_rule_for_a_model_counts_before_one_for_all_and_then_the_oldest_object() {
     }
     let expected = [used("old/0", "food-3"), used("a/0", "drink-a"), used("all/0", "any")];
     assert_eq!(objects.used(["food", "drink", "other"]), expected);
+    assert_eq!(objects.conflicts.len(), 2);
     assert!(objects.rewritten(Delete(rewrite("old", 3, "food", to("food-3")))));
     assert_eq!(objects.used(["food"]), [used("young/0", "food-9")]);
+    let conflict = Conflict { model: "drink".to_owned(), used: "a/0".to_owned(), unused: "b/0".to_owned() };
+    assert_eq!(objects.conflicts, BTreeSet::from([conflict]));
     // The kind is taken away.
     assert!(objects.rewritten(InitDone));
     assert_eq!(objects.used(["food"]), [used("", "food")]);
@@ -97,7 +105,7 @@ fn an_inference_model_splits_its_requests_and_says_how_important_they_are() {
     let expected = [used("model/a", "a-1"), used("model/b", "b"), used("r/0", "c-r")];
     assert_eq!(objects.used(["a", "b", "c"]), expected);
     let rules = objects.rules();
-    let priorities: Vec<_> = rules.0.iter().map(|rule| (&*rule.name, rule.priority)).collect();
+    let priorities: Vec<_> = rules.iter().map(|rule| (&*rule.name, rule.priority)).collect();
     assert_eq!(
         priorities,
         [
@@ -124,7 +132,7 @@ fn weights_are_all_or_none() {
     )));
     let rules = objects.rules();
     let weights = |rule: &Rule| rule.targets.iter().map(|target| target.weight).collect::<Vec<_>>();
-    let all: Vec<_> = rules.0.iter().map(|rule| (&*rule.name, weights(rule))).collect();
+    let all: Vec<_> = rules.iter().map(|rule| (&*rule.name, weights(rule))).collect();
     assert_eq!(all, [("none/0", vec![1, 1]), ("some/0", vec![3, 0, 1_000_000])]);
 }
 
@@ -135,9 +143,9 @@ fn counts_outlive_changes_of_other_objects() {
     let before = objects.rules();
     objects.rewritten(Apply(rewrite("b", 1, "b", to("z"))));
     let after = objects.rules();
-    assert!(Arc::ptr_eq(&before.0[0].share, &after.0[0].share));
+    assert!(Arc::ptr_eq(&first(&before).share, &first(&after).share));
     objects.rewritten(InitDone);
-    assert_eq!((objects.rules().0.len(), objects.shares.len()), (0, 0));
+    assert_eq!((objects.rules().iter().len(), objects.shares.len()), (0, 0));
 }
 
 #[test]
