@@ -26,6 +26,9 @@ use tokio_stream::wrappers::ReceiverStream;
 use tonic::Streaming;
 use tonic::transport::Channel;
 
+#[path = "running/ports.rs"]
+mod ports;
+
 /// Nothing here takes longer on a machine that is not stuck.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Requests of a run.
@@ -106,8 +109,7 @@ dataLayer: {{discovery: {{pluginRef: file-discovery}}}}
 "
         );
         std::fs::write(dir.path().join("config.yaml"), config).unwrap();
-        let [grpc, health, pages] = [(); 3].map(|()| TcpListener::bind("0.0.0.0:0").unwrap());
-        let [grpc, health, pages] = [grpc, health, pages].map(|l| l.local_addr().unwrap().port());
+        let [grpc, health, pages] = ports::free();
         let child = Command::new(env!("CARGO_BIN_EXE_picker"))
             .current_dir(dir.path())
             .env_remove("KUBERNETES_SERVICE_HOST")
