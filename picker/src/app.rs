@@ -4,17 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use picker_core::Hot;
 use picker_core::http::HttpClient;
 use picker_serve::Server;
-use picker_serve::memory::Meter;
 use rustls::server::danger::ClientCertVerifier;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
 mod api;
@@ -22,16 +20,17 @@ mod api_config;
 pub mod by_body;
 mod cluster;
 mod endpoints;
+mod gateways;
 mod tasks;
 
 use endpoints::Shared;
+use gateways::Gateways;
 use tasks::Tasks;
 
 use crate::activity::Activity;
 use crate::admin::Admin;
 use crate::admin::auth::Auth;
 use crate::args::{ServeArgs, TlsVersion};
-use crate::connection_budget::ConnectionBudget;
 use crate::decisions::Decisions;
 use crate::drain::Signals;
 use crate::dry_run::DryRuns;
@@ -71,7 +70,7 @@ pub struct Threads {
 /// # Errors
 /// When it can't start, or a part of it ends by itself.
 pub async fn serve(args: ServeArgs, threads: Threads) -> Result<()> {
-    let mut signals = Signals::new().context("signals")?;
+    let signals = Signals::new().context("signals")?;
     let gateways = threads.traffic.spawn(listen(args.grpc_port)).await??;
     let probes = threads.probes.spawn(listen(args.grpc_health_port)).await??;
     let pages = threads.pages.spawn(listen(args.metrics_port)).await??;
@@ -166,40 +165,10 @@ pub async fn serve(args: ServeArgs, threads: Threads) -> Result<()> {
     };
     let health = Routes::new(health::service(readiness.subscribe(), closing.clone()));
     let service = Service::new(Arc::new(pool), health);
-    let server = Server {
-        tls: certificate(&args, &mut tasks)?,
-        plaintext: args.client_ca.is_none(),
-        stream_tasks: args.stream_tasks,
-        memory: Some(Arc::new(ConnectionBudget::new(limits, args.max_held_bytes))),
-        ..Server::default()
-    };
-    let each = move |meter: &Meter| service.of_connection(meter);
-    let server =
-        AbortOnDropHandle::new(threads.traffic.spawn(server.run_each(gateways, each, closing.clone())));
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        grpc = args.grpc_port,
-        health = args.grpc_health_port,
-        metrics = args.metrics_port,
-        "serving"
-    );
-
-    let ending = async {
-        signals.drained(&readiness, args.drain_timeout, &closing).await;
-        signals.again().await;
-    };
-    tokio::select! {
-        served = server => {
-            served.context("serving failed")?;
-            tracing::info!("the last stream has ended");
-            Ok(())
-        }
-        () = ending => {
-            tracing::warn!("another signal: the streams that are left are cut off");
-            Ok(())
-        }
-        Some(ended) = tasks.join_next() => bail!("{} ended", ended.context("a task failed")?),
-    }
+    let tls = certificate(&args, &mut tasks)?;
+    let traffic = threads.traffic.clone();
+    let gateways = Gateways { listener: gateways, limits, readiness, closing, tls, traffic };
+    gateways.serve(service, &args, signals, tasks, "serving").await
 }
 
 /// Installs the first strategy, and starts the task that keeps it up to date.

@@ -3,22 +3,20 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use kube::Client;
 use picker_serve::Server;
-use picker_serve::memory::Meter;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 use tonic::service::Routes;
 
+use super::gateways::Gateways;
 use super::tasks::Tasks;
 use super::{Threads, api, api_config, certificate, listen};
 use crate::admin::auth::Auth;
 use crate::args::ServeArgs;
 use crate::bbr::Bbr;
 use crate::bbr::base_models::{self, SharedBaseModels};
-use crate::connection_budget::ConnectionBudget;
 use crate::drain::Signals;
 use crate::exchange::BodyBudget;
 use crate::extproc::{Answers, Service};
@@ -32,7 +30,7 @@ use crate::{admin, health};
 /// # Errors
 /// When it can't start, or a part of it ends by itself.
 pub async fn serve(args: ServeArgs, threads: Threads) -> Result<()> {
-    let mut signals = Signals::new().context("signals")?;
+    let signals = Signals::new().context("signals")?;
     let gateways = threads.traffic.spawn(listen(args.grpc_port)).await??;
     let probes = threads.probes.spawn(listen(args.grpc_health_port)).await??;
     let pages = threads.pages.spawn(listen(args.metrics_port)).await??;
@@ -84,40 +82,10 @@ pub async fn serve(args: ServeArgs, threads: Threads) -> Result<()> {
     let bbr = Bbr { fields, base_models, requests, traffic, limits: limits.clone() };
     let health = Routes::new(health::service(readiness.subscribe(), closing.clone()));
     let service = Service::of(Answers::Bbr(Arc::new(bbr)), health);
-    let server = Server {
-        tls: certificate(&args, &mut tasks)?,
-        plaintext: args.client_ca.is_none(),
-        stream_tasks: args.stream_tasks,
-        memory: Some(Arc::new(ConnectionBudget::new(limits, args.max_held_bytes))),
-        ..Server::default()
-    };
-    let each = move |meter: &Meter| service.of_connection(meter);
-    let server =
-        AbortOnDropHandle::new(threads.traffic.spawn(server.run_each(gateways, each, closing.clone())));
-    tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        grpc = args.grpc_port,
-        health = args.grpc_health_port,
-        metrics = args.metrics_port,
-        "routing by bodies"
-    );
-
-    let ending = async {
-        signals.drained(&readiness, args.drain_timeout, &closing).await;
-        signals.again().await;
-    };
-    tokio::select! {
-        served = server => {
-            served.context("serving failed")?;
-            tracing::info!("the last stream has ended");
-            Ok(())
-        }
-        () = ending => {
-            tracing::warn!("another signal: the streams that are left are cut off");
-            Ok(())
-        }
-        Some(ended) = tasks.join_next() => bail!("{} ended", ended.context("a task failed")?),
-    }
+    let tls = certificate(&args, &mut tasks)?;
+    let traffic = threads.traffic.clone();
+    let gateways = Gateways { listener: gateways, limits, readiness, closing, tls, traffic };
+    gateways.serve(service, &args, signals, tasks, "routing by bodies").await
 }
 
 /// A client for the cluster. Outside of pods there need be none, unless it is `needed`: flags may name the adapters.
